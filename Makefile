@@ -1,0 +1,53 @@
+# `make sweep` and `make test` are the two commands; both prepare .venv first, once.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.DELETE_ON_ERROR:
+.PHONY: setup sweep test e2e check bench ui clean
+
+setup: .setup-done
+
+# The stamps are newer than what they were made from, so a second call installs nothing.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python >= 3.11 is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+
+.setup-done: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.setup-test: .setup-done
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+.setup-dev: .setup-test
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+sweep: .setup-done
+	$(BIN)/python sweeps/gan_loss_weights.py $(ARGS)
+
+test: .setup-test
+	$(BIN)/python -m pytest $(ARGS)
+
+e2e: .setup-test
+	$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+check: .setup-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: .setup-test
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/members.py
+	$(BIN)/python benchmarks/sweep_overhead.py
+
+ui: .setup-done
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+clean:
+	rm -rf $(VENV) .setup-done .setup-test .setup-dev build *.egg-info

@@ -1,0 +1,57 @@
+"""One run's checkpoint file: written whole or not at all, read without running code from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from adcore.config import TrainConfig
+from adcore.errors import UserError
+
+__all__ = ["Checkpoints", "content", "read"]
+
+#: Where a Lightning checkpoint holds what is ours.
+KEY = "adcore"
+
+
+class Checkpoints:
+    """The newest checkpoint of a run, at `path`; saved at most every `every` seconds, and after the last epoch."""
+
+    def __init__(self, path: Path, *, every: float = 30.0) -> None:
+        self.path, self.every = path, every
+        self.saved = time.monotonic()
+
+    def save(self, trainer: pl.Trainer, *, last: bool) -> None:
+        """Write model, optimisers, schedules and the callbacks' additions, under a temporary name first."""
+        if not last and time.monotonic() - self.saved < self.every:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        trainer.save_checkpoint(temporary)
+        os.replace(temporary, self.path)
+        self.saved = time.monotonic()
+
+
+def content(config: TrainConfig, history: list[dict[str, float]]) -> dict[str, Any]:
+    """What a checkpoint holds beside Lightning's own: plain values only, so that it loads with weights_only=True."""
+    settings = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
+    return {KEY: {"config": settings, "history": history}}
+
+
+def read(path: Path) -> tuple[TrainConfig, list[dict[str, float]], dict[str, torch.Tensor]]:
+    """Configuration, history and weights of a checkpoint, on the CPU. Raises UserError naming a file that is not one."""
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        settings, history = stored[KEY]["config"], stored[KEY]["history"]
+        config = TrainConfig(**{**settings, "classes": tuple(settings["classes"])})
+        return config, history, stored["state_dict"]
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{path}: not a whole checkpoint of this program ({reason}); move it away and run again")

@@ -1,0 +1,75 @@
+"""TrainConfig: everything that decides the numbers of a training run, in one flat record."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from adcore.datasets import DATASETS, check_name
+from adcore.errors import UserError
+from adcore.options import check_classes, check_options, option
+
+__all__ = ["LOSS_WEIGHTS", "TrainConfig"]
+
+#: The generator's losses in the order of the paper's sum; `weight_<name>` is the field of each.
+LOSS_WEIGHTS = ("reconstruction", "patch", "latent", "adversarial_normal", "adversarial_anomaly", "abc")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one training run of one or more one-vs-rest experiments.
+
+    Raises UserError that names field, value and legal range when one of them is not legal.
+    """
+
+    dataset: str = option("fashion-mnist", "data set")
+    classes: tuple[int, ...] = option((), "experiments: class i is normal, the rest anomalous (all, 6, or 0,3,6)")
+    images_per_class: int | None = option(
+        1500, "cap on images per class, in every part (all: none); also the normal images of an experiment", at_least=1
+    )
+    validation_images: int | None = option(2500, "cap on validation images, all classes together", at_least=1)
+    sampling: str = option("kmeans", "how anomalies are drawn down", choices=("kmeans", "random"))
+    clusters: int = option(10, "k-means clusters per anomaly class", at_least=1)
+
+    detector: str = option("gan", "detector", choices=("gan",))
+    width: int = option(8, "channels after the first convolution", at_least=1)
+    norm: str = option("batch", "normalisation layers", choices=("batch", "group", "instance"))
+
+    weight_reconstruction: float = option(1.5, "weight of the L1 reconstruction loss, normal images", at_least=0)
+    weight_patch: float = option(1.5, "weight of the worst patches' reconstruction loss, normal images", at_least=0)
+    weight_latent: float = option(0.5, "weight of the latent distance, normal images", at_least=0)
+    weight_adversarial_normal: float = option(0.05, "weight of the adversarial loss, normal images", at_least=0)
+    weight_adversarial_anomaly: float = option(0.05, "weight of the adversarial loss, anomalies", at_least=0)
+    weight_abc: float = option(2.0, "weight of the ABC loss, anomalies", at_least=0)
+
+    learning_rate: float = option(1e-3, "Adam's learning rate; the peak of one-cycle", above=0)
+    schedule: str = option(
+        "one-cycle", "learning rate over the run", choices=("one-cycle", "halve-every-50", "constant")
+    )
+    epochs: int = option(4, "passes over an experiment's images", at_least=1)
+    batch_size: int = option(
+        64, "images per step and experiment, half normal, half anomalous; 1 stands for one of each", at_least=1
+    )
+
+    horizontal_flip: bool = option(True, "augmentation: mirror left and right, half of the time")
+    vertical_flip: bool = option(False, "augmentation: mirror top and bottom, half of the time")
+    crop: bool = option(False, "augmentation: crop 0-2 pixels from each border")
+    rotate: bool = option(False, "augmentation: rotate by 0, 90, 180 or 270 degrees")
+
+    train_seed: int = option(0, "seed of initialisation, order, augmentation and sampling", at_least=0)
+    split_seed: int = option(0, "seed of the fit/validation split", at_least=0)
+    precision: str = option("32-true", "floating point numbers", choices=("32-true", "64-true"))
+
+    def __post_init__(self) -> None:
+        check_name(self.dataset)
+        check_options(self)
+        classes = check_classes(self.classes, len(DATASETS[self.dataset].class_names), "classes")
+        object.__setattr__(self, "classes", classes)
+        if self.batch_size > 1 and self.batch_size % 2:
+            raise UserError(f"--batch-size {self.batch_size}: expected 1 or an even number (half normal images)")
+        if not any(self.weights.values()):
+            raise UserError("all loss weights are 0: expected at least one --weight-... > 0")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each generator loss, by name."""
+        return {name: getattr(self, f"weight_{name}") for name in LOSS_WEIGHTS}

@@ -1,0 +1,98 @@
+"""AnomalyDetectionDataModule: uint8 images that live on the device, served by index gather and changed in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from adcore.augment import Augmentation, Resampler, Transform
+from adcore.networks import IMAGE_SIZE
+from adcore.protocols import Experiment
+from adcore.streams import generator, permutation
+
+__all__ = ["AnomalyDetectionDataModule", "EpochBatches"]
+
+
+class AnomalyDetectionDataModule(LightningDataModule):
+    """Batches of several experiments side by side, with fresh order and augmentation each epoch.
+
+    images: uint8 [n, channels, side, side]; experiments: their positions in it, one size for all.
+    batch_size: images per step and experiment, half normal and half anomalous; 1 stands for one of each.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        experiments: list[Experiment],
+        *,
+        batch_size: int,
+        augmentation: Augmentation,
+        train_seed: int,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.images = images
+        self.experiments = experiments
+        self.half = min(max(1, batch_size // 2), len(experiments[0].normal))
+        self.augmentation = augmentation
+        self.train_seed = train_seed
+        self.dtype = dtype
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch; the images that do not fill a last batch sit this epoch out."""
+        return len(self.experiments[0].normal) // self.half
+
+    def train_dataloader(self) -> EpochBatches:
+        """The batches of the trainer's current epoch, on its device."""
+        assert self.trainer is not None
+        return self.batches(self.trainer.current_epoch, self.trainer.strategy.root_device)
+
+    def batches(self, epoch: int, device: torch.device) -> EpochBatches:
+        """The batches of one epoch, the same whatever came before."""
+        self.images = self.images.to(device)
+        return EpochBatches(self, epoch, device)
+
+
+class EpochBatches:
+    """Pairs (normal, anomalous) of float images in [-1, 1], [half, members*channels, 32, 32] each."""
+
+    def __init__(self, module: AnomalyDetectionDataModule, epoch: int, device: torch.device) -> None:
+        self.images, self.half, self.steps = module.images, module.half, module.steps_per_epoch
+        self.resample = Resampler(module.images.shape[-1], IMAGE_SIZE, device, module.dtype)
+        self.parts = [
+            self._draw(module, kind, epoch, device) for kind in ("normal", "anomaly")
+        ]
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(self.steps):
+            rows = slice(step * self.half, (step + 1) * self.half)
+            normal, anomalous = (
+                self.resample(self.images[positions[rows]], transform[rows]).flatten(1, 2)
+                for positions, transform in self.parts
+            )
+            yield normal, anomalous
+
+    @staticmethod
+    def _draw(
+        module: AnomalyDetectionDataModule, kind: str, epoch: int, device: torch.device
+    ) -> tuple[Tensor, Transform]:
+        """Positions in order of use, int64 [n, members], and a transform for each."""
+        positions: list[Tensor] = []
+        drawn: list[Transform] = []
+        for experiment in module.experiments:
+            own = experiment.normal if kind == "normal" else experiment.anomalous
+            seed, name = module.train_seed, experiment.normal_class
+            positions.append(own[permutation(len(own), seed, name, f"order-{kind}", epoch)])
+            drawn.append(module.augmentation.draw(len(own), generator(seed, name, f"augment-{kind}", epoch)))
+        rows, columns, transpose = (
+            torch.stack([getattr(transform, field) for transform in drawn], 1)
+            for field in ("rows", "columns", "transpose")
+        )
+        return torch.stack(positions, 1).to(device), Transform(rows, columns, transpose).to(device)

@@ -1,0 +1,111 @@
+"""What happens after an epoch: validate, save, report."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from adcore import checkpoints as checkpoint_files
+from adcore.augment import Resampler
+from adcore.checkpoints import Checkpoints
+from adcore.config import TrainConfig
+from adcore.datamodule import AnomalyDetectionDataModule
+from adcore.networks import IMAGE_SIZE
+from adcore.scoring import auroc
+from adcore.train import Report
+
+__all__ = ["EpochEnd", "evaluate"]
+
+#: Images that are scored at a time, for each member.
+SCORE_BATCH = 500
+
+
+class EpochEnd(pl.Callback):
+    """Validates, saves a checkpoint and reports after each epoch; ends a run that diverged.
+
+    validation: uint8 images [n, channels, side, side] and labels [n]. history: the metrics of every epoch so far.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        report: Report,
+        validation: tuple[Tensor, Tensor],
+        module: AnomalyDetectionDataModule,
+        checkpoints: Checkpoints | None,
+    ) -> None:
+        self.config, self.report, self.validation, self.module = config, report, validation, module
+        self.checkpoints = checkpoints
+        self.history: list[dict[str, float]] = []
+        self.started = 0.0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss of the last epoch was NaN or infinite."""
+        return bool(self.history) and not math.isfinite(self.history[-1]["val_auroc_mean"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.diverged or len(self.history) == self.config.epochs
+
+    def repeat(self, history: list[dict[str, float]]) -> None:
+        """Report a checkpoint's epochs again: whoever listens may have missed the last of them."""
+        for metrics in history:
+            self.history.append(metrics)
+            self.report(metrics)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pl_module.loss_sums = {}  # type: ignore[assignment]
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.history.append(self._metrics(trainer.current_epoch + 1, pl_module))
+        trainer.should_stop = self.diverged
+        if self.checkpoints:  # before the report: a trial that is stopped there has lost nothing
+            self.checkpoints.save(trainer, last=self.finished)
+        self.report(self.history[-1])
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint.update(checkpoint_files.content(self.config, self.history))
+
+    def _metrics(self, epoch: int, detector: pl.LightningModule) -> dict[str, float]:
+        steps, classes = self.module.steps_per_epoch, self.config.classes
+        sums: dict[str, Tensor] = detector.loss_sums  # type: ignore[assignment]
+        means = {name: (total / steps).tolist() for name, total in sums.items()}  # waits for the device
+        images = steps * 2 * self.module.half * len(classes)
+        speed = images / (time.perf_counter() - self.started)
+        values = evaluate(detector, *self.validation, classes)
+        for member in range(len(classes)):
+            if not all(math.isfinite(loss[member]) for loss in means.values()):
+                values[member] = math.nan
+        return {
+            "epoch": float(epoch),
+            "val_auroc_mean": sum(values) / len(values),
+            **{f"val_auroc_{index}": value for index, value in zip(classes, values, strict=True)},
+            **{
+                f"loss_{name}_{index}": loss
+                for name, each in means.items()
+                for index, loss in zip(classes, each, strict=True)
+            },
+            "images_per_second": speed,
+        }
+
+
+def evaluate(detector: pl.LightningModule, images: Tensor, labels: Tensor, classes: tuple[int, ...]) -> list[float]:
+    """AUROC of each experiment of a detector, in [0, 1]; NaN where a score is not finite.
+
+    images: uint8 [n, channels, side, side]; labels: int64 [n]; classes: the normal class of each member.
+    """
+    device, dtype = detector.device, next(detector.parameters()).dtype
+    resample = Resampler(images.shape[-1], IMAGE_SIZE, device, dtype)
+    batches = images.split(SCORE_BATCH)
+    scores = torch.cat([detector.score(resample.plain(batch.to(device))) for batch in batches])  # type: ignore[operator]
+    return auroc(scores, labels, classes)

@@ -1,0 +1,129 @@
+"""Generator and discriminator of the two-discriminator GAN, for one experiment or several side by side.
+
+`members` experiments are one network with grouped convolutions: images are [batch, members*channels, 32, 32], member m
+owns channels m*channels .. (m+1)*channels-1 of every layer, and no value passes from one member to another. With
+members=1 it is the plain network. Layers after Kim et al., ECCV Workshops 2020; activations as in DCGAN (Radford et
+al. 2016, arXiv 1511.06434), from which the initialisation N(0, 0.02) comes as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["IMAGE_SIZE", "Discriminator", "Generator", "initialise"]
+
+#: Height and width of the images that the networks take, pixels.
+IMAGE_SIZE = 32
+
+
+class Generator(nn.Module):
+    """U-Net: four 4x4 convolutions of stride 2 down to 2x2, four transposed ones up, with concatenating skips."""
+
+    def __init__(self, *, channels: int, width: int, norm: str = "batch", members: int = 1) -> None:
+        super().__init__()
+        self.members = members
+        w = width
+        self.down = nn.ModuleList(
+            [
+                _down(channels, w, members, norm=None),
+                _down(w, 2 * w, members, norm=norm),
+                _down(2 * w, 4 * w, members, norm=norm),
+                _down(4 * w, 8 * w, members, norm=norm),
+            ]
+        )
+        self.up = nn.ModuleList(  # from the second on, inputs are twice as wide: they carry a skip
+            [
+                _up(8 * w, 4 * w, members, norm=norm),
+                _up(8 * w, 2 * w, members, norm=norm),
+                _up(4 * w, w, members, norm=norm),
+                _up(2 * w, channels, members, norm=None),
+            ]
+        )
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction in [-1, 1], [batch, members*channels, 32, 32], and latent, [batch, members*8*width, 2, 2]."""
+        features = self._features(image)
+        output = self.up[0](features[3])
+        for layer, skip in zip(self.up[1:], reversed(features[:3]), strict=True):
+            output = layer(self._concatenate(output, skip))
+        return output, features[3]
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Latent of images [batch, members*channels, 32, 32]: [batch, members*8*width, 2, 2]."""
+        return self._features(image)[3]
+
+    def _features(self, image: Tensor) -> list[Tensor]:
+        features: list[Tensor] = []
+        for layer in self.down:
+            image = layer(image)
+            features.append(image)
+        return features
+
+    def _concatenate(self, first: Tensor, second: Tensor) -> Tensor:
+        """Join two layers' channels member by member: [m0 | m1] and [n0 | n1] become [m0 n0 | m1 n1]."""
+        by_member = [tensor.unflatten(1, (self.members, -1)) for tensor in (first, second)]
+        return torch.cat(by_member, dim=2).flatten(1, 2)
+
+
+class Discriminator(nn.Sequential):
+    """Three 4x4 convolutions of stride 2 and two of stride 1: images to a 2x2 map of patch scores, unbounded.
+
+    Takes [batch, members*channels, 32, 32], returns [batch, members, 2, 2].
+    """
+
+    def __init__(self, *, channels: int, width: int, norm: str = "batch", members: int = 1) -> None:
+        w = width
+        super().__init__(
+            _down(channels, w, members, norm=None),
+            _down(w, 2 * w, members, norm=norm),
+            _down(2 * w, 4 * w, members, norm=norm),
+            _down(4 * w, 4 * w, members, norm=norm, stride=1),
+            nn.Conv2d(members * 4 * w, members, 4, 1, 1, groups=members, bias=False),
+        )
+
+
+def initialise(network: nn.Module, generators: Sequence[torch.Generator], *, deviation: float = 0.02) -> None:
+    """Draw every convolution's weights from N(0, deviation), member by member, each from its own CPU generator.
+
+    Member m of a network of many gets what a network of its own would get from generators[m].
+    """
+    for module in network.modules():
+        if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            continue
+        with torch.no_grad():
+            for part, generator in zip(module.weight.chunk(len(generators)), generators, strict=True):
+                part.copy_(torch.empty(part.shape).normal_(0.0, deviation, generator=generator))
+
+
+def _down(
+    channels_in: int, channels_out: int, members: int, *, norm: str | None, stride: int = 2
+) -> nn.Sequential:
+    convolution = nn.Conv2d(
+        members * channels_in, members * channels_out, 4, stride, 1, groups=members, bias=False
+    )
+    return nn.Sequential(convolution, *_norm(norm, channels_out, members), nn.LeakyReLU(0.2, inplace=True))
+
+
+def _up(channels_in: int, channels_out: int, members: int, *, norm: str | None) -> nn.Sequential:
+    convolution = nn.ConvTranspose2d(
+        members * channels_in, members * channels_out, 4, 2, 1, groups=members, bias=False
+    )
+    activation = nn.Tanh() if norm is None else nn.ReLU(inplace=True)
+    return nn.Sequential(convolution, *_norm(norm, channels_out, members), activation)
+
+
+def _norm(norm: str | None, channels: int, members: int) -> list[nn.Module]:
+    """No layer for None. Raises KeyError for an unknown name."""
+    if norm is None:
+        return []
+    layers = {
+        "batch": lambda: nn.BatchNorm2d(members * channels),
+        # up to 8 groups, never across members
+        "group": lambda: nn.GroupNorm(members * math.gcd(8, channels), members * channels),
+        "instance": lambda: nn.InstanceNorm2d(members * channels, affine=True),
+    }
+    return [layers[norm]()]

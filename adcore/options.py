@@ -1,0 +1,67 @@
+"""Settings as frozen dataclasses: each field carries its meaning and legal range, checked when an object is made."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from adcore.errors import UserError, unknown_name
+
+__all__ = ["check_classes", "check_options", "option"]
+
+
+def option(
+    default: Any,
+    help: str,  # noqa: A002 - the word that click and argparse use for it
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    choices: Sequence[str] = (),
+    flag: str | None = None,
+) -> Any:
+    """A dataclass field with its help text and legal range; `flag` is its command line name, if not the field's."""
+    metadata = {"help": help, "at_least": at_least, "above": above, "choices": tuple(choices), "flag": flag}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def check_options(settings: Any) -> None:
+    """Check every field of a dataclass instance made with `option`.
+
+    Raises UserError that names field, value and legal range.
+    """
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value is None:
+            continue
+        if field.metadata["choices"] and value not in field.metadata["choices"]:
+            raise unknown_name(field.name.replace("_", " "), str(value), field.metadata["choices"])
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            _check_number(field, value)
+
+
+def _check_number(field: dataclasses.Field[Any], value: float) -> None:
+    at_least, above = field.metadata["at_least"], field.metadata["above"]
+    low_enough = (at_least is None or value >= at_least) and (above is None or value > above)
+    if math.isfinite(value) and low_enough:
+        return
+    bound = f" >= {at_least:g}" if at_least is not None else f" > {above:g}" if above is not None else ""
+    kind = "a whole number" if "int" in str(field.type) else "a finite number"
+    flag = field.metadata["flag"] or field.name.replace("_", "-")
+    raise UserError(f"--{flag} {value}: expected {kind}{bound}")
+
+
+def check_classes(classes: Sequence[int], count: int, flag: str) -> tuple[int, ...]:
+    """The experiments to run, each named by its class index; an empty sequence means all `count` of them.
+
+    Raises UserError for a repeated class or one outside 0..count-1.
+    """
+    chosen = tuple(classes) or tuple(range(count))
+    for index in chosen:
+        if not 0 <= index < count:
+            raise UserError(f"--{flag} {index}: expected classes from 0 to {count - 1}")
+    if len(set(chosen)) < len(chosen):
+        repeated = next(index for index in chosen if chosen.count(index) > 1)
+        raise UserError(f"--{flag}: class {repeated} is given twice; give each class once")
+    return chosen

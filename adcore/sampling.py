@@ -1,0 +1,100 @@
+"""Drawing anomalies down to the number of normal images: evenly over classes and k-means clusters, or at random."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+__all__ = ["cluster", "draw_by_cluster", "draw_random", "equal_shares"]
+
+
+def equal_shares(total: int, sizes: Sequence[int]) -> list[int]:
+    """Split `total` over places of limited size as evenly as they allow; earlier places get the remainder.
+
+    Raises ValueError if the places hold fewer than `total`.
+    """
+    if total > sum(sizes):
+        raise ValueError(f"cannot draw {total} from {sum(sizes)}")
+    shares = [0] * len(sizes)
+    by_size = sorted(range(len(sizes)), key=lambda place: sizes[place])
+    for done, place in enumerate(by_size):  # smallest first: what it cannot hold, the larger ones share
+        shares[place] = min(sizes[place], (total - sum(shares)) // (len(sizes) - done))
+    for place in range(len(sizes)):
+        if sum(shares) < total and shares[place] < sizes[place]:
+            shares[place] += 1
+    return shares
+
+
+def cluster(
+    images: Tensor, labels: Tensor, *, clusters: int, seed: int, name: str, cache: Path | None = None
+) -> Tensor:
+    """k-means clusters of the flattened pixels, class by class (scikit-learn's MiniBatchKMeans).
+
+    images: uint8 [n, channels, height, width]; labels: int64 [n]; name: what identifies the data set's content.
+    Returns the cluster of each image within its class, int64 [n]. Cached on disk by name, images chosen and settings.
+    """
+    pixels = images.flatten(1).numpy()
+    digest = hashlib.sha256(pixels.tobytes() + labels.numpy().tobytes())
+    key = hashlib.sha256(f"{name} {digest.hexdigest()} {clusters} {seed}".encode()).hexdigest()[:32]
+    path = (cache or Path(platformdirs.user_cache_dir("adcore"), "clusters")) / f"{key}.npy"
+    with contextlib.suppress(OSError, ValueError):  # absent or cut: computed again
+        stored = np.load(path, allow_pickle=False)
+        if stored.shape == (len(labels),):
+            return torch.from_numpy(stored)
+    found = _fit_clusters(pixels, labels.numpy(), clusters, seed)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs seconds, not the run
+        _write(path, found)
+    return torch.from_numpy(found)
+
+
+def draw_by_cluster(
+    labels: Tensor, clusters: Tensor, anomalous: Sequence[int], total: int, generator: torch.Generator
+) -> Tensor:
+    """Positions of `total` images, evenly over the classes in `anomalous` and, within each, over its clusters.
+
+    labels, clusters: int64 [n]. Returns int64 [total]. After the balanced sampling of Kim et al., ECCV Workshops 2020.
+    """
+    by_class = [(labels == index).nonzero()[:, 0] for index in anomalous]
+    drawn: list[Tensor] = []
+    for members, share in zip(by_class, equal_shares(total, [len(m) for m in by_class]), strict=True):
+        own = clusters[members]
+        groups = [members[own == group] for group in own.unique()]
+        for group, count in zip(groups, equal_shares(share, [len(g) for g in groups]), strict=True):
+            drawn.append(group[torch.randperm(len(group), generator=generator)[:count]])
+    return torch.cat(drawn)
+
+
+def draw_random(labels: Tensor, anomalous: Sequence[int], total: int, generator: torch.Generator) -> Tensor:
+    """Positions of `total` images of the classes in `anomalous`, all equally likely. labels: int64 [n]."""
+    places = torch.isin(labels, torch.tensor(anomalous)).nonzero()[:, 0]
+    return places[torch.randperm(len(places), generator=generator)[:total]]
+
+
+def _fit_clusters(pixels: NDArray[np.uint8], labels: NDArray[np.int64], clusters: int, seed: int) -> NDArray[np.int64]:
+    from sklearn.cluster import MiniBatchKMeans
+
+    found = np.zeros(len(labels), np.int64)
+    with threadpool_limits(1):  # sums in one order, whatever the machine
+        for index in np.unique(labels):
+            own = pixels[labels == index].astype(np.float32) / 255
+            means = MiniBatchKMeans(min(clusters, len(own)), random_state=seed, n_init=3, batch_size=1024)
+            found[labels == index] = means.fit_predict(own)
+    return found
+
+
+def _write(path: Path, found: NDArray[np.int64]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        np.save(file, found, allow_pickle=False)
+    os.replace(file.name, path)  # two processes that write at once leave one whole file

@@ -1,0 +1,27 @@
+"""Random streams: each draw comes from a generator named by (seed, class, purpose, epoch), never from the global one.
+
+So ten experiments trained in one network draw what ten separate runs draw, and a resumed run goes on exactly.
+Generators live on the CPU whatever the device, so that the draws do not depend on it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["PURPOSES", "generator", "permutation"]
+
+#: The place of a purpose in this tuple is part of the seed: append, never reorder.
+PURPOSES = ("init", "order-normal", "order-anomaly", "augment-normal", "augment-anomaly", "sampling", "split")
+
+
+def generator(seed: int, experiment: int, purpose: str, epoch: int = 0) -> torch.Generator:
+    """A CPU generator for one purpose of one experiment in one epoch. Raises ValueError for an unknown purpose."""
+    sequence = np.random.SeedSequence([seed, experiment, PURPOSES.index(purpose), epoch])
+    return torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def permutation(count: int, seed: int, experiment: int, purpose: str, epoch: int = 0) -> Tensor:
+    """A random order of 0..count-1, int64 [count]."""
+    return torch.randperm(count, generator=generator(seed, experiment, purpose, epoch))

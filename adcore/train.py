@@ -1,0 +1,175 @@
+"""Train one configuration on one or more experiments: `train(config, report)`, or by hand `python -m adcore.train`.
+
+Heavy imports stand inside the functions: a mistake on the command line is answered before torch has loaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adcore.config import TrainConfig
+from adcore.errors import UserError
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule
+    from torch import Tensor
+
+    from adcore.checkpoints import Checkpoints
+    from adcore.datamodule import AnomalyDetectionDataModule
+    from adcore.datasets import ImageDataset
+
+__all__ = ["Report", "TrainResult", "load_detector", "score_test", "train"]
+
+#: Called after every epoch with its metrics; by hand it prints, in a trial it is tune.report, in a test list.append.
+Report = Callable[[dict[str, float]], object]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """How a run ended: state is "complete" or "diverged"; history holds each epoch's metrics as reported."""
+
+    state: str
+    history: list[dict[str, float]]
+    detector: LightningModule
+
+
+def train(
+    config: TrainConfig, report: Report, *, data: ImageDataset, checkpoints: Checkpoints | None = None
+) -> TrainResult:
+    """Train config's detector on the train part `data` of config's data set and report after every epoch.
+
+    Reported: epoch (from 1), val_auroc_<i> of each experiment i and their mean val_auroc_mean, loss_<name>_<i> (means
+    over the epoch), images_per_second (training alone, images of all experiments). All are floats.
+    A run with a loss that is NaN or infinite ends after that epoch: state "diverged", val_auroc NaN for the experiments
+    that it befell. With checkpoints, a run that finds one goes on behind it, to the same numbers to the bit on the CPU;
+    the epochs in it are reported again. Raises UserError for a checkpoint that is broken or of other settings.
+    """
+    import pytorch_lightning as pl
+
+    from adcore.epoch_end import EpochEnd
+    from adcore.protocols import split
+
+    _quiet_lightning()
+    parts = split(
+        data.labels,
+        split_seed=config.split_seed,
+        images_per_class=config.images_per_class,
+        validation_images=config.validation_images,
+    )
+    module = _data_module(config, data, parts.fit)
+    detector = _detector(config, data.channels, module.steps_per_epoch)
+    validation = (data.images[parts.validation], data.labels[parts.validation])
+    epochs = EpochEnd(config, report, validation, module, checkpoints)
+    trainer = pl.Trainer(
+        max_epochs=config.epochs,
+        accelerator="auto",
+        devices=1,
+        precision=config.precision,  # type: ignore[arg-type]
+        callbacks=[epochs],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        reload_dataloaders_every_n_epochs=1,
+    )
+    resumed = checkpoints.path if checkpoints and checkpoints.path.exists() else None
+    if resumed:
+        history, weights = _resume(resumed, config)
+        detector.load_state_dict(weights)
+        epochs.repeat(history)
+    if not epochs.finished:
+        trainer.fit(detector, datamodule=module, ckpt_path=resumed, weights_only=True)
+    return TrainResult("diverged" if epochs.diverged else "complete", epochs.history, detector)
+
+
+def load_detector(path: Path, channels: int) -> tuple[TrainConfig, LightningModule]:
+    """The configuration and the trained detector of a checkpoint, on the CPU. Raises UserError if it is not one."""
+    from adcore import checkpoints
+
+    config, _, weights = checkpoints.read(path)
+    detector = _detector(config, channels, steps_per_epoch=1)
+    detector.load_state_dict(weights)
+    return config, detector
+
+
+def score_test(detector: LightningModule, config: TrainConfig, data: ImageDataset) -> list[float]:
+    """AUROC on the test part `data`, one value per class of config. Opening the test part is the caller's decision."""
+    from adcore.epoch_end import evaluate
+    from adcore.protocols import cap_per_class
+
+    kept = cap_per_class(data.labels, config.images_per_class)
+    return evaluate(detector, data.images[kept], data.labels[kept], config.classes)
+
+
+def _resume(path: Path, config: TrainConfig) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
+    from adcore import checkpoints
+
+    stored, history, weights = checkpoints.read(path)
+    if stored != config:
+        names = [f.name for f in dataclasses.fields(config) if getattr(stored, f.name) != getattr(config, f.name)]
+        changes = ", ".join(f"{name}: {getattr(stored, name)} there, {getattr(config, name)} now" for name in names)
+        raise UserError(f"{path}: made with other settings ({changes}); name another file, or the same settings")
+    return history, weights
+
+
+def _detector(config: TrainConfig, channels: int, steps_per_epoch: int) -> LightningModule:
+    from adcore.detectors import DETECTORS
+    from adcore.streams import generator
+
+    detector = DETECTORS[config.detector](
+        channels=channels,
+        width=config.width,
+        norm=config.norm,
+        weights=config.weights,
+        learning_rate=config.learning_rate,
+        schedule=config.schedule,
+        steps_per_epoch=steps_per_epoch,
+        epochs=config.epochs,
+        generators=[generator(config.train_seed, index, "init") for index in config.classes],
+    )
+    return detector.double() if config.precision == "64-true" else detector
+
+
+def _data_module(config: TrainConfig, data: ImageDataset, fit: Tensor) -> AnomalyDetectionDataModule:
+    import torch
+
+    from adcore.augment import Augmentation
+    from adcore.datamodule import AnomalyDetectionDataModule
+    from adcore.protocols import one_vs_rest
+
+    experiments = one_vs_rest(
+        data.images,
+        data.labels,
+        fit,
+        classes=config.classes,
+        sampling=config.sampling,
+        clusters=config.clusters,
+        train_seed=config.train_seed,
+        split_seed=config.split_seed,
+        content_hash=data.content_hash,
+    )
+    return AnomalyDetectionDataModule(
+        data.images,
+        experiments,
+        batch_size=config.batch_size,
+        augmentation=Augmentation(config.horizontal_flip, config.vertical_flip, config.crop, config.rotate),
+        train_seed=config.train_seed,
+        dtype=torch.float64 if config.precision == "64-true" else torch.float32,
+    )
+
+
+def _quiet_lightning() -> None:
+    """Lightning's start-up lines and advice are about settings that are not the caller's."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+
+
+if __name__ == "__main__":
+    from adcore.train_command import main
+
+    main()

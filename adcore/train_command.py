@@ -1,0 +1,68 @@
+"""`python -m adcore.train`: one training run by hand, without Ray or MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adcore.command_line import dataclass_flags, run
+from adcore.config import TrainConfig
+
+__all__ = ["main"]
+
+_HELP = """Train one configuration and print validation AUROC after each epoch.
+
+Every flag is a setting of the run; the same settings give the same numbers."""
+
+_FLAGS = (
+    click.Option(["--data-dir"], help="folder that holds the data set's files; the only place looked at"),
+    click.Option(["--allow-unverified-data"], is_flag=True, help="use files of --data-dir with another checksum"),
+    click.Option(["--checkpoint"], help="save to this file after each epoch, and go on from it if it is there"),
+    click.Option(["--test"], is_flag=True, help="score the test part at the end; do it once, for the final model"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse argv, train, print. Exits with 0, with 1 for a run that diverged, with 2 for bad input."""
+    run("python -m adcore.train", _HELP, [*dataclass_flags(TrainConfig), *_FLAGS], _train, argv)
+
+
+def _train(
+    data_dir: str | None = None,
+    checkpoint: str | None = None,
+    allow_unverified_data: bool = False,
+    test: bool = False,
+    **settings: Any,
+) -> int:
+    config = TrainConfig(**settings)
+    from adcore.checkpoints import Checkpoints
+    from adcore.datasets import load
+    from adcore.train import score_test, train
+
+    source: dict[str, Any] = {"data_dir": data_dir, "allow_unverified": allow_unverified_data}
+    data = load(config.dataset, "train", **source)
+    checkpoints = Checkpoints(Path(checkpoint), every=0) if checkpoint else None
+    result = train(config, _print_epoch, data=data, checkpoints=checkpoints)
+    if result.state == "diverged":
+        click.echo("diverged: a loss became NaN or infinite; try a lower --learning-rate", err=True)
+        return 1
+    if test:
+        values = score_test(result.detector, config, load(config.dataset, "test", **source))
+        mean = sum(values) / len(values)
+        click.echo(f"test AUROC {mean:.4f} | {_by_class(config.classes, values)}")
+    return 0
+
+
+def _print_epoch(metrics: dict[str, float]) -> None:
+    prefix = "val_auroc_"
+    own = {int(name[len(prefix) :]): v for name, v in metrics.items() if name.startswith(prefix) and name[-1].isdigit()}
+    speed = f"{metrics['images_per_second']:.0f} images/s"
+    mean = metrics["val_auroc_mean"]
+    click.echo(f"epoch {metrics['epoch']:.0f}  val AUROC {mean:.4f} | {_by_class(own, own.values())} | {speed}")
+
+
+def _by_class(classes: Any, values: Any) -> str:
+    return "  ".join(f"{index}: {value:.4f}" for index, value in zip(classes, values, strict=True))
