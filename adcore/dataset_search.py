@@ -1,0 +1,87 @@
+"""The search order for a data set's files, and the one message that tells what happened at every place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adcore.dataset_files import (
+    Content,
+    DatasetError,
+    FileSet,
+    Progress,
+    missing_files,
+    read_from_data_folder,
+    read_part,
+)
+
+__all__ = ["DATA_VARIABLE", "Request", "cache_root", "describe_places", "find_part"]
+
+DATA_VARIABLE = "ADCORE_DATA"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller of `load` asked for, beside the name."""
+
+    part: str  # "train" or "test"
+    data_dir: str | Path | None = None
+    allow_unverified: bool = False
+    progress: Progress | None = None
+
+
+def cache_root() -> Path:
+    """The user's cache folder for data sets; its sub-folders carry the names of the sets."""
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("adcore", appauthor=False)) / "datasets"
+
+
+def find_part(files: FileSet, request: Request) -> list[Content]:
+    """Contents of the files of one part: from the given data folder only, else cache, system folder, network.
+
+    Raises DatasetError.
+    """
+    root = request.data_dir or os.environ.get(DATA_VARIABLE)
+    if root:
+        folder = Path(root).expanduser()
+        return read_from_data_folder(files, request.part, folder, allow_unverified=request.allow_unverified)
+    from adcore.fetching import FetchError, fill_cache  # here: it takes half of the time that importing datasets has
+
+    tried: list[str] = []
+    cache = cache_root()
+    for label, folder in (("cache", cache / files.name), ("system folder", files.system_folder)):
+        if folder is not None:
+            reason = missing_files(folder, files.parts[request.part])
+            try:
+                if reason is None:
+                    return read_part(files, request.part, folder)
+            except DatasetError as error:
+                reason = str(error)
+            tried.append(f"{label} {folder}: {reason}")
+    try:
+        return read_part(files, request.part, fill_cache(files, cache, progress=request.progress))
+    except FetchError as error:
+        raise DatasetError(_nowhere(files, [*tried, *error.tried])) from None
+
+
+def describe_places(files: FileSet) -> str:
+    """Where `find_part` would find every file of the set, unopened; "not here yet" if it would fetch them."""
+    root = os.environ.get(DATA_VARIABLE)
+    if root:
+        return f"looked for in {DATA_VARIABLE}={root}"
+    folders = [folder for folder in (cache_root() / files.name, files.system_folder) if folder is not None]
+    return next((str(folder) for folder in folders if missing_files(folder, files.every_file) is None), "not here yet")
+
+
+def _nowhere(files: FileSet, tried: Sequence[str]) -> str:
+    names = ", ".join(file.name for file in files.every_file)
+    ways = [
+        f"python -m adcore.datasets fetch {files.name}   (with a network; --mirror URL takes another address)",
+        f"--data-dir DIR or {DATA_VARIABLE}=DIR, where DIR/{files.subfolders[0]} holds {names}",
+    ]
+    if files.debian_package is not None:
+        ways.append(f"apt-get install {files.debian_package}   (as root, on Debian and its relatives)")
+    return "\n  - ".join([f"{files.name} was found nowhere. Tried:", *tried]) + "\n  - ".join(["\nTo get it:", *ways])

@@ -1,0 +1,73 @@
+"""The command line of the data sets: `python -m adcore.datasets list`, `python -m adcore.datasets fetch NAME`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from adcore.dataset_catalog import FILE_SETS
+from adcore.dataset_search import cache_root, describe_places
+from adcore.datasets import DATASETS, check_name
+from adcore.errors import UserError
+from adcore.fetching import FetchError, fill_cache
+
+__all__ = ["commands", "main"]
+
+
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """Image data sets: what there is, and fetching it."""
+
+
+@commands.command("list")
+def list_datasets() -> None:
+    """Names, shapes, and where a complete copy lies."""
+    for info in DATASETS.values():
+        files = FILE_SETS.get(info.name)
+        place = "part of scikit-learn" if files is None else describe_places(files)
+        click.echo(f"{info.name:14} {info.channels}x{info.size}x{info.size}  {len(info.class_names)} classes  {place}")
+
+
+@commands.command()
+@click.argument("name")
+@click.option("--mirror", metavar="URL", help="Take the original files from this address only (https: or file:).")
+def fetch(name: str, mirror: str | None) -> None:
+    """Put the data set NAME into the user's cache, checked."""
+    check_name(name)
+    if name not in FILE_SETS:
+        click.echo(f"{name} is part of scikit-learn: nothing to fetch")
+        return
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        folder = fill_cache(FILE_SETS[name], cache_root(), mirrors=None if mirror is None else [mirror], progress=show)
+    click.echo(f"{name}: complete and checked in {folder}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit code 2 and one line on stderr for a mistake, 1 if nothing could be fetched."""
+    try:
+        code = commands.main(arguments, prog_name="python -m adcore.datasets", standalone_mode=False) or 0
+    except click.ClickException as error:
+        code = _fail(error.format_message(), 2)
+    except FetchError as error:
+        code = _fail(str(error), 1)
+    except UserError as error:
+        code = _fail(str(error), 2)
+    except click.Abort:
+        code = _fail("interrupted", 130)
+    sys.exit(code)
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"error: {message}", err=True)
+    return code
