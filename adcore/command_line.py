@@ -30,20 +30,26 @@ class ClassList(click.ParamType):
             self.fail(f"{value!r}: expected all, a class such as 6, or several such as 0,3,6", param, ctx)
 
 
-class IntOrAll(click.ParamType):
-    """A whole number, or `all` for None."""
+class IntOrWord(click.ParamType):
+    """A whole number, or a word that stands for none."""
 
-    name = "number|all"
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.name = f"integer|{word}"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        return None if value == "all" else click.INT.convert(value, param, ctx)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Unlimited:
+        return Unlimited() if value == self.word else click.INT.convert(value, param, ctx)
+
+
+class Unlimited:
+    """A None that was given, unlike one that stands for an option left out."""
 
 
 _TYPES: dict[str, click.ParamType] = {
     "str": click.STRING,
     "str | None": click.STRING,
     "int": click.INT,
-    "int | None": IntOrAll(),
+    "int | None": click.INT,
     "float": click.FLOAT,
     "float | None": click.FLOAT,
     "tuple[int, ...]": ClassList(),
@@ -56,7 +62,11 @@ def dataclass_flags(settings: type[Any]) -> list[click.Parameter]:
 
 
 def run(
-    program: str, help: str, parameters: Sequence[click.Parameter], body: Callable[..., int | None], argv: Sequence[str] | None = None  # noqa: A002
+    program: str,
+    help: str,  # noqa: A002 - click's word
+    parameters: Sequence[click.Parameter],
+    body: Callable[..., int | None],
+    argv: Sequence[str] | None = None,
 ) -> None:
     """Parse argv, call body with the options given (unset ones left out), and exit with the code it returns.
 
@@ -64,9 +74,10 @@ def run(
     """
 
     def callback(**values: Any) -> int | None:
-        return body(**{name: value for name, value in values.items() if value is not None})
+        given = {name: value for name, value in values.items() if value is not None}
+        return body(**{name: None if isinstance(value, Unlimited) else value for name, value in given.items()})
 
-    command = click.Command(program, params=list(parameters), callback=callback, help=help)
+    command = click.Command(program, params=list(parameters), callback=callback, help=_paragraphs(help))
     try:
         code = command.main(argv, prog_name=program, standalone_mode=False)
     except click.ClickException as error:
@@ -85,12 +96,21 @@ def fail(message: str) -> None:
 
 
 def _flag(field: dataclasses.Field[Any]) -> click.Option:
-    name = field.metadata["flag"] or field.name.replace("_", "-")
-    default = field.default
-    choices = f" ({', '.join(field.metadata['choices'])})" if field.metadata["choices"] else ""
-    shown = "all" if default in ((), None) else default
-    text = f"{field.metadata['help']}{choices}"
-    if field.type == "bool":
-        declaration = f"--{name}/--no-{name}" if default else f"--{name}"
-        return click.Option([declaration, field.name], default=None, help=f"{text}  [default: {'on' if default else 'off'}]")
-    return click.Option([f"--{name}", field.name], type=_TYPES[str(field.type)], default=None, help=f"{text}  [default: {shown}]")
+    name, word = field.name.replace("_", "-"), field.metadata["none"]
+    text, default = field.metadata["help"], field.default
+    kind = IntOrWord(word) if word else _TYPES.get(str(field.type))
+    if field.metadata["choices"]:
+        text += f" ({', '.join(field.metadata['choices'])})"
+    if kind is None:
+        both = f"--{name}/--no-{name}" if default else f"--{name}"
+        shown = "on" if default else "off"
+        return click.Option([both, field.name], is_flag=True, default=None, help=f"{text} [default: {shown}]")
+    if default is not None or word:
+        text += f" [default: {word if default is None else 'all' if default == () else default}]"
+    return click.Option([f"--{name}", field.name], type=kind, default=None, help=text)
+
+
+def _paragraphs(help: str) -> str:  # noqa: A002
+    """Indented paragraphs are kept as they are: click would fill them."""
+    parts = help.strip().split("\n\n")
+    return "\n\n".join(f"\b\n{part}" if part.startswith(" ") else part for part in parts)

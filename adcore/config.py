@@ -24,9 +24,11 @@ class TrainConfig:
     dataset: str = option("fashion-mnist", "data set")
     classes: tuple[int, ...] = option((), "experiments: class i is normal, the rest anomalous (all, 6, or 0,3,6)")
     images_per_class: int | None = option(
-        1500, "cap on images per class, in every part (all: none); also the normal images of an experiment", at_least=1
+        1500, "cap on images per class, in every part; also on an experiment's normal images", at_least=1, none="all"
     )
-    validation_images: int | None = option(2500, "cap on validation images, all classes together", at_least=1)
+    validation_images: int | None = option(
+        2500, "cap on validation images, all classes together", at_least=1, none="all"
+    )
     sampling: str = option("kmeans", "how anomalies are drawn down", choices=("kmeans", "random"))
     clusters: int = option(10, "k-means clusters per anomaly class", at_least=1)
 

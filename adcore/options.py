@@ -19,10 +19,10 @@ def option(
     at_least: float | None = None,
     above: float | None = None,
     choices: Sequence[str] = (),
-    flag: str | None = None,
+    none: str | None = None,
 ) -> Any:
-    """A dataclass field with its help text and legal range; `flag` is its command line name, if not the field's."""
-    metadata = {"help": help, "at_least": at_least, "above": above, "choices": tuple(choices), "flag": flag}
+    """A dataclass field with its help text and legal range; `none` is the word for None on the command line."""
+    metadata = {"help": help, "at_least": at_least, "above": above, "choices": tuple(choices), "none": none}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -48,8 +48,7 @@ def _check_number(field: dataclasses.Field[Any], value: float) -> None:
         return
     bound = f" >= {at_least:g}" if at_least is not None else f" > {above:g}" if above is not None else ""
     kind = "a whole number" if "int" in str(field.type) else "a finite number"
-    flag = field.metadata["flag"] or field.name.replace("_", "-")
-    raise UserError(f"--{flag} {value}: expected {kind}{bound}")
+    raise UserError(f"--{field.name.replace('_', '-')} {value}: expected {kind}{bound}")
 
 
 def check_classes(classes: Sequence[int], count: int, flag: str) -> tuple[int, ...]:

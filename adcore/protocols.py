@@ -12,6 +12,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from adcore.errors import UserError
 from adcore.sampling import cluster, draw_by_cluster, draw_random, equal_shares
 from adcore.streams import generator
 
@@ -44,10 +45,14 @@ def split(
     """Fit and validation positions, stratified by class. labels: int64 [n] of the train part.
 
     images_per_class caps each class in both parts, validation_images the validation part as a whole; None: no cap.
+    Raises UserError for fewer validation images than classes: AUROC needs one of each.
     """
+    classes = labels.unique().tolist()
+    if validation_images is not None and validation_images < len(classes):
+        raise UserError(f"--validation-images {validation_images}: expected at least {len(classes)}, one of each class")
     fit: list[Tensor] = []
     validation: list[Tensor] = []
-    for index in labels.unique().tolist():
+    for index in classes:
         own = (labels == index).nonzero()[:, 0]
         own = own[torch.randperm(len(own), generator=generator(split_seed, index, "split"))]
         count = round(len(own) * VALIDATION_SHARE)

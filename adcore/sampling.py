@@ -20,7 +20,7 @@ __all__ = ["cluster", "draw_by_cluster", "draw_random", "equal_shares"]
 
 
 def equal_shares(total: int, sizes: Sequence[int]) -> list[int]:
-    """Split `total` over places of limited size as evenly as they allow; earlier places get the remainder.
+    """Split `total` over places of limited size as evenly as they allow; the remainder goes to the largest places.
 
     Raises ValueError if the places hold fewer than `total`.
     """
@@ -30,9 +30,6 @@ def equal_shares(total: int, sizes: Sequence[int]) -> list[int]:
     by_size = sorted(range(len(sizes)), key=lambda place: sizes[place])
     for done, place in enumerate(by_size):  # smallest first: what it cannot hold, the larger ones share
         shares[place] = min(sizes[place], (total - sum(shares)) // (len(sizes) - done))
-    for place in range(len(sizes)):
-        if sum(shares) < total and shares[place] < sizes[place]:
-            shares[place] += 1
     return shares
 
 
@@ -48,7 +45,7 @@ def cluster(
     digest = hashlib.sha256(pixels.tobytes() + labels.numpy().tobytes())
     key = hashlib.sha256(f"{name} {digest.hexdigest()} {clusters} {seed}".encode()).hexdigest()[:32]
     path = (cache or Path(platformdirs.user_cache_dir("adcore"), "clusters")) / f"{key}.npy"
-    with contextlib.suppress(OSError, ValueError):  # absent or cut: computed again
+    with contextlib.suppress(OSError, ValueError, EOFError):  # absent, cut or empty: computed again
         stored = np.load(path, allow_pickle=False)
         if stored.shape == (len(labels),):
             return torch.from_numpy(stored)
@@ -85,6 +82,7 @@ def _fit_clusters(pixels: NDArray[np.uint8], labels: NDArray[np.int64], clusters
     from sklearn.cluster import MiniBatchKMeans
 
     found = np.zeros(len(labels), np.int64)
+    seed %= 2**32  # all that scikit-learn takes
     with threadpool_limits(1):  # sums in one order, whatever the machine
         for index in np.unique(labels):
             own = pixels[labels == index].astype(np.float32) / 255

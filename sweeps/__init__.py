@@ -1,0 +1,1 @@
+"""Sweep scripts and the engine that runs them on Ray."""

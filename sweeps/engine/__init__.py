@@ -1,0 +1,1 @@
+"""The search: settings, blocks, trials, the record, tracking, confirmation and report."""

@@ -1,0 +1,128 @@
+"""Ray: checked before it is imported, started or joined, and asked what it has."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from adcore.errors import UserError
+from sweeps.engine.settings import SweepSettings
+
+__all__ = ["Resources", "check_address", "prepare_environment", "probe", "ray_cluster", "resources"]
+
+#: Seconds to wait for a port: the client libraries themselves wait for minutes.
+PROBE_SECONDS = 3.0
+#: Bytes of the local object store: a data set's train part is 47 MB (Fashion-MNIST) to 154 MB (CIFAR-10).
+OBJECT_STORE_BYTES = 600_000_000
+
+
+def check_address(settings: SweepSettings) -> None:
+    """Raises UserError if a cluster does not answer, or this machine has fewer CPUs than a local trial needs."""
+    cpus = os.cpu_count() or 1
+    if settings.address == "local":
+        if settings.cpus_per_trial > cpus:
+            raise UserError(f"--cpus-per-trial {settings.cpus_per_trial}: this machine has {cpus} CPUs")
+        return
+    address = settings.address
+    if address == "auto":
+        file = Path("/tmp/ray/ray_current_cluster")  # written by `ray start`
+        address = os.environ.get("RAY_ADDRESS") or (file.read_text().strip() if file.exists() else "")
+        if not address:
+            raise UserError("--address auto: no Ray cluster runs on this machine; start one with `ray start --head`")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"--address {settings.address}: expected local, auto or HOST:PORT")
+    probe("--address", address, host, int(port))
+
+
+def probe(flag: str, given: str, host: str, port: int) -> None:
+    """Raises UserError if nothing listens at host:port."""
+    try:
+        socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{flag} {given}: nothing answers at {host}:{port} ({reason})") from error
+
+
+def prepare_environment(settings: SweepSettings) -> None:
+    """Set what Ray reads when it is imported: token authentication, and loopback alone for a Ray of our own."""
+    os.environ.update(
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the record and MLflow hold what Ray's own files would
+        TUNE_DISABLE_SIGINT_HANDLER="1",
+        TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are not used
+        RAY_AIR_NEW_OUTPUT="0",  # the new output prints a box of its own at any verbosity
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+        RAY_AUTH_MODE="token",
+    )
+    if settings.address == "local":
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # binds every service to loopback
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # in this process only: no file to protect
+        os.environ.pop("RAY_ADDRESS", None)  # a cluster that it names is not the one asked for
+
+
+@contextmanager
+def ray_cluster(settings: SweepSettings) -> Iterator[None]:
+    """A Ray of our own, or a running cluster; left again at the end. Raises UserError if it cannot be had."""
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if settings.address == "local":
+        options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    else:
+        packages = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "adcore")]
+        options |= {"address": settings.address, "runtime_env": {"py_modules": packages}}
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason})") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+class Resources:
+    """What a trial gets, and how many trials fit at a time."""
+
+    def __init__(self, cpus: int, gpus: float, slots: int) -> None:
+        self.cpus, self.gpus, self.slots = cpus, gpus, slots
+
+    def as_request(self) -> dict[str, float]:
+        """For tune.with_resources."""
+        return {"cpu": self.cpus, "gpu": self.gpus} if self.gpus else {"cpu": self.cpus}
+
+
+def resources(settings: SweepSettings) -> Resources:
+    """Resources of a trial on the cluster that is joined. Raises UserError if no node can hold one."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    has_gpus = any(node.get("GPU", 0) for node in nodes)
+    gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else 0.25 * has_gpus
+    if gpus > 1 and gpus != int(gpus):
+        raise UserError(f"--gpus-per-trial {gpus:g}: expected a share below 1 or a whole number")
+    for flag, kind, wanted in (("cpus", "CPU", settings.cpus_per_trial), ("gpus", "GPU", gpus)):
+        largest = max(node.get(kind, 0) for node in nodes)
+        if wanted > largest:
+            total = sum(node.get(kind, 0) for node in nodes)
+            raise UserError(
+                f"--{flag}-per-trial {wanted:g}: the largest node has {largest:g} {kind}s "
+                f"(cluster: {len(nodes)} nodes, {total:g} {kind}s)"
+            )
+    slots = sum(_fitting(node, settings.cpus_per_trial, gpus) for node in nodes)
+    return Resources(settings.cpus_per_trial, gpus, min(slots, settings.max_concurrent or slots))
+
+
+def _fitting(node: dict[str, float], cpus: int, gpus: float) -> int:
+    by_cpu = int(node.get("CPU", 0) // cpus)
+    if not gpus:
+        return by_cpu
+    by_gpu = math.floor(1 / gpus) * int(node.get("GPU", 0)) if gpus <= 1 else int(node.get("GPU", 0) // gpus)
+    return min(by_cpu, by_gpu)

@@ -1,0 +1,151 @@
+"""Confirm the best configurations with fresh seeds on validation; then score the winner's models on the test part."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from adcore.datasets import ImageDataset
+from adcore.train import load_detector, score_test
+from sweeps.engine.record import Block, SweepRecord
+from sweeps.engine.trial import checkpoint_path, trial_config
+
+__all__ = ["ConfirmSearch", "Confirmation", "candidates", "confirmations", "score_winner"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Confirmation:
+    """A configuration's validation AUROCs with fresh seeds: seed -> class -> AUROC."""
+
+    block: Block
+    by_seed: dict[int, dict[int, float]]
+
+    @property
+    def means(self) -> list[float]:
+        """Mean over the classes, one per seed."""
+        return [statistics.fmean(values.values()) for values in self.by_seed.values()]
+
+    @property
+    def mean(self) -> float:
+        """Mean over classes and seeds."""
+        return statistics.fmean(self.means)
+
+    def by_class(self) -> dict[int, float]:
+        """Mean over the seeds of each class."""
+        classes = next(iter(self.by_seed.values()))
+        return {index: statistics.fmean(values[index] for values in self.by_seed.values()) for index in classes}
+
+
+def candidates(record: SweepRecord) -> list[Block]:
+    """The best complete blocks, the package's default and, where the scale trains them, the paper's weights."""
+    plan = record.plan
+    chosen = record.best(plan.best)
+    if not chosen:
+        return []
+    named = [plan.space.default, plan.space.paper if plan.paper else None]
+    for name in named:
+        point = plan.space.points.get(name) if name else None
+        found = next((block for block in record.blocks.values() if block.params == point), None)
+        if found and found not in chosen:
+            chosen.append(found)
+    return chosen
+
+
+class ConfirmSearch(Searcher):
+    """Hands out every candidate x seed x group that the record does not hold yet."""
+
+    name = "confirm"
+    keeps_checkpoints = True  # the winner's score the test part
+
+    def __init__(self, record: SweepRecord, blocks: list[Block]) -> None:
+        super().__init__()
+        self.record, self.blocks = record, blocks
+        self.jobs = [
+            (block, seed, group)
+            for block in blocks
+            for seed in record.plan.confirm_seeds
+            for group in range(len(record.groups))
+            if record.read(f"confirm_{block.number}_{seed}_{group}") is None
+        ]
+        self.trials: dict[str, tuple[Block, int, int]] = {}
+        self.open = {(block.number, seed) for block, seed, _ in self.jobs}
+        self.failed: set[tuple[int, int]] = set()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        if not self.jobs:
+            return Searcher.FINISHED
+        block, seed, group = self.trials[trial_id] = self.jobs.pop(0)
+        changes = {**block.params, "classes": self.record.groups[group], "train_seed": seed}
+        return trial_config(self.record.plan.base, configuration=block.number, group=group, **changes)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        block, seed, group = self.trials.pop(trial_id)
+        if error or result is None:
+            self.failed.add((block.number, seed))
+            return
+        values = [float(result[f"val_auroc_{index}"]) for index in self.record.groups[group]]
+        self.record.write_confirmed(block.number, seed, group, values)
+
+    def status(self, running: int, failed: int) -> tuple[str, float | None]:
+        total = len(self.blocks) * self.record.plan.seeds
+        done = [c for c in confirmations(self.record, self.blocks)]
+        count = sum(len(each.by_seed) for each in done)
+        best = max((each.mean for each in done), default=None)
+        return f"{count} of {total} trainings done, {running} running, {failed} failed", best
+
+    def newly_closed(self) -> list[tuple[int, int, str]]:
+        ended = [key for key in sorted(self.open) if key in self.failed or self.record.confirmed(*key) is not None]
+        self.open -= set(ended)
+        return [(*key, "failed" if key in self.failed else "complete") for key in ended]
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        return True
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: only the last epoch counts."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the record is all there is to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the record is read when it is opened."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles the searcher for Tuner.restore, which is not used
+
+
+def confirmations(record: SweepRecord, blocks: list[Block]) -> list[Confirmation]:
+    """What the record holds of the candidates, best mean first; those without a single whole seed are left out."""
+    found: list[Confirmation] = []
+    for block in blocks:
+        by_seed = {seed: values for seed in record.plan.confirm_seeds if (values := record.confirmed(block.number, seed))}
+        if by_seed:
+            found.append(Confirmation(block, by_seed))
+    return sorted(found, key=lambda each: (-each.mean, each.block.number))
+
+
+def score_winner(
+    record: SweepRecord, winner: Confirmation, home: str, open_test: Callable[[], ImageDataset]
+) -> dict[int, dict[int, float]]:
+    """Test AUROC by seed and class of the models that confirm trained; from the record if it was done before.
+
+    open_test opens the test part: here and nowhere else, once.
+    """
+    stored = record.read("test")
+    if stored is None:
+        record.write("test_opened", True)
+        data = open_test()
+        stored = {}
+        for seed in winner.by_seed:
+            values: dict[int, float] = {}
+            for classes in record.groups:
+                path = checkpoint_path(home, winner.block.number, classes, seed)
+                config, detector = load_detector(path, data.channels)
+                values |= dict(zip(config.classes, score_test(detector, config, data), strict=True))
+            stored[str(seed)] = {str(index): value for index, value in sorted(values.items())}
+        record.write("test", stored)
+    return {int(seed): {int(index): v for index, v in values.items()} for seed, values in stored.items()}

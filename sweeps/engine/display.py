@@ -1,0 +1,76 @@
+"""The live display: where the sweep stands, in a terminal; plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+__all__ = ["Display"]
+
+#: Seconds between two plain lines when nothing has ended.
+QUIET_SECONDS = 30.0
+
+
+class Display:
+    """A progress bar per stage with counts, best mean, throughput and time left."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress: Progress | None = None
+        self.speeds: dict[str, float] = {}  # images per second of the trials under way
+        self.stage, self.total, self.epochs_done, self.started, self.printed = "", 0.0, 0.0, 0.0, 0.0
+        self.already = 0.0
+
+    def begin(self, stage: str, epochs: float, done: float) -> None:
+        """Start a stage of at most `epochs` epochs of configurations, `done` of them before a resume."""
+        self.end()
+        self.stage, self.total, self.epochs_done, self.already = stage, epochs, done, done
+        self.started, self.printed = time.monotonic(), 0.0
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
+            self.progress = Progress(*columns, TimeElapsedColumn(), console=self.console)
+            self.progress.add_task(stage, total=epochs, completed=done, status="")
+            self.progress.start()
+
+    def update(self, counts: str, best: float | None, *, event: bool) -> None:
+        """Show how far the stage is; `event`: something ended, worth a line of its own."""
+        status = f"{counts} | best mean {best:.4f}" if best is not None else counts
+        status += f" | {sum(self.speeds.values()):.0f} images/s | {self._left()}"
+        if self.progress:
+            self.progress.update(self.progress.task_ids[0], completed=self.epochs_done, status=status)
+        elif event or time.monotonic() - self.printed > QUIET_SECONDS:
+            self.printed = time.monotonic()
+            self.console.print(f"{self.stage}: {status}", highlight=False, soft_wrap=True)
+
+    def trained(self, trial: str, epochs: float, speed: float) -> None:
+        """A trial has done `epochs` epochs of a configuration (a part of one, for a part of its classes)."""
+        self.epochs_done += epochs
+        self.speeds[trial] = speed
+
+    def ended(self, trial: str, saved: float = 0.0) -> None:
+        """A trial has ended and saved so many epochs."""
+        self.speeds.pop(trial, None)
+        self.total -= saved
+        if self.progress:
+            self.progress.update(self.progress.task_ids[0], total=self.total)
+
+    def end(self) -> None:
+        """End the stage's bar."""
+        if self.progress:
+            self.progress.stop()
+        self.progress = None
+        self.speeds.clear()
+
+    def print(self, *content: Any) -> None:
+        """Print above the bar."""
+        self.console.print(*content, highlight=False, soft_wrap=True)
+
+    def _left(self) -> str:
+        done = self.epochs_done - self.already
+        if done <= 0:
+            return "time left unknown"
+        seconds = (time.monotonic() - self.started) / done * max(0.0, self.total - self.epochs_done)
+        return f"at most {seconds / 60:.0f} min left" if seconds >= 90 else f"at most {seconds:.0f} s left"

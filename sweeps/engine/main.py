@@ -1,0 +1,119 @@
+"""The command line of every sweep script: flags to a plan, everything checked, then the sweep."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adcore.command_line import dataclass_flags, run
+from adcore.errors import UserError, unknown_name
+from sweeps.engine.cluster import check_address, prepare_environment
+from sweeps.engine.mlflow_store import check_tracking_uri
+from sweeps.engine.plan import Plan, describe, make_plan
+from sweeps.engine.settings import SweepSettings
+from sweeps.engine.space import Space
+
+__all__ = ["main"]
+
+#: What may differ when a sweep is resumed: where it runs and where things are, not what it computes.
+PLACES = (
+    "resume", "name", "plan", "storage", "tracking_uri", "data_dir", "address",
+    "gpus_per_trial", "cpus_per_trial", "max_concurrent",
+)  # fmt: skip
+
+
+def main(script: str, help: str, space: Space, argv: Sequence[str] | None = None) -> None:  # noqa: A002
+    """Parse argv and run the sweep. Exits with 0 if it is whole, 1 with failed trials, 2 for bad input."""
+
+    def body(**given: Any) -> int:
+        return _run(script, space, given)
+
+    run(f"sweeps/{script}.py", help, dataclass_flags(SweepSettings), body, argv)
+
+
+def _run(script: str, space: Space, given: dict[str, Any]) -> int:
+    settings = SweepSettings(**given)
+    home = _home(script, settings)
+    if settings.resume:
+        settings = _stored(home, given)
+    plan = make_plan(script, settings, space)
+    if settings.plan:
+        click.echo(describe(plan, settings))
+        return 0
+    _check_writable(home)
+    check_tracking_uri(settings.tracking_uri)
+    check_address(settings)
+    _check_same_plan(home, plan)
+
+    from adcore.datasets import load
+
+    source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
+    data = load(plan.base.dataset, "train", **source)
+
+    prepare_environment(settings)
+    from sweeps.engine.run import run_sweep
+
+    return run_sweep(plan, settings, home, data)
+
+
+def _home(script: str, settings: SweepSettings) -> Path:
+    """The sweep's own folder. Raises UserError for a name that is taken, or unknown on resume."""
+    storage = Path(settings.storage).expanduser().resolve()
+    if settings.resume:
+        known = sorted(path.parent.name for path in storage.glob("*/study.db"))
+        if settings.resume not in known:
+            raise unknown_name("sweep", settings.resume, known or [f"none in {storage}"])
+        return storage / settings.resume
+    now = datetime.datetime.now()
+    home = storage / (settings.name or f"{script}-{now:%Y%m%d-%H%M%S}")
+    if (home / "study.db").exists():
+        raise UserError(f"sweep {home.name!r} exists in {storage}: give another --name, or --resume {home.name}")
+    return home
+
+
+def _stored(home: Path, given: dict[str, Any]) -> SweepSettings:
+    """A resumed sweep's own settings, with places as given now. Raises UserError for any other difference."""
+    stored = _read(home, "settings")
+    stored["normal_class"] = tuple(stored["normal_class"])
+    for name, value in given.items():
+        if name not in PLACES and value != stored[name]:
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"sweep {home.name!r} was begun with {flag} {stored[name]}, not {value}; leave {flag} out")
+    places = {name: value for name, value in given.items() if name in PLACES}
+    return SweepSettings(**{**stored, "name": None, **places})
+
+
+def _check_same_plan(home: Path, plan: Plan) -> None:
+    """Raises UserError if this program would compute another sweep than the one on record."""
+    if not (home / "study.db").exists():
+        return
+    before, now = _read(home, "plan"), json.loads(json.dumps(plan.as_record()))
+    different = [name for name in now if now[name] != before.get(name)]
+    if different:
+        raise UserError(f"sweep {home.name!r} was begun with other settings of: {', '.join(different)}; begin a new one")
+
+
+def _read(home: Path, key: str) -> Any:
+    from sweeps.engine.record import open_study
+
+    attributes = open_study(home / "study.db", create=False).user_attrs
+    if key not in attributes:
+        raise UserError(f"{home / 'study.db'}: this sweep ended before it began; move the folder away and start again")
+    return attributes[key]
+
+
+def _check_writable(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+        if not any(home.iterdir()):
+            home.rmdir()
+    except OSError as error:
+        raise UserError(f"--storage: cannot write to {home} ({error.strerror})") from error

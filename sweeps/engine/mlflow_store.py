@@ -1,0 +1,46 @@
+"""Where MLflow's runs are kept: the address is checked before MLflow is imported, and made ready once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from adcore.errors import UserError
+from sweeps.engine.cluster import probe
+
+__all__ = ["artifact_location", "check_tracking_uri", "database_path"]
+
+
+def check_tracking_uri(uri: str) -> None:
+    """Raises UserError unless the URI is a writable SQLite file or a server that answers."""
+    parts = urlsplit(uri)
+    if parts.scheme == "sqlite":
+        _check_database(database_path(uri))
+    elif parts.scheme in ("http", "https") and parts.hostname:
+        probe("--tracking-uri", uri, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+    else:
+        raise UserError(f"--tracking-uri {uri!r}: expected sqlite:///FILE or http(s)://HOST:PORT")
+
+
+def database_path(uri: str) -> Path:
+    """The file of a SQLite URI: sqlite:///relative.db or sqlite:////absolute.db."""
+    return Path(uri.removeprefix("sqlite:///")).resolve()
+
+
+def artifact_location(uri: str, experiment: str) -> str | None:
+    """Artifacts lie beside a SQLite file, wherever `mlflow ui` is started; a server has its own place."""
+    if not uri.startswith("sqlite:"):
+        return None
+    return (database_path(uri).parent / "mlartifacts" / experiment).as_uri()
+
+
+def _check_database(path: Path) -> None:
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"--tracking-uri {path}: expected a file in a folder that exists")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"--tracking-uri {path}: not writable")
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(15) != b"SQLite format 3":
+                raise UserError(f"--tracking-uri {path}: not a SQLite database; name another file")

@@ -1,0 +1,85 @@
+"""Monitor: hears of every trial on the driver, and tells MLflow and the display."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from sweeps.engine.display import Display
+from sweeps.engine.tracking import Tracking
+from sweeps.engine.trial import checkpoint_paths
+
+__all__ = ["Monitor", "Stage"]
+
+
+class Stage(Protocol):
+    """What a monitor asks of the stage that it follows."""
+
+    name: str
+    keeps_checkpoints: bool
+
+    def status(self, running: int, failed: int) -> tuple[str, float | None]:
+        """Counts in words, and the best ten-class mean so far."""
+        ...
+
+    def newly_closed(self) -> list[tuple[int, int, str]]:
+        """Configuration, seed and state of what ended since the last call."""
+        ...
+
+
+class Monitor(tune.Callback):
+    """Follows one stage of the sweep in folder `home`. failures: what failed and where its log is, one line each."""
+
+    def __init__(self, stage: Stage, tracking: Tracking, display: Display, home: Path) -> None:
+        self.stage, self.tracking, self.display, self.home = stage, tracking, display, home
+        self.base = tracking.plan.base
+        self.epochs: dict[str, int] = {}  # last epoch heard of, by trial under way
+        self.failures: list[str] = []
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.epochs[trial.trial_id] = 0
+        self.tracking.open_trial(self.stage.name, trial.config)
+        self._show(event=False)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        self.tracking.epoch(self.stage.name, trial.config, result)
+        done = int(result["epoch"]) - self.epochs.get(trial.trial_id, 0)
+        self.epochs[trial.trial_id] = int(result["epoch"])
+        self.display.trained(trial.trial_id, done * self._share(trial), result["images_per_second"])
+        self._show(event=False)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._ended(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        config = trial.config
+        reason = (str(trial.get_error() or "the worker process died").strip().splitlines() or [""])[-1]
+        classes = ",".join(map(str, config["classes"]))
+        log = trial.error_file or "Ray's session folder"
+        where = f"{self.stage.name} configuration {config['configuration']}, classes {classes}"
+        self.failures.append(f"{where}: {reason} (log: {log})")
+        self._ended(trial)
+
+    def _ended(self, trial: Trial) -> None:
+        left = self.base.epochs - self.epochs.pop(trial.trial_id, 0)
+        self.display.ended(trial.trial_id, left * self._share(trial))
+        self._show(event=True)
+
+    def _share(self, trial: Trial) -> float:
+        return len(trial.config["classes"]) / len(self.base.classes)
+
+    def _show(self, *, event: bool) -> None:
+        for configuration, seed, state in self.stage.newly_closed():
+            self.tracking.close_configuration(self.stage.name, configuration, seed, state)
+            if not self.stage.keeps_checkpoints and state != "failed":
+                for path in checkpoint_paths(self.home, configuration, seed):
+                    path.unlink(missing_ok=True)
+        self.display.update(*self.stage.status(len(self.epochs), len(self.failures)), event=event)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles callbacks for Tuner.restore, which is not used

@@ -1,0 +1,146 @@
+"""From flags to a plan: every choice made, nothing run; `--plan` prints it with its cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from adcore.config import TrainConfig
+from adcore.datasets import DATASETS
+from adcore.errors import UserError
+from adcore.options import check_classes
+from sweeps.engine.settings import SCALES, SweepSettings
+from sweeps.engine.space import Space
+
+__all__ = ["Plan", "describe", "groups_of", "make_plan"]
+
+#: Training speed at width 8 and batch 64, images per second of one CPU core: benchmarks/throughput.py on 2 cores.
+CPU_SPEED_AT_WIDTH_8 = 1300
+#: Fit images of the smallest class, by data set; for estimates before a file is opened.
+SMALLEST_CLASS = {"fashion-mnist": 5000, "mnist": 4518, "cifar10": 4167, "digits": 121}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a sweep will do. base: the TrainConfig of every trial, before sampled fields, classes and seeds."""
+
+    script: str
+    scale: str
+    base: TrainConfig
+    space: Space
+    configs: int
+    grace: int
+    reduction: int
+    best: int
+    seeds: int
+    paper: bool
+    search_seed: int
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The experiments, in the order in which a split block takes them: the one that varies most first."""
+        hardest = DATASETS[self.base.dataset].hardest_first
+        return tuple(sorted(self.base.classes, key=hardest.index))
+
+    @property
+    def rungs(self) -> list[int]:
+        """Epochs after which a configuration may be stopped."""
+        epochs, rung, rungs = self.base.epochs, self.grace, []
+        while rung < epochs:
+            rungs.append(rung)
+            rung *= self.reduction
+        return rungs
+
+    @property
+    def confirm_seeds(self) -> list[int]:
+        """Training seeds that the search has not used."""
+        return [self.base.train_seed + 1 + index for index in range(self.seeds)]
+
+    def as_record(self) -> dict[str, Any]:
+        """Everything that decides the results, as plain values."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("base", "space")}
+        settings = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self.base).items()}
+        return {**fields, "base": settings, "space": dataclasses.asdict(self.space)}
+
+
+def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
+    """Resolve scale, data set, classes and counts. Raises UserError for a flag that does not fit the rest."""
+    name = settings.scale or ("gpu" if has_cuda_device() else "laptop")
+    scale = SCALES[name]
+    train: dict[str, Any] = {**scale.train, "train_seed": settings.seed}
+    train |= {key: value for key in ("dataset", "epochs") if (value := getattr(settings, key)) is not None}
+    dataset = train.get("dataset", TrainConfig.dataset)
+    train["classes"] = check_classes(settings.normal_class, len(DATASETS[dataset].class_names), "normal-class")
+    base = TrainConfig(**train)
+    if settings.classes_per_trial != "auto":
+        groups_of(base.classes, int(settings.classes_per_trial))
+    return Plan(
+        script=script,
+        scale=name,
+        base=base,
+        space=space,
+        configs=settings.configs or scale.configs,
+        grace=min(scale.grace, base.epochs),
+        reduction=scale.reduction,
+        best=scale.best,
+        seeds=scale.seeds,
+        paper=scale.paper,
+        search_seed=settings.seed,
+    )
+
+
+def groups_of(classes: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
+    """Cut the classes into groups of `size`, one trial each. Raises UserError if size does not divide their number."""
+    if size < 1 or len(classes) % size:
+        legal = ", ".join(str(n) for n in range(1, len(classes) + 1) if len(classes) % n == 0)
+        raise UserError(f"--classes-per-trial {size}: expected a divisor of the {len(classes)} classes ({legal})")
+    return [classes[start : start + size] for start in range(0, len(classes), size)]
+
+
+def classes_per_trial(plan: Plan, requested: str, slots: int) -> int:
+    """Whole blocks where configurations fill the slots; else the largest groups that still fill them."""
+    count = len(plan.classes)
+    if requested != "auto":
+        return int(requested)
+    divisors = [size for size in range(count, 0, -1) if count % size == 0]
+    return next((size for size in divisors if plan.configs * (count // size) >= slots), 1)
+
+
+def describe(plan: Plan, settings: SweepSettings) -> str:
+    """The plan in words and its cost; opens no file and no connection."""
+    base = plan.base
+    images = min(base.images_per_class or 10**9, SMALLEST_CLASS[base.dataset])
+    per_training = 2 * images * base.epochs * len(base.classes)
+    search, confirmed = plan.configs * per_training, plan.best + 1 + plan.paper
+    confirm = confirmed * plan.seeds * per_training
+    lines = [
+        f"{plan.script}, scale {plan.scale}: nothing is run",
+        f"  data       {base.dataset}, normal classes {','.join(map(str, base.classes))}, "
+        f"{images} normal + {images} anomalous images each",
+        f"  network    width {base.width}, norm {base.norm}, batch {base.batch_size}, {base.schedule}",
+        f"  searched   {', '.join(f'{k} {v.low:g}-{v.high:g}' for k, v in plan.space.ranges.items())}",
+        f"  search     {plan.configs} configurations x {len(base.classes)} classes x {base.epochs} epochs; "
+        f"stopped after epochs {', '.join(map(str, plan.rungs)) or 'none'} (1 of {plan.reduction} goes on)",
+        f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds",
+        f"  final      the winner's models on the test part, opened once",
+        f"  cost       at most {search / 1e6:.1f} M images in the search, {confirm / 1e6:.1f} M to confirm",
+        f"  time       {_time(plan, settings, search + confirm)}",
+        f"  record     {Path(settings.storage) / (settings.name or '<name>')}, MLflow {settings.tracking_uri}",
+    ]
+    return "\n".join(lines)
+
+
+def has_cuda_device() -> bool:
+    """Whether this machine has an NVIDIA device, without importing torch."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and Path("/dev/nvidiactl").exists()
+
+
+def _time(plan: Plan, settings: SweepSettings, images: float) -> str:
+    if settings.address != "local" or has_cuda_device():
+        return "not estimated: no figure measured for this device"
+    cores = os.cpu_count() or 1
+    speed = CPU_SPEED_AT_WIDTH_8 * (8 / plan.base.width) ** 1.2 * cores
+    minutes = images / speed / 60 + 1.5  # start-up, tracking and report
+    return f"at most about {minutes:.0f} minutes on {cores} CPU cores, at {speed:.0f} images/s (batch 64)"

@@ -1,0 +1,201 @@
+"""The record of a sweep: an Optuna study in one SQLite file, from which everything is rebuilt.
+
+A trial of the study is a configuration, that is a block: its classes are trained in one or more groups. Values at
+rungs, and whether the block was stopped there, stand in the trial's user attributes; all else in the study's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from adcore.errors import UserError
+from sweeps.engine.plan import Plan
+
+__all__ = ["Block", "Job", "SweepRecord", "study_path"]
+
+#: What a trial of the study says when its block has ended.
+_STATES = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "diverged": TrialState.PRUNED}
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One Ray trial's work: group `group` of configuration `configuration`."""
+
+    configuration: int
+    group: int
+
+
+@dataclasses.dataclass
+class Block:
+    """A configuration: its sampled fields, and for each rung and group the classes' AUROCs, in the group's order."""
+
+    number: int
+    params: dict[str, float]
+    values: dict[int, dict[int, list[float]]] = dataclasses.field(default_factory=dict)
+    launched: set[int] = dataclasses.field(default_factory=set)
+    state: str = "running"  # or complete, stopped, diverged, failed
+    stopped_at: tuple[int, int] | None = None  # epoch, groups compared
+    mean: float | None = None  # at the last epoch, all classes
+
+    def prefix(self, epoch: int) -> int:
+        """How many groups, from the first on without a gap, have a value at `epoch`."""
+        present = self.values.get(epoch, {})
+        return next(count for count in range(len(present) + 1) if count not in present)
+
+    def mean_over(self, epoch: int, groups: int) -> float:
+        """Mean AUROC over the classes of the first `groups` groups at `epoch`."""
+        found = [value for group in range(groups) for value in self.values[epoch][group]]
+        return math.fsum(found) / len(found)
+
+
+class SweepRecord:
+    """Blocks in memory and in the study; every change is written before it is acted on."""
+
+    def __init__(self, study: optuna.Study, plan: Plan, groups: list[tuple[int, ...]]) -> None:
+        self.study, self.plan, self.groups = study, plan, groups
+        self.blocks: dict[int, Block] = {}
+        for point in list(plan.space.points.values())[: plan.configs]:
+            study.enqueue_trial(dict(point), skip_if_exists=True)
+        for trial in study.get_trials(deepcopy=False):
+            if trial.state != TrialState.WAITING:
+                self.blocks[trial.number] = self._load(trial)
+
+    def next_job(self) -> Job | None:
+        """The next group to train: of the oldest open block first, else of a new suggestion. None: all are out."""
+        for block in self.blocks.values():
+            if block.state == "running" and len(block.launched) < len(self.groups):
+                break
+        else:
+            if len(self.blocks) >= self.plan.configs:
+                return None
+            block = self._ask()
+        group = min(set(range(len(self.groups))) - block.launched)
+        block.launched.add(group)
+        return Job(block.number, group)
+
+    def write_rung(self, block: Block, epoch: int, group: int, values: list[float], *, stop_groups: int = 0) -> None:
+        """Values of a group at a rung, and in the same breath the decision: stopped on so many groups, or 0."""
+        block.values.setdefault(epoch, {})[group] = values
+        self._trial(block).set_user_attr(f"epoch_{epoch}_group_{group}", {"values": values, "stop": stop_groups})
+        if stop_groups:
+            block.stopped_at = (epoch, stop_groups)
+
+    def finish(self, job: Job) -> None:
+        """A trial has ended by itself; the last one of a block completes it, one without a last epoch fails it."""
+        block = self.blocks[job.configuration]
+        last = self.plan.base.epochs
+        if block.state == "running" and job.group not in block.values.get(last, {}):
+            self.close(block, "failed")
+        elif block.state == "running" and block.prefix(last) == len(self.groups):
+            block.mean = block.mean_over(last, len(self.groups))
+            self.close(block, "complete")
+
+    def close(self, block: Block, state: str) -> None:
+        """End a block, once: complete, stopped, diverged or failed. What the study is told is final."""
+        if block.state != "running":
+            return
+        block.state = state
+        trial = self._trial(block)
+        trial.set_user_attr("state", state)
+        if state == "stopped":  # Optuna ranks pruned trials by (last step, value); a diverged one, without any, last
+            for epoch in sorted(block.values):
+                if groups := block.prefix(epoch):
+                    trial.report(block.mean_over(epoch, groups), epoch)
+        value = block.mean if state == "complete" else None
+        self.study.tell(block.number, value, state=_STATES.get(state, TrialState.FAIL))
+
+    def counts(self) -> dict[str, int]:
+        """Blocks by state."""
+        states = [block.state for block in self.blocks.values()]
+        return {state: states.count(state) for state in ("complete", "stopped", "diverged", "running", "failed")}
+
+    def best(self, count: int) -> list[Block]:
+        """The complete blocks with the highest mean, best first."""
+        complete = [block for block in self.blocks.values() if block.mean is not None]
+        return sorted(complete, key=lambda block: (-(block.mean or 0.0), block.number))[:count]
+
+    def write_confirmed(self, configuration: int, seed: int, group: int, values: list[float]) -> None:
+        """AUROCs of a group's classes after a training with a fresh seed."""
+        self.write(f"confirm_{configuration}_{seed}_{group}", values)
+
+    def confirmed(self, configuration: int, seed: int) -> dict[int, float] | None:
+        """AUROC by class of a configuration trained with a fresh seed; None unless all its groups are there."""
+        found: dict[int, float] = {}
+        for group, classes in enumerate(self.groups):
+            values = self.read(f"confirm_{configuration}_{seed}_{group}")
+            if values is None:
+                return None
+            found |= dict(zip(classes, values, strict=True))
+        return dict(sorted(found.items()))
+
+    def write(self, key: str, value: Any) -> None:
+        """A fact of the sweep, by name: plain values only."""
+        self.study.set_user_attr(key, value)
+
+    def read(self, key: str) -> Any:
+        """A fact of the sweep, or None."""
+        return self.study.user_attrs.get(key)
+
+    def _ask(self) -> Block:
+        asked = len(self.blocks)
+        # a sampler of its own for each ask: a resumed search proposes what the uninterrupted one would have
+        self.study.sampler = TPESampler(
+            seed=self.plan.search_seed * 100_003 + asked, n_startup_trials=min(10, max(4, self.plan.configs // 4))
+        )
+        trial = self.study.ask(self.plan.space.distributions())
+        block = self.blocks[trial.number] = Block(trial.number, dict(trial.params))
+        return block
+
+    def _load(self, trial: FrozenTrial) -> Block:
+        block = Block(trial.number, dict(trial.params))
+        for key, stored in trial.user_attrs.items():
+            if key.startswith("epoch_"):
+                _, epoch, _, group = key.split("_")
+                block.values.setdefault(int(epoch), {})[int(group)] = stored["values"]
+                if stored["stop"]:
+                    block.stopped_at = (int(epoch), stored["stop"])
+        block.mean = trial.value if trial.state == TrialState.COMPLETE else None
+        if trial.state.is_finished():
+            block.state = trial.user_attrs.get("state", "failed")
+        elif block.stopped_at:  # killed between the decision and its telling
+            self.blocks[block.number] = block
+            self.close(block, "stopped")
+        else:
+            block.launched = set(block.values.get(self.plan.base.epochs, {}))
+            if len(block.launched) == len(self.groups):
+                self.blocks[block.number] = block
+                self.finish(Job(block.number, 0))
+        return block
+
+    def _trial(self, block: Block) -> Trial:
+        return Trial(self.study, self.study.get_trials(deepcopy=False)[block.number]._trial_id)
+
+
+def study_path(storage: str | Path, name: str) -> Path:
+    """Where the record of a sweep lies."""
+    return Path(storage).expanduser().resolve() / name / "study.db"
+
+
+def open_study(path: Path, *, create: bool) -> optuna.Study:
+    """The study in a file of its own. Raises UserError for a file that is not one, or that is missing on resume."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    url = f"sqlite:///{path}"
+    try:
+        if create:
+            return optuna.create_study(storage=url, study_name="sweep", direction="maximize")
+        return optuna.load_study(storage=url, study_name="sweep")
+    except Exception as error:  # SQLAlchemy, sqlite3 and Optuna each have their own
+        raise UserError(f"{path}: not the record of a sweep ({type(error).__name__}); restore it from a copy") from error
+
+
+def names(storage: str | Path) -> Iterable[str]:
+    """The sweeps that a storage folder holds."""
+    return sorted(path.parent.name for path in Path(storage).expanduser().glob("*/study.db"))

@@ -1,0 +1,227 @@
+"""run_sweep: search, confirm, final. Each stage is named in the record, so that a resumed sweep goes on where it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import statistics
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from rich.console import Console
+
+from adcore.datasets import ImageDataset, load
+from sweeps.engine.blocks import BlockASHA, BlockSearch
+from sweeps.engine.cluster import Resources, ray_cluster, resources
+from sweeps.engine.confirm import ConfirmSearch, Confirmation, candidates, confirmations, score_winner
+from sweeps.engine.display import Display
+from sweeps.engine.interrupt import Interrupt, interruptible
+from sweeps.engine.mlflow_writer import MlflowWriter
+from sweeps.engine.monitor import Monitor
+from sweeps.engine.plan import Plan, classes_per_trial, groups_of
+from sweeps.engine.record import SweepRecord, open_study
+from sweeps.engine.report import (
+    SeedAurocs,
+    commands,
+    mean_by_class,
+    resume_command,
+    winner_lines,
+    winner_table,
+    write_figure,
+    write_table,
+)
+from sweeps.engine.settings import SweepSettings
+from sweeps.engine.tracking import Tracking
+from sweeps.engine.trial import run_trial
+
+__all__ = ["run_sweep"]
+
+#: Times that Ray starts a trial again, from its last checkpoint, before its configuration has failed.
+RETRIES = 2
+INTERRUPTED = 130
+
+
+class Sweep:
+    """One sweep under way: its plan, its record and those who listen."""
+
+    def __init__(self, plan: Plan, settings: SweepSettings, home: Path, data: ImageDataset) -> None:
+        self.plan, self.settings, self.home, self.data = plan, settings, home, data
+        self.display = Display(Console())
+        self.failures: list[str] = []
+
+    def run(self, room: Resources, interrupt: Interrupt) -> int:
+        """All stages; returns the exit code."""
+        self.room, self.interrupt = room, interrupt
+        self.record = self._open_record()
+        self._announce()
+        writer = MlflowWriter(self.settings.tracking_uri, self.plan.script, self.record.read("sweep_id"))
+        self.tracking = Tracking(writer, self.plan, self.home.name)
+        try:
+            code = self._stages()
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        if code == INTERRUPTED:
+            self.tracking.interrupt()
+        self.display.end()
+        if not writer.close():
+            self.display.print(f"MLflow at {self.settings.tracking_uri} did not take everything: {writer.error}")
+            code = code or 1
+        if code == INTERRUPTED:
+            command = resume_command(self.plan, self.settings, self.home.name)
+            self.display.print(f"interrupted; go on with:\n  {command}")
+        return code
+
+    def _announce(self) -> None:
+        plan, groups = self.plan, len(self.record.groups)
+        parts = "one trial" if groups == 1 else f"{groups} trials"
+        self.display.print(
+            f"sweep {self.home.name}: {plan.configs} configurations x {len(plan.classes)} classes of "
+            f"{plan.base.dataset}, {parts} each, {self.room.slots} at a time; record in {self.home}"
+        )
+
+    def _stages(self) -> int:
+        search = BlockSearch(self.record)
+        if any(block.state == "running" for block in self.record.blocks.values()) or not self._all_asked():
+            self._stage(search, BlockASHA(self.record), self._epochs_searched())
+        if self.interrupt.requested:
+            return INTERRUPTED
+        chosen = candidates(self.record)
+        if not chosen:
+            return self._without_winner()
+        confirm = ConfirmSearch(self.record, chosen)
+        if confirm.jobs:
+            self._stage(confirm, None, (len(chosen) * self.plan.seeds * self.plan.base.epochs, 0))
+        if self.interrupt.requested:
+            return INTERRUPTED
+        confirmed = confirmations(self.record, chosen)
+        return self._final(confirmed) if confirmed else self._without_winner()
+
+    def _stage(self, search: Any, scheduler: Any, epochs: tuple[float, float]) -> None:
+        self.tracking.open_sweep(search.name)
+        self.display.begin(search.name, *epochs)
+        monitor = Monitor(search, self.tracking, self.display, self.home)
+        trainable = tune.with_parameters(
+            run_trial, data=self.data, home=str(self.home), threads=self.settings.cpus_per_trial
+        )
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, self.room.as_request()),
+            tune_config=tune.TuneConfig(
+                search_alg=search,
+                scheduler=scheduler,
+                num_samples=-1,
+                max_concurrent_trials=self.room.slots,
+                reuse_actors=True,
+                trial_dirname_creator=_folder,
+            ),
+            run_config=tune.RunConfig(
+                name=f"{search.name}-{uuid.uuid4().hex[:8]}",
+                storage_path=str(self.home / "ray"),
+                failure_config=tune.FailureConfig(max_failures=RETRIES),
+                callbacks=[monitor],
+                verbose=0,
+            ),
+        )
+        self.interrupt.in_tune = True
+        try:
+            tuner.fit()
+        finally:
+            self.interrupt.in_tune = False
+        self.display.end()
+        self.failures += monitor.failures
+
+    def _final(self, confirmed: list[Confirmation]) -> int:
+        winner = confirmed[0]
+        test = score_winner(self.record, winner, str(self.home), self._open_test)
+        whole = not self.failures and not self.record.counts()["failed"]
+        self._publish(winner, test, "complete" if whole else "failed")
+        for line in winner_lines(self.record, confirmed):
+            self.display.print(line)
+        self.display.print(winner_table(self.plan, winner, test))
+        for line in commands(self.record, winner, self.settings, self.home.name):
+            self.display.print(line)
+        return 0 if whole else self._failed()
+
+    def _publish(self, winner: Confirmation, test: SeedAurocs, state: str) -> None:
+        on_test = mean_by_class(test)
+        metrics = {
+            "val_auroc_mean": winner.mean,
+            "test_auroc_mean": statistics.fmean(on_test.values()),
+            **{f"val_auroc_{index}": value for index, value in winner.by_class().items()},
+            **{f"test_auroc_{index}": value for index, value in on_test.items()},
+        }
+        table = write_table(self.home / "results.csv", self.record)
+        figure = write_figure(self.home / "auroc_by_class.png", self.plan, winner, test)
+        artifacts = [(table, ""), (figure, ""), (self.home / "study.db", "")]
+        self.tracking.close_sweep(state, metrics, artifacts)
+
+    def _without_winner(self) -> int:
+        write_table(self.home / "results.csv", self.record)
+        self.tracking.close_sweep("failed", {}, [(self.home / "results.csv", ""), (self.home / "study.db", "")])
+        print(f"no configuration was trained to the end on all classes: {self.record.counts()}", file=sys.stderr)
+        return self._failed()
+
+    def _failed(self) -> int:
+        failed = sum(block.state == "failed" for block in self.record.blocks.values())
+        print(f"the sweep is not whole: {failed} of {self.plan.configs} configurations failed", file=sys.stderr)
+        for line in self.failures:
+            print(f"  {line}", file=sys.stderr)
+        return 1
+
+    def _open_record(self) -> SweepRecord:
+        path = self.home / "study.db"
+        is_new = not path.exists()
+        self.home.mkdir(parents=True, exist_ok=True)
+        study = open_study(path, create=is_new)
+        size = study.user_attrs.get("classes_per_trial") or classes_per_trial(
+            self.plan, self.settings.classes_per_trial, self.room.slots
+        )
+        groups = [tuple(sorted(group)) for group in groups_of(self.plan.classes, size)]
+        record = SweepRecord(study, self.plan, groups)
+        if is_new:
+            record.write("sweep_id", uuid.uuid4().hex)
+            record.write("classes_per_trial", size)
+            record.write("plan", self.plan.as_record())
+            record.write("settings", dataclasses.asdict(self.settings))
+        return record
+
+    def _open_test(self) -> ImageDataset:
+        return load(
+            self.plan.base.dataset,
+            "test",
+            data_dir=self.settings.data_dir,
+            allow_unverified=self.settings.allow_unverified_data,
+        )
+
+    def _all_asked(self) -> bool:
+        return len(self.record.blocks) >= self.plan.configs
+
+    def _epochs_searched(self) -> tuple[float, float]:
+        """Epochs of configurations: at most, and done before a resume."""
+        epochs, done, total = self.plan.base.epochs, 0.0, float(self.plan.configs * self.plan.base.epochs)
+        for block in self.record.blocks.values():
+            reached = epochs if block.state == "complete" else max(block.values, default=0)
+            done += reached if block.state != "running" else 0
+            total -= epochs - reached if block.state not in ("running", "complete") else 0
+        return total, done
+
+
+def _folder(trial: Trial) -> str:
+    """A trial's own folder: Tune would name it after its whole configuration."""
+    return trial.trial_id
+
+
+def run_sweep(plan: Plan, settings: SweepSettings, home: Path, data: ImageDataset) -> int:
+    """Run or resume the sweep in folder `home`; returns the exit code: 0 whole, 1 with failed trials, 130 interrupted.
+
+    data: the train part. Raises UserError if Ray cannot be had or has too little for a trial.
+    """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        with interruptible() as interrupt, ray_cluster(settings):
+            return Sweep(plan, settings, home, data).run(resources(settings), interrupt)
+    except KeyboardInterrupt:
+        return INTERRUPTED

@@ -1,0 +1,93 @@
+"""SweepSettings: the flags of every sweep script; SCALES: what each scale stands for."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from adcore.datasets import DATASETS, check_name
+from adcore.errors import UserError
+from adcore.options import check_classes, check_options, option
+
+__all__ = ["SCALES", "Scale", "SweepSettings"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """How much is searched and trained. train: TrainConfig fields that differ from their defaults."""
+
+    train: Mapping[str, Any]
+    configs: int
+    grace: int  # first rung, epochs
+    reduction: int  # one of `reduction` goes on at a rung
+    best: int  # configurations that are confirmed, beside the default
+    seeds: int  # fresh seeds for each of them
+    paper: bool  # whether the paper's weights are confirmed as well
+
+
+SCALES: Mapping[str, Scale] = MappingProxyType(
+    {
+        "smoke": Scale(
+            {"dataset": "digits", "epochs": 2, "batch_size": 32, "images_per_class": None, "validation_images": None},
+            configs=3, grace=1, reduction=2, best=1, seeds=1, paper=False,
+        ),
+        "laptop": Scale({}, configs=8, grace=2, reduction=3, best=1, seeds=2, paper=False),
+        "gpu": Scale(
+            {
+                "width": 64, "batch_size": 256, "epochs": 27, "crop": True,
+                "images_per_class": None, "validation_images": None,
+            },
+            configs=64, grace=3, reduction=3, best=3, seeds=3, paper=True,
+        ),
+        "paper": Scale(
+            {
+                "width": 64, "batch_size": 1, "epochs": 300, "crop": True, "vertical_flip": True, "rotate": True,
+                "schedule": "halve-every-50", "images_per_class": None, "validation_images": None,
+            },
+            configs=32, grace=30, reduction=3, best=3, seeds=3, paper=True,
+        ),
+    }
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepSettings:
+    """The flags of a sweep. None and "auto" stand for what the scale or the cluster says.
+
+    Raises UserError that names field, value and legal range when one of them is not legal.
+    """
+
+    scale: str | None = option(None, "how much to search [default: gpu with CUDA, else laptop]", choices=tuple(SCALES))
+    dataset: str | None = option(None, "data set [default: the scale's]")
+    data_dir: str | None = option(None, "folder with the data set's files, the only place looked at")
+    allow_unverified_data: bool = option(False, "use files of --data-dir with another checksum")
+    normal_class: tuple[int, ...] = option((), "classes that are normal in turn: all, 6, or 0,3,6")
+    configs: int | None = option(None, "configurations to suggest, the first points included", at_least=1)
+    epochs: int | None = option(None, "epochs of a full training", at_least=1)
+    seed: int = option(0, "seed of the search and of its trainings", at_least=0)
+    name: str | None = option(None, "name of the sweep [default: script and time]")
+    storage: str = option("runs", "folder for the sweeps' records and checkpoints; shared by all nodes of a cluster")
+    resume: str | None = option(None, "go on with the sweep of this name, with its own settings")
+    tracking_uri: str = option("sqlite:///mlflow.db", "MLflow database or server (http://HOST:PORT)")
+    address: str = option("local", "Ray cluster: local, auto or HOST:PORT")
+    gpus_per_trial: float | None = option(None, "GPUs of a trial [default: 0.25 where there are GPUs]", at_least=0)
+    cpus_per_trial: int = option(1, "CPUs and threads of a trial", at_least=1)
+    max_concurrent: int | None = option(None, "trials at a time [default: as many as fit]", at_least=1)
+    classes_per_trial: str = option("auto", "classes that one trial trains as one network: auto or a number")
+    plan: bool = option(False, "print what would run and what it would cost, and run nothing")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        for name in (self.name, self.resume):
+            if name is not None and not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
+                raise UserError(f"sweep name {name!r}: expected letters, digits, '.', '_' or '-', not a path")
+        if self.name and self.resume:
+            raise UserError("--name and --resume exclude each other: a resumed sweep keeps its name")
+        if self.dataset is not None:
+            check_name(self.dataset)
+            check_classes(self.normal_class, len(DATASETS[self.dataset].class_names), "normal-class")
+        if self.classes_per_trial != "auto" and not self.classes_per_trial.isdecimal():
+            raise UserError(f"--classes-per-trial {self.classes_per_trial}: expected auto or a whole number >= 1")

@@ -1,0 +1,119 @@
+"""What MLflow is told: sweep run -> configuration run -> class run."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adcore.config import TrainConfig
+from sweeps.engine.mlflow_writer import MlflowWriter, RunUpdate
+from sweeps.engine.plan import Plan
+from sweeps.engine.trial import train_config
+
+__all__ = ["SWEEP", "Tracking", "run_key"]
+
+#: Key of the sweep's own run.
+SWEEP = "sweep"
+#: MLflow's status of a configuration or class run, by its state.
+STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
+
+
+def run_key(stage: str, configuration: int, seed: int) -> str:
+    """Key of a configuration's run in a stage."""
+    return f"{stage}/{configuration}/{seed}"
+
+
+class Tracking:
+    """Turns what happens in a sweep into updates of MLflow runs; called on the driver only, never waits."""
+
+    def __init__(self, writer: MlflowWriter, plan: Plan, name: str) -> None:
+        self.writer, self.plan, self.name = writer, plan, name
+        self.opened: set[str] = set()
+        self.seen: dict[tuple[str, int], dict[int, float]] = {}  # AUROC by class, of a configuration at an epoch
+
+    def open_sweep(self, stage: str) -> None:
+        """Begin the sweep's run, or go on with it in another stage."""
+        tags = {"level": "sweep", "stage": stage, "seed": str(self.plan.search_seed), "scale": self.plan.scale}
+        params = _params(self.plan.base) if not self.opened else {}
+        self.opened.add(SWEEP)
+        self.writer.submit(RunUpdate(SWEEP, name=self.name, tags=tags, params=params, status="RUNNING"))
+
+    def open_trial(self, stage: str, config: Mapping[str, Any]) -> None:
+        """Begin the runs of a trial's configuration and of its classes."""
+        own = train_config(dict(config))
+        key = run_key(stage, config["configuration"], own.train_seed)
+        tags = {"stage": stage, "seed": str(own.train_seed), "configuration": str(config["configuration"])}
+        whole = dataclasses.replace(own, classes=self.plan.base.classes)
+        name = f"{stage} {config['configuration']:03d}" + (f" seed {own.train_seed}" if stage != "search" else "")
+        self._open(key, SWEEP, name, {**tags, "level": "config"}, whole)
+        for index in own.classes:
+            child = dataclasses.replace(own, classes=(index,))
+            self._open(f"{key}/{index}", key, f"{name} class {index}", {**tags, "level": "class"}, child)
+
+    def epoch(self, stage: str, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+        """Take in a trial's report after an epoch."""
+        own = train_config(dict(config))
+        key, step, now = run_key(stage, config["configuration"], own.train_seed), int(metrics["epoch"]), _now()
+        mine: dict[str, float] = {"images_per_second": metrics["images_per_second"]}
+        seen = self.seen.setdefault((key, step), {})
+        for index in own.classes:
+            seen[index] = mine[f"val_auroc_{index}"] = metrics[f"val_auroc_{index}"]
+            ending = f"_{index}"
+            losses = {k.removesuffix(ending): v for k, v in metrics.items() if k.startswith("loss_") and k.endswith(ending)}
+            self._log(f"{key}/{index}", {"val_auroc": metrics[f"val_auroc_{index}"], **losses}, step, now)
+        if len(seen) == len(self.plan.base.classes):  # of a split block: when its last class is there
+            mine |= {"val_auroc_mean": math.fsum(seen.values()) / len(seen), "val_auroc_std": _spread(seen)}
+            if step == own.epochs:
+                mine["classes_done"] = len(seen)
+        self._log(key, mine, step, now)
+
+    def close_configuration(self, stage: str, configuration: int, seed: int, state: str) -> None:
+        """End a configuration's runs; state: complete, stopped, diverged or failed."""
+        key = run_key(stage, configuration, seed)
+        for name in [key, *(f"{key}/{index}" for index in self.plan.base.classes)]:
+            if name in self.opened:
+                self.writer.submit(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
+                self.opened.discard(name)
+
+    def close_sweep(self, state: str, metrics: Mapping[str, float], artifacts: list[tuple[Path, str]]) -> None:
+        """End the sweep's run with its figures, table, plots and the study."""
+        update = RunUpdate(SWEEP, tags={"state": state, "stage": "final"}, artifacts=artifacts, status=STATUS[state])
+        update.metrics = [(name, value, 0, _now()) for name, value in metrics.items()]
+        self.writer.submit(update)
+        self.opened.discard(SWEEP)
+
+    def interrupt(self) -> None:
+        """Mark the runs that were under way; a resumed sweep goes on with them."""
+        for key in sorted(self.opened):
+            self.writer.submit(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
+
+    def _open(self, key: str, parent: str, name: str, tags: dict[str, str], config: TrainConfig) -> None:
+        if key in self.opened:
+            return
+        self.opened.add(key)
+        update = RunUpdate(key, parent, name, {**tags, "state": "running"}, _params(config), status="RUNNING")
+        self.writer.submit(update)
+
+    def _log(self, key: str, metrics: Mapping[str, float], step: int, now: int) -> None:
+        self.writer.submit(RunUpdate(key, metrics=[(name, float(v), step, now) for name, v in metrics.items()]))
+
+
+def _params(config: TrainConfig) -> dict[str, str]:
+    values = dataclasses.asdict(config)
+    return {name: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in values.items()}
+
+
+def _spread(seen: Mapping[int, float]) -> float:
+    """Standard deviation over the classes; NaN if one of them is, 0 for a single class."""
+    if len(seen) < 2:
+        return 0.0
+    return statistics.stdev(seen.values()) if all(map(math.isfinite, seen.values())) else math.nan
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,52 @@
+"""The function that a Ray worker runs: a trial's configuration to TrainConfig to adcore.train."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from adcore.config import TrainConfig
+from adcore.datasets import ImageDataset
+
+__all__ = ["checkpoint_path", "checkpoint_paths", "run_trial", "train_config", "trial_config"]
+
+
+def trial_config(base: TrainConfig, *, configuration: int, group: int, **changes: Any) -> dict[str, Any]:
+    """A trial's whole configuration: every TrainConfig field, and which block and group it is."""
+    config = dataclasses.replace(base, **changes)
+    return {**dataclasses.asdict(config), "configuration": configuration, "group": group}
+
+
+def train_config(config: dict[str, Any]) -> TrainConfig:
+    """The TrainConfig within a trial's configuration."""
+    own = {field.name: config[field.name] for field in dataclasses.fields(TrainConfig)}
+    return TrainConfig(**{**own, "classes": tuple(own["classes"])})
+
+
+def checkpoint_path(home: str | Path, configuration: int, classes: tuple[int, ...], seed: int) -> Path:
+    """Where a training keeps its checkpoint: found by what it is, not by Ray's trial id."""
+    folder = Path(home) / "checkpoints" / f"configuration-{configuration:04d}" / f"seed-{seed}"
+    return folder / f"classes-{'-'.join(map(str, classes))}.ckpt"
+
+
+def checkpoint_paths(home: Path, configuration: int, seed: int) -> list[Path]:
+    """The checkpoints of all groups of a configuration."""
+    return sorted((home / "checkpoints" / f"configuration-{configuration:04d}" / f"seed-{seed}").glob("*.ckpt"))
+
+
+def run_trial(config: dict[str, Any], *, data: ImageDataset, home: str, threads: int) -> None:
+    """Train and report to Tune after each epoch; goes on from its checkpoint, if there is one.
+
+    data: the train part; a trial has no way to the test part.
+    """
+    import torch
+    from ray import tune
+
+    from adcore.checkpoints import Checkpoints
+    from adcore.train import train
+
+    torch.set_num_threads(threads)
+    own = train_config(config)
+    path = checkpoint_path(home, config["configuration"], own.classes, own.train_seed)
+    train(own, tune.report, data=data, checkpoints=Checkpoints(path))
