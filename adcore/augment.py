@@ -63,7 +63,9 @@ class Resampler:
     def __init__(self, source: int, size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         steps = range(MAX_CROP + 1)
         table = [_matrix(source, size, low, high) for low in steps for high in steps]
-        self.table = torch.stack([*table, *(matrix.flip(0) for matrix in table)]).to(device, dtype)  # [18, size, source]
+        self.table = torch.stack([*table, *(matrix.flip(0) for matrix in table)]).to(
+            device, dtype
+        )  # [18, size, source]
 
     def plain(self, images: Tensor) -> Tensor:
         """Resize only. images: uint8 [..., side, side]. Returns [..., size, size]."""

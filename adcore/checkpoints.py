@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,19 @@ class Checkpoints:
         self.saved = time.monotonic()
 
     def save(self, trainer: pl.Trainer, *, last: bool) -> None:
-        """Write model, optimisers, schedules and the callbacks' additions, under a temporary name first."""
+        """Write model, optimisers, schedules and the callbacks' additions, under a temporary name first.
+
+        Raises UserError if the file cannot be written.
+        """
         if not last and time.monotonic() - self.saved < self.every:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
-        trainer.save_checkpoint(temporary)
-        os.replace(temporary, self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            trainer.save_checkpoint(temporary)
+            os.replace(temporary, self.path)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error.strerror or error})") from error
         self.saved = time.monotonic()
 
 
@@ -46,12 +51,16 @@ def content(config: TrainConfig, history: list[dict[str, float]]) -> dict[str, A
 
 
 def read(path: Path) -> tuple[TrainConfig, list[dict[str, float]], dict[str, torch.Tensor]]:
-    """Configuration, history and weights of a checkpoint, on the CPU. Raises UserError naming a file that is not one."""
+    """Configuration, history and weights of a checkpoint, on the CPU. Raises UserError for a file that is not one."""
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(stored, dict):
+            raise TypeError(f"it holds a {type(stored).__name__}")
         settings, history = stored[KEY]["config"], stored[KEY]["history"]
         config = TrainConfig(**{**settings, "classes": tuple(settings["classes"])})
         return config, history, stored["state_dict"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # on bytes that are not its own, torch's unpickler fails in any way there is
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path}: not a whole checkpoint of this program ({reason}); move it away and run again")
+        raise UserError(
+            f"{path}: not a whole checkpoint of this program ({reason}); move it away and run again"
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -63,7 +63,7 @@ def dataclass_flags(settings: type[Any]) -> list[click.Parameter]:
 
 def run(
     program: str,
-    help: str,  # noqa: A002 - click's word
+    text: str,
     parameters: Sequence[click.Parameter],
     body: Callable[..., int | None],
     argv: Sequence[str] | None = None,
@@ -77,7 +77,7 @@ def run(
         given = {name: value for name, value in values.items() if value is not None}
         return body(**{name: None if isinstance(value, Unlimited) else value for name, value in given.items()})
 
-    command = click.Command(program, params=list(parameters), callback=callback, help=_paragraphs(help))
+    command = click.Command(program, params=list(parameters), callback=callback, help=_paragraphs(text))
     try:
         code = command.main(argv, prog_name=program, standalone_mode=False)
     except click.ClickException as error:
@@ -89,7 +89,7 @@ def run(
     sys.exit(code or 0)
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """End the program for a mistake of the user's."""
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
@@ -98,7 +98,7 @@ def fail(message: str) -> None:
 def _flag(field: dataclasses.Field[Any]) -> click.Option:
     name, word = field.name.replace("_", "-"), field.metadata["none"]
     text, default = field.metadata["help"], field.default
-    kind = IntOrWord(word) if word else _TYPES.get(str(field.type))
+    kind = IntOrWord(word) if word else None if field.type == "bool" else _TYPES[str(field.type)]
     if field.metadata["choices"]:
         text += f" ({', '.join(field.metadata['choices'])})"
     if kind is None:
@@ -110,7 +110,7 @@ def _flag(field: dataclasses.Field[Any]) -> click.Option:
     return click.Option([f"--{name}", field.name], type=kind, default=None, help=text)
 
 
-def _paragraphs(help: str) -> str:  # noqa: A002
+def _paragraphs(text: str) -> str:
     """Indented paragraphs are kept as they are: click would fill them."""
-    parts = help.strip().split("\n\n")
+    parts = text.strip().split("\n\n")
     return "\n\n".join(f"\b\n{part}" if part.startswith(" ") else part for part in parts)

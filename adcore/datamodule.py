@@ -63,9 +63,7 @@ class EpochBatches:
     def __init__(self, module: AnomalyDetectionDataModule, epoch: int, device: torch.device) -> None:
         self.images, self.half, self.steps = module.images, module.half, module.steps_per_epoch
         self.resample = Resampler(module.images.shape[-1], IMAGE_SIZE, device, module.dtype)
-        self.parts = [
-            self._draw(module, kind, epoch, device) for kind in ("normal", "anomaly")
-        ]
+        self.parts = [self._draw(module, kind, epoch, device) for kind in ("normal", "anomaly")]
 
     def __len__(self) -> int:
         return self.steps

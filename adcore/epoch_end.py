@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -15,6 +15,7 @@ from adcore.augment import Resampler
 from adcore.checkpoints import Checkpoints
 from adcore.config import TrainConfig
 from adcore.datamodule import AnomalyDetectionDataModule
+from adcore.detectors import Detector
 from adcore.networks import IMAGE_SIZE
 from adcore.scoring import auroc
 from adcore.train import Report
@@ -61,11 +62,10 @@ class EpochEnd(pl.Callback):
             self.report(metrics)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pl_module.loss_sums = {}  # type: ignore[assignment]
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.history.append(self._metrics(trainer.current_epoch + 1, pl_module))
+        self.history.append(self._metrics(trainer.current_epoch + 1, cast(Detector, pl_module)))
         trainer.should_stop = self.diverged
         if self.checkpoints:  # before the report: a trial that is stopped there has lost nothing
             self.checkpoints.save(trainer, last=self.finished)
@@ -76,10 +76,9 @@ class EpochEnd(pl.Callback):
     ) -> None:
         checkpoint.update(checkpoint_files.content(self.config, self.history))
 
-    def _metrics(self, epoch: int, detector: pl.LightningModule) -> dict[str, float]:
+    def _metrics(self, epoch: int, detector: Detector) -> dict[str, float]:
         steps, classes = self.module.steps_per_epoch, self.config.classes
-        sums: dict[str, Tensor] = detector.loss_sums  # type: ignore[assignment]
-        means = {name: (total / steps).tolist() for name, total in sums.items()}  # waits for the device
+        means = {name: (total / steps).tolist() for name, total in detector.loss_sums.items()}  # waits for the device
         images = steps * 2 * self.module.half * len(classes)
         speed = images / (time.perf_counter() - self.started)
         values = evaluate(detector, *self.validation, classes)
@@ -99,7 +98,7 @@ class EpochEnd(pl.Callback):
         }
 
 
-def evaluate(detector: pl.LightningModule, images: Tensor, labels: Tensor, classes: tuple[int, ...]) -> list[float]:
+def evaluate(detector: Detector, images: Tensor, labels: Tensor, classes: tuple[int, ...]) -> list[float]:
     """AUROC of each experiment of a detector, in [0, 1]; NaN where a score is not finite.
 
     images: uint8 [n, channels, side, side]; labels: int64 [n]; classes: the normal class of each member.
@@ -107,5 +106,5 @@ def evaluate(detector: pl.LightningModule, images: Tensor, labels: Tensor, class
     device, dtype = detector.device, next(detector.parameters()).dtype
     resample = Resampler(images.shape[-1], IMAGE_SIZE, device, dtype)
     batches = images.split(SCORE_BATCH)
-    scores = torch.cat([detector.score(resample.plain(batch.to(device))) for batch in batches])  # type: ignore[operator]
+    scores = torch.cat([detector.score(resample.plain(batch.to(device))) for batch in batches])
     return auroc(scores, labels, classes)

@@ -99,19 +99,13 @@ def initialise(network: nn.Module, generators: Sequence[torch.Generator], *, dev
                 part.copy_(torch.empty(part.shape).normal_(0.0, deviation, generator=generator))
 
 
-def _down(
-    channels_in: int, channels_out: int, members: int, *, norm: str | None, stride: int = 2
-) -> nn.Sequential:
-    convolution = nn.Conv2d(
-        members * channels_in, members * channels_out, 4, stride, 1, groups=members, bias=False
-    )
+def _down(channels_in: int, channels_out: int, members: int, *, norm: str | None, stride: int = 2) -> nn.Sequential:
+    convolution = nn.Conv2d(members * channels_in, members * channels_out, 4, stride, 1, groups=members, bias=False)
     return nn.Sequential(convolution, *_norm(norm, channels_out, members), nn.LeakyReLU(0.2, inplace=True))
 
 
 def _up(channels_in: int, channels_out: int, members: int, *, norm: str | None) -> nn.Sequential:
-    convolution = nn.ConvTranspose2d(
-        members * channels_in, members * channels_out, 4, 2, 1, groups=members, bias=False
-    )
+    convolution = nn.ConvTranspose2d(members * channels_in, members * channels_out, 4, 2, 1, groups=members, bias=False)
     activation = nn.Tanh() if norm is None else nn.ReLU(inplace=True)
     return nn.Sequential(convolution, *_norm(norm, channels_out, members), activation)
 

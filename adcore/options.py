@@ -14,7 +14,7 @@ __all__ = ["check_classes", "check_options", "option"]
 
 def option(
     default: Any,
-    help: str,  # noqa: A002 - the word that click and argparse use for it
+    text: str,
     *,
     at_least: float | None = None,
     above: float | None = None,
@@ -22,7 +22,7 @@ def option(
     none: str | None = None,
 ) -> Any:
     """A dataclass field with its help text and legal range; `none` is the word for None on the command line."""
-    metadata = {"help": help, "at_least": at_least, "above": above, "choices": tuple(choices), "none": none}
+    metadata = {"help": text, "at_least": at_least, "above": above, "choices": tuple(choices), "none": none}
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -86,8 +87,8 @@ def _fit_clusters(pixels: NDArray[np.uint8], labels: NDArray[np.int64], clusters
     with threadpool_limits(1):  # sums in one order, whatever the machine
         for index in np.unique(labels):
             own = pixels[labels == index].astype(np.float32) / 255
-            means = MiniBatchKMeans(min(clusters, len(own)), random_state=seed, n_init=3, batch_size=1024)
-            found[labels == index] = means.fit_predict(own)
+            options: dict[str, Any] = {"random_state": seed, "n_init": 3, "batch_size": 1024}
+            found[labels == index] = MiniBatchKMeans(min(clusters, len(own)), **options).fit_predict(own)
     return found
 
 

@@ -16,12 +16,12 @@ from adcore.config import TrainConfig
 from adcore.errors import UserError
 
 if TYPE_CHECKING:
-    from pytorch_lightning import LightningModule
     from torch import Tensor
 
     from adcore.checkpoints import Checkpoints
     from adcore.datamodule import AnomalyDetectionDataModule
     from adcore.datasets import ImageDataset
+    from adcore.detectors import Detector
 
 __all__ = ["Report", "TrainResult", "load_detector", "score_test", "train"]
 
@@ -35,7 +35,7 @@ class TrainResult:
 
     state: str
     history: list[dict[str, float]]
-    detector: LightningModule
+    detector: Detector
 
 
 def train(
@@ -69,7 +69,7 @@ def train(
         max_epochs=config.epochs,
         accelerator="auto",
         devices=1,
-        precision=config.precision,  # type: ignore[arg-type]
+        precision="64-true" if config.precision == "64-true" else "32-true",
         callbacks=[epochs],
         logger=False,
         enable_checkpointing=False,
@@ -87,7 +87,7 @@ def train(
     return TrainResult("diverged" if epochs.diverged else "complete", epochs.history, detector)
 
 
-def load_detector(path: Path, channels: int) -> tuple[TrainConfig, LightningModule]:
+def load_detector(path: Path, channels: int) -> tuple[TrainConfig, Detector]:
     """The configuration and the trained detector of a checkpoint, on the CPU. Raises UserError if it is not one."""
     from adcore import checkpoints
 
@@ -97,7 +97,7 @@ def load_detector(path: Path, channels: int) -> tuple[TrainConfig, LightningModu
     return config, detector
 
 
-def score_test(detector: LightningModule, config: TrainConfig, data: ImageDataset) -> list[float]:
+def score_test(detector: Detector, config: TrainConfig, data: ImageDataset) -> list[float]:
     """AUROC on the test part `data`, one value per class of config. Opening the test part is the caller's decision."""
     from adcore.epoch_end import evaluate
     from adcore.protocols import cap_per_class
@@ -117,7 +117,7 @@ def _resume(path: Path, config: TrainConfig) -> tuple[list[dict[str, float]], di
     return history, weights
 
 
-def _detector(config: TrainConfig, channels: int, steps_per_epoch: int) -> LightningModule:
+def _detector(config: TrainConfig, channels: int, steps_per_epoch: int) -> Detector:
     from adcore.detectors import DETECTORS
     from adcore.streams import generator
 

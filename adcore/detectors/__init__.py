@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from adcore.detectors.base import Detector
 from adcore.detectors.gan import TwoDiscriminatorGAN
 
-__all__ = ["DETECTORS", "TwoDiscriminatorGAN"]
+__all__ = ["DETECTORS", "Detector", "TwoDiscriminatorGAN"]
 
 DETECTORS: Mapping[str, type[TwoDiscriminatorGAN]] = MappingProxyType({"gan": TwoDiscriminatorGAN})

@@ -6,21 +6,22 @@ After Kim, Jeong, Choi, Seo, "GAN-based Anomaly Detection in Imbalance Problems"
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, StepLR
 
 from adcore import losses
+from adcore.detectors.base import Detector
 from adcore.networks import Discriminator, Generator, initialise
 
 __all__ = ["TwoDiscriminatorGAN"]
 
 
-class TwoDiscriminatorGAN(LightningModule):
+class TwoDiscriminatorGAN(Detector):
     """A generator, a discriminator for normal images and one for anomalies, trained in turn.
 
     Differs from the paper in the batch: normal and anomalous images pass the generator in one mixed batch, so that
@@ -50,12 +51,16 @@ class TwoDiscriminatorGAN(LightningModule):
         self.learning_rate, self.schedule = learning_rate, schedule
         self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
         shape: dict[str, Any] = {"channels": channels, "width": width, "norm": norm, "members": self.members}
-        self.generator = Generator(**shape)
-        self.discriminator_normal = Discriminator(**shape)
-        self.discriminator_anomaly = Discriminator(**shape)
+        with torch.random.fork_rng(devices=[]):  # layers first draw weights from the global generator, all replaced
+            self.generator = Generator(**shape)
+            self.discriminator_normal = Discriminator(**shape)
+            self.discriminator_anomaly = Discriminator(**shape)
         for network in (self.generator, self.discriminator_normal, self.discriminator_anomaly):
             initialise(network, generators)
-        self.loss_sums: dict[str, Tensor] = {}  # since the epoch began; [members] each
+        self.loss_sums = {}
+
+    def on_train_epoch_start(self) -> None:
+        self.loss_sums = {}
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         """One step of the generator, then one of both discriminators.
@@ -63,7 +68,7 @@ class TwoDiscriminatorGAN(LightningModule):
         batch: normal and anomalous images, [half, members*channels, 32, 32] each.
         """
         normal, anomalous = batch
-        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[misc]
+        generator_optimizer, discriminator_optimizer = cast("list[LightningOptimizer]", self.optimizers())
         output, code = self.generator(torch.cat([normal, anomalous]))  # mixed: one batch norm for both
         output_normal, output_anomalous = output.split(len(normal))
 
@@ -76,8 +81,8 @@ class TwoDiscriminatorGAN(LightningModule):
         self._step(
             discriminator_optimizer, sum(critics.values()), self.discriminator_normal, self.discriminator_anomaly
         )
-        for scheduler in self.lr_schedulers():  # type: ignore[union-attr]
-            scheduler.step()  # type: ignore[call-arg]
+        for scheduler in cast("list[LRScheduler]", self.lr_schedulers()):
+            scheduler.step()
         for name, value in (terms | critics).items():
             self.loss_sums[name] = self.loss_sums.get(name, 0) + value.detach()
 
@@ -144,7 +149,7 @@ class TwoDiscriminatorGAN(LightningModule):
         """[batch, members*channels, height, width] to [batch, members, channels, height, width]."""
         return grouped.unflatten(1, (self.members, -1))
 
-    def _step(self, optimizer: Any, loss: Any, *networks: torch.nn.Module) -> None:
+    def _step(self, optimizer: LightningOptimizer, loss: Any, *networks: torch.nn.Module) -> None:
         """Update `networks` alone: their gradient is all that is computed."""
         optimizer.zero_grad()
         self.manual_backward(loss.sum(), inputs=[p for network in networks for p in network.parameters()])

@@ -39,7 +39,7 @@ class BlockSearch(Searcher):
         self.jobs: dict[str, Job] = {}  # by Ray trial id
         self.closed = {number for number, block in record.blocks.items() if block.state != "running"}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> Any:
         job = self.record.next_job()
         if job is None:
             return Searcher.FINISHED
@@ -139,7 +139,7 @@ class BlockASHA(AsyncHyperBandScheduler):
 
 def stop_groups(
     record: SweepRecord,
-    cutoff: Callable[[dict[int, float]], float | None],
+    cutoff: Callable[[dict[int, float]], Any],
     block: Block,
     group: int,
     epoch: int,

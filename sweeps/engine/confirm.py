@@ -75,7 +75,7 @@ class ConfirmSearch(Searcher):
         self.open = {(block.number, seed) for block, seed, _ in self.jobs}
         self.failed: set[tuple[int, int]] = set()
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> Any:
         if not self.jobs:
             return Searcher.FINISHED
         block, seed, group = self.trials[trial_id] = self.jobs.pop(0)
@@ -92,7 +92,7 @@ class ConfirmSearch(Searcher):
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         total = len(self.blocks) * self.record.plan.seeds
-        done = [c for c in confirmations(self.record, self.blocks)]
+        done = confirmations(self.record, self.blocks)
         count = sum(len(each.by_seed) for each in done)
         best = max((each.mean for each in done), default=None)
         return f"{count} of {total} trainings done, {running} running, {failed} failed", best
@@ -122,7 +122,9 @@ def confirmations(record: SweepRecord, blocks: list[Block]) -> list[Confirmation
     """What the record holds of the candidates, best mean first; those without a single whole seed are left out."""
     found: list[Confirmation] = []
     for block in blocks:
-        by_seed = {seed: values for seed in record.plan.confirm_seeds if (values := record.confirmed(block.number, seed))}
+        by_seed = {
+            seed: values for seed in record.plan.confirm_seeds if (values := record.confirmed(block.number, seed))
+        }
         if by_seed:
             found.append(Confirmation(block, by_seed))
     return sorted(found, key=lambda each: (-each.mean, each.block.number))

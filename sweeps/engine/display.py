@@ -32,7 +32,8 @@ class Display:
         if self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
             self.progress = Progress(*columns, TimeElapsedColumn(), console=self.console)
-            self.progress.add_task(stage, total=epochs, completed=done, status="")
+            task = self.progress.add_task(stage, total=epochs, status="")
+            self.progress.update(task, completed=done)
             self.progress.start()
 
     def update(self, counts: str, best: float | None, *, event: bool) -> None:

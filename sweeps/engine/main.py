@@ -28,13 +28,13 @@ PLACES = (
 )  # fmt: skip
 
 
-def main(script: str, help: str, space: Space, argv: Sequence[str] | None = None) -> None:  # noqa: A002
+def main(script: str, text: str, space: Space, argv: Sequence[str] | None = None) -> None:
     """Parse argv and run the sweep. Exits with 0 if it is whole, 1 with failed trials, 2 for bad input."""
 
     def body(**given: Any) -> int:
         return _run(script, space, given)
 
-    run(f"sweeps/{script}.py", help, dataclass_flags(SweepSettings), body, argv)
+    run(f"sweeps/{script}.py", text, dataclass_flags(SweepSettings), body, argv)
 
 
 def _run(script: str, space: Space, given: dict[str, Any]) -> int:
@@ -96,7 +96,9 @@ def _check_same_plan(home: Path, plan: Plan) -> None:
     before, now = _read(home, "plan"), json.loads(json.dumps(plan.as_record()))
     different = [name for name in now if now[name] != before.get(name)]
     if different:
-        raise UserError(f"sweep {home.name!r} was begun with other settings of: {', '.join(different)}; begin a new one")
+        raise UserError(
+            f"sweep {home.name!r} was begun with other settings of: {', '.join(different)}; begin a new one"
+        )
 
 
 def _read(home: Path, key: str) -> Any:

@@ -90,7 +90,7 @@ class MlflowWriter:
             try:
                 self._deliver()
                 self.error = None
-            except Exception as error:  # noqa: BLE001 - whatever a server answers, the sweep goes on
+            except Exception as error:
                 self.error = error
             if closing and deadline is None:
                 deadline = time.monotonic() + 30

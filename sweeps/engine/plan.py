@@ -124,7 +124,7 @@ def describe(plan: Plan, settings: SweepSettings) -> str:
         f"  search     {plan.configs} configurations x {len(base.classes)} classes x {base.epochs} epochs; "
         f"stopped after epochs {', '.join(map(str, plan.rungs)) or 'none'} (1 of {plan.reduction} goes on)",
         f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds",
-        f"  final      the winner's models on the test part, opened once",
+        "  final      the winner's models on the test part, opened once",
         f"  cost       at most {search / 1e6:.1f} M images in the search, {confirm / 1e6:.1f} M to confirm",
         f"  time       {_time(plan, settings, search + confirm)}",
         f"  record     {Path(settings.storage) / (settings.name or '<name>')}, MLflow {settings.tracking_uri}",

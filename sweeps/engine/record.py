@@ -193,7 +193,9 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
             return optuna.create_study(storage=url, study_name="sweep", direction="maximize")
         return optuna.load_study(storage=url, study_name="sweep")
     except Exception as error:  # SQLAlchemy, sqlite3 and Optuna each have their own
-        raise UserError(f"{path}: not the record of a sweep ({type(error).__name__}); restore it from a copy") from error
+        raise UserError(
+            f"{path}: not the record of a sweep ({type(error).__name__}); restore it from a copy"
+        ) from error
 
 
 def names(storage: str | Path) -> Iterable[str]:

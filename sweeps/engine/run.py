@@ -1,4 +1,4 @@
-"""run_sweep: search, confirm, final. Each stage is named in the record, so that a resumed sweep goes on where it was."""
+"""run_sweep: search, confirm, final. Each stage is in the record, so that a resumed sweep goes on where it was."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from adcore.datasets import ImageDataset, load
 from sweeps.engine.blocks import BlockASHA, BlockSearch
 from sweeps.engine.cluster import Resources, ray_cluster, resources
-from sweeps.engine.confirm import ConfirmSearch, Confirmation, candidates, confirmations, score_winner
+from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, score_winner
 from sweeps.engine.display import Display
 from sweeps.engine.interrupt import Interrupt, interruptible
 from sweeps.engine.mlflow_writer import MlflowWriter

@@ -59,13 +59,18 @@ class Tracking:
         """Take in a trial's report after an epoch."""
         own = train_config(dict(config))
         key, step, now = run_key(stage, config["configuration"], own.train_seed), int(metrics["epoch"]), _now()
-        mine: dict[str, float] = {"images_per_second": metrics["images_per_second"]}
+        mine: dict[str, float] = {}
+        speed = {"images_per_second": metrics["images_per_second"]}  # of the trial, whatever classes it trains
         seen = self.seen.setdefault((key, step), {})
         for index in own.classes:
             seen[index] = mine[f"val_auroc_{index}"] = metrics[f"val_auroc_{index}"]
             ending = f"_{index}"
-            losses = {k.removesuffix(ending): v for k, v in metrics.items() if k.startswith("loss_") and k.endswith(ending)}
-            self._log(f"{key}/{index}", {"val_auroc": metrics[f"val_auroc_{index}"], **losses}, step, now)
+            losses = {
+                name.removesuffix(ending): value
+                for name, value in metrics.items()
+                if name.startswith("loss_") and name.endswith(ending)
+            }
+            self._log(f"{key}/{index}", {"val_auroc": seen[index], **losses, **speed}, step, now)
         if len(seen) == len(self.plan.base.classes):  # of a split block: when its last class is there
             mine |= {"val_auroc_mean": math.fsum(seen.values()) / len(seen), "val_auroc_std": _spread(seen)}
             if step == own.epochs:

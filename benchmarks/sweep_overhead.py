@@ -1,0 +1,116 @@
+"""What Ray, Optuna and MLflow cost: a real sweep's wall time against the pure training time over the same slots.
+
+    python benchmarks/sweep_overhead.py            # about 6 minutes on 2 cores
+
+The sweep (Fashion-MNIST, laptop scale, 4 configurations x 10 classes x 2 epochs, then confirm and the test part) runs
+as a user runs it. Its clock starts when its first trial starts to train, so that the start of Ray, of the workers and
+of MLflow's database is left out, and ends when the sweep's MLflow run ends. The trainings that it did are then
+repeated by as many plain processes as it had slots, one thread each, with nothing but adcore.train; their clock
+starts when all of them have their imports and data. Ratio of the two; target <= 1.15.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from adcore.config import TrainConfig
+
+TARGET = 1.15
+SLOTS = os.cpu_count() or 1
+SWEEP = ["--scale", "laptop", "--configs", "4", "--epochs", "2", "--max-concurrent", str(SLOTS)]
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        script = Path(__file__).parents[1] / "sweeps" / "gan_loss_weights.py"
+        places = ["--storage", folder, "--tracking-uri", uri, "--name", "overhead"]
+        subprocess.run([sys.executable, str(script), *SWEEP, *places], check=True, stdout=subprocess.DEVNULL)
+        seconds, trainings = measured(uri)
+    pure = repeat(trainings)
+    ratio = seconds / pure
+    import torch
+
+    print(
+        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {SLOTS} slots of one thread, n = 1"
+    )
+    print(f"sweep {seconds:.1f} s, pure training of the same {len(trainings)} runs {pure:.1f} s")
+    print(f"ratio {ratio:.3f} (target <= {TARGET})")
+    return int(ratio > TARGET)
+
+
+def measured(uri: str) -> tuple[float, list[TrainConfig]]:
+    """Seconds from the first trial's first step to the sweep's end, and what was trained in between."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("gan_loss_weights")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=5000)
+    sweep = next(run for run in runs if run.data.tags["level"] == "sweep")
+    configurations = [run for run in runs if run.data.tags["level"] == "config"]
+    first = min(run.info.start_time for run in configurations)
+    child = next(run for run in runs if run.data.tags["level"] == "class" and run.info.start_time >= first)
+    images = 2 * int(child.data.params["images_per_class"]) * len(configurations[0].data.params["classes"].split(","))
+    started = min(
+        metric.timestamp / 1000 - images / client.get_metric_history(run.info.run_id, "images_per_second")[0].value
+        for run in runs
+        if run.data.tags["level"] == "class"
+        for metric in client.get_metric_history(run.info.run_id, "val_auroc")[:1]
+    )
+    assert sweep.info.end_time is not None
+    return sweep.info.end_time / 1000 - started, [as_config(run.data.params) for run in configurations]
+
+
+def as_config(params: dict[str, str]) -> TrainConfig:
+    """The TrainConfig that a run logged."""
+    kinds: dict[str, Any] = {"float": float, "int": int, "int | None": int, "bool": "True".__eq__, "str": str}
+    kinds["tuple[int, ...]"] = lambda text: tuple(map(int, text.split(",")))
+    types = {name: str(field.type) for name, field in TrainConfig.__dataclass_fields__.items()}
+    return TrainConfig(**{name: kinds[types[name]](value) for name, value in params.items()})
+
+
+def repeat(trainings: list[TrainConfig]) -> float:
+    """Seconds that SLOTS processes take for the trainings, each process ready before the clock starts."""
+    context = multiprocessing.get_context("spawn")
+    jobs: Any = context.Queue()
+    ready, go = context.Barrier(SLOTS + 1), context.Barrier(SLOTS + 1)
+    workers = [context.Process(target=work, args=(jobs, ready, go)) for _ in range(SLOTS)]
+    for config in trainings:
+        jobs.put(config)
+    for worker in workers:
+        jobs.put(None)
+        worker.start()
+    ready.wait()
+    started = time.perf_counter()
+    go.wait()
+    for worker in workers:
+        worker.join()
+    return time.perf_counter() - started
+
+
+def work(jobs: Any, ready: Any, go: Any) -> None:
+    """Train what comes out of the queue until a None does."""
+    import torch
+
+    from adcore.datasets import load
+    from adcore.train import train
+
+    torch.set_num_threads(1)
+    data = load("fashion-mnist", "train")
+    ready.wait()
+    go.wait()
+    while (config := jobs.get()) is not None:
+        train(config, lambda metrics: None, data=data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""One thread for torch, a cluster cache of this run's own, and the data sets that many tests read."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in child processes
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from adcore import sampling
+from adcore.datasets import ImageDataset, load
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cluster_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's cache could hide a change in the clustering: what an older version found would be read back."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "platformdirs", SimpleNamespace(user_cache_dir=lambda name: str(folder / name)))
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits_train() -> ImageDataset:
+    return load("digits", "train")
+
+
+@pytest.fixture(scope="session")
+def digits_test() -> ImageDataset:
+    return load("digits", "test")
+
+
+@pytest.fixture(scope="session")
+def fashion_train() -> ImageDataset:
+    return load("fashion-mnist", "train")

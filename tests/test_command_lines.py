@@ -1,0 +1,196 @@
+"""`python -m adcore.train` as a user meets it: help, flags, one clear line for bad input, and a real run."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from adcore.command_line import dataclass_flags
+from adcore.config import TrainConfig
+from adcore.options import option
+from adcore.train_command import main
+
+FIELDS = dataclasses.fields(TrainConfig)
+QUICK = ["--dataset", "digits", "--classes", "0", "--epochs", "1", "--width", "2", "--sampling", "random"]
+
+#: Arguments, and what the one line must name.
+BAD = {
+    "unknown flag": (["--wieght-abc", "1"], "--wieght-abc"),
+    "flag without value": (["--epochs"], "--epochs"),
+    "stray argument": (["digits"], "digits"),
+    "not a number": (["--batch-size", "many"], "many"),
+    "not whole": (["--width", "2.5"], "2.5"),
+    "negative weight": (["--weight-abc", "-1"], "--weight-abc -1"),
+    "nan weight": (["--weight-patch", "nan"], "--weight-patch nan"),
+    "all weights zero": (
+        [part for name in dataclasses.asdict(TrainConfig()) if name.startswith("weight_")
+         for part in (f"--{name.replace('_', '-')}", "0")],
+        "--weight-",
+    ),
+    "rate of zero": (["--learning-rate", "0"], "--learning-rate 0"),
+    "infinite rate": (["--learning-rate", "inf"], "--learning-rate inf"),
+    "no width": (["--width", "0"], "--width 0"),
+    "odd batch": (["--batch-size", "7"], "--batch-size 7"),
+    "class out of range": (["--classes", "10"], "--classes 10"),
+    "class twice": (["--classes", "3,3"], "class 3"),
+    "classes no list": (["--classes", "0;1"], "0;1"),
+    "classes empty": (["--classes", ""], "--classes"),
+    "unknown data set": (["--dataset", "fashion-mnits"], "did you mean 'fashion-mnist'"),
+    "unknown norm": (["--norm", "layer"], "batch, group, instance"),
+    "unknown detector": (["--detector", "vae"], "'vae'"),
+    "negative seed": (["--train-seed", "-1"], "--train-seed -1"),
+    "no data folder": (["--dataset", "mnist", "--data-dir", "/no/such/folder"], "/no/such/folder"),
+    "too few validation images": ([*QUICK, "--validation-images", "3"], "--validation-images 3"),
+    "checkpoint is a folder": ([*QUICK, "--checkpoint", "/usr"], "/usr"),
+    "checkpoint cannot be written": ([*QUICK, "--checkpoint", "/dev/null/run.ckpt"], "/dev/null/run.ckpt"),
+}  # fmt: skip
+
+
+def exit_code_of(argv: list[str]) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_bad_inputs_are_tested_in_number() -> None:
+    assert len(BAD) >= 20
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_that_names_it_and_exit_code_2(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argv, named = BAD[case]
+    code = exit_code_of(argv)
+    captured = capsys.readouterr()
+    (line,) = [line for line in captured.err.splitlines() if line.strip()]
+    assert code == 2
+    assert line.startswith("error: ")
+    assert named in line
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_bad_input_ends_the_process_with_one_line_and_code_2() -> None:
+    ran = python("-m", "adcore.train", "--batch-size", "7")
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_a_cut_checkpoint_is_one_line_that_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.ckpt"
+    path.write_bytes(b"PK\x03\x04 half a file")
+    assert exit_code_of([*QUICK, "--checkpoint", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {path}: ")
+
+
+def test_help_is_there_in_two_seconds_and_without_torch() -> None:
+    began = time.perf_counter()
+    ran = python("-X", "importtime", "-m", "adcore.train", "--help")
+    took = time.perf_counter() - began
+    assert ran.returncode == 0
+    assert ran.stdout.startswith("Usage: python -m adcore.train")
+    imported = {line.rsplit("|", 1)[1].strip() for line in ran.stderr.splitlines() if line.count("|") == 2}
+    assert {"adcore.config", "click"} <= imported, "the list of imports was not understood"
+    assert not imported & {"torch", "torchvision", "pytorch_lightning", "sklearn", "ray", "mlflow"}
+    assert took < 2
+
+
+def test_every_setting_has_a_flag_of_its_name_and_stands_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = {parameter.name: parameter.opts[0] for parameter in dataclass_flags(TrainConfig)}
+    assert flags == {field.name: f"--{field.name.replace('_', '-')}" for field in FIELDS}
+    assert len(flags) >= 26
+    assert exit_code_of(["--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for field in FIELDS:
+        assert re.search(rf"{flags[field.name]}\b", text), field.name
+        assert field.metadata["help"] in text, field.name
+
+
+def settings_of(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
+    """The configuration that a command line makes; nothing is trained."""
+    made: list[TrainConfig] = []
+
+    def keep(config: TrainConfig, *_: object, **__: object) -> None:
+        made.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adcore.train.train", keep)
+    assert exit_code_of(["--dataset", "digits", *argv]) == 130
+    return made[0]
+
+
+def test_no_flags_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings_of([], monkeypatch) == TrainConfig(dataset="digits")
+
+
+def test_every_flag_sets_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = {field.name: field.default + 2 for field in FIELDS if type(field.default) in (int, float)}
+    switches = {field.name: not field.default for field in FIELDS if type(field.default) is bool}
+    names = {"sampling": "random", "norm": "group", "schedule": "constant", "precision": "64-true"}
+    expected = TrainConfig(dataset="digits", detector="gan", classes=(6, 0, 3), **numbers, **switches, **names)
+    assert len(numbers) + len(switches) + len(names) + 3 == len(FIELDS)
+    argv = ["--classes", "6,0,3", "--detector", "gan"]
+    for name, value in (numbers | names).items():
+        argv += [f"--{name.replace('_', '-')}", str(value)]
+    for name, on in switches.items():
+        argv.append(f"--{'' if on else 'no-'}{name.replace('_', '-')}")
+    assert settings_of(argv, monkeypatch) == expected
+
+
+def test_all_stands_for_no_cap_and_for_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    argv = ["--images-per-class", "all", "--validation-images", "all", "--classes", "all"]
+    config = settings_of(argv, monkeypatch)
+    assert (config.images_per_class, config.validation_images) == (None, None)
+    assert config.classes == tuple(range(10))
+
+
+def test_a_field_of_a_type_without_a_flag_is_a_mistake_of_the_programs_that_shows() -> None:
+    settings = dataclasses.make_dataclass("Settings", [("where", "bytes", option(b"", "a place"))])
+    with pytest.raises((KeyError, TypeError)):
+        dataclass_flags(settings)
+
+
+def test_a_real_run_prints_a_line_per_epoch_and_the_test_score_when_asked(capfd: pytest.CaptureFixture[str]) -> None:
+    assert exit_code_of(["--dataset", "digits", "--classes", "0,4", "--epochs", "2", "--width", "4", "--test"]) == 0
+    captured = capfd.readouterr()
+    number = r"[01]\.\d{4}"
+    by_class = rf"0: {number}  4: {number}"
+    first, second, test = captured.out.splitlines()
+    assert re.fullmatch(rf"epoch 1  val AUROC {number} \| {by_class} \| \d+ images/s", first)
+    assert re.fullmatch(rf"epoch 2  val AUROC {number} \| {by_class} \| \d+ images/s", second)
+    assert re.fullmatch(rf"test AUROC {number} \| {by_class}", test)
+    assert captured.err == ""
+
+
+def test_the_module_runs_as_a_program() -> None:
+    ran = python("-m", "adcore.train", *QUICK)
+    assert ran.returncode == 0
+    assert re.fullmatch(r"epoch 1  val AUROC [01]\.\d{4} \| 0: [01]\.\d{4} \| \d+ images/s\n", ran.stdout)
+    assert ran.stderr == ""
+
+
+def test_a_run_continues_from_its_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = [*QUICK, "--checkpoint", str(tmp_path / "run.ckpt")]
+    assert exit_code_of(argv) == 0
+    first = capsys.readouterr().out
+    assert exit_code_of(argv) == 0
+    assert capsys.readouterr().out == first  # the speed too: nothing was trained again
+
+
+def test_a_run_that_diverged_ends_with_code_1_and_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code_of([*QUICK, "--learning-rate", "1e30", "--schedule", "constant"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "diverged: a loss became NaN or infinite; try a lower --learning-rate\n"
+    assert "val AUROC nan" in captured.out

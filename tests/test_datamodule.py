@@ -1,0 +1,164 @@
+"""Batches: the right images, half normal and half anomalous, in an order that epoch, seed and class decide alone."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from adcore.augment import Augmentation, Resampler
+from adcore.datamodule import AnomalyDetectionDataModule
+from adcore.datasets import ImageDataset
+from adcore.networks import IMAGE_SIZE
+from adcore.protocols import Experiment, one_vs_rest, split
+from adcore.streams import PURPOSES, generator, permutation
+
+CPU = torch.device("cpu")
+Batch = tuple[Tensor, Tensor]
+
+#: Image i is filled with the value i, in three channels, so that a batch tells which images it was made of.
+FLAT = torch.arange(200, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 8, 8).contiguous()
+EXPERIMENTS = [
+    Experiment(0, torch.arange(0, 50), torch.arange(50, 100)),
+    Experiment(7, torch.arange(100, 150), torch.arange(150, 200)),
+]
+ALL_CHANGES = Augmentation(horizontal_flip=True, vertical_flip=True, crop=True, rotate=True)
+
+
+def flat_module(batch_size: int, *, seed: int = 0) -> AnomalyDetectionDataModule:
+    return AnomalyDetectionDataModule(
+        FLAT, EXPERIMENTS, batch_size=batch_size, augmentation=ALL_CHANGES, train_seed=seed, dtype=torch.float64
+    )
+
+
+def used(part: Tensor, member: int = 0) -> list[int]:
+    """Which flat images [half, members*3, 32, 32] were made of, for one member."""
+    values = (part.unflatten(1, (-1, 3))[:, member] + 1) * 127.5
+    assert torch.allclose(values, values[:, :1, :1, :1].round(), rtol=0, atol=1e-9), "pixels of different images"
+    return values[:, 0, 0, 0].round().long().tolist()
+
+
+def digits_module(data: ImageDataset, classes: tuple[int, ...], *, batch_size: int = 32) -> AnomalyDetectionDataModule:
+    parts = split(data.labels, split_seed=0)
+    experiments = one_vs_rest(
+        data.images,
+        data.labels,
+        parts.fit,
+        classes=classes,
+        sampling="random",
+        clusters=1,
+        train_seed=0,
+        split_seed=0,
+        content_hash=data.content_hash,
+    )
+    return AnomalyDetectionDataModule(
+        data.images, experiments, batch_size=batch_size, augmentation=ALL_CHANGES, train_seed=0
+    )
+
+
+def epoch_of(module: AnomalyDetectionDataModule, epoch: int) -> list[Batch]:
+    return list(module.batches(epoch, CPU))
+
+
+def same(first: list[Batch], second: list[Batch]) -> bool:
+    return len(first) == len(second) and all(
+        torch.equal(a, b) for one, two in zip(first, second, strict=True) for a, b in zip(one, two, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "half", "steps"), [(1, 1, 50), (2, 1, 50), (16, 8, 6), (20, 10, 5), (100, 50, 1), (1000, 50, 1)]
+)
+def test_batches_are_half_normal_half_anomalous_and_use_no_image_twice_in_an_epoch(
+    batch_size: int, half: int, steps: int
+) -> None:
+    module = flat_module(batch_size)
+    batches = module.batches(0, CPU)
+    assert len(batches) == module.steps_per_epoch == steps
+    seen: list[Batch] = list(batches)
+    assert len(seen) == steps
+    for normal, anomalous in seen:
+        assert normal.shape == anomalous.shape == (half, 2 * 3, IMAGE_SIZE, IMAGE_SIZE)
+    for member, experiment in enumerate(EXPERIMENTS):
+        for kind, positions in ((0, experiment.normal), (1, experiment.anomalous)):
+            images = [i for batch in seen for i in used(batch[kind], member)]
+            assert len(images) == len(set(images)) == half * steps
+            assert set(images) <= set(positions.tolist())
+
+
+def test_batches_are_an_index_gather_of_the_images_resized(digits_train: ImageDataset) -> None:
+    module = digits_module(digits_train, (2,), batch_size=16)
+    module.augmentation = Augmentation()
+    resample = Resampler(8, IMAGE_SIZE, CPU)
+    experiment = module.experiments[0]
+    for kind, own in (("normal", experiment.normal), ("anomaly", experiment.anomalous)):
+        order = own[permutation(len(own), 0, 2, f"order-{kind}", 3)]
+        got = torch.cat([batch[kind == "anomaly"] for batch in epoch_of(module, 3)])
+        expected = resample.plain(digits_train.images[order[: len(got)]])
+        assert len(got) == len(own) // 8 * 8
+        torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)
+
+
+def test_order_is_fresh_each_epoch_and_differs_between_normal_and_anomalous_images() -> None:
+    module = flat_module(100)
+    (first,), (second,) = epoch_of(module, 0), epoch_of(module, 1)
+    orders = [[i % 50 for i in used(part)] for part in (*first, *second)]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_images_left_over_in_one_epoch_are_used_in_another() -> None:
+    module = flat_module(64)  # 32 of 50 images an epoch
+    seen = {i for epoch in range(10) for normal, _ in epoch_of(module, epoch) for i in used(normal)}
+    assert seen == set(range(50))  # left out ten times over: (18/50)^10 = 4e-5 an image
+
+
+def test_augmentation_is_drawn_anew_each_epoch(digits_train: ImageDataset) -> None:
+    single = [Experiment(0, torch.tensor([0]), torch.tensor([1]))]
+    module = AnomalyDetectionDataModule(
+        digits_train.images, single, batch_size=1, augmentation=ALL_CHANGES, train_seed=0, dtype=torch.float64
+    )
+    epochs = [epoch_of(module, epoch)[0] for epoch in range(12)]
+    for kind in (0, 1):  # one image each, so whatever differs is the augmentation
+        distinct = {tuple(epoch[kind].flatten().tolist()) for epoch in epochs}
+        assert len(distinct) >= 10
+
+
+def test_an_epoch_is_the_same_whatever_came_before(digits_train: ImageDataset) -> None:
+    module = digits_module(digits_train, (0, 5))
+    for epoch in range(3):
+        epoch_of(module, epoch)
+    torch.rand(7)  # nor does the global generator matter
+    late, fresh = epoch_of(module, 3), epoch_of(digits_module(digits_train, (0, 5)), 3)
+    assert same(late, fresh)
+    assert not same(late, epoch_of(module, 2))
+
+
+def test_iterating_twice_gives_the_same_batches(digits_train: ImageDataset) -> None:
+    batches = digits_module(digits_train, (0,)).batches(1, CPU)
+    assert same(list(batches), list(batches))
+
+
+def test_ten_members_draw_what_ten_single_experiments_draw(digits_train: ImageDataset) -> None:
+    together = epoch_of(digits_module(digits_train, tuple(range(10))), 2)
+    for member in range(10):
+        alone = epoch_of(digits_module(digits_train, (member,)), 2)
+        own = [(normal[:, member : member + 1], anomalous[:, member : member + 1]) for normal, anomalous in together]
+        assert len(own) > 1
+        assert same(own, alone)
+
+
+def test_the_seed_decides_order_and_augmentation() -> None:
+    same_seed, other_seed = flat_module(100), flat_module(100, seed=1)
+    assert same(epoch_of(flat_module(100), 0), epoch_of(same_seed, 0))
+    assert used(epoch_of(same_seed, 0)[0][0]) != used(epoch_of(other_seed, 0)[0][0])
+
+
+def test_streams_of_every_purpose_class_epoch_and_seed_are_different() -> None:
+    names = list(itertools.product((0, 1), (0, 1), PURPOSES, (0, 1)))
+    drawn = {torch.randint(2**62, (1,), generator=generator(*name)).item() for name in names}
+    assert len(drawn) == len(names) == 56
+    with pytest.raises(ValueError, match="not in tuple"):
+        generator(0, 0, "no such purpose")

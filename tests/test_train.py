@@ -1,0 +1,361 @@
+"""train(): what is reported, that it repeats, resumes to the bit, and how a broken run ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
+
+from adcore.augment import Resampler
+from adcore.checkpoints import Checkpoints
+from adcore.config import TrainConfig
+from adcore.datasets import ImageDataset
+from adcore.detectors import TwoDiscriminatorGAN
+from adcore.errors import UserError
+from adcore.losses import LOSSES
+from adcore.networks import IMAGE_SIZE
+from adcore.protocols import split
+from adcore.train import TrainResult, load_detector, score_test, train
+
+Metrics = dict[str, float]
+
+
+class InterruptedRunError(Exception):
+    """Stands for the end of a process."""
+
+
+def config(**changes: Any) -> TrainConfig:
+    settings: dict[str, Any] = {"dataset": "digits", "classes": (0, 3), "width": 4, "epochs": 3, "sampling": "random"}
+    return TrainConfig(**(settings | changes))
+
+
+def comparable(history: list[Metrics]) -> list[Metrics]:
+    """Without the only number that is about the machine."""
+    return [{name: value for name, value in metrics.items() if name != "images_per_second"} for metrics in history]
+
+
+def interrupt_after(epoch: int) -> Callable[[Metrics], None]:
+    def report(metrics: Metrics) -> None:
+        if metrics["epoch"] == epoch:
+            raise InterruptedRunError
+
+    return report
+
+
+def same_weights(first: TrainResult, second: TrainResult) -> bool:
+    ours, theirs = first.detector.state_dict(), second.detector.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def ignore(_: Metrics) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def whole_run(digits_train: ImageDataset) -> TrainResult:
+    """The run that others are compared with: config() as it is, never interrupted."""
+    return train(config(), ignore, data=digits_train)
+
+
+def test_reported_after_each_epoch_are_exactly_these_floats(digits_train: ImageDataset) -> None:
+    reports: list[Metrics] = []
+    result = train(config(epochs=2), reports.append, data=digits_train)
+    expected = {"epoch", "val_auroc_mean", "val_auroc_0", "val_auroc_3", "images_per_second"}
+    expected |= {f"loss_{name}_{index}" for name in LOSSES for index in (0, 3)}
+    assert len(expected) == 5 + 16
+    assert [set(metrics) for metrics in reports] == [expected] * 2
+    assert [metrics["epoch"] for metrics in reports] == [1, 2]
+    assert all(type(value) is float and math.isfinite(value) for metrics in reports for value in metrics.values())
+    assert all(m["val_auroc_mean"] == (m["val_auroc_0"] + m["val_auroc_3"]) / 2 for m in reports)
+    assert result.history == reports
+    assert result.state == "complete"
+
+
+def test_reported_auroc_is_that_of_all_validation_images_with_continuous_scores(
+    whole_run: TrainResult, digits_train: ImageDataset
+) -> None:
+    kept = split(digits_train.labels, split_seed=0).validation
+    images, labels = digits_train.images[kept], digits_train.labels[kept]
+    scores = whole_run.detector.score(Resampler(8, IMAGE_SIZE, torch.device("cpu")).plain(images))  # type: ignore[operator]
+    assert len(labels) == sum(round(n / 6) for n in digits_train.labels.bincount().tolist())
+    for member, index in enumerate((0, 3)):
+        expected = roc_auc_score((labels != index).numpy(), scores[:, member].numpy())
+        assert whole_run.history[-1][f"val_auroc_{index}"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_training_learns_to_tell_normal_images_from_anomalies(digits_train: ImageDataset) -> None:
+    result = train(config(classes=(6,), epochs=4, batch_size=16, learning_rate=3e-3), ignore, data=digits_train)
+    # it starts at chance; with the sign the wrong way round it would end as far below
+    assert result.history[0]["val_auroc_6"] < 0.6
+    assert result.history[-1]["val_auroc_6"] > 0.9
+
+
+def test_same_seed_gives_same_metrics_and_weights(whole_run: TrainResult, digits_train: ImageDataset) -> None:
+    torch.manual_seed(99)  # of no consequence
+    again = train(config(), ignore, data=digits_train)
+    assert comparable(again.history) == comparable(whole_run.history)
+    assert same_weights(again, whole_run)
+
+
+@pytest.mark.parametrize("change", [{"train_seed": 1}, {"split_seed": 1}, {"weight_abc": 2.5}, {"learning_rate": 2e-3}])
+def test_each_setting_that_should_matter_matters(
+    change: dict[str, Any], whole_run: TrainResult, digits_train: ImageDataset
+) -> None:
+    other = train(config(**change), ignore, data=digits_train)
+    assert comparable(other.history) != comparable(whole_run.history)
+    assert not same_weights(other, whole_run)
+
+
+def test_the_global_random_state_is_neither_used_nor_changed(digits_train: ImageDataset, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    np.random.seed(7)
+    before, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index, union-attr]
+    checkpoints = Checkpoints(tmp_path / "run.ckpt", every=0)
+    with pytest.raises(InterruptedRunError):
+        train(config(sampling="kmeans", crop=True), interrupt_after(1), data=digits_train, checkpoints=checkpoints)
+    train(config(sampling="kmeans", crop=True), ignore, data=digits_train, checkpoints=checkpoints)
+    load_detector(checkpoints.path, 1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (np.random.get_state()[1] == before_numpy).all()  # type: ignore[index]
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "halve-every-50", "constant"])
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_run_resumed_at_an_epochs_end_gives_the_same_to_the_bit(
+    epoch: int, schedule: str, digits_train: ImageDataset, tmp_path: Path
+) -> None:
+    settings = config(schedule=schedule, crop=True, rotate=True, classes=(3,))
+    never_interrupted = train(settings, ignore, data=digits_train)
+    checkpoints = Checkpoints(tmp_path / "run.ckpt", every=0)
+    with pytest.raises(InterruptedRunError):
+        train(settings, interrupt_after(epoch), data=digits_train, checkpoints=checkpoints)
+    reports: list[Metrics] = []
+    resumed = train(settings, reports.append, data=digits_train, checkpoints=checkpoints)
+    assert [metrics["epoch"] for metrics in reports] == [1, 2, 3]
+    assert resumed.state == "complete"
+    assert comparable(resumed.history) == comparable(reports) == comparable(never_interrupted.history)
+    assert same_weights(resumed, never_interrupted)
+
+
+def test_a_finished_run_is_reported_again_and_not_trained(digits_train: ImageDataset, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "run.ckpt", every=0)
+    first = train(config(), ignore, data=digits_train, checkpoints=checkpoints)
+    written = checkpoints.path.stat().st_mtime_ns
+    steps: list[Optimizer] = []
+    hook = register_optimizer_step_pre_hook(lambda optimizer, _a, _k: steps.append(optimizer))
+    try:
+        again = train(config(), ignore, data=digits_train, checkpoints=checkpoints)
+    finally:
+        hook.remove()
+    assert not steps
+    assert again.history == first.history  # images_per_second included: they are the stored numbers
+    assert same_weights(again, first)
+    assert checkpoints.path.stat().st_mtime_ns == written
+
+
+def test_a_checkpoint_is_saved_after_the_last_epoch_however_rarely_else(
+    digits_train: ImageDataset, tmp_path: Path
+) -> None:
+    checkpoints = Checkpoints(tmp_path / "new" / "run.ckpt", every=3600)
+    present: list[bool] = []
+    train(config(), lambda _: present.append(checkpoints.path.exists()), data=digits_train, checkpoints=checkpoints)
+    assert present == [False, False, True]
+    assert [path.name for path in checkpoints.path.parent.iterdir()] == ["run.ckpt"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, digits_train: ImageDataset) -> Path:
+    """Of config(epochs=1)."""
+    path = tmp_path_factory.mktemp("checkpoint") / "run.ckpt"
+    train(config(epochs=1), ignore, data=digits_train, checkpoints=Checkpoints(path, every=0))
+    return path
+
+
+def test_a_checkpoint_of_other_settings_is_refused_with_file_and_differences(
+    checkpoint: Path, digits_train: ImageDataset
+) -> None:
+    before = checkpoint.read_bytes()
+    with pytest.raises(UserError) as caught:
+        train(config(epochs=2, weight_abc=9.0), ignore, data=digits_train, checkpoints=Checkpoints(checkpoint))
+    message = str(caught.value)
+    assert message.startswith(f"{checkpoint}: made with other settings")
+    assert "weight_abc: 2.0 there, 9.0 now" in message
+    assert "epochs: 1 there, 2 now" in message
+    assert "width" not in message
+    assert checkpoint.read_bytes() == before
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_cut_checkpoint_is_refused_with_its_name(
+    share: float, checkpoint: Path, digits_train: ImageDataset, tmp_path: Path
+) -> None:
+    whole = checkpoint.read_bytes()
+    cut = tmp_path / "cut.ckpt"
+    cut.write_bytes(whole[: int(share * len(whole))])
+    for use in (
+        lambda: train(config(epochs=1), ignore, data=digits_train, checkpoints=Checkpoints(cut)),
+        lambda: load_detector(cut, 1),
+    ):
+        with pytest.raises(UserError) as caught:
+            use()
+        assert str(caught.value).startswith(f"{cut}: not a whole checkpoint of this program")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["text", "tensor", "foreign"])
+def test_a_file_that_is_no_checkpoint_of_ours_is_refused_with_its_name(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.ckpt"
+    if content == "text":
+        path.write_text("epoch,auroc\n1,0.9\n")
+    else:
+        torch.save(torch.zeros(3) if content == "tensor" else {"state_dict": {}}, path)
+    with pytest.raises(UserError, match="not a whole checkpoint of this program") as caught:
+        load_detector(path, 1)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_clear_error(digits_train: ImageDataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    checkpoints = Checkpoints(tmp_path / "file" / "run.ckpt", every=0)
+    with pytest.raises(UserError) as caught:
+        train(config(), ignore, data=digits_train, checkpoints=checkpoints)
+    assert str(caught.value).startswith(f"{checkpoints.path}: cannot be written")
+
+
+def test_a_checkpoint_loads_without_running_code_and_names_its_settings(checkpoint: Path) -> None:
+    stored = torch.load(checkpoint, weights_only=True)
+    assert stored["adcore"]["config"]["classes"] == [0, 3]
+    assert len(stored["adcore"]["history"]) == 1
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+def test_a_loaded_detector_gives_the_same_scores(precision: str, digits_train: ImageDataset, tmp_path: Path) -> None:
+    settings = config(precision=precision, epochs=2)
+    checkpoints = Checkpoints(tmp_path / "run.ckpt", every=0)
+    trained = train(settings, ignore, data=digits_train, checkpoints=checkpoints).detector
+    stored, loaded = load_detector(checkpoints.path, 1)
+    assert stored == settings
+    dtype = torch.float64 if precision == "64-true" else torch.float32
+    images = Resampler(8, IMAGE_SIZE, torch.device("cpu"), dtype).plain(digits_train.images[:100])
+    assert torch.equal(loaded.score(images), trained.score(images))  # type: ignore[operator]
+
+
+def test_test_scores_are_of_every_test_image(whole_run: TrainResult, digits_test: ImageDataset) -> None:
+    images = Resampler(8, IMAGE_SIZE, torch.device("cpu")).plain(digits_test.images)
+    scores = whole_run.detector.score(images)  # type: ignore[operator]
+    expected = [
+        roc_auc_score((digits_test.labels != index).numpy(), scores[:, member].numpy())
+        for member, index in enumerate((0, 3))
+    ]
+    assert score_test(whole_run.detector, config(), digits_test) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_capped_test_part_has_the_first_images_of_each_class(
+    whole_run: TrainResult, digits_test: ImageDataset
+) -> None:
+    seen: Counter[int] = Counter()
+    kept = [i for i, label in enumerate(digits_test.labels.tolist()) if seen.update([label]) or seen[label] <= 5]
+    assert len(kept) == 50
+    small = dataclasses.replace(digits_test, images=digits_test.images[kept], labels=digits_test.labels[kept])
+    settings = config(images_per_class=5)
+    assert score_test(whole_run.detector, settings, digits_test) == score_test(whole_run.detector, config(), small)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_diverged_run_ends_as_such_with_nan_for_its_classes(
+    resumed: bool, digits_train: ImageDataset, tmp_path: Path
+) -> None:
+    settings = config(learning_rate=1e30, schedule="constant", epochs=5)
+    checkpoints = Checkpoints(tmp_path / "run.ckpt", every=0)
+    reports: list[Metrics] = []
+    for _ in range(1 + resumed):
+        reports.clear()
+        result = train(settings, reports.append, data=digits_train, checkpoints=checkpoints)
+    assert result.state == "diverged"
+    assert len(result.history) == len(reports) == 1
+    assert all(math.isnan(reports[0][f"val_auroc_{name}"]) for name in ("0", "3", "mean"))
+
+
+def test_divergence_of_one_class_leaves_the_others_their_numbers(
+    digits_train: ImageDataset, whole_run: TrainResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OneBroken(TwoDiscriminatorGAN):
+        def on_train_start(self) -> None:
+            with torch.no_grad():
+                self.generator.down[0][0].weight.chunk(2)[1].fill_(math.inf)  # type: ignore[index, union-attr, operator]
+
+    monkeypatch.setattr("adcore.detectors.DETECTORS", {"gan": OneBroken})
+    result = train(config(), ignore, data=digits_train)
+    assert result.state == "diverged"
+    (metrics,) = result.history
+    assert math.isnan(metrics["val_auroc_3"])
+    assert math.isnan(metrics["val_auroc_mean"])
+    own = {name: value for name, value in metrics.items() if name.endswith("_0")}
+    assert len(own) == 9
+    assert own == {name: whole_run.history[0][name] for name in own}
+
+
+def learning_rates(settings: TrainConfig, data: ImageDataset) -> tuple[list[float], list[float]]:
+    """Of every optimiser step: the generator's, the discriminators'."""
+    steps: list[tuple[int, float]] = []
+    hook = register_optimizer_step_pre_hook(
+        lambda optimizer, _a, _k: steps.append((id(optimizer), optimizer.param_groups[0]["lr"]))
+    )
+    try:
+        train(settings, ignore, data=data)
+    finally:
+        hook.remove()
+    first, second = dict.fromkeys(own for own, _ in steps)
+    assert [own for own, _ in steps] == [first, second] * (len(steps) // 2)
+    return [rate for own, rate in steps if own == first], [rate for own, rate in steps if own == second]
+
+
+def test_one_cycle_rises_to_the_learning_rate_and_falls_step_by_step(digits_train: ImageDataset) -> None:
+    settings = config(classes=(0,), epochs=3, images_per_class=40, batch_size=16, learning_rate=2e-3)
+    generator, discriminator = learning_rates(settings, digits_train)
+    steps = 3 * 5  # 40 images in half-batches of 8
+    assert len(generator) == steps
+    peak = 0.3 * (steps + 1) - 1
+    expected = []
+    for step in range(steps):  # half a cosine from 1/25 of the peak up, another down to 1/10,000 of the start
+        rising = step <= peak
+        part = step / peak if rising else (step - peak) / (steps - peak)
+        start, end = (2e-3 / 25, 2e-3) if rising else (2e-3, 2e-3 / 25e4)
+        expected.append(end + (start - end) * (1 + math.cos(math.pi * part)) / 2)
+    assert generator == pytest.approx(expected, rel=1e-9)
+    assert discriminator == pytest.approx(expected, rel=1e-9)
+    assert max(generator) < 2e-3 * (1 + 1e-12)
+
+
+def test_the_rate_is_halved_after_50_epochs_not_after_50_images(digits_train: ImageDataset) -> None:
+    settings = config(
+        classes=(0,), epochs=52, images_per_class=4, validation_images=10, batch_size=4, width=1, learning_rate=1e-4,
+        schedule="halve-every-50",
+    )  # fmt: skip
+    generator, discriminator = learning_rates(settings, digits_train)
+    assert generator == discriminator == [1e-4] * (50 * 2) + [5e-5] * (2 * 2)  # 2 steps an epoch
+
+
+def test_a_constant_rate_stays(digits_train: ImageDataset) -> None:
+    settings = config(classes=(0,), epochs=2, images_per_class=40, batch_size=16, schedule="constant")
+    generator, discriminator = learning_rates(settings, digits_train)
+    assert generator == discriminator == [1e-3] * 10
+
+
+def test_fashion_mnist_trains_on_real_images(fashion_train: ImageDataset) -> None:
+    settings = config(
+        dataset="fashion-mnist", classes=(1, 4), images_per_class=200, validation_images=300, batch_size=16,
+        learning_rate=3e-3, epochs=2,
+    )  # fmt: skip
+    result = train(settings, ignore, data=fashion_train)
+    assert result.state == "complete"
+    assert result.history[-1]["val_auroc_mean"] > 0.85
