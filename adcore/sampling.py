@@ -83,12 +83,14 @@ def _fit_clusters(pixels: NDArray[np.uint8], labels: NDArray[np.int64], clusters
     from sklearn.cluster import MiniBatchKMeans
 
     found = np.zeros(len(labels), np.int64)
-    seed %= 2**32  # all that scikit-learn takes
     with threadpool_limits(1):  # sums in one order, whatever the machine
         for index in np.unique(labels):
             own = pixels[labels == index].astype(np.float32) / 255
-            options: dict[str, Any] = {"random_state": seed, "n_init": 3, "batch_size": 1024}
-            found[labels == index] = MiniBatchKMeans(min(clusters, len(own)), **options).fit_predict(own)
+            if len(own) <= clusters:  # k-means at an inertia of 0 leaves the outcome to rounding
+                found[labels == index] = np.arange(len(own))
+                continue
+            options: dict[str, Any] = {"random_state": seed % 2**32, "n_init": 3, "batch_size": 1024}
+            found[labels == index] = MiniBatchKMeans(clusters, **options).fit_predict(own)
     return found
 
 

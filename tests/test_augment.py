@@ -106,12 +106,15 @@ def test_crop_alone_takes_0_to_2_pixels_from_each_border_by_itself() -> None:
     assert_equally_likely(frequencies(augmented(image, Augmentation(crop=True), 4000), cropped))
 
 
-def test_a_switched_off_change_leaves_the_other_draws_as_they_are() -> None:
+@pytest.mark.parametrize("other", ["vertical_flip", "crop"])
+def test_a_switched_off_change_leaves_the_other_draws_as_they_are(other: str) -> None:
     image = torch.zeros(1, SIDE, SIDE, dtype=torch.uint8)
-    image[..., : SIDE // 2] = 255  # bright on the left: which way round it is can be seen through any crop
+    image[..., : SIDE // 2] = (
+        255  # bright on the left: which way round it is can be seen through any crop or vertical flip
+    )
     alone = augmented(image, Augmentation(horizontal_flip=True), 64)
-    cropped = augmented(image, Augmentation(horizontal_flip=True, crop=True), 64)
-    mirrored, mirrored_too = ((drawn[..., -1] > drawn[..., 0]).all((1, 2)) for drawn in (alone, cropped))
+    beside = augmented(image, Augmentation(horizontal_flip=True, **{other: True}), 64)
+    mirrored, mirrored_too = ((drawn[..., -1] > drawn[..., 0]).all((1, 2)) for drawn in (alone, beside))
     assert 0 < mirrored.sum() < 64
     assert torch.equal(mirrored_too, mirrored)
 

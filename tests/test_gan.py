@@ -157,6 +157,19 @@ def test_generator_step_leaves_discriminators_unchanged_and_discriminator_step_t
     assert steps[1::2] == [(False, False, True, False, True)] * 3
 
 
+def test_discriminators_are_given_reconstructions_that_lead_back_to_no_generator(digits_train: ImageDataset) -> None:
+    detector = make()
+    compute, leads_back = detector.discriminator_losses, []
+
+    def watched(*images: Tensor) -> dict[str, Tensor]:
+        leads_back.extend(image.requires_grad for image in images)
+        return compute(*images)
+
+    detector.discriminator_losses = watched  # type: ignore[method-assign]
+    fit(detector, digits_train, (0, 1, 2))
+    assert leads_back == [False] * 4 * 3  # 4 arguments, 3 batches
+
+
 def test_discriminator_losses_of_detached_outputs_have_no_gradient_for_the_generator(
     digits_train: ImageDataset,
 ) -> None:

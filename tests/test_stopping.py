@@ -15,6 +15,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from sweep_parts import Sweep, record_of, small_plan, trial_of
 
 from sweeps.engine.blocks import MINIMUM_OTHERS, SPLIT_SLACK
+from sweeps.engine.record import Job
 
 CLASSES = (0, 1, 2, 3)
 
@@ -203,7 +204,7 @@ def test_a_late_report_of_a_stopped_block_changes_nothing_and_is_told_to_stop() 
     before, block = trial_of(sweep.record, 3), sweep.record.blocks[3]
     values = {epoch: dict(groups) for epoch, groups in block.values.items()}
     assert not sweep.groups[3, 3](1, 1.0)
-    assert not sweep.groups[3, 3](3, 1.0)
+    assert not sweep.asha.goes_on(Job(3, 2), 3, [1.0])
     assert (trial_of(sweep.record, 3), block.values, block.state) == (before, values, "stopped")
 
 
@@ -324,7 +325,7 @@ class _Split:
     def __init__(self, blocks: int, classes: tuple[int, ...], reduction: int) -> None:
         self.record = record_of(small_plan(classes, configs=blocks, reduction=reduction), size=1)
         sweep = Sweep(self.record)
-        self.groups = {}
+        self.asha, self.groups = sweep.asha, {}
         while trial := sweep.start():
             place = trial.config["configuration"], trial.config["group"]
             self.groups[place] = lambda epoch, value, trial=trial: sweep.report(trial, epoch, value)

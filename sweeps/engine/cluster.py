@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.errors import UserError
+from sweeps.engine.plan import has_cuda_device
 from sweeps.engine.settings import SweepSettings
 
 __all__ = ["Resources", "check_address", "prepare_environment", "probe", "ray_cluster", "resources"]
@@ -28,6 +29,8 @@ def check_address(settings: SweepSettings) -> None:
     if settings.address == "local":
         if settings.cpus_per_trial > cpus:
             raise UserError(f"--cpus-per-trial {settings.cpus_per_trial}: this machine has {cpus} CPUs")
+        if settings.gpus_per_trial and not has_cuda_device():
+            raise UserError(f"--gpus-per-trial {settings.gpus_per_trial:g}: this machine has 0 GPUs")
         return
     address = settings.address
     if address == "auto":

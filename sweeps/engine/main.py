@@ -111,11 +111,9 @@ def _read(home: Path, key: str) -> Any:
 
 
 def _check_writable(home: Path) -> None:
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home):
+    folder = next(path for path in (home, *home.parents) if path.exists())
+    try:  # in what is there already: a later check must not leave an empty folder behind
+        with tempfile.TemporaryFile(dir=folder):
             pass
-        if not any(home.iterdir()):
-            home.rmdir()
     except OSError as error:
         raise UserError(f"--storage: cannot write to {home} ({error.strerror})") from error

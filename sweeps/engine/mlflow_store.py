@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,13 +13,18 @@ __all__ = ["artifact_location", "check_tracking_uri", "database_path"]
 
 def check_tracking_uri(uri: str) -> None:
     """Raises UserError unless the URI is a writable SQLite file or a server that answers."""
-    parts = urlsplit(uri)
-    if parts.scheme == "sqlite":
+    expected = UserError(f"--tracking-uri {uri!r}: expected sqlite:///FILE or http(s)://HOST:PORT")
+    try:
+        parts = urlsplit(uri)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:  # a port that is no number, or too large
+        raise expected from None
+    if uri.startswith("sqlite:///"):
         _check_database(database_path(uri))
     elif parts.scheme in ("http", "https") and parts.hostname:
-        probe("--tracking-uri", uri, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+        probe("--tracking-uri", uri, parts.hostname, port)
     else:
-        raise UserError(f"--tracking-uri {uri!r}: expected sqlite:///FILE or http(s)://HOST:PORT")
+        raise expected
 
 
 def database_path(uri: str) -> Path:
@@ -38,9 +42,14 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 def _check_database(path: Path) -> None:
     if path.is_dir() or not path.parent.is_dir():
         raise UserError(f"--tracking-uri {path}: expected a file in a folder that exists")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UserError(f"--tracking-uri {path}: not writable")
-    if path.exists() and path.stat().st_size:
-        with path.open("rb") as file:
-            if file.read(15) != b"SQLite format 3":
-                raise UserError(f"--tracking-uri {path}: not a SQLite database; name another file")
+    is_new = not path.exists()
+    try:
+        with path.open("ab+") as file:
+            file.seek(0)
+            start = file.read(15)
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise UserError(f"--tracking-uri {path}: not writable ({error.strerror})") from error
+    if start not in (b"", b"SQLite format 3"):
+        raise UserError(f"--tracking-uri {path}: not a SQLite database; name another file")

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -147,9 +148,9 @@ class SweepRecord:
     def _ask(self) -> Block:
         asked = len(self.blocks)
         # a sampler of its own for each ask: a resumed search proposes what the uninterrupted one would have
-        self.study.sampler = TPESampler(
-            seed=self.plan.search_seed * 100_003 + asked, n_startup_trials=min(10, max(4, self.plan.configs // 4))
-        )
+        seed = int(np.random.SeedSequence([self.plan.search_seed, asked]).generate_state(1)[0])
+        startup = min(10, max(4, self.plan.configs // 4))  # TPE's first proposals do not depend on results
+        self.study.sampler = TPESampler(seed=seed, n_startup_trials=startup)
         trial = self.study.ask(self.plan.space.distributions())
         block = self.blocks[trial.number] = Block(trial.number, dict(trial.params))
         return block

@@ -62,14 +62,16 @@ class Sweep:
         self.tracking = Tracking(writer, self.plan, self.home.name)
         try:
             code = self._stages()
-        except KeyboardInterrupt:
+            if code == INTERRUPTED:
+                self.tracking.interrupt()
+            if not writer.close():
+                uri = self.settings.tracking_uri
+                print(f"MLflow at {uri} did not take everything: {writer.error}", file=sys.stderr)
+                code = code or 1
+        except KeyboardInterrupt:  # the second Ctrl-C: nothing more is waited for
             code = INTERRUPTED
-        if code == INTERRUPTED:
-            self.tracking.interrupt()
-        self.display.end()
-        if not writer.close():
-            self.display.print(f"MLflow at {self.settings.tracking_uri} did not take everything: {writer.error}")
-            code = code or 1
+        finally:
+            self.display.end()
         if code == INTERRUPTED:
             command = resume_command(self.plan, self.settings, self.home.name)
             self.display.print(f"interrupted; go on with:\n  {command}")
@@ -134,6 +136,7 @@ class Sweep:
         self.failures += monitor.failures
 
     def _final(self, confirmed: list[Confirmation]) -> int:
+        self.tracking.open_sweep("final")
         winner = confirmed[0]
         test = score_winner(self.record, winner, str(self.home), self._open_test)
         whole = not self.failures and not self.record.counts()["failed"]
@@ -185,7 +188,8 @@ class Sweep:
             record.write("sweep_id", uuid.uuid4().hex)
             record.write("classes_per_trial", size)
             record.write("plan", self.plan.as_record())
-            record.write("settings", dataclasses.asdict(self.settings))
+            # the scale by name: a resume on another machine must not choose anew
+            record.write("settings", {**dataclasses.asdict(self.settings), "scale": self.plan.scale})
         return record
 
     def _open_test(self) -> ImageDataset:

@@ -1,0 +1,26 @@
+"""Sweeps as processes of their own, ended with the test that began them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sweep_process import SweepProcess
+
+#: Begin a sweep in a folder, with these arguments and settings of the environment.
+Begin = Callable[..., SweepProcess]
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Begins a sweep and ends it, by its process group, if the test did not see its end."""
+    begun: list[SweepProcess] = []
+
+    def _begin(folder: Path, *arguments: str, **env: str) -> SweepProcess:
+        begun.append(SweepProcess(folder, *arguments, env=env))
+        return begun[-1]
+
+    yield _begin
+    for sweep in begun:
+        sweep.end()

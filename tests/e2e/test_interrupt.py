@@ -1,0 +1,77 @@
+"""Ctrl-C in the middle of a search, and --resume: nothing is lost and nothing is done twice."""
+
+from __future__ import annotations
+
+import csv
+import math
+import shlex
+import sqlite3
+from pathlib import Path
+
+from conftest import Begin
+from sweep_process import MlflowRuns, poll
+
+from sweeps.engine.record import open_study
+
+CLASSES, CONFIGS, EPOCHS = (0, 3, 6), 5, 10
+ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,3,6", "--configs", str(CONFIGS), "--epochs", str(EPOCHS)]
+
+
+def test_an_interrupted_search_goes_on_without_loss_or_repetition(begin: Begin, tmp_path: Path) -> None:
+    study_file = tmp_path / "runs" / "i" / "study.db"
+    sweep = begin(tmp_path, *ARGUMENTS, "--name", "i")
+    poll(lambda: sweep.process.poll() is not None or _rungs(study_file) >= 2, 120, "values at two rungs")
+    sweep.interrupt()
+    assert sweep.wait(60) == 130, f"{sweep.out}\n{sweep.err}"
+    assert "Traceback" not in sweep.out + sweep.err
+    command = next(line for line in sweep.out.splitlines() if "--resume" in line).split()
+    places = ["--storage", str(tmp_path / "runs"), "--tracking-uri", sweep.uri]
+    expected = ["python", "sweeps/gan_loss_weights.py", "--resume", "i", *places]
+    assert shlex.split(" ".join(command)) == expected
+
+    before = open_study(study_file, create=False).trials
+    assert not all(trial.state.is_finished() for trial in before) or len(before) < CONFIGS, "interrupted too late"
+    interrupted = MlflowRuns(sweep.uri)
+    assert {run.info.status for run in interrupted.runs} <= {"KILLED", "FINISHED"}
+    assert interrupted.by_key["sweep"].data.tags["state"] == "interrupted"
+    steps = {key: interrupted.history(key, "val_auroc") for key in interrupted.level("class")}
+    assert any(steps.values())
+
+    resumed = begin(tmp_path, "--resume", "i")
+    assert resumed.wait(200) == 0, f"{resumed.out}\n{resumed.err}"
+    after = open_study(study_file, create=False).trials
+    assert len(after) == CONFIGS
+    assert all(trial.state.is_finished() for trial in after)
+    for old, new in zip(before, after, strict=False):
+        assert new.params == old.params
+        assert old.user_attrs.items() <= new.user_attrs.items(), "what was decided stays decided"
+    with (study_file.parent / "results.csv").open() as file:
+        assert sorted(int(row["configuration"]) for row in csv.DictReader(file)) == list(range(CONFIGS))
+
+    runs = MlflowRuns(sweep.uri)
+    runs.assert_whole()
+    assert {run.info.run_id for run in interrupted.runs} <= {run.info.run_id for run in runs.runs}
+    assert set(runs.level("config", "search")) == {f"search/{number}/0" for number in range(CONFIGS)}
+    for key, history in steps.items():
+        assert runs.history(key, "val_auroc")[: len(history)] == history, "what was logged stays as it was"
+    for trial in after:
+        key, state = f"search/{trial.number}/0", trial.user_attrs["state"]
+        means = runs.history(key, "val_auroc_mean")
+        assert runs.by_key[key].data.tags["state"] == state
+        assert [step for step, _ in means] == list(range(1, len(means) + 1)), "no epoch is missing"
+        assert (len(means) == EPOCHS) == (state == "complete")
+        assert all(math.isfinite(value) for _, value in means)
+        if state == "complete":
+            assert means[-1][1] == trial.value
+
+
+def _rungs(path: Path) -> int:
+    """How many values at rungs a study holds; 0 while it is being made."""
+    if not path.exists():
+        return 0
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.2) as database:
+            query = "SELECT count(*) FROM trial_user_attributes WHERE key LIKE 'epoch_%'"
+            return int(database.execute(query).fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0

@@ -1,0 +1,116 @@
+"""A sweep script as a process of its own, and what it left: MLflow's runs and the study."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeps.engine.mlflow_writer import KEY_TAG
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "sweeps" / "gan_loss_weights.py"
+
+
+class SweepProcess:
+    """`python sweeps/gan_loss_weights.py ...` in a process group of its own; storage and MLflow lie in `folder`."""
+
+    def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        self.folder, self.uri = folder, f"sqlite:///{folder / 'mlflow.db'}"
+        own = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "ADCORE_DATA")}
+        places = ["--storage", str(folder / "runs"), "--tracking-uri", self.uri]
+        self.log = (folder / f"output-{time.monotonic_ns()}.txt").open("w+")
+        self.errors = (folder / f"errors-{time.monotonic_ns()}.txt").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), *arguments, *places],
+            stdout=self.log,
+            stderr=self.errors,
+            cwd=folder,
+            env={**own, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", **(env or {})},
+            start_new_session=True,
+        )
+
+    def wait(self, seconds: float = 240) -> int:
+        """The exit code; the process and its group are ended if there is none in time."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.end()
+            raise AssertionError(f"no end after {seconds} s\n{self.out}\n{self.err}") from None
+
+    def interrupt(self) -> None:
+        """Ctrl-C, to the program alone: its workers are in the same terminal's group, but Ray shields them."""
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> None:
+        """Kill what is left of the group."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(30)
+        self.log.close()
+        self.errors.close()
+
+    @property
+    def out(self) -> str:
+        """What it printed."""
+        return Path(self.log.name).read_text()
+
+    @property
+    def err(self) -> str:
+        """What it printed to stderr."""
+        return Path(self.errors.name).read_text()
+
+
+def poll(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The first true value of condition, asked again and again until the deadline."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+class MlflowRuns:
+    """All runs of the one experiment in a database, by key within the sweep."""
+
+    def __init__(self, uri: str, experiment: str = "gan_loss_weights", sweep_id: str | None = None) -> None:
+        from mlflow.tracking import MlflowClient
+
+        self.client = MlflowClient(uri)
+        found = self.client.get_experiment_by_name(experiment)
+        assert found, f"no experiment {experiment}"
+        query = f"tags.sweep_id = '{sweep_id}'" if sweep_id else ""
+        self.runs = list(self.client.search_runs([found.experiment_id], query))
+        self.by_key = {run.data.tags[KEY_TAG]: run for run in self.runs}
+        assert len(self.by_key) == len(self.runs), "two runs with one key"
+
+    def level(self, level: str, stage: str | None = None) -> dict[str, Any]:
+        """Runs of a level: sweep, config or class; of one stage."""
+        return {
+            key: run
+            for key, run in self.by_key.items()
+            if run.data.tags["level"] == level and stage in (None, run.data.tags["stage"])
+        }
+
+    def history(self, key: str, metric: str) -> list[tuple[int, float]]:
+        """(step, value) of a metric, in the order of steps."""
+        found = self.client.get_metric_history(self.by_key[key].info.run_id, metric)
+        return sorted((each.step, each.value) for each in found)
+
+    def assert_whole(self) -> None:
+        """Every run has ended and hangs under its parent; no metric has two values at one step."""
+        ids = {run.info.run_id: key for key, run in self.by_key.items()}
+        for key, run in self.by_key.items():
+            assert run.info.status in ("FINISHED", "FAILED"), (key, run.info.status)
+            assert run.data.tags["state"] in ("complete", "stopped", "diverged", "failed"), (key, run.data.tags)
+            parent = None if key == "sweep" else "sweep" if key.count("/") == 2 else key.rsplit("/", 1)[0]
+            assert ids.get(run.data.tags.get("mlflow.parentRunId", "")) == parent, key
+            for metric in run.data.metrics:
+                steps = [step for step, _ in self.history(key, metric)]
+                assert len(set(steps)) == len(steps), (key, metric, steps)

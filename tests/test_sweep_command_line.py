@@ -1,0 +1,298 @@
+"""Flags of the sweep scripts: bad input is one line on stderr and exit code 2, before any work."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_idx import idx_images, idx_labels, write_train
+from sweep_parts import record_of, small_plan
+
+from sweeps.engine.main import main
+from sweeps.engine.settings import SweepSettings
+from sweeps.gan_loss_weights import SPACE
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted(path for path in (ROOT / "sweeps").glob("*.py") if path.name != "__init__.py")
+#: Not needed to answer a mistake on the command line, and slow to import.
+HEAVY = ("torch", "ray", "mlflow", "optuna", "pytorch_lightning", "sklearn", "matplotlib", "torchvision")
+
+#: Wrong by themselves: no file is opened and no connection made. Arguments, and what the line must name.
+PURE = {
+    "unknown data set": (["--dataset", "fasion-mnist"], ["'fasion-mnist'", "did you mean 'fashion-mnist'"]),
+    "unknown scale": (["--scale", "smok"], ["'smok'", "did you mean 'smoke'", "laptop, gpu, paper"]),
+    "unknown flag": (["--epoch", "3"], ["--epoch", "--epochs"]),
+    "unknown argument": (["smoke"], ["smoke"]),
+    "class out of range": (["--normal-class", "10"], ["--normal-class 10", "0 to 9"]),
+    "class below range": (["--normal-class", "-1"], ["--normal-class -1", "0 to 9"]),
+    "class repeated": (["--normal-class", "1,2,1"], ["--normal-class", "class 1 is given twice"]),
+    "class no number": (["--normal-class", "shirt"], ["--normal-class", "'shirt'"]),
+    "class list with a hole": (["--normal-class", "0,,3"], ["--normal-class", "'0,,3'"]),
+    "class empty": (["--normal-class", ""], ["--normal-class"]),
+    "configs 0": (["--configs", "0"], ["--configs 0", "whole number >= 1"]),
+    "configs negative": (["--configs", "-3"], ["--configs -3", ">= 1"]),
+    "configs no number": (["--configs", "many"], ["--configs", "'many'"]),
+    "configs not whole": (["--configs", "2.5"], ["--configs", "'2.5'"]),
+    "epochs 0": (["--epochs", "0"], ["--epochs 0", ">= 1"]),
+    "concurrency 0": (["--max-concurrent", "0"], ["--max-concurrent 0", ">= 1"]),
+    "cpus 0": (["--cpus-per-trial", "0"], ["--cpus-per-trial 0", ">= 1"]),
+    "gpus negative": (["--gpus-per-trial", "-0.5"], ["--gpus-per-trial -0.5", ">= 0"]),
+    "gpus nan": (["--gpus-per-trial", "nan"], ["--gpus-per-trial nan", "finite"]),
+    "seed negative": (["--seed", "-1"], ["--seed -1", ">= 0"]),
+    "classes per trial does not divide": (["--classes-per-trial", "3"], ["--classes-per-trial 3", "(1, 2, 5, 10)"]),
+    "classes per trial does not divide those chosen": (
+        ["--normal-class", "0,3,6", "--classes-per-trial", "2"],
+        ["--classes-per-trial 2", "(1, 3)"],
+    ),
+    "classes per trial 0": (["--classes-per-trial", "0"], ["--classes-per-trial 0"]),
+    "classes per trial no number": (["--classes-per-trial", "most"], ["--classes-per-trial most", "auto"]),
+    "name is a path": (["--name", "a/b"], ["'a/b'", "not a path"]),
+    "name leads out": (["--name", ".."], ["'..'", "not a path"]),
+    "name empty": (["--name", ""], ["''", "not a path"]),
+    "resume is a path": (["--resume", "/etc/passwd"], ["'/etc/passwd'", "not a path"]),
+    "name and resume": (["--name", "a", "--resume", "b"], ["--name", "--resume"]),
+    "unknown name to resume, none there": (["--resume", "nothing"], ["unknown sweep 'nothing'", "none in"]),
+    "database is a folder": (["--tracking-uri", "sqlite:///."], ["--tracking-uri", "a file"]),
+    "database in no folder": (["--tracking-uri", "sqlite:///no/such/mlflow.db"], ["--tracking-uri", "no/such"]),
+    "database is another file": (["--tracking-uri", "sqlite:///notes.txt"], ["notes.txt", "not a SQLite database"]),
+    "database address misspelt": (["--tracking-uri", "sqlite:mlflow.db"], ["--tracking-uri", "sqlite:///FILE"]),
+    "tracking scheme": (["--tracking-uri", "ftp://x"], ["--tracking-uri", "sqlite:///FILE or http"]),
+    "tracking a bare path": (["--tracking-uri", "mlruns"], ["--tracking-uri", "'mlruns'"]),
+    "tracking port": (["--tracking-uri", "http://127.0.0.1:99999"], ["--tracking-uri", "99999"]),
+    "tracking port no number": (["--tracking-uri", "http://127.0.0.1:port"], ["--tracking-uri", "port"]),
+    "address": (["--address", "here"], ["--address here", "HOST:PORT"]),
+    "address without a port": (["--address", "127.0.0.1:"], ["--address 127.0.0.1:", "HOST:PORT"]),
+    "more CPUs than there are": (["--cpus-per-trial", "4096"], ["--cpus-per-trial 4096", f"has {os.cpu_count()} CPUs"]),
+    "more GPUs than there are": (["--gpus-per-trial", "0.5"], ["--gpus-per-trial 0.5", "0 GPUs"]),
+    "storage is a file": (["--storage", "notes.txt"], ["--storage", "notes.txt"]),
+    "storage below a file": (["--storage", "notes.txt/deep/er"], ["--storage", "notes.txt/deep/er"]),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("notes.txt").write_text("a list of things to buy")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the same answers on a machine with a GPU
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("ADCORE_DATA", raising=False)
+
+
+def _refused(arguments: list[str], capsys: pytest.CaptureFixture[str], left: tuple[str, ...] = ("notes.txt",)) -> str:
+    """The one line on stderr of a command that ends with 2 and leaves the folder as it was."""
+    with pytest.raises(SystemExit) as ended:
+        main("gan_loss_weights", "help", SPACE, arguments)
+    out, error = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert len([line for line in error.split("\n") if line.strip()]) == 1, error
+    assert error.startswith("error: ")
+    assert sorted(path.name for path in Path().iterdir()) == sorted(left)
+    return error
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, parts = PURE[name]
+    line = _refused(arguments, capsys)
+    for part in parts:
+        assert part in line, line
+
+
+def test_all_bad_input_of_the_command_line_is_here() -> None:
+    assert len(PURE) == 44
+    kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
+             "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume")  # fmt: skip
+    for kind in kinds:
+        assert any(kind in name for name in PURE), kind
+
+
+def test_an_unknown_flag_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    nearest = {"--config": "--configs", "--normal-clas": "--normal-class", "--track": "--tracking-uri"}
+    for wrong, right in nearest.items():
+        assert right in _refused([wrong, "1"], capsys)
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """A port that is taken, so that nobody else gets it, and that nobody listens at."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture
+def live_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("flag", ["--tracking-uri", "--address"])
+def test_a_dead_address_is_answered_within_seconds(
+    flag: str, dead_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = f"127.0.0.1:{dead_port}"
+    started = time.monotonic()
+    line = _refused([flag, f"http://{address}" if flag == "--tracking-uri" else address], capsys)
+    assert time.monotonic() - started < 8
+    assert flag in line
+    assert f"nothing answers at {address}" in line
+
+
+def test_a_cluster_that_the_environment_names_is_probed(
+    dead_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{dead_port}")
+    assert f"nothing answers at 127.0.0.1:{dead_port}" in _refused(["--address", "auto"], capsys)
+
+
+def test_a_name_to_resume_that_is_unknown_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("monday", "tuesday"):
+        (Path("runs") / name).mkdir(parents=True)
+        (Path("runs") / name / "study.db").touch()
+    line = _refused(["--resume", "tuesda"], capsys, left=("notes.txt", "runs"))
+    assert "did you mean 'tuesday'?" in line
+    assert "monday, tuesday" in line
+
+
+def test_a_name_that_is_taken_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/mine").mkdir(parents=True)
+    Path("runs/mine/study.db").touch()
+    assert "--resume mine" in _refused(["--name", "mine"], capsys, left=("notes.txt", "runs"))
+
+
+@pytest.fixture
+def begun() -> dict[str, object]:
+    """The record of a smoke sweep of another length, as run_sweep leaves it; its settings."""
+    Path("runs/mine").mkdir(parents=True)
+    record = record_of(small_plan((0, 3), configs=2, epochs=2), path=Path("runs/mine/study.db"))
+    settings = vars(SweepSettings(scale="smoke", normal_class=(0, 3), configs=2, epochs=2, name="mine"))
+    record.write("settings", settings)
+    record.write("plan", record.plan.as_record())
+    return settings
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_resumed_sweep_keeps_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    line = _refused(["--resume", "mine", "--epochs", "3"], capsys, left=("notes.txt", "runs"))
+    assert "--epochs 2, not 3" in line
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_resumed_sweep_must_be_what_this_program_would_compute(capsys: pytest.CaptureFixture[str]) -> None:
+    # small_plan has other rungs than the scale: as a version with another scale table would have
+    line = _refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+    assert "other settings of: reduction" in line
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_resumed_sweep_shows_its_own_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main("gan_loss_weights", "help", SPACE, ["--resume", "mine", "--plan"])
+    assert ended.value.code == 0
+    assert "2 configurations x 2 classes x 2 epochs" in capsys.readouterr().out
+
+
+def test_a_record_that_was_never_begun_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/mine").mkdir(parents=True)
+    record_of(small_plan(), path=Path("runs/mine/study.db"))
+    assert "ended before it began" in _refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+
+
+@pytest.mark.parametrize("kind", ["truncated", "foreign", "not gzip", "missing", "no folder"])
+def test_a_data_file_that_cannot_be_used_is_named(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("data/fashion-mnist")
+    images = write_train(folder, idx_images(), idx_labels())
+    part = str(images)
+    if kind == "truncated":
+        images.write_bytes(gzip.compress(os.urandom(5000))[:-1000])
+    elif kind == "not gzip":
+        images.write_bytes(b"<html>Not found</html>")
+    elif kind == "missing":
+        images.unlink()
+        part = images.stem
+    elif kind == "no folder":
+        part = "elsewhere"
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    arguments = ["--data-dir", "elsewhere" if kind == "no folder" else "data", "--dataset", "fashion-mnist"]
+    line = _refused(arguments, capsys, left=("notes.txt", "data"))
+    assert part in line
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_server_that_answers_passes_and_the_next_check_is_made(
+    live_port: int, dead_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri, address = f"http://127.0.0.1:{live_port}", f"127.0.0.1:{dead_port}"
+    assert "--address" in _refused(["--tracking-uri", uri, "--address", address], capsys)
+
+
+def _in_a_process(*arguments: str) -> tuple[int, str, str, list[str]]:
+    """Exit code, stdout, stderr and the heavy modules that the script had imported when it ended."""
+    result = Path("../result.json").resolve()
+    code = f"""
+import json, pathlib, runpy, sys
+sys.argv = {[str(SCRIPTS[0]), *arguments]!r}
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as end:
+    imported = sorted(set({HEAVY!r}) & set(sys.modules))
+    pathlib.Path({str(result)!r}).write_text(json.dumps([end.code, imported]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    exit_code, modules = json.loads(result.read_text())
+    return exit_code, done.stdout, done.stderr, modules
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--plan"], ["--plan", "--scale", "gpu"], *[PURE[name][0] for name in (
+        "unknown data set", "unknown scale", "unknown flag", "class out of range", "configs 0",
+        "classes per trial does not divide", "name is a path", "unknown name to resume, none there",
+        "tracking scheme", "address", "more CPUs than there are", "storage is a file",
+    )]],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_needs_no_file_is_answered_with_nothing_heavy_imported(arguments: list[str]) -> None:
+    code, out, error, modules = _in_a_process(*arguments)
+    assert modules == []
+    if arguments[0] in ("--help", "--plan"):
+        assert (code, error) == (0, "")
+        assert out
+    else:
+        assert (code, out, error.count("\n")) == (2, "", 1)
+        assert "Traceback" not in error
+    assert sorted(path.name for path in Path().iterdir()) == ["notes.txt"]
+
+
+def test_help_names_every_flag_of_the_issue() -> None:
+    _, out, _, _ = _in_a_process("--help")
+    words = """dataset data-dir allow-unverified-data normal-class configs epochs scale seed name storage resume
+        tracking-uri address gpus-per-trial cpus-per-trial max-concurrent classes-per-trial plan"""
+    flags = [f"--{word}" for word in words.split()]
+    assert len(flags) == 18
+    assert [flag for flag in flags if flag not in out.split()] == []
+
+
+def test_plan_tells_the_cost_and_runs_nothing() -> None:
+    code, out, _, _ = _in_a_process(
+        "--plan", "--scale", "smoke", "--normal-class", "6", "--tracking-uri", "sqlite:///x.db"
+    )
+    assert code == 0
+    assert "3 configurations x 1 classes x 2 epochs" in out
+    assert "minutes on" in out
+    assert "sqlite:///x.db" in out
+
+
+def test_every_sweep_script_is_a_docstring_a_space_and_one_call() -> None:
+    assert len(SCRIPTS) >= 1, "found no sweeps to check"
+    for path in SCRIPTS:
+        assert len(path.read_text().splitlines()) < 60, path

@@ -1,0 +1,225 @@
+"""One real sweep on a local Ray: exit code, MLflow, the table, and the printed commands; and one with a failure."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from optuna.trial import TrialState
+from sweep_process import MlflowRuns, SweepProcess
+
+from adcore import checkpoints
+from adcore.config import TrainConfig
+from sweeps.engine.record import open_study
+from sweeps.engine.trial import checkpoint_path
+from sweeps.gan_loss_weights import SPACE
+
+CLASSES, CONFIGS, EPOCHS = (0, 3, 6), 4, 2
+FIELDS = {field.name for field in dataclasses.fields(TrainConfig)}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    folder = tmp_path_factory.mktemp("smoke")
+    arguments = ["--scale", "smoke", "--normal-class", "6,0,3", "--configs", str(CONFIGS), "--epochs", str(EPOCHS)]
+    sweep = SweepProcess(folder, *arguments, "--name", "t")
+    try:
+        code = sweep.wait(200)
+        assert code == 0, f"{sweep.out}\n{sweep.err}"
+        home = folder / "runs" / "t"
+        study = open_study(home / "study.db", create=False)
+        with (home / "results.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        yield SimpleNamespace(
+            home=home, out=sweep.out, err=sweep.err, mlflow=MlflowRuns(sweep.uri), study=study, rows=rows
+        )
+    finally:
+        sweep.end()
+
+
+def test_the_output_is_plain_lines_without_a_traceback(swept: SimpleNamespace) -> None:
+    assert swept.err == ""
+    assert "\x1b" not in swept.out
+    assert "search: of 4 configurations" in swept.out
+    assert "Traceback" not in swept.out
+
+
+def test_every_configuration_ends_once_and_mlflow_agrees_with_the_study(swept: SimpleNamespace) -> None:
+    swept.mlflow.assert_whole()
+    assert len(swept.study.trials) == CONFIGS
+    for trial in swept.study.trials:
+        run = swept.mlflow.by_key[f"search/{trial.number}/0"]
+        state = trial.user_attrs["state"]
+        assert run.data.tags["state"] == state
+        assert trial.state == {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED}[state]
+
+
+def test_mlflow_holds_the_tree_of_sweep_configurations_and_classes(swept: SimpleNamespace) -> None:
+    assert list(swept.mlflow.level("sweep")) == ["sweep"]
+    searched, confirmed = swept.mlflow.level("config", "search"), swept.mlflow.level("config", "confirm")
+    assert set(searched) == {f"search/{number}/0" for number in range(CONFIGS)}
+    assert len(confirmed) in (1, 2)  # the best, and the default if it is another
+    assert "confirm/0/1" in confirmed
+    for configs, stage in ((searched, "search"), (confirmed, "confirm")):
+        classes = swept.mlflow.level("class", stage)
+        assert set(classes) == {f"{key}/{index}" for key in configs for index in CLASSES}
+    sweep = swept.mlflow.by_key["sweep"]
+    assert sweep.info.run_name == "t"
+    assert (sweep.data.tags["stage"], sweep.data.tags["state"], sweep.data.tags["seed"]) == ("final", "complete", "0")
+
+
+def test_sampled_is_used_is_logged(swept: SimpleNamespace) -> None:
+    rows = {int(row["configuration"]): row for row in swept.rows}
+    for trial in swept.study.trials:
+        assert set(trial.params) == set(SPACE.ranges)
+        keys = [key for key in swept.mlflow.by_key if re.match(rf"\w+/{trial.number}/", key)]
+        assert len(keys) >= 1 + len(CLASSES)
+        for key in keys:
+            logged = swept.mlflow.by_key[key].data.params
+            assert set(logged) == FIELDS
+            assert {name: float(logged[name]) for name in trial.params} == trial.params
+            assert logged["train_seed"] == key.split("/")[2]
+            assert logged["classes"] == (key.split("/")[3] if key.count("/") == 3 else "6,0,3")
+        assert {name: float(rows[trial.number][name]) for name in trial.params} == trial.params
+    for key, run in swept.mlflow.level("config", "confirm").items():
+        number, seed = (int(part) for part in key.split("/")[1:])
+        used, _, _ = checkpoints.read(checkpoint_path(swept.home, number, CLASSES, seed))  # the worker wrote it
+        logged = {name: str(value) for name, value in dataclasses.asdict(used).items() if name != "classes"}
+        assert {name: value for name, value in run.data.params.items() if name != "classes"} == logged
+
+
+def test_metrics_stand_at_every_epoch_and_a_mean_is_over_all_classes(swept: SimpleNamespace) -> None:
+    last = []
+    for trial in swept.study.trials:
+        key = f"search/{trial.number}/0"
+        means = dict(swept.mlflow.history(key, "val_auroc_mean"))
+        assert list(means) == list(range(1, len(means) + 1))
+        for step, mean in means.items():
+            values = [dict(swept.mlflow.history(f"{key}/{index}", "val_auroc"))[step] for index in CLASSES]
+            own = [dict(swept.mlflow.history(key, f"val_auroc_{index}"))[step] for index in CLASSES]
+            assert own == values
+            assert mean == pytest.approx(statistics.fmean(values), abs=1e-12)
+            spread = dict(swept.mlflow.history(key, "val_auroc_std"))[step]
+            assert spread == pytest.approx(statistics.stdev(values), abs=1e-12)
+        run = swept.mlflow.by_key[key]
+        if trial.state == TrialState.COMPLETE:
+            assert len(means) == EPOCHS
+            assert means[EPOCHS] == trial.value
+            assert run.data.metrics["classes_done"] == len(CLASSES)
+            last.append(trial.number)
+        else:
+            assert len(means) < EPOCHS
+            assert "classes_done" not in run.data.metrics
+    assert last, "no configuration was trained to the end"
+
+
+def test_the_table_has_a_row_per_configuration_best_first(swept: SimpleNamespace) -> None:
+    assert sorted(int(row["configuration"]) for row in swept.rows) == list(range(CONFIGS))
+    whole = [row for row in swept.rows if row["state"] == "complete"]
+    assert swept.rows[: len(whole)] == whole
+    means = [float(row["val_auroc_mean"]) for row in whole]
+    assert means == sorted(means, reverse=True)
+    for row in swept.rows:
+        values = [float(row[f"val_auroc_{index}"]) for index in CLASSES]
+        assert float(row["val_auroc_mean"]) == pytest.approx(statistics.fmean(values), abs=1e-12)
+        trial = swept.study.trials[int(row["configuration"])]
+        assert row["state"] == trial.user_attrs["state"]
+        if row["state"] == "complete":
+            assert (float(row["val_auroc_mean"]), row["epoch"]) == (trial.value, str(EPOCHS))
+
+
+def test_the_test_part_is_scored_once_and_stands_on_the_sweeps_run_alone(swept: SimpleNamespace) -> None:
+    names = {"test_auroc_mean", *(f"test_auroc_{index}" for index in CLASSES)}
+    for key, run in swept.mlflow.by_key.items():
+        assert {name for name in run.data.metrics if name.startswith("test")} == (names if key == "sweep" else set())
+    values = {name: swept.mlflow.history("sweep", name) for name in names}
+    assert all(len(history) == 1 for history in values.values())
+    stored = swept.study.user_attrs["test"]
+    assert list(stored) == ["1"], "by the seed of the confirmed models"
+    for index in CLASSES:
+        assert values[f"test_auroc_{index}"] == [(0, stored["1"][str(index)])]
+    mean = values["test_auroc_mean"][0][1]
+    assert mean == pytest.approx(statistics.fmean(stored["1"].values()))
+    assert f"{mean:.4f}" in swept.out
+
+
+def test_the_sweeps_run_has_table_figure_and_study(swept: SimpleNamespace) -> None:
+    run = swept.mlflow.by_key["sweep"].info
+    found = {each.path: each.file_size for each in swept.mlflow.client.list_artifacts(run.run_id)}
+    assert set(found) == {"results.csv", "auroc_by_class.png", "study.db"}
+    assert all(found.values())
+    assert found["results.csv"] == (swept.home / "results.csv").stat().st_size
+    assert Path(swept.home / "auroc_by_class.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_winner_has_the_best_confirmed_mean(swept: SimpleNamespace) -> None:
+    means = {
+        int(key.split("/")[1]): dict(swept.mlflow.history(key, "val_auroc_mean"))[EPOCHS]
+        for key in swept.mlflow.level("config", "confirm")
+    }
+    best = max(means, key=lambda number: (means[number], -number))
+    assert f"winner: configuration {best}\n" in swept.out
+    assert swept.mlflow.by_key["sweep"].data.metrics["val_auroc_mean"] == pytest.approx(means[best], abs=1e-12)
+
+
+def test_the_printed_commands_are_there(swept: SimpleNamespace) -> None:
+    for start in ("browse:  mlflow ui", "resume:  python sweeps/gan_loss_weights.py --resume t", "repeat:  "):
+        assert start in swept.out
+
+
+def test_the_repeat_command_gives_the_confirmed_auroc_to_the_last_digit(swept: SimpleNamespace, tmp_path: Path) -> None:
+    words = shlex.split(next(line for line in swept.out.splitlines() if line.startswith("repeat:")))[1:]
+    setting, command = words[0].split("="), words[2:]
+    assert words[1] == "python"
+    file = tmp_path / "repeated.ckpt"
+    done = subprocess.run(
+        [sys.executable, *command, "--checkpoint", str(file)],  # a checkpoint holds every digit
+        env={**os.environ, setting[0]: setting[1]}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    config, history, _ = checkpoints.read(file)
+    winner = int(re.search(r"winner: configuration (\d+)", swept.out)[1])  # type: ignore[index]
+    assert config.train_seed == 1
+    assert len(history) == EPOCHS
+    for index in CLASSES:
+        repeated = [epoch[f"val_auroc_{index}"] for epoch in history]
+        confirmed = [value for _, value in swept.mlflow.history(f"confirm/{winner}/1/{index}", "val_auroc")]
+        assert repeated == confirmed
+        assert all(math.isfinite(value) for value in repeated)
+
+
+def test_search_checkpoints_are_gone_and_nothing_else_is_left_behind(swept: SimpleNamespace) -> None:
+    kept = {path.parent.name for path in swept.home.glob("checkpoints/*/*/*.ckpt")}
+    assert kept == {"seed-1"}, "only what confirm trained scores the test part"
+
+
+def test_a_configuration_that_fails_ends_the_sweep_with_1_and_a_summary(tmp_path: Path) -> None:
+    broken = checkpoint_path(tmp_path / "runs" / "f", 1, (6,), 0)
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(b"no checkpoint")  # the trial finds it, cannot read it, and fails at every retry
+    sweep = SweepProcess(
+        tmp_path, "--scale", "smoke", "--normal-class", "6", "--configs", "2", "--epochs", "1", "--name", "f"
+    )
+    try:
+        assert sweep.wait(200) == 1, f"{sweep.out}\n{sweep.err}"
+        assert "1 of 2 configurations failed" in sweep.err
+        assert re.search(r"search configuration 1, classes 6: .*classes-6\.ckpt", sweep.err)
+        assert "winner: configuration 0" in sweep.out, "what is whole is reported all the same"
+        runs = MlflowRuns(sweep.uri)
+        runs.assert_whole()
+        state = {key: (run.data.tags["state"], run.info.status) for key, run in runs.by_key.items()}
+        assert state["search/0/0"] == ("complete", "FINISHED")
+        assert state["search/1/0"] == state["search/1/0/6"] == state["sweep"] == ("failed", "FAILED")
+    finally:
+        sweep.end()

@@ -1,0 +1,331 @@
+"""What MLflow is told, and how it is delivered: to a real SQLite database, from the writer's own thread."""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+from sweep_parts import Sweep, record_of, small_plan
+from sweep_process import MlflowRuns, poll
+
+from adcore.config import TrainConfig
+from sweeps.engine.mlflow_writer import KEY_TAG, MlflowWriter, RunUpdate
+from sweeps.engine.tracking import SWEEP, Tracking, run_key
+
+CLASSES = (0, 3, 6)
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One database for the module: making one takes ten seconds."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+    MlflowClient(uri).search_experiments()
+    return uri
+
+
+@pytest.fixture
+def sweep_id() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def writer(uri: str, sweep_id: str) -> Iterator[MlflowWriter]:
+    writer = MlflowWriter(uri, "test", sweep_id, period=0.05)
+    yield writer
+    writer.close()
+
+
+def _runs(uri: str, sweep_id: str) -> MlflowRuns:
+    return MlflowRuns(uri, "test", sweep_id)
+
+
+def _report(epoch: int, **aurocs: float) -> dict[str, float]:
+    """An epoch's metrics, as train() reports them: aurocs by class, c0=0.9."""
+    values = {int(name[1:]): value for name, value in aurocs.items()}
+    losses = {f"loss_abc_{index}": index + 0.5 for index in values}
+    own = {f"val_auroc_{index}": value for index, value in values.items()}
+    return {"epoch": float(epoch), "images_per_second": 100.0, "val_auroc_mean": 0.0, **own, **losses}
+
+
+def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
+    sweep = Sweep(record_of(small_plan(CLASSES, epochs=2, configs=1)))
+    trial, tracking = sweep.start(), Tracking(writer, sweep.record.plan, "mine")
+    assert trial
+    tracking.open_sweep("search")
+    tracking.open_trial("search", trial.config)
+    tracking.epoch("search", trial.config, _report(1, c0=0.7, c3=0.8, c6=0.9))
+    tracking.epoch("search", trial.config, _report(2, c0=0.8, c3=0.9, c6=1.0))
+    tracking.close_configuration("search", 0, 0, "complete")
+    tracking.open_sweep("final")
+    tracking.close_sweep("complete", {"val_auroc_mean": 0.9, "test_auroc_mean": 0.8, "test_auroc_3": 0.7}, [])
+    assert writer.close()
+
+    runs = _runs(uri, sweep_id)
+    runs.assert_whole()
+    config, classes = "search/0/0", [f"search/0/0/{index}" for index in CLASSES]
+    assert set(runs.by_key) == {SWEEP, config, *classes}
+    assert [runs.by_key[key].info.run_name for key in (SWEEP, config, classes[1])] == [
+        "mine", "search 000", "search 000 class 3",
+    ]  # fmt: skip
+    for key, level, stage in [(SWEEP, "sweep", "final"), (config, "config", "search"), (classes[0], "class", "search")]:
+        tags = runs.by_key[key].data.tags
+        assert (tags["level"], tags["stage"], tags["state"], tags["seed"]) == (level, stage, "complete", "0")
+    fields = set(TrainConfig.__dataclass_fields__)
+    for key, run in runs.by_key.items():
+        assert set(run.data.params) == fields, key
+    assert runs.by_key[config].data.params["weight_abc"] == "2.0"
+    assert runs.by_key[classes[2]].data.params["classes"] == "6"
+
+    assert runs.history(classes[1], "val_auroc") == [(1, 0.8), (2, 0.9)]
+    assert runs.history(classes[1], "loss_abc") == [(1, 3.5), (2, 3.5)]
+    assert runs.history(config, "val_auroc_3") == [(1, 0.8), (2, 0.9)]
+    assert runs.history(config, "val_auroc_mean") == pytest.approx([(1, 0.8), (2, 0.9)])
+    assert runs.history(config, "val_auroc_std") == pytest.approx([(1, 0.1), (2, 0.1)])
+    assert runs.history(config, "classes_done") == [(2, 3)]
+    assert runs.history(SWEEP, "test_auroc_mean") == [(0, 0.8)]
+    assert runs.history(SWEEP, "test_auroc_3") == [(0, 0.7)]
+
+
+def test_the_mean_of_a_split_block_is_logged_when_its_last_class_is_there(
+    uri: str, sweep_id: str, writer: MlflowWriter
+) -> None:
+    sweep = Sweep(record_of(small_plan(CLASSES, epochs=1, configs=1), size=1))
+    trials = [sweep.start() for _ in CLASSES]
+    tracking = Tracking(writer, sweep.record.plan, "split")
+    tracking.open_sweep("search")
+    for trial in trials:
+        assert trial
+        tracking.open_trial("search", trial.config)
+        (index,) = trial.config["classes"]
+        tracking.epoch("search", trial.config, _report(1, **{f"c{index}": 0.6 + index / 100}))
+        last = trial is trials[-1]
+        poll(lambda: not writer.pending, 20, "the delivery")
+        poll(lambda index=index: _val(uri, sweep_id, index), 20, "the class's own value")
+        assert ("val_auroc_mean" in _runs(uri, sweep_id).by_key["search/0/0"].data.metrics) == last
+    metrics = _runs(uri, sweep_id).by_key["search/0/0"].data.metrics
+    assert metrics["val_auroc_mean"] == pytest.approx(0.63)
+    assert metrics["classes_done"] == 3
+
+
+def _val(uri: str, sweep_id: str, index: int) -> bool:
+    runs = _runs(uri, sweep_id)
+    key = f"search/0/0/{index}"
+    return key in runs.by_key and "val_auroc" in runs.by_key[key].data.metrics
+
+
+def test_a_nan_is_logged_as_nan(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
+    sweep = Sweep(record_of(small_plan(CLASSES, epochs=3, configs=1)))
+    trial, tracking = sweep.start(), Tracking(writer, sweep.record.plan, "nan")
+    assert trial
+    tracking.open_sweep("search")
+    tracking.open_trial("search", trial.config)
+    tracking.epoch("search", trial.config, _report(1, c0=0.7, c3=math.nan, c6=0.9))
+    tracking.close_configuration("search", 0, 0, "diverged")
+    assert writer.close()
+    runs = _runs(uri, sweep_id)
+    ((step, value),) = runs.history("search/0/0/3", "val_auroc")
+    assert (step, math.isnan(value)) == (1, True)
+    for name in ("val_auroc_mean", "val_auroc_std"):
+        assert math.isnan(runs.by_key["search/0/0"].data.metrics[name]), "never a mean over the rest"
+    assert runs.history("search/0/0/6", "val_auroc") == [(1, 0.9)]
+    assert runs.by_key["search/0/0"].data.tags["state"] == "diverged"
+    assert runs.by_key["search/0/0"].info.status == "FAILED"
+
+
+def test_interrupted_runs_are_marked_and_ended_ones_left_alone(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
+    sweep = Sweep(record_of(small_plan((0,), epochs=1, configs=2)))
+    trials, tracking = [sweep.start(), sweep.start()], Tracking(writer, sweep.record.plan, "stop")
+    tracking.open_sweep("search")
+    for trial in trials:
+        assert trial
+        tracking.open_trial("search", trial.config)
+    tracking.close_configuration("search", 0, 0, "stopped")
+    tracking.interrupt()
+    assert writer.close()
+    found = {key: (run.data.tags["state"], run.info.status) for key, run in _runs(uri, sweep_id).by_key.items()}
+    assert found == {
+        SWEEP: ("interrupted", "KILLED"),
+        "search/0/0": ("stopped", "FINISHED"), "search/0/0/0": ("stopped", "FINISHED"),
+        "search/1/0": ("interrupted", "KILLED"), "search/1/0/0": ("interrupted", "KILLED"),
+    }  # fmt: skip
+
+
+def test_a_runs_key_tells_stage_configuration_and_seed() -> None:
+    assert run_key("confirm", 12, 3) == "confirm/12/3"
+
+
+def test_merging_keeps_every_metric_and_the_latest_word() -> None:
+    update = RunUpdate("a", "p", "name", {"state": "running", "x": "1"}, {"w": "2"}, [("m", 1.0, 1, 10)], [], "RUNNING")
+    update.merge(RunUpdate("a", tags={"state": "complete"}, metrics=[("m", 2.0, 2, 20)], status="FINISHED"))
+    assert update == RunUpdate(
+        "a", "p", "name", {"state": "complete", "x": "1"}, {"w": "2"}, [("m", 1.0, 1, 10), ("m", 2.0, 2, 20)], [],
+        "FINISHED",
+    )  # fmt: skip
+
+
+class _Dead:
+    """An address of a tracking server that is down."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))  # taken, so that nobody else gets it, but nobody listens
+        self.uri = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+
+
+@pytest.fixture
+def dead(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Dead]:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    dead = _Dead()
+    yield dead
+    dead.socket.close()
+
+
+def test_a_dead_server_blocks_nothing_and_gets_everything_in_order_when_it_is_back(
+    uri: str, sweep_id: str, dead: _Dead
+) -> None:
+    writer = MlflowWriter(dead.uri, "test", sweep_id, period=0.05)
+    try:
+        started = time.monotonic()
+        for step in range(1, 21):
+            for key, parent in ((SWEEP, None), ("search/0/0", SWEEP), ("search/0/0/1", "search/0/0")):
+                tags = {"level": key.replace("/", "-"), "stage": "search", "state": "complete"}
+                writer.submit(
+                    RunUpdate(key, parent, key, tags, metrics=[("m", step / 10, step, step)], status="FINISHED")
+                )
+        assert time.monotonic() - started < 0.5, "the sweep never waits"
+        poll(lambda: writer.error, 30, "the first delivery to fail")
+        assert list(writer.pending) == [SWEEP, "search/0/0", "search/0/0/1"], "parents first"
+        writer.uri = uri  # the server is back
+        poll(lambda: writer.error is None and not writer.pending, 60, "the delivery")
+    finally:
+        assert writer.close()
+    runs = _runs(uri, sweep_id)
+    runs.assert_whole()
+    for key in (SWEEP, "search/0/0", "search/0/0/1"):
+        assert runs.history(key, "m") == [(step, step / 10) for step in range(1, 21)]
+
+
+def test_a_writer_that_could_not_deliver_says_so(sweep_id: str, dead: _Dead) -> None:
+    writer = MlflowWriter(dead.uri, "test", sweep_id, period=0.05)
+    writer.submit(RunUpdate(SWEEP, name="lost"))
+    assert not writer.close(patience=3)
+    assert writer.error
+
+
+class _FailsTwice:
+    """A client whose log_batch fails twice, after the run was made."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self.client, self.left = client, 2
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def log_batch(self, *arguments: Any, **named: Any) -> None:
+        if self.left:
+            self.left -= 1
+            raise ConnectionError("reset by peer")
+        self.client.log_batch(*arguments, **named)
+
+
+def test_a_delivery_that_broke_in_the_middle_makes_no_second_run(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
+    writer.submit(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
+    poll(lambda: writer.client and not writer.pending, 20, "a client")
+    poll(lambda: "warm-up" in writer.runs, 20, "the first run")
+    failing = _FailsTwice(writer.client)  # type: ignore[arg-type]
+    writer.client = failing  # type: ignore[assignment]
+    tags = {"level": "sweep", "stage": "search", "state": "complete"}
+    writer.submit(RunUpdate(SWEEP, name="s", tags=tags, metrics=[("m", 1.0, 1, 1)]))
+    writer.submit(RunUpdate(SWEEP, metrics=[("m", 2.0, 2, 2)], status="FINISHED"))
+    assert writer.close()
+    assert failing.left == 0, "it was tried and failed twice"
+    runs = _runs(uri, sweep_id)
+    assert runs.history(SWEEP, "m") == [(1, 1.0), (2, 2.0)]
+    assert set(runs.by_key) == {"warm-up", SWEEP}
+
+
+def test_a_second_writer_goes_on_with_the_same_runs_and_repeats_no_step(uri: str, sweep_id: str) -> None:
+    tags = {"level": "sweep", "stage": "search", "state": "complete"}
+    first = MlflowWriter(uri, "test", sweep_id, period=0.05)
+    first.submit(RunUpdate(SWEEP, name="s", tags=tags, status="RUNNING"))
+    first.submit(RunUpdate("search/0/0", SWEEP, "c", {**tags, "level": "config"}, {"w": "1"}))
+    first.submit(RunUpdate("search/0/0", metrics=[("m", 0.1, 1, 1), ("m", 0.2, 2, 2)], status="KILLED"))
+    assert first.close()
+    before = _runs(uri, sweep_id)
+    second = MlflowWriter(uri, "test", sweep_id, period=0.05)
+    second.submit(RunUpdate(SWEEP, name="s", tags=tags, status="RUNNING"))
+    second.submit(RunUpdate("search/0/0", SWEEP, "c", {**tags, "level": "config"}, {"w": "1"}))
+    second.submit(RunUpdate("search/0/0", metrics=[("m", 0.1, 1, 51), ("m", 0.2, 2, 52), ("m", 0.3, 3, 53)]))
+    second.submit(RunUpdate("search/0/0/4", "search/0/0", "new", {**tags, "level": "class"}, status="FINISHED"))
+    second.submit(RunUpdate("search/0/0", status="FINISHED"))
+    second.submit(RunUpdate(SWEEP, status="FINISHED"))
+    assert second.close()
+    runs = _runs(uri, sweep_id)
+    runs.assert_whole()
+    assert {key: runs.by_key[key].info.run_id for key in before.by_key} == {
+        key: run.info.run_id for key, run in before.by_key.items()
+    }
+    assert runs.history("search/0/0", "m") == [(1, 0.1), (2, 0.2), (3, 0.3)]
+
+
+def test_another_sweep_of_the_same_experiment_has_runs_of_its_own(uri: str, sweep_id: str) -> None:
+    other = uuid.uuid4().hex
+    for each in (sweep_id, other):
+        writer = MlflowWriter(uri, "test", each, period=0.05)
+        writer.submit(RunUpdate(SWEEP, name=each, tags={"level": "sweep", "stage": "search"}))
+        assert writer.close()
+    ids = [_runs(uri, each).by_key[SWEEP].info.run_id for each in (sweep_id, other)]
+    assert len(set(ids)) == 2
+
+
+def test_more_metrics_than_one_batch_holds_all_arrive(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
+    metrics = [("m", float(step), step, step) for step in range(1, 1502)]
+    writer.submit(RunUpdate(SWEEP, tags={"level": "sweep", "stage": "search"}, metrics=metrics))
+    assert writer.close()
+    assert len(_runs(uri, sweep_id).history(SWEEP, "m")) == 1501
+
+
+def test_artifacts_lie_beside_the_database(uri: str, sweep_id: str, writer: MlflowWriter, tmp_path: Path) -> None:
+    table = tmp_path / "results.csv"
+    table.write_text("a,b\n1,2\n")
+    writer.submit(RunUpdate(SWEEP, tags={"level": "sweep", "stage": "final"}, artifacts=[(table, "")]))
+    assert writer.close()
+    runs = _runs(uri, sweep_id)
+    run = runs.by_key[SWEEP]
+    assert run.data.tags[KEY_TAG] == SWEEP
+    folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
+    assert run.info.artifact_uri.startswith(folder.as_uri())
+    assert [each.path for each in runs.client.list_artifacts(run.info.run_id)] == ["results.csv"]
+
+
+def test_metrics_reach_mlflow_in_batches(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
+    writer.submit(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
+    poll(lambda: "warm-up" in writer.runs, 20, "the first run")
+    counting = _CountsBatches(writer.client)  # type: ignore[arg-type]
+    writer.client = counting  # type: ignore[assignment]
+    with writer.lock:  # as if the thread were still writing: what comes in meanwhile is one update
+        for step in range(1, 31):
+            writer._queue(RunUpdate("search/0/0", metrics=[(f"m{index}", 1.0, step, 1) for index in range(12)]))
+    assert writer.close()
+    assert [len(batch) for batch in counting.batches] == [360]
+
+
+class _CountsBatches:
+    def __init__(self, client: MlflowClient) -> None:
+        self.client = client
+        self.batches: list[list[Metric]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def log_batch(self, run_id: str, metrics: list[Metric], *rest: Any) -> None:
+        self.batches.append(list(metrics))
+        self.client.log_batch(run_id, metrics, *rest)
