@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 
 import click
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from adcore.dataset_catalog import FILE_SETS
 from adcore.dataset_search import cache_root, describe_places
 from adcore.datasets import DATASETS, check_name
 from adcore.errors import UserError
+from adcore.fetch_display import fetch_progress
 from adcore.fetching import FetchError, fill_cache
 
 __all__ = ["commands", "main"]
@@ -40,15 +39,7 @@ def fetch(name: str, mirror: str | None) -> None:
     if name not in FILE_SETS:
         click.echo(f"{name} is part of scikit-learn: nothing to fetch")
         return
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
+    with fetch_progress() as show:
         folder = fill_cache(FILE_SETS[name], cache_root(), mirrors=None if mirror is None else [mirror], progress=show)
     click.echo(f"{name}: complete and checked in {folder}")
 

@@ -44,10 +44,11 @@ def check_options(settings: Any) -> None:
 def _check_number(field: dataclasses.Field[Any], value: float) -> None:
     at_least, above = field.metadata["at_least"], field.metadata["above"]
     low_enough = (at_least is None or value >= at_least) and (above is None or value > above)
-    if math.isfinite(value) and low_enough:
+    whole = "int" in str(field.type)
+    if math.isfinite(value) and low_enough and (isinstance(value, int) or not whole):
         return
     bound = f" >= {at_least:g}" if at_least is not None else f" > {above:g}" if above is not None else ""
-    kind = "a whole number" if "int" in str(field.type) else "a finite number"
+    kind = "a whole number" if whole else "a finite number"
     raise UserError(f"--{field.name.replace('_', '-')} {value}: expected {kind}{bound}")
 
 

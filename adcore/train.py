@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import signal
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +84,15 @@ def train(
         detector.load_state_dict(weights)
         epochs.repeat(history)
     if not epochs.finished:
-        trainer.fit(detector, datamodule=module, ckpt_path=resumed, weights_only=True)
+        on_interrupt = signal.getsignal(signal.SIGINT)
+        try:
+            trainer.fit(detector, datamodule=module, ckpt_path=resumed, weights_only=True)
+        except SystemExit as ended:
+            # Lightning's answer to an interrupt: SIGINT is ignored from then on, and the process ends with code 1
+            if isinstance(ended.__context__, KeyboardInterrupt):
+                signal.signal(signal.SIGINT, on_interrupt)
+                raise KeyboardInterrupt from None
+            raise
     return TrainResult("diverged" if epochs.diverged else "complete", epochs.history, detector)
 
 

@@ -40,10 +40,12 @@ def _train(
     config = TrainConfig(**settings)
     from adcore.checkpoints import Checkpoints
     from adcore.datasets import load
+    from adcore.fetch_display import fetch_progress
     from adcore.train import score_test, train
 
     source: dict[str, Any] = {"data_dir": data_dir, "allow_unverified": allow_unverified_data}
-    data = load(config.dataset, "train", **source)
+    with fetch_progress() as progress:
+        data = load(config.dataset, "train", **source, progress=progress)
     checkpoints = Checkpoints(Path(checkpoint), every=0) if checkpoint else None
     result = train(config, _print_epoch, data=data, checkpoints=checkpoints)
     if result.state == "diverged":

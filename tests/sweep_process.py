@@ -44,8 +44,8 @@ class SweepProcess:
             raise AssertionError(f"no end after {seconds} s\n{self.out}\n{self.err}") from None
 
     def interrupt(self) -> None:
-        """Ctrl-C, to the program alone: its workers are in the same terminal's group, but Ray shields them."""
-        self.process.send_signal(signal.SIGINT)
+        """Ctrl-C, as a terminal sends it: to every process of the group."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> None:
         """Kill what is left of the group."""
@@ -64,6 +64,10 @@ class SweepProcess:
     def err(self) -> str:
         """What it printed to stderr."""
         return Path(self.errors.name).read_text()
+
+
+#: Begin a sweep in a folder, with these arguments and settings of the environment: the fixture `begin`.
+Begin = Callable[..., SweepProcess]
 
 
 def poll(condition: Callable[[], Any], seconds: float, what: str) -> Any:

@@ -87,8 +87,8 @@ def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, wri
     assert runs.history(classes[1], "val_auroc") == [(1, 0.8), (2, 0.9)]
     assert runs.history(classes[1], "loss_abc") == [(1, 3.5), (2, 3.5)]
     assert runs.history(config, "val_auroc_3") == [(1, 0.8), (2, 0.9)]
-    assert runs.history(config, "val_auroc_mean") == pytest.approx([(1, 0.8), (2, 0.9)])
-    assert runs.history(config, "val_auroc_std") == pytest.approx([(1, 0.1), (2, 0.1)])
+    assert dict(runs.history(config, "val_auroc_mean")) == pytest.approx({1: 0.8, 2: 0.9})
+    assert dict(runs.history(config, "val_auroc_std")) == pytest.approx({1: 0.1, 2: 0.1})
     assert runs.history(config, "classes_done") == [(2, 3)]
     assert runs.history(SWEEP, "test_auroc_mean") == [(0, 0.8)]
     assert runs.history(SWEEP, "test_auroc_3") == [(0, 0.7)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import signal
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +172,22 @@ def test_a_checkpoint_is_saved_after_the_last_epoch_however_rarely_else(
     train(config(), lambda _: present.append(checkpoints.path.exists()), data=digits_train, checkpoints=checkpoints)
     assert present == [False, False, True]
     assert [path.name for path in checkpoints.path.parent.iterdir()] == ["run.ckpt"]
+
+
+def test_an_interrupt_stays_an_interrupt_and_later_ones_are_heard(digits_train: ImageDataset) -> None:
+    def report(_: Metrics) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), report, data=digits_train)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_report_that_ends_the_process_ends_it_with_its_own_code(digits_train: ImageDataset) -> None:
+    with pytest.raises(SystemExit) as caught:
+        train(config(), lambda _: sys.exit(7), data=digits_train)
+    assert caught.value.code == 7
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,8 @@ class TwoDiscriminatorGAN(Detector):
     """A generator, a discriminator for normal images and one for anomalies, trained in turn.
 
     Differs from the paper in the batch: normal and anomalous images pass the generator in one mixed batch, so that
-    batch norm's running statistics are those that images meet when scored.
+    batch norm's running statistics, with which images are scored, are of both kinds. The latent loss's pass E(G(x))
+    over normal reconstructions updates the encoder's as well.
 
     generators: one CPU random generator per member, for its initial weights. weights: of the six generator losses.
     steps_per_epoch and epochs: the length of the learning rate schedule.

@@ -37,7 +37,7 @@ class BlockSearch(Searcher):
         super().__init__(metric=METRIC, mode="max")
         self.record = record
         self.jobs: dict[str, Job] = {}  # by Ray trial id
-        self.closed = {number for number, block in record.blocks.items() if block.state != "running"}
+        self.closed: set[int] = set()  # whose end has been told by newly_closed
 
     def suggest(self, trial_id: str) -> Any:
         job = self.record.next_job()
@@ -67,6 +67,7 @@ class BlockSearch(Searcher):
         return f"of {self.record.plan.configs} configurations {', '.join(shown)}", best[0].mean if best else None
 
     def newly_closed(self) -> list[tuple[int, int, str]]:
+        """Configuration, seed and state of what ended since the last call; at first, of all that has ended."""
         ended = [b for b in self.record.blocks.values() if b.state != "running" and b.number not in self.closed]
         self.closed |= {block.number for block in ended}
         return [(block.number, self.record.plan.base.train_seed, block.state) for block in ended]

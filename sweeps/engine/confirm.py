@@ -72,7 +72,7 @@ class ConfirmSearch(Searcher):
             if record.read(f"confirm_{block.number}_{seed}_{group}") is None
         ]
         self.trials: dict[str, tuple[Block, int, int]] = {}
-        self.open = {(block.number, seed) for block, seed, _ in self.jobs}
+        self.open = {(block.number, seed) for block in blocks for seed in record.plan.confirm_seeds}
         self.failed: set[tuple[int, int]] = set()
 
     def suggest(self, trial_id: str) -> Any:
@@ -98,6 +98,7 @@ class ConfirmSearch(Searcher):
         return f"{count} of {total} trainings done, {running} running, {failed} failed", best
 
     def newly_closed(self) -> list[tuple[int, int, str]]:
+        """Configuration, seed and state of what ended since the last call; at first, of all that has ended."""
         ended = [key for key in sorted(self.open) if key in self.failed or self.record.confirmed(*key) is not None]
         self.open -= set(ended)
         return [(*key, "failed" if key in self.failed else "complete") for key in ended]

@@ -52,9 +52,11 @@ def _run(script: str, space: Space, given: dict[str, Any]) -> int:
     _check_same_plan(home, plan)
 
     from adcore.datasets import load
+    from adcore.fetch_display import fetch_progress
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
-    data = load(plan.base.dataset, "train", **source)
+    with fetch_progress() as progress:
+        data = load(plan.base.dataset, "train", **source, progress=progress)
 
     prepare_environment(settings)
     from sweeps.engine.run import run_sweep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import threading
 import time
@@ -61,6 +62,7 @@ class MlflowWriter:
         self.client: MlflowClient | None = None
         self.experiment_id = ""
         self.runs: dict[str, str] = {}  # run id by key
+        self.states: dict[str, str] = {}  # tag `state` by key
         self.logged: dict[str, dict[str, set[int]]] = {}  # steps by metric, of runs found again, by run id
         self.thread = threading.Thread(target=self._deliver_until_closed, name="mlflow-writer", daemon=True)
         self.thread.start()
@@ -121,6 +123,7 @@ class MlflowWriter:
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
             os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+            logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry would be a line in the display
             from mlflow.tracking import MlflowClient
 
             client = MlflowClient(self.uri)
@@ -128,7 +131,8 @@ class MlflowWriter:
             location = artifact_location(self.uri, self.experiment)
             self.experiment_id = found.experiment_id if found else client.create_experiment(self.experiment, location)
             for run in self._runs_of_before(client):
-                self.runs[run.data.tags[KEY_TAG]] = run.info.run_id
+                key = run.data.tags[KEY_TAG]
+                self.runs[key], self.states[key] = run.info.run_id, run.data.tags.get("state", "")
                 self.logged[run.info.run_id] = {}
             self.client = client
         return self.client
@@ -145,6 +149,8 @@ class MlflowWriter:
     def _write(self, client: MlflowClient, update: RunUpdate) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
+        if self._says_nothing_new(update):
+            return
         run_id = self.runs.get(update.key) or self._create(client, update)
         metrics = [Metric(name, value, at, step) for name, value, step, at in update.metrics]
         metrics = [metric for metric in metrics if not self._is_logged(client, run_id, metric)]
@@ -159,6 +165,14 @@ class MlflowWriter:
             client.update_run(run_id, "RUNNING")
         elif update.status:
             client.set_terminated(run_id, update.status)
+        self.states[update.key] = update.tags.get("state", self.states.get(update.key, ""))
+
+    def _says_nothing_new(self, update: RunUpdate) -> bool:
+        """Whether it only ends a run that was never begun, or that has ended so already."""
+        ends = update.status not in (None, "RUNNING")
+        only_ends = ends and not (update.name or update.params or update.metrics or update.artifacts)
+        known = update.key in self.runs
+        return only_ends and (not known or self.states[update.key] == update.tags.get("state"))
 
     def _create(self, client: MlflowClient, update: RunUpdate) -> str:
         tags: dict[str, Any] = {"sweep_id": self.sweep_id, KEY_TAG: update.key, **update.tags}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +11,6 @@ from ray.tune.experiment import Trial
 
 from sweeps.engine.display import Display
 from sweeps.engine.tracking import Tracking
-from sweeps.engine.trial import checkpoint_paths
 
 __all__ = ["Monitor", "Stage"]
 
@@ -19,22 +19,20 @@ class Stage(Protocol):
     """What a monitor asks of the stage that it follows."""
 
     name: str
-    keeps_checkpoints: bool
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         """Counts in words, and the best ten-class mean so far."""
         ...
 
-    def newly_closed(self) -> list[tuple[int, int, str]]:
-        """Configuration, seed and state of what ended since the last call."""
-        ...
-
 
 class Monitor(tune.Callback):
-    """Follows one stage of the sweep in folder `home`. failures: what failed and where its log is, one line each."""
+    """Follows one stage. close_ended: called whenever a configuration may have ended.
 
-    def __init__(self, stage: Stage, tracking: Tracking, display: Display, home: Path) -> None:
-        self.stage, self.tracking, self.display, self.home = stage, tracking, display, home
+    failures: what failed and where its log is, one line each.
+    """
+
+    def __init__(self, stage: Stage, tracking: Tracking, display: Display, close_ended: Callable[[], None]) -> None:
+        self.stage, self.tracking, self.display, self.close_ended = stage, tracking, display, close_ended
         self.base = tracking.plan.base
         self.epochs: dict[str, int] = {}  # last epoch heard of, by trial under way
         self.failures: list[str] = []
@@ -58,7 +56,9 @@ class Monitor(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         config = trial.config
-        reason = (str(trial.get_error() or "the worker process died").strip().splitlines() or [""])[-1]
+        file = Path(trial.error_file or "")  # the driver's own: get_error() reads a copy that is not there yet
+        lines = file.read_text().strip().splitlines() if file.is_file() else []
+        reason = lines[-1] if lines else "the worker process died"
         classes = ",".join(map(str, config["classes"]))
         log = trial.error_file or "Ray's session folder"
         where = f"{self.stage.name} configuration {config['configuration']}, classes {classes}"
@@ -74,11 +74,7 @@ class Monitor(tune.Callback):
         return len(trial.config["classes"]) / len(self.base.classes)
 
     def _show(self, *, event: bool) -> None:
-        for configuration, seed, state in self.stage.newly_closed():
-            self.tracking.close_configuration(self.stage.name, configuration, seed, state)
-            if not self.stage.keeps_checkpoints and state != "failed":
-                for path in checkpoint_paths(self.home, configuration, seed):
-                    path.unlink(missing_ok=True)
+        self.close_ended()
         self.display.update(*self.stage.status(len(self.epochs), len(self.failures)), event=event)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from adcore.errors import UserError
 from sweeps.engine.plan import Plan
 
-__all__ = ["Block", "Job", "SweepRecord", "study_path"]
+__all__ = ["Block", "Job", "SweepRecord", "open_study"]
 
 #: What a trial of the study says when its block has ended.
 _STATES = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "diverged": TrialState.PRUNED}
@@ -146,17 +145,30 @@ class SweepRecord:
         return self.study.user_attrs.get(key)
 
     def _ask(self) -> Block:
-        asked = len(self.blocks)
-        # a sampler of its own for each ask: a resumed search proposes what the uninterrupted one would have
-        seed = int(np.random.SeedSequence([self.plan.search_seed, asked]).generate_state(1)[0])
-        startup = min(10, max(4, self.plan.configs // 4))  # TPE's first proposals do not depend on results
-        self.study.sampler = TPESampler(seed=seed, n_startup_trials=startup)
+        number = len(self.blocks)
+        self._seed_sampler(number)
         trial = self.study.ask(self.plan.space.distributions())
-        block = self.blocks[trial.number] = Block(trial.number, dict(trial.params))
+        assert trial.number == number
+        block = self.blocks[number] = Block(number, dict(trial.params))
         return block
 
+    def _seed_sampler(self, number: int) -> None:
+        """A sampler of its own for each trial: a resumed search proposes what the uninterrupted one would have."""
+        seed = int(np.random.SeedSequence([self.plan.search_seed, number]).generate_state(1)[0])
+        startup = min(10, max(4, self.plan.configs // 4))  # TPE's first proposals do not depend on results
+        self.study.sampler = TPESampler(seed=seed, n_startup_trials=startup)
+
+    def _params(self, trial: FrozenTrial) -> dict[str, float]:
+        """The sampled fields; what a kill within the ask left out is proposed now, the same as it would have been."""
+        ranges = self.plan.space.ranges
+        if len(trial.params) < len(ranges):
+            self._seed_sampler(trial.number)
+            live = Trial(self.study, trial._trial_id)
+            return {name: live.suggest_float(name, each.low, each.high, log=True) for name, each in ranges.items()}
+        return dict(trial.params)
+
     def _load(self, trial: FrozenTrial) -> Block:
-        block = Block(trial.number, dict(trial.params))
+        block = Block(trial.number, self._params(trial))
         for key, stored in trial.user_attrs.items():
             if key.startswith("epoch_"):
                 _, epoch, _, group = key.split("_")
@@ -180,11 +192,6 @@ class SweepRecord:
         return Trial(self.study, self.study.get_trials(deepcopy=False)[block.number]._trial_id)
 
 
-def study_path(storage: str | Path, name: str) -> Path:
-    """Where the record of a sweep lies."""
-    return Path(storage).expanduser().resolve() / name / "study.db"
-
-
 def open_study(path: Path, *, create: bool) -> optuna.Study:
     """The study in a file of its own. Raises UserError for a file that is not one, or that is missing on resume."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -197,8 +204,3 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
         raise UserError(
             f"{path}: not the record of a sweep ({type(error).__name__}); restore it from a copy"
         ) from error
-
-
-def names(storage: str | Path) -> Iterable[str]:
-    """The sweeps that a storage folder holds."""
-    return sorted(path.parent.name for path in Path(storage).expanduser().glob("*/study.db"))

@@ -8,7 +8,6 @@ import statistics
 import sys
 import uuid
 from pathlib import Path
-from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
@@ -36,7 +35,7 @@ from sweeps.engine.report import (
 )
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.tracking import Tracking
-from sweeps.engine.trial import run_trial
+from sweeps.engine.trial import checkpoint_paths, run_trial
 
 __all__ = ["run_sweep"]
 
@@ -86,7 +85,9 @@ class Sweep:
         )
 
     def _stages(self) -> int:
+        self.tracking.open_sweep("search")
         search = BlockSearch(self.record)
+        self._close_ended(search)  # what a killed driver did not get to tell
         if any(block.state == "running" for block in self.record.blocks.values()) or not self._all_asked():
             self._stage(search, BlockASHA(self.record), self._epochs_searched())
         if self.interrupt.requested:
@@ -95,6 +96,7 @@ class Sweep:
         if not chosen:
             return self._without_winner()
         confirm = ConfirmSearch(self.record, chosen)
+        self._close_ended(confirm)
         if confirm.jobs:
             self._stage(confirm, None, (len(chosen) * self.plan.seeds * self.plan.base.epochs, 0))
         if self.interrupt.requested:
@@ -102,10 +104,12 @@ class Sweep:
         confirmed = confirmations(self.record, chosen)
         return self._final(confirmed) if confirmed else self._without_winner()
 
-    def _stage(self, search: Any, scheduler: Any, epochs: tuple[float, float]) -> None:
+    def _stage(
+        self, search: BlockSearch | ConfirmSearch, scheduler: BlockASHA | None, epochs: tuple[float, float]
+    ) -> None:
         self.tracking.open_sweep(search.name)
         self.display.begin(search.name, *epochs)
-        monitor = Monitor(search, self.tracking, self.display, self.home)
+        monitor = Monitor(search, self.tracking, self.display, lambda: self._close_ended(search))
         trainable = tune.with_parameters(
             run_trial, data=self.data, home=str(self.home), threads=self.settings.cpus_per_trial
         )
@@ -132,8 +136,17 @@ class Sweep:
             tuner.fit()
         finally:
             self.interrupt.in_tune = False
+        self._close_ended(search)
         self.display.end()
         self.failures += monitor.failures
+
+    def _close_ended(self, search: BlockSearch | ConfirmSearch) -> None:
+        """Tell MLflow what has ended, and drop checkpoints that nothing will go on from."""
+        for configuration, seed, state in search.newly_closed():
+            self.tracking.close_configuration(search.name, configuration, seed, state)
+            if not search.keeps_checkpoints and state != "failed":
+                for path in checkpoint_paths(self.home, configuration, seed):
+                    path.unlink(missing_ok=True)
 
     def _final(self, confirmed: list[Confirmation]) -> int:
         self.tracking.open_sweep("final")

@@ -78,12 +78,14 @@ class Tracking:
         self._log(key, mine, step, now)
 
     def close_configuration(self, stage: str, configuration: int, seed: int, state: str) -> None:
-        """End a configuration's runs; state: complete, stopped, diverged or failed."""
+        """End a configuration's runs, those that exist; may be repeated.
+
+        state: complete, stopped, diverged or failed.
+        """
         key = run_key(stage, configuration, seed)
         for name in [key, *(f"{key}/{index}" for index in self.plan.base.classes)]:
-            if name in self.opened:
-                self.writer.submit(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
-                self.opened.discard(name)
+            self.writer.submit(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
+            self.opened.discard(name)
 
     def close_sweep(self, state: str, metrics: Mapping[str, float], artifacts: list[tuple[Path, str]]) -> None:
         """End the sweep's run with its figures, table, plots and the study."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sweep_process import SweepProcess
-
-#: Begin a sweep in a folder, with these arguments and settings of the environment.
-Begin = Callable[..., SweepProcess]
+from sweep_process import Begin, SweepProcess
 
 
 @pytest.fixture

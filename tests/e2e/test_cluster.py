@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Begin
-from sweep_process import MlflowRuns
+from sweep_process import Begin, MlflowRuns
 
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,3,6"]
 

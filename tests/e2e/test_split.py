@@ -6,8 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from conftest import Begin
-from sweep_process import MlflowRuns
+from sweep_process import Begin, MlflowRuns
 
 CLASSES = range(10)
 

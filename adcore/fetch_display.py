@@ -1,0 +1,30 @@
+"""What a person sees while a data set is fetched: bars in a terminal, a line per file elsewhere; both on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from adcore.dataset_files import Progress as Report
+
+__all__ = ["fetch_progress"]
+
+
+@contextmanager
+def fetch_progress() -> Iterator[Report]:
+    """What `load` and `fill_cache` take as `progress`. Shows nothing if nothing is fetched."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+                if not console.is_terminal:
+                    console.print(f"fetching {what}", highlight=False, soft_wrap=True)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show
