@@ -27,11 +27,8 @@ class Transform:
     columns: Tensor  # int64
     transpose: Tensor  # bool
 
-    def __getitem__(self, index: slice) -> Transform:
+    def __getitem__(self, index: int | slice) -> Transform:
         return Transform(self.rows[index], self.columns[index], self.transpose[index])
-
-    def to(self, device: torch.device) -> Transform:
-        return Transform(self.rows.to(device), self.columns.to(device), self.transpose.to(device))
 
 
 @dataclasses.dataclass(frozen=True)

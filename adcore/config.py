@@ -10,7 +10,7 @@ from adcore.options import check_classes, check_options, option
 
 __all__ = ["LOSS_WEIGHTS", "TrainConfig"]
 
-#: The generator's losses in the order of the paper's sum; `weight_<name>` is the field of each.
+#: The generator's losses that have a weight; `weight_<name>` is the field of each.
 LOSS_WEIGHTS = ("reconstruction", "patch", "latent", "adversarial_normal", "adversarial_anomaly", "abc")
 
 

@@ -61,36 +61,35 @@ class EpochBatches:
     """Pairs (normal, anomalous) of float images in [-1, 1], [half, members*channels, 32, 32] each."""
 
     def __init__(self, module: AnomalyDetectionDataModule, epoch: int, device: torch.device) -> None:
-        self.images, self.half, self.steps = module.images, module.half, module.steps_per_epoch
+        self.images, self.half = module.images, module.half
         self.resample = Resampler(module.images.shape[-1], IMAGE_SIZE, device, module.dtype)
-        self.parts = [self._draw(module, kind, epoch, device) for kind in ("normal", "anomaly")]
+        drawn = [_draw(module, kind, epoch) for kind in ("normal", "anomaly")]
+        self.positions, rows, columns, transpose = (
+            torch.cat([_by_step(each[field], module) for each in drawn], 1).to(device) for field in range(4)
+        )  # [steps, 2*half, members] each: a step's normal images, then its anomalies
+        self.transform = Transform(rows, columns, transpose)
 
     def __len__(self) -> int:
-        return self.steps
+        return len(self.positions)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for step in range(self.steps):
-            rows = slice(step * self.half, (step + 1) * self.half)
-            normal, anomalous = (
-                self.resample(self.images[positions[rows]], transform[rows]).flatten(1, 2)
-                for positions, transform in self.parts
-            )
-            yield normal, anomalous
+        for step in range(len(self)):
+            batch = self.resample(self.images[self.positions[step]], self.transform[step]).flatten(1, 2)
+            yield batch[: self.half], batch[self.half :]
 
-    @staticmethod
-    def _draw(
-        module: AnomalyDetectionDataModule, kind: str, epoch: int, device: torch.device
-    ) -> tuple[Tensor, Transform]:
-        """Positions in order of use, int64 [n, members], and a transform for each."""
-        positions: list[Tensor] = []
-        drawn: list[Transform] = []
-        for experiment in module.experiments:
-            own = experiment.normal if kind == "normal" else experiment.anomalous
-            seed, name = module.train_seed, experiment.normal_class
-            positions.append(own[permutation(len(own), seed, name, f"order-{kind}", epoch)])
-            drawn.append(module.augmentation.draw(len(own), generator(seed, name, f"augment-{kind}", epoch)))
-        rows, columns, transpose = (
-            torch.stack([getattr(transform, field) for transform in drawn], 1)
-            for field in ("rows", "columns", "transpose")
-        )
-        return torch.stack(positions, 1).to(device), Transform(rows, columns, transpose).to(device)
+
+def _draw(module: AnomalyDetectionDataModule, kind: str, epoch: int) -> list[Tensor]:
+    """Positions in order of use, and the transform of each: rows, columns, transpose; [n, members] each."""
+    drawn: list[tuple[Tensor, ...]] = []
+    for experiment in module.experiments:
+        own = experiment.normal if kind == "normal" else experiment.anomalous
+        seed, name = module.train_seed, experiment.normal_class
+        order = permutation(len(own), seed, name, f"order-{kind}", epoch)
+        change = module.augmentation.draw(len(own), generator(seed, name, f"augment-{kind}", epoch))
+        drawn.append((own[order], change.rows, change.columns, change.transpose))
+    return [torch.stack(field, 1) for field in zip(*drawn, strict=True)]
+
+
+def _by_step(each: Tensor, module: AnomalyDetectionDataModule) -> Tensor:
+    """[n, members] to [steps, half, members]."""
+    return each[: module.steps_per_epoch * module.half].unflatten(0, (-1, module.half))

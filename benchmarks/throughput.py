@@ -104,7 +104,7 @@ def summary(name: str, pairs: list[tuple[float, float]], target: float) -> bool:
 
 
 @click.command(help=__doc__.splitlines()[0])
-@click.option("--repeats", default=12, show_default=True, type=click.IntRange(1), help="ratios per comparison")
+@click.option("--repeats", default=20, show_default=True, type=click.IntRange(1), help="ratios per comparison")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads  [default: PyTorch's]")
 def main(repeats: int, threads: int | None) -> None:
     torch.set_num_threads(threads or torch.get_num_threads())
