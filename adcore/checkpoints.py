@@ -38,6 +38,8 @@ class Checkpoints:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             trainer.save_checkpoint(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # whole on the disk before it takes the place of the last one
             os.replace(temporary, self.path)
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({error.strerror or error})") from error

@@ -33,7 +33,7 @@ class TrainConfig:
     clusters: int = option(10, "k-means clusters per anomaly class", at_least=1)
 
     detector: str = option("gan", "detector", choices=("gan",))
-    width: int = option(8, "channels after the first convolution", at_least=1)
+    width: int = option(8, "channels after the first convolution", at_least=1, at_most=4096)
     norm: str = option("batch", "normalisation layers", choices=("batch", "group", "instance"))
 
     weight_reconstruction: float = option(1.5, "weight of the L1 reconstruction loss, normal images", at_least=0)

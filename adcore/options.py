@@ -18,11 +18,19 @@ def option(
     *,
     at_least: float | None = None,
     above: float | None = None,
+    at_most: float | None = None,
     choices: Sequence[str] = (),
     none: str | None = None,
 ) -> Any:
     """A dataclass field with its help text and legal range; `none` is the word for None on the command line."""
-    metadata = {"help": text, "at_least": at_least, "above": above, "choices": tuple(choices), "none": none}
+    metadata = {
+        "help": text,
+        "at_least": at_least,
+        "above": above,
+        "at_most": at_most,
+        "choices": tuple(choices),
+        "none": none,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -42,12 +50,15 @@ def check_options(settings: Any) -> None:
 
 
 def _check_number(field: dataclasses.Field[Any], value: float) -> None:
-    at_least, above = field.metadata["at_least"], field.metadata["above"]
-    low_enough = (at_least is None or value >= at_least) and (above is None or value > above)
+    at_least, above, at_most = (field.metadata[name] for name in ("at_least", "above", "at_most"))
     whole = "int" in str(field.type)
-    if math.isfinite(value) and low_enough and (isinstance(value, int) or not whole):
+    if at_most is None:
+        at_most = 2**53 if whole else math.inf  # beyond it a whole number is not what it says it is
+    in_range = (at_least is None or value >= at_least) and (above is None or value > above) and value <= at_most
+    if in_range and (isinstance(value, int) or (not whole and math.isfinite(value))):
         return
     bound = f" >= {at_least:g}" if at_least is not None else f" > {above:g}" if above is not None else ""
+    bound += f" and <= {at_most:g}" if value > at_most else ""
     kind = "a whole number" if whole else "a finite number"
     raise UserError(f"--{field.name.replace('_', '-')} {value}: expected {kind}{bound}")
 

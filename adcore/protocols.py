@@ -16,10 +16,12 @@ from adcore.errors import UserError
 from adcore.sampling import cluster, draw_by_cluster, draw_random, equal_shares
 from adcore.streams import generator
 
-__all__ = ["VALIDATION_SHARE", "Experiment", "Split", "cap_per_class", "one_vs_rest", "split"]
+__all__ = ["VALIDATION_SHARE", "Experiment", "Split", "cap_per_class", "one_vs_rest", "require_every_class", "split"]
 
 #: Share of the train part that is kept for validation: 10,000 of Fashion-MNIST's 60,000.
 VALIDATION_SHARE = 1 / 6
+#: Images of a class that a train part must have: some for validation, some to fit.
+MINIMUM_IMAGES = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,15 @@ class Experiment:
     normal_class: int
     normal: Tensor
     anomalous: Tensor
+
+
+def require_every_class(labels: Tensor, count: int) -> None:
+    """Raises UserError unless labels, int64 [n] of a train part, hold enough images of each of `count` classes."""
+    if int(labels.max()) >= count:
+        raise UserError(f"the data set's labels go up to {int(labels.max())}, expected 0 to {count - 1}")
+    for index, images in enumerate(torch.bincount(labels, minlength=count).tolist()):
+        if images < MINIMUM_IMAGES:
+            raise UserError(f"class {index} of the data set has {images} images, expected at least {MINIMUM_IMAGES}")
 
 
 def split(

@@ -48,14 +48,16 @@ def train(
     over the epoch), images_per_second (training alone, images of all experiments). All are floats.
     A run with a loss that is NaN or infinite ends after that epoch: state "diverged", val_auroc NaN for the experiments
     that it befell. With checkpoints, a run that finds one goes on behind it, to the same numbers to the bit on the CPU;
-    the epochs in it are reported again. Raises UserError for a checkpoint that is broken or of other settings.
+    the epochs in it are reported again. Raises UserError for a checkpoint that is broken or of other settings,
+    and for data that lack a class.
     """
     import pytorch_lightning as pl
 
     from adcore.epoch_end import EpochEnd
-    from adcore.protocols import split
+    from adcore.protocols import require_every_class, split
 
     _quiet_lightning()
+    require_every_class(data.labels, len(data.class_names))
     parts = split(
         data.labels,
         split_seed=config.split_seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
+from adcore.errors import UserError
 
 __all__ = ["main"]
 
@@ -38,6 +40,8 @@ def _train(
     **settings: Any,
 ) -> int:
     config = TrainConfig(**settings)
+    if checkpoint:
+        _check_writable(Path(checkpoint))
     from adcore.checkpoints import Checkpoints
     from adcore.datasets import load
     from adcore.fetch_display import fetch_progress
@@ -56,6 +60,15 @@ def _train(
         mean = sum(values) / len(values)
         click.echo(f"test AUROC {mean:.4f} | {_by_class(config.classes, values)}")
     return 0
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"--checkpoint {str(path)!r}: cannot be written ({error.strerror})") from error
 
 
 def _print_epoch(metrics: dict[str, float]) -> None:

@@ -16,7 +16,8 @@ import pytest
 from small_idx import idx_images, idx_labels, write_train
 from sweep_parts import record_of, small_plan
 
-from sweeps.engine.main import main
+from adcore.errors import UserError
+from sweeps.engine.main import main, one_driver
 from sweeps.engine.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 
@@ -53,7 +54,7 @@ PURE = {
         ["--classes-per-trial 2", "(1, 3)"],
     ),
     "classes per trial 0": (["--classes-per-trial", "0"], ["--classes-per-trial 0"]),
-    "classes per trial no number": (["--classes-per-trial", "most"], ["--classes-per-trial most", "auto"]),
+    "classes per trial no number": (["--classes-per-trial", "most"], ["--classes-per-trial 'most'", "auto"]),
     "name is a path": (["--name", "a/b"], ["'a/b'", "not a path"]),
     "name leads out": (["--name", ".."], ["'..'", "not a path"]),
     "name empty": (["--name", ""], ["''", "not a path"]),
@@ -68,10 +69,18 @@ PURE = {
     "tracking a bare path": (["--tracking-uri", "mlruns"], ["--tracking-uri", "'mlruns'"]),
     "tracking port": (["--tracking-uri", "http://127.0.0.1:99999"], ["--tracking-uri", "99999"]),
     "tracking port no number": (["--tracking-uri", "http://127.0.0.1:port"], ["--tracking-uri", "port"]),
-    "address": (["--address", "here"], ["--address here", "HOST:PORT"]),
-    "address without a port": (["--address", "127.0.0.1:"], ["--address 127.0.0.1:", "HOST:PORT"]),
+    "address": (["--address", "here"], ["--address 'here'", "HOST:PORT"]),
+    "address without a port": (["--address", "127.0.0.1:"], ["--address '127.0.0.1:'", "HOST:PORT"]),
     "more CPUs than there are": (["--cpus-per-trial", "4096"], ["--cpus-per-trial 4096", f"has {os.cpu_count()} CPUs"]),
     "more GPUs than there are": (["--gpus-per-trial", "0.5"], ["--gpus-per-trial 0.5", "0 GPUs"]),
+    "configs beyond counting": (["--configs", "9" * 400], ["--configs 9", "expected a whole number"]),
+    "classes per trial beyond counting": (["--classes-per-trial", "9" * 5000], ["--classes-per-trial '9"]),
+    "tracking with a password": (["--tracking-uri", "http://me:pw@127.0.0.1:9"], ["MLFLOW_TRACKING_PASSWORD"]),
+    "database in memory": (["--tracking-uri", "sqlite:///:memory:"], ["sqlite:///FILE"]),
+    "host that cannot be": (["--address", "a..b:1"], ["--address a..b:1", "nothing answers"]),
+    "storage that no SQLite address can name": (["--storage", "a?b"], ["--storage 'a?b'"]),
+    "storage with too long a name": (["--storage", "a" * 300], ["--storage 'aaa"]),
+    "storage of nobody": (["--storage", "~nosuchuser/x"], ["--storage '~nosuchuser/x'"]),
     "storage is a file": (["--storage", "notes.txt"], ["--storage", "notes.txt"]),
     "storage below a file": (["--storage", "notes.txt/deep/er"], ["--storage", "notes.txt/deep/er"]),
 }  # fmt: skip
@@ -108,7 +117,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 44
+    assert len(PURE) == 52
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
              "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume")  # fmt: skip
     for kind in kinds:
@@ -161,6 +170,33 @@ def test_a_name_to_resume_that_is_unknown_is_answered_with_the_nearest(capsys: p
     line = _refused(["--resume", "tuesda"], capsys, left=("notes.txt", "runs"))
     assert "did you mean 'tuesday'?" in line
     assert "monday, tuesday" in line
+
+
+def test_a_foreign_file_in_a_records_place_is_named_and_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path("runs/mine/study.db")
+    file.parent.mkdir(parents=True)
+    file.touch()  # an empty file is a valid SQLite database: Optuna would make its tables in it
+    line = _refused(["--resume", "mine", "--plan"], capsys, left=("notes.txt", "runs"))
+    assert "not the record of a sweep" in line
+    assert file.stat().st_size == 0
+
+
+def test_a_second_driver_on_one_sweep_is_refused(tmp_path: Path) -> None:
+    home = tmp_path / "mine"
+    with (
+        one_driver(home, is_new=False),
+        pytest.raises(UserError, match="'mine' is being run by another process"),
+        one_driver(home, is_new=False),
+    ):
+        pass
+    with one_driver(home, is_new=False):  # the first has ended
+        pass
+
+
+def test_a_sweep_that_does_not_begin_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError), one_driver(tmp_path / "mine", is_new=True):
+        raise UserError("the cluster has too little")
+    assert not (tmp_path / "mine").exists()
 
 
 def test_a_name_that_is_taken_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

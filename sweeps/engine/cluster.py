@@ -39,8 +39,8 @@ def check_address(settings: SweepSettings) -> None:
         if not address:
             raise UserError("--address auto: no Ray cluster runs on this machine; start one with `ray start --head`")
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise UserError(f"--address {settings.address}: expected local, auto or HOST:PORT")
+    if not host or not (port.isdecimal() and len(port) <= 5):
+        raise UserError(f"--address {settings.address!r}: expected local, auto or HOST:PORT")
     probe("--address", address, host, int(port))
 
 
@@ -48,7 +48,7 @@ def probe(flag: str, given: str, host: str, port: int) -> None:
     """Raises UserError if nothing listens at host:port."""
     try:
         socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{flag} {given}: nothing answers at {host}:{port} ({reason})") from error
 
@@ -60,10 +60,12 @@ def prepare_environment(settings: SweepSettings) -> None:
         TUNE_DISABLE_SIGINT_HANDLER="1",
         TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are not used
         RAY_AIR_NEW_OUTPUT="0",  # the new output prints a box of its own at any verbosity
-        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
-        RAY_AUTH_MODE="token",
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # a trial that asks for no GPU sees none
     )
-    if settings.address == "local":
+    if settings.address != "local":
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    else:
+        os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # binds every service to loopback
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # in this process only: no file to protect
         os.environ.pop("RAY_ADDRESS", None)  # a cluster that it names is not the one asked for
@@ -73,6 +75,7 @@ def prepare_environment(settings: SweepSettings) -> None:
 def ray_cluster(settings: SweepSettings) -> Iterator[None]:
     """A Ray of our own, or a running cluster; left again at the end. Raises UserError if it cannot be had."""
     import ray
+    from ray.exceptions import AuthenticationError, RayError
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if settings.address == "local":
@@ -82,7 +85,12 @@ def ray_cluster(settings: SweepSettings) -> Iterator[None]:
         options |= {"address": settings.address, "runtime_env": {"py_modules": packages}}
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except AuthenticationError as error:
+        raise UserError(
+            f"--address {settings.address}: the cluster refuses this token; copy its ~/.ray/auth_token here, "
+            "or set RAY_AUTH_MODE=disabled for a cluster that has none"
+        ) from error
+    except (RayError, ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason})") from error
     try:
@@ -120,6 +128,11 @@ def resources(settings: SweepSettings) -> Resources:
                 f"(cluster: {len(nodes)} nodes, {total:g} {kind}s)"
             )
     slots = sum(_fitting(node, settings.cpus_per_trial, gpus) for node in nodes)
+    if not slots:
+        shown = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise UserError(
+            f"--cpus-per-trial {settings.cpus_per_trial} with --gpus-per-trial {gpus:g}: no node has both ({shown})"
+        )
     return Resources(settings.cpus_per_trial, gpus, min(slots, settings.max_concurrent or slots))
 
 

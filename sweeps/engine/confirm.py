@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -31,7 +33,7 @@ class Confirmation:
 
     @property
     def mean(self) -> float:
-        """Mean over classes and seeds."""
+        """Mean over classes and seeds; NaN if one of the trainings diverged."""
         return statistics.fmean(self.means)
 
     def by_class(self) -> dict[int, float]:
@@ -61,19 +63,26 @@ class ConfirmSearch(Searcher):
     name = "confirm"
     keeps_checkpoints = True  # the winner's score the test part
 
-    def __init__(self, record: SweepRecord, blocks: list[Block]) -> None:
+    def __init__(self, record: SweepRecord, blocks: list[Block], home: Path) -> None:
         super().__init__()
-        self.record, self.blocks = record, blocks
+        self.record, self.blocks, self.home = record, blocks, home
         self.jobs = [
             (block, seed, group)
             for block in blocks
             for seed in record.plan.confirm_seeds
             for group in range(len(record.groups))
-            if record.read(f"confirm_{block.number}_{seed}_{group}") is None
+            if not self._is_done(block, seed, group)
         ]
         self.trials: dict[str, tuple[Block, int, int]] = {}
         self.open = {(block.number, seed) for block in blocks for seed in record.plan.confirm_seeds}
         self.failed: set[tuple[int, int]] = set()
+
+    def _is_done(self, block: Block, seed: int, group: int) -> bool:
+        """Its values are recorded, and the model is there as long as the test part has not been scored."""
+        if self.record.read(f"confirm_{block.number}_{seed}_{group}") is None:
+            return False
+        path = checkpoint_path(self.home, block.number, self.record.groups[group], seed)
+        return path.exists() or self.record.read("test") is not None
 
     def suggest(self, trial_id: str) -> Any:
         if not self.jobs:
@@ -94,14 +103,20 @@ class ConfirmSearch(Searcher):
         total = len(self.blocks) * self.record.plan.seeds
         done = confirmations(self.record, self.blocks)
         count = sum(len(each.by_seed) for each in done)
-        best = max((each.mean for each in done), default=None)
+        best = max((each.mean for each in done if math.isfinite(each.mean)), default=None)
         return f"{count} of {total} trainings done, {running} running, {failed} failed", best
 
     def newly_closed(self) -> list[tuple[int, int, str]]:
         """Configuration, seed and state of what ended since the last call; at first, of all that has ended."""
         ended = [key for key in sorted(self.open) if key in self.failed or self.record.confirmed(*key) is not None]
         self.open -= set(ended)
-        return [(*key, "failed" if key in self.failed else "complete") for key in ended]
+        return [(*key, self._state(*key)) for key in ended]
+
+    def _state(self, configuration: int, seed: int) -> str:
+        values = self.record.confirmed(configuration, seed)
+        if values is None or (configuration, seed) in self.failed:
+            return "failed"
+        return "complete" if all(map(math.isfinite, values.values())) else "diverged"
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -120,14 +135,14 @@ class ConfirmSearch(Searcher):
 
 
 def confirmations(record: SweepRecord, blocks: list[Block]) -> list[Confirmation]:
-    """What the record holds of the candidates, best mean first; those without a single whole seed are left out."""
+    """What the record holds of the candidates, best mean first; one that diverged with a fresh seed is left out."""
     found: list[Confirmation] = []
     for block in blocks:
         by_seed = {
             seed: values for seed in record.plan.confirm_seeds if (values := record.confirmed(block.number, seed))
         }
-        if by_seed:
-            found.append(Confirmation(block, by_seed))
+        if by_seed and math.isfinite((each := Confirmation(block, by_seed)).mean):
+            found.append(each)
     return sorted(found, key=lambda each: (-each.mean, each.block.number))
 
 

@@ -11,20 +11,28 @@ __all__ = ["Interrupt", "interruptible"]
 
 
 class Interrupt:
-    """Whether the sweep was told to stop; Tune's loop listens to SIGUSR1 while `in_tune`."""
+    """How often the sweep was told to stop."""
 
     def __init__(self) -> None:
-        self.requested = False
-        self.in_tune = False
+        self.count = 0
+        self.in_tune = False  # Tune's loop asks pass_on() at each step
+
+    @property
+    def requested(self) -> bool:
+        """Whether to stop launching and save."""
+        return self.count > 0
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """First signal: ask Tune to end, or leave at once where nothing needs saving. Second: leave at once."""
-        if self.requested or not self.in_tune:
-            self.requested = True
+        """First signal: let Tune's loop end, or leave where there is none. Second: leave at once."""
+        self.count += 1
+        if self.count > 1 or not self.in_tune:
             raise KeyboardInterrupt
-        self.requested = True
         print("stopping; a second Ctrl-C leaves at once", flush=True)
-        signal.raise_signal(signal.SIGUSR1)
+
+    def pass_on(self) -> None:
+        """Called within Tune's loop, which ends on SIGUSR1."""
+        if self.requested:
+            signal.raise_signal(signal.SIGUSR1)
 
 
 @contextmanager

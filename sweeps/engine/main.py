@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from sweeps.engine.plan import Plan, describe, make_plan
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.space import Space
 
-__all__ = ["main"]
+__all__ = ["main", "one_driver"]
 
 #: What may differ when a sweep is resumed: where it runs and where things are, not what it computes.
 PLACES = (
@@ -39,7 +41,10 @@ def main(script: str, text: str, space: Space, argv: Sequence[str] | None = None
 
 def _run(script: str, space: Space, given: dict[str, Any]) -> int:
     settings = SweepSettings(**given)
-    home = _home(script, settings)
+    try:
+        home = _home(script, settings)
+    except (OSError, RuntimeError) as error:  # a name that is too long, a home folder that is not there
+        raise UserError(f"--storage {settings.storage!r}: not a usable folder ({error})") from error
     if settings.resume:
         settings = _stored(home, given)
     plan = make_plan(script, settings, space)
@@ -53,15 +58,39 @@ def _run(script: str, space: Space, given: dict[str, Any]) -> int:
 
     from adcore.datasets import load
     from adcore.fetch_display import fetch_progress
+    from adcore.protocols import require_every_class
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
     with fetch_progress() as progress:
         data = load(plan.base.dataset, "train", **source, progress=progress)
 
+    require_every_class(data.labels, len(data.class_names))
     prepare_environment(settings)
     from sweeps.engine.run import run_sweep
 
-    return run_sweep(plan, settings, home, data)
+    with one_driver(home, is_new=not settings.resume):
+        return run_sweep(plan, settings, home, data)
+
+
+@contextmanager
+def one_driver(home: Path, *, is_new: bool) -> Iterator[None]:
+    """One driver per sweep. Raises UserError if another one works on it, or has begun it in the meantime."""
+    from filelock import FileLock, Timeout
+
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(home / ".lock", timeout=0):
+            if is_new and (home / "study.db").exists():
+                raise UserError(f"sweep {home.name!r} exists: give another --name, or --resume {home.name}")
+            yield
+    except UserError:
+        if not (home / "study.db").exists():  # it has not begun: nothing is left of it
+            (home / ".lock").unlink(missing_ok=True)
+            with suppress(OSError):  # a folder that held something else before stays
+                home.rmdir()
+        raise
+    except Timeout:
+        raise UserError(f"sweep {home.name!r} is being run by another process; wait for it, or end it") from None
 
 
 def _home(script: str, settings: SweepSettings) -> Path:
@@ -82,7 +111,9 @@ def _home(script: str, settings: SweepSettings) -> Path:
 def _stored(home: Path, given: dict[str, Any]) -> SweepSettings:
     """A resumed sweep's own settings, with places as given now. Raises UserError for any other difference."""
     stored = _read(home, "settings")
-    stored["normal_class"] = tuple(stored["normal_class"])
+    if not isinstance(stored, dict) or set(stored) != {field.name for field in dataclasses.fields(SweepSettings)}:
+        raise UserError(f"{home / 'study.db'}: the record of another version of this program; begin a new sweep")
+    stored["normal_class"] = tuple(stored["normal_class"] or ())
     for name, value in given.items():
         if name not in PLACES and value != stored[name]:
             flag = f"--{name.replace('_', '-')}"
@@ -96,7 +127,7 @@ def _check_same_plan(home: Path, plan: Plan) -> None:
     if not (home / "study.db").exists():
         return
     before, now = _read(home, "plan"), json.loads(json.dumps(plan.as_record()))
-    different = [name for name in now if now[name] != before.get(name)]
+    different = [name for name in now if not isinstance(before, dict) or now[name] != before.get(name)]
     if different:
         raise UserError(
             f"sweep {home.name!r} was begun with other settings of: {', '.join(different)}; begin a new one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +20,11 @@ def check_tracking_uri(uri: str) -> None:
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:  # a port that is no number, or too large
         raise expected from None
-    if uri.startswith("sqlite:///"):
+    if parts.username or parts.password:  # it would stand in the record, in the output and in MLflow itself
+        raise UserError(
+            "--tracking-uri: give name and password as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    if uri.startswith("sqlite:///") and not re.search(r"[?%#\n]|:memory:", uri):
         _check_database(database_path(uri))
     elif parts.scheme in ("http", "https") and parts.hostname:
         probe("--tracking-uri", uri, parts.hostname, port)
@@ -40,10 +45,10 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 
 def _check_database(path: Path) -> None:
-    if path.is_dir() or not path.parent.is_dir():
-        raise UserError(f"--tracking-uri {path}: expected a file in a folder that exists")
-    is_new = not path.exists()
     try:
+        if path.is_dir() or not path.parent.is_dir():
+            raise UserError(f"--tracking-uri {path}: expected a file in a folder that exists")
+        is_new = not path.exists()
         with path.open("ab+") as file:
             file.seek(0)
             start = file.read(15)

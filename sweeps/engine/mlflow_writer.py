@@ -20,6 +20,8 @@ __all__ = ["MlflowWriter", "RunUpdate"]
 
 #: Tag by which a run is found again: the sweep's id and the run's key within it.
 KEY_TAG = "sweep_key"
+#: MLflow's codes for what no repetition mends: a run that somebody deleted, a value that it does not take.
+PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
 #: Most metrics in one batch (MLflow's limit).
 BATCH = 1000
 
@@ -59,6 +61,7 @@ class MlflowWriter:
         self.lock, self.wake = threading.Lock(), threading.Event()
         self.closing = False
         self.error: Exception | None = None  # of the last delivery, None if it went well
+        self.refused: list[str] = []  # what MLflow will not take however often it is told
         self.client: MlflowClient | None = None
         self.experiment_id = ""
         self.runs: dict[str, str] = {}  # run id by key
@@ -77,7 +80,12 @@ class MlflowWriter:
         self.closing = True
         self.wake.set()
         self.thread.join(patience)
-        return not self.thread.is_alive() and not self.pending
+        return not (self.thread.is_alive() or self.pending or self.refused)
+
+    @property
+    def reason(self) -> str:
+        """Why not everything was delivered."""
+        return "; ".join(self.refused) or str(self.error or "it is too slow")
 
     def _queue(self, update: RunUpdate) -> None:
         if update.key in self.pending:
@@ -110,7 +118,10 @@ class MlflowWriter:
                 update = self.pending.pop(key)
             try:
                 self._write(client, update)
-            except Exception:
+            except Exception as error:
+                if getattr(error, "error_code", None) in PERMANENT:
+                    self.refused.append(f"{key}: {error}")
+                    continue
                 with self.lock:  # back to the front, what came in meanwhile behind it
                     rest, self.pending = self.pending, {key: update}
                     for later in rest.values():
@@ -128,6 +139,8 @@ class MlflowWriter:
 
             client = MlflowClient(self.uri)
             found = client.get_experiment_by_name(self.experiment)
+            if found and found.lifecycle_stage == "deleted":
+                client.restore_experiment(found.experiment_id)
             location = artifact_location(self.uri, self.experiment)
             self.experiment_id = found.experiment_id if found else client.create_experiment(self.experiment, location)
             for run in self._runs_of_before(client):

@@ -26,16 +26,28 @@ class Stage(Protocol):
 
 
 class Monitor(tune.Callback):
-    """Follows one stage. close_ended: called whenever a configuration may have ended.
+    """Follows one stage. close_ended: called whenever a configuration may have ended; on_step: at each step of Tune's.
 
     failures: what failed and where its log is, one line each.
     """
 
-    def __init__(self, stage: Stage, tracking: Tracking, display: Display, close_ended: Callable[[], None]) -> None:
-        self.stage, self.tracking, self.display, self.close_ended = stage, tracking, display, close_ended
+    def __init__(
+        self,
+        stage: Stage,
+        tracking: Tracking,
+        display: Display,
+        *,
+        close_ended: Callable[[], None],
+        on_step: Callable[[], None],
+    ) -> None:
+        self.stage, self.tracking, self.display = stage, tracking, display
+        self.close_ended, self.on_step = close_ended, on_step
         self.base = tracking.plan.base
         self.epochs: dict[str, int] = {}  # last epoch heard of, by trial under way
         self.failures: list[str] = []
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self.on_step()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.epochs[trial.trial_id] = 0

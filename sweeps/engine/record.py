@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +199,9 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = f"sqlite:///{path}"
     try:
+        if not create:  # Optuna would make its tables in any file
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+                connection.execute("SELECT 1 FROM studies").fetchone()
         if create:
             return optuna.create_study(storage=url, study_name="sweep", direction="maximize")
         return optuna.load_study(storage=url, study_name="sweep")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import statistics
@@ -35,7 +36,7 @@ from sweeps.engine.report import (
 )
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.tracking import Tracking
-from sweeps.engine.trial import checkpoint_paths, run_trial
+from sweeps.engine.trial import drop_checkpoints, run_trial
 
 __all__ = ["run_sweep"]
 
@@ -61,16 +62,17 @@ class Sweep:
         self.tracking = Tracking(writer, self.plan, self.home.name)
         try:
             code = self._stages()
-            if code == INTERRUPTED:
-                self.tracking.interrupt()
-            if not writer.close():
-                uri = self.settings.tracking_uri
-                print(f"MLflow at {uri} did not take everything: {writer.error}", file=sys.stderr)
-                code = code or 1
-        except KeyboardInterrupt:  # the second Ctrl-C: nothing more is waited for
+        except KeyboardInterrupt:
             code = INTERRUPTED
         finally:
             self.display.end()
+        if code == INTERRUPTED:
+            self.tracking.interrupt()
+        with contextlib.suppress(KeyboardInterrupt):  # after a second Ctrl-C nothing more is waited for
+            if interrupt.count < 2 and not writer.close():
+                uri = self.settings.tracking_uri
+                print(f"MLflow at {uri} did not take everything: {writer.reason}", file=sys.stderr)
+                code = code or 1
         if code == INTERRUPTED:
             command = resume_command(self.plan, self.settings, self.home.name)
             self.display.print(f"interrupted; go on with:\n  {command}")
@@ -95,12 +97,14 @@ class Sweep:
         chosen = candidates(self.record)
         if not chosen:
             return self._without_winner()
-        confirm = ConfirmSearch(self.record, chosen)
+        confirm = ConfirmSearch(self.record, chosen, self.home)
         self._close_ended(confirm)
         if confirm.jobs:
             self._stage(confirm, None, (len(chosen) * self.plan.seeds * self.plan.base.epochs, 0))
         if self.interrupt.requested:
             return INTERRUPTED
+        if ConfirmSearch(self.record, chosen, self.home).jobs:  # a winner of part of them might not be the winner
+            return self._failed("confirmation is not complete; --resume tries again what failed")
         confirmed = confirmations(self.record, chosen)
         return self._final(confirmed) if confirmed else self._without_winner()
 
@@ -109,7 +113,13 @@ class Sweep:
     ) -> None:
         self.tracking.open_sweep(search.name)
         self.display.begin(search.name, *epochs)
-        monitor = Monitor(search, self.tracking, self.display, lambda: self._close_ended(search))
+        monitor = Monitor(
+            search,
+            self.tracking,
+            self.display,
+            close_ended=lambda: self._close_ended(search),
+            on_step=self.interrupt.pass_on,
+        )
         trainable = tune.with_parameters(
             run_trial, data=self.data, home=str(self.home), threads=self.settings.cpus_per_trial
         )
@@ -137,6 +147,10 @@ class Sweep:
         finally:
             self.interrupt.in_tune = False
         self._close_ended(search)
+        if not search.keeps_checkpoints:  # trials of a stopped configuration may have saved after it was closed
+            for block in self.record.blocks.values():
+                if block.state not in ("running", "failed"):
+                    drop_checkpoints(self.home, block.number, self.plan.base.train_seed)
         self.display.end()
         self.failures += monitor.failures
 
@@ -145,8 +159,7 @@ class Sweep:
         for configuration, seed, state in search.newly_closed():
             self.tracking.close_configuration(search.name, configuration, seed, state)
             if not search.keeps_checkpoints and state != "failed":
-                for path in checkpoint_paths(self.home, configuration, seed):
-                    path.unlink(missing_ok=True)
+                drop_checkpoints(self.home, configuration, seed)
 
     def _final(self, confirmed: list[Confirmation]) -> int:
         self.tracking.open_sweep("final")
@@ -177,12 +190,12 @@ class Sweep:
     def _without_winner(self) -> int:
         write_table(self.home / "results.csv", self.record)
         self.tracking.close_sweep("failed", {}, [(self.home / "results.csv", ""), (self.home / "study.db", "")])
-        print(f"no configuration was trained to the end on all classes: {self.record.counts()}", file=sys.stderr)
-        return self._failed()
+        return self._failed(f"no configuration was trained to the end on all classes: {self.record.counts()}")
 
-    def _failed(self) -> int:
-        failed = sum(block.state == "failed" for block in self.record.blocks.values())
-        print(f"the sweep is not whole: {failed} of {self.plan.configs} configurations failed", file=sys.stderr)
+    def _failed(self, reason: str = "") -> int:
+        failed = self.record.counts()["failed"]
+        reason = reason or f"{failed} of {self.plan.configs} configurations failed"
+        print(f"the sweep is not whole: {reason}", file=sys.stderr)
         for line in self.failures:
             print(f"  {line}", file=sys.stderr)
         return 1
@@ -202,7 +215,8 @@ class Sweep:
             record.write("classes_per_trial", size)
             record.write("plan", self.plan.as_record())
             # the scale by name: a resume on another machine must not choose anew
-            record.write("settings", {**dataclasses.asdict(self.settings), "scale": self.plan.scale})
+            resolved = {"scale": self.plan.scale, "dataset": self.plan.base.dataset, "epochs": self.plan.base.epochs}
+            record.write("settings", {**dataclasses.asdict(self.settings), **resolved, "configs": self.plan.configs})
         return record
 
     def _open_test(self) -> ImageDataset:

@@ -81,6 +81,8 @@ class SweepSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if re.search(r"[?%#\n]", self.storage):
+            raise UserError(f"--storage {self.storage!r}: expected a path without '?', '%', '#' or line breaks")
         for name in (self.name, self.resume):
             if name is not None and not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
                 raise UserError(f"sweep name {name!r}: expected letters, digits, '.', '_' or '-', not a path")
@@ -89,5 +91,5 @@ class SweepSettings:
         if self.dataset is not None:
             check_name(self.dataset)
             check_classes(self.normal_class, len(DATASETS[self.dataset].class_names), "normal-class")
-        if self.classes_per_trial != "auto" and not self.classes_per_trial.isdecimal():
-            raise UserError(f"--classes-per-trial {self.classes_per_trial}: expected auto or a whole number >= 1")
+        if not re.fullmatch(r"auto|[0-9]{1,4}", self.classes_per_trial):
+            raise UserError(f"--classes-per-trial {self.classes_per_trial!r}: expected auto or a whole number >= 1")

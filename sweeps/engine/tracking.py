@@ -34,6 +34,7 @@ class Tracking:
     def __init__(self, writer: MlflowWriter, plan: Plan, name: str) -> None:
         self.writer, self.plan, self.name = writer, plan, name
         self.opened: set[str] = set()
+        self.closed: set[str] = set()
         self.seen: dict[tuple[str, int], dict[int, float]] = {}  # AUROC by class, of a configuration at an epoch
 
     def open_sweep(self, stage: str) -> None:
@@ -47,6 +48,8 @@ class Tracking:
         """Begin the runs of a trial's configuration and of its classes."""
         own = train_config(dict(config))
         key = run_key(stage, config["configuration"], own.train_seed)
+        if key in self.closed:  # the last trial of a configuration that was stopped while it was waiting
+            return
         tags = {"stage": stage, "seed": str(own.train_seed), "configuration": str(config["configuration"])}
         whole = dataclasses.replace(own, classes=self.plan.base.classes)
         name = f"{stage} {config['configuration']:03d}" + (f" seed {own.train_seed}" if stage != "search" else "")
@@ -86,6 +89,7 @@ class Tracking:
         for name in [key, *(f"{key}/{index}" for index in self.plan.base.classes)]:
             self.writer.submit(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
             self.opened.discard(name)
+        self.closed.add(key)
 
     def close_sweep(self, state: str, metrics: Mapping[str, float], artifacts: list[tuple[Path, str]]) -> None:
         """End the sweep's run with its figures, table, plots and the study."""

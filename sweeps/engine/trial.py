@@ -9,7 +9,7 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 
-__all__ = ["checkpoint_path", "checkpoint_paths", "run_trial", "train_config", "trial_config"]
+__all__ = ["checkpoint_path", "drop_checkpoints", "run_trial", "train_config", "trial_config"]
 
 
 def trial_config(base: TrainConfig, *, configuration: int, group: int, **changes: Any) -> dict[str, Any]:
@@ -30,9 +30,10 @@ def checkpoint_path(home: str | Path, configuration: int, classes: tuple[int, ..
     return folder / f"classes-{'-'.join(map(str, classes))}.ckpt"
 
 
-def checkpoint_paths(home: Path, configuration: int, seed: int) -> list[Path]:
-    """The checkpoints of all groups of a configuration."""
-    return sorted((home / "checkpoints" / f"configuration-{configuration:04d}" / f"seed-{seed}").glob("*.ckpt"))
+def drop_checkpoints(home: Path, configuration: int, seed: int) -> None:
+    """Delete the checkpoints of all groups of a configuration, cut ones included: nothing will go on from them."""
+    for path in (home / "checkpoints" / f"configuration-{configuration:04d}" / f"seed-{seed}").glob("*"):
+        path.unlink(missing_ok=True)
 
 
 def run_trial(config: dict[str, Any], *, data: ImageDataset, home: str, threads: int) -> None:

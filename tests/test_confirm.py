@@ -1,0 +1,77 @@
+"""Which configurations are confirmed, what is left to train, and who can win."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from ray.tune.search import Searcher
+
+from sweeps.engine.confirm import ConfirmSearch, candidates, confirmations
+from sweeps.engine.record import SweepRecord
+from sweeps.engine.trial import checkpoint_path
+from tests.sweep_parts import Sweep, record_of, small_plan
+
+CLASSES = (0, 1)
+
+
+def searched(*means: float) -> SweepRecord:
+    """A record whose configurations ended with these AUROCs in both classes."""
+    record = record_of(small_plan(CLASSES, configs=len(means), epochs=2, grace=2))
+    sweep = Sweep(record)
+    for mean in means:
+        trial = sweep.start()
+        assert trial is not None
+        assert sweep.train(trial, mean, mean)
+    return record
+
+
+def confirm(record: SweepRecord, home: Path, number: int, *values: float) -> None:
+    """Record a training with the plan's fresh seed, and leave its checkpoint."""
+    [seed] = record.plan.confirm_seeds
+    record.write_confirmed(number, seed, 0, list(values))
+    path = checkpoint_path(home, number, record.groups[0], seed)
+    path.parent.mkdir(parents=True)
+    path.touch()
+
+
+def test_the_best_and_the_default_are_confirmed_without_doubles() -> None:
+    assert [block.number for block in candidates(searched(0.8, 0.9, 0.7))] == [1, 0]
+    assert [block.number for block in candidates(searched(0.95, 0.9, 0.7))] == [0]
+
+
+def test_a_configuration_that_diverges_with_a_fresh_seed_does_not_win(tmp_path: Path) -> None:
+    record = searched(0.8, 0.9, 0.7)
+    confirm(record, tmp_path, 1, math.nan, 0.99)
+    confirm(record, tmp_path, 0, 0.8, 0.8)
+    chosen = candidates(record)
+    assert [each.block.number for each in confirmations(record, chosen)] == [0]
+    assert ConfirmSearch(record, chosen, tmp_path).newly_closed() == [(0, 1, "complete"), (1, 1, "diverged")]
+
+
+def test_confirmed_configurations_rank_by_their_fresh_mean_not_by_the_searchs(tmp_path: Path) -> None:
+    record = searched(0.8, 0.9, 0.7)
+    confirm(record, tmp_path, 1, 0.8, 0.7)
+    confirm(record, tmp_path, 0, 0.8, 0.8)
+    assert [each.block.number for each in confirmations(record, candidates(record))] == [0, 1]
+
+
+def test_what_is_recorded_is_not_trained_again_unless_its_model_is_gone(tmp_path: Path) -> None:
+    record = searched(0.95, 0.9, 0.7)
+    search = ConfirmSearch(record, candidates(record), tmp_path)
+    assert len(search.jobs) == 1
+    confirm(record, tmp_path, 0, 0.9, 0.9)
+    assert ConfirmSearch(record, candidates(record), tmp_path).suggest("trial") == Searcher.FINISHED
+    checkpoint_path(tmp_path, 0, record.groups[0], 1).unlink()
+    assert len(ConfirmSearch(record, candidates(record), tmp_path).jobs) == 1
+    record.write("test", {"1": {}})  # scored already: nothing needs the model any more
+    assert ConfirmSearch(record, candidates(record), tmp_path).jobs == []
+
+
+def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:
+    record = searched(0.95, 0.9, 0.7)
+    search = ConfirmSearch(record, candidates(record), tmp_path)
+    search.suggest("trial")
+    search.on_trial_complete("trial", None, error=True)
+    assert search.newly_closed() == [(0, 1, "failed")]
+    assert len(ConfirmSearch(record, candidates(record), tmp_path).jobs) == 1
