@@ -194,9 +194,9 @@ def test_a_second_driver_on_one_sweep_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sweep_that_does_not_begin_leaves_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError), one_driver(tmp_path / "mine", is_new=True):
+    with pytest.raises(UserError), one_driver(tmp_path / "runs" / "mine", is_new=True):
         raise UserError("the cluster has too little")
-    assert not (tmp_path / "mine").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_name_that_is_taken_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,7 @@ def one_driver(home: Path, *, is_new: bool) -> Iterator[None]:
     """One driver per sweep. Raises UserError if another one works on it, or has begun it in the meantime."""
     from filelock import FileLock, Timeout
 
+    created = [folder for folder in (home, *home.parents) if not folder.exists()]
     home.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(home / ".lock", timeout=0):
@@ -86,8 +87,9 @@ def one_driver(home: Path, *, is_new: bool) -> Iterator[None]:
     except UserError:
         if not (home / "study.db").exists():  # it has not begun: nothing is left of it
             (home / ".lock").unlink(missing_ok=True)
-            with suppress(OSError):  # a folder that held something else before stays
-                home.rmdir()
+            for folder in created:
+                with suppress(OSError):  # somebody else has put something there in the meantime
+                    folder.rmdir()
         raise
     except Timeout:
         raise UserError(f"sweep {home.name!r} is being run by another process; wait for it, or end it") from None
