@@ -79,7 +79,8 @@ def ray_cluster(settings: SweepSettings) -> Iterator[None]:
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if settings.address == "local":
-        options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        # "local": a new Ray, also where another one is running
+        options |= {"address": "local", "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     else:
         packages = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "adcore")]
         options |= {"address": settings.address, "runtime_env": {"py_modules": packages}}
