@@ -69,6 +69,14 @@ def test_more_gpus_than_any_node_has_is_refused_with_what_it_has(
     assert not (tmp_path / "mlflow.db").exists()
 
 
+def test_a_local_sweep_beside_a_running_cluster_starts_a_ray_of_its_own(
+    cluster: ClusterProcess, begin: Begin, tmp_path: Path
+) -> None:
+    sweep = begin(tmp_path, "--scale", "smoke", "--normal-class", "0", "--configs", "1", "--epochs", "1")
+    assert sweep.wait(150) == 0, f"{sweep.out}\n{sweep.err}"
+    assert f"{os.cpu_count()} at a time" in sweep.out, "not the cluster's 4 slots of half a GPU"
+
+
 def test_trials_run_on_both_nodes_with_half_a_gpu_each(cluster: ClusterProcess, begin: Begin, tmp_path: Path) -> None:
     address = cluster.told["address"]
     sweep = begin(
