@@ -205,7 +205,6 @@ def test_cifar10_records_are_read_channel_first_and_checked_by_the_manifest(tmp_
         load("cifar10", "test", data_dir=tmp_path, allow_unverified=True)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
 def test_what_is_not_a_regular_file_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / IMAGES)
     assert find_file(tmp_path, small_set().parts["train"][0]) is None
