@@ -6,6 +6,7 @@ import dataclasses
 
 from adcore.datasets import DATASETS, check_name
 from adcore.errors import UserError
+from adcore.exposure import PROTOCOLS, Exposure, check_exposure
 from adcore.options import check_classes, check_options, option
 
 __all__ = ["LOSS_WEIGHTS", "TrainConfig"]
@@ -28,6 +29,19 @@ class TrainConfig:
     )
     validation_images: int | None = option(
         2500, "cap on validation images, all classes together", at_least=1, none="all"
+    )
+    protocol: str = option(
+        "paper", "anomaly classes seen in training: paper (all), seen-unseen (known ones), one-class (none)",
+        choices=PROTOCOLS,
+    )  # fmt: skip
+    known_classes: int | None = option(
+        None, "seen-unseen: known anomaly classes of each experiment, drawn by split_seed [default: 1]", at_least=1
+    )
+    labelled_share: float = option(
+        0.5, "labelled anomalies / (labelled anomalies + normal images)", above=0, at_most=0.5
+    )
+    pollution: float = option(
+        0.0, "share of the normal fit images that are anomalies in truth", at_least=0, at_most=0.5
     )
     sampling: str = option("kmeans", "how anomalies are drawn down", choices=("kmeans", "random"))
     clusters: int = option(10, "k-means clusters per anomaly class", at_least=1)
@@ -68,10 +82,22 @@ class TrainConfig:
         object.__setattr__(self, "classes", classes)
         if self.batch_size > 1 and self.batch_size % 2:
             raise UserError(f"--batch-size {self.batch_size}: expected 1 or an even number (half normal images)")
-        if not any(self.weights.values()):
-            raise UserError("all loss weights are 0: expected at least one --weight-... > 0")
+        if not any(self.weights[name] for name in self.losses):
+            raise UserError(f"the weights of all losses in use are 0: expected one > 0 of {', '.join(self.losses)}")
+        known = check_exposure(self.exposure, len(DATASETS[self.dataset].class_names))
+        object.__setattr__(self, "known_classes", known)
 
     @property
     def weights(self) -> dict[str, float]:
         """Weight of each generator loss, by name."""
         return {name: getattr(self, f"weight_{name}") for name in LOSS_WEIGHTS}
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The generator losses in use: without anomalies, those on normal images."""
+        return LOSS_WEIGHTS if self.protocol != "one-class" else LOSS_WEIGHTS[:4]
+
+    @property
+    def exposure(self) -> Exposure:
+        """Which anomalies training sees."""
+        return Exposure(self.protocol, self.known_classes, self.labelled_share, self.pollution)

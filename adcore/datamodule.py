@@ -20,7 +20,8 @@ class AnomalyDetectionDataModule(LightningDataModule):
     """Batches of several experiments side by side, with fresh order and augmentation each epoch.
 
     images: uint8 [n, channels, side, side]; experiments: their positions in it, one size for all.
-    batch_size: images per step and experiment, half normal and half anomalous; 1 stands for one of each.
+    batch_size: images per step and experiment, half normal and half anomalous; 1 stands for one of each. Experiments
+    without anomalies fill it with normal images.
     """
 
     def __init__(
@@ -36,10 +37,16 @@ class AnomalyDetectionDataModule(LightningDataModule):
         super().__init__()
         self.images = images
         self.experiments = experiments
-        self.half = min(max(1, batch_size // 2), len(experiments[0].normal))
+        self.kinds = ("normal", "anomaly") if len(experiments[0].anomalous) else ("normal",)
+        self.half = min(max(1, batch_size // len(self.kinds)), len(experiments[0].normal))
         self.augmentation = augmentation
         self.train_seed = train_seed
         self.dtype = dtype
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images that pass the networks in an epoch, of all experiments."""
+        return self.steps_per_epoch * self.half * len(self.kinds) * len(self.experiments)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -58,15 +65,18 @@ class AnomalyDetectionDataModule(LightningDataModule):
 
 
 class EpochBatches:
-    """Pairs (normal, anomalous) of float images in [-1, 1], [half, members*channels, 32, 32] each."""
+    """Pairs (normal, anomalous) of float images in [-1, 1], [half, members*channels, 32, 32] each.
+
+    The second of a pair is empty, [0, ...], where experiments have no anomalies.
+    """
 
     def __init__(self, module: AnomalyDetectionDataModule, epoch: int, device: torch.device) -> None:
         self.images, self.half = module.images, module.half
         self.resample = Resampler(module.images.shape[-1], IMAGE_SIZE, device, module.dtype)
-        drawn = [_draw(module, kind, epoch) for kind in ("normal", "anomaly")]
+        drawn = [_draw(module, kind, epoch) for kind in module.kinds]
         self.positions, rows, columns, transpose = (
             torch.cat([_by_step(each[field], module) for each in drawn], 1).to(device) for field in range(4)
-        )  # [steps, 2*half, members] each: a step's normal images, then its anomalies
+        )  # [steps, half or 2*half, members] each: a step's normal images, then its anomalies
         self.transform = Transform(rows, columns, transpose)
 
     def __len__(self) -> int:

@@ -16,11 +16,12 @@ from adcore.checkpoints import Checkpoints
 from adcore.config import TrainConfig
 from adcore.datamodule import AnomalyDetectionDataModule
 from adcore.detectors import Detector
+from adcore.exposure import known_anomalies
 from adcore.networks import IMAGE_SIZE
-from adcore.scoring import auroc
+from adcore.scoring import METRICS, measure
 from adcore.train import Report
 
-__all__ = ["EpochEnd", "evaluate"]
+__all__ = ["EpochEnd", "anomaly_scores"]
 
 #: Images that are scored at a time, for each member.
 SCORE_BATCH = 500
@@ -79,32 +80,36 @@ class EpochEnd(pl.Callback):
     def _metrics(self, epoch: int, detector: Detector) -> dict[str, float]:
         steps, classes = self.module.steps_per_epoch, self.config.classes
         means = {name: (total / steps).tolist() for name, total in detector.loss_sums.items()}  # waits for the device
-        images = steps * 2 * self.module.half * len(classes)
-        speed = images / (time.perf_counter() - self.started)
-        values = evaluate(detector, *self.validation, classes)
+        speed = self.module.images_per_epoch / (time.perf_counter() - self.started)
+        measured = self._validate(detector)
         for member in range(len(classes)):
             if not all(math.isfinite(loss[member]) for loss in means.values()):
-                values[member] = math.nan
-        return {
-            "epoch": float(epoch),
-            "val_auroc_mean": sum(values) / len(values),
-            **{f"val_auroc_{index}": value for index, value in zip(classes, values, strict=True)},
-            **{
-                f"loss_{name}_{index}": loss
-                for name, each in means.items()
-                for index, loss in zip(classes, each, strict=True)
-            },
-            "images_per_second": speed,
-        }
+                measured[member] = dict.fromkeys(METRICS, math.nan)
+        metrics: dict[str, float] = {"epoch": float(epoch)}
+        for name in METRICS:
+            values = [each[name] for each in measured]
+            metrics[f"val_{name}_mean"] = sum(values) / len(values)
+            metrics |= {f"val_{name}_{index}": value for index, value in zip(classes, values, strict=True)}
+        for name, each in means.items():
+            metrics |= {f"loss_{name}_{index}": loss for index, loss in zip(classes, each, strict=True)}
+        return {**metrics, "images_per_second": speed}
+
+    def _validate(self, detector: Detector) -> list[dict[str, float]]:
+        """Each experiment's figures on its normal class and the anomaly classes that it may know."""
+        images, labels = self.validation
+        scores = anomaly_scores(detector, images)
+        count = int(labels.max()) + 1
+        measured: list[dict[str, float]] = []
+        for member, normal in enumerate(self.config.classes):
+            known = known_anomalies(self.config.exposure, normal, count, self.config.split_seed)
+            shown = torch.isin(labels, torch.tensor([normal, *known]))
+            measured.append(measure(scores[shown, member], labels[shown] != normal))
+        return measured
 
 
-def evaluate(detector: Detector, images: Tensor, labels: Tensor, classes: tuple[int, ...]) -> list[float]:
-    """AUROC of each experiment of a detector, in [0, 1]; NaN where a score is not finite.
-
-    images: uint8 [n, channels, side, side]; labels: int64 [n]; classes: the normal class of each member.
-    """
+def anomaly_scores(detector: Detector, images: Tensor) -> Tensor:
+    """Anomaly scores of uint8 images [n, channels, side, side]: [n, members] on the CPU, higher is more anomalous."""
     device, dtype = detector.device, next(detector.parameters()).dtype
     resample = Resampler(images.shape[-1], IMAGE_SIZE, device, dtype)
     batches = images.split(SCORE_BATCH)
-    scores = torch.cat([detector.score(resample.plain(batch.to(device))) for batch in batches])
-    return auroc(scores, labels, classes)
+    return torch.cat([detector.score(resample.plain(batch.to(device))) for batch in batches]).cpu()

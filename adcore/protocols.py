@@ -1,8 +1,8 @@
 """What an experiment is: which images are normal, which anomalous, and what may be looked at when.
 
 The data set's train part is split once into fit and validation images, stratified by class, by `split_seed`. In
-one-vs-rest experiment i class i is normal and the others are anomalies. Only the fit images of anomalies are drawn
-down; validation and test keep every class as it is.
+one-vs-rest experiment i class i is normal and the others are anomalies; how many of them training sees is its exposure.
+Only the fit images of anomalies are drawn down; validation and test keep every class as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from adcore.errors import UserError
+from adcore.exposure import Exposure, known_anomalies
 from adcore.sampling import cluster, draw_by_cluster, draw_random, equal_shares
 from adcore.streams import generator
 
@@ -20,6 +21,8 @@ __all__ = ["VALIDATION_SHARE", "Experiment", "Split", "cap_per_class", "one_vs_r
 
 #: Share of the train part that is kept for validation: 10,000 of Fashion-MNIST's 60,000.
 VALIDATION_SHARE = 1 / 6
+#: The exposure of the paper: balanced anomalies of all classes.
+EVERY_ANOMALY = Exposure()
 #: Images of a class that a train part must have: some for validation, some to fit.
 MINIMUM_IMAGES = 12
 
@@ -34,7 +37,11 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Positions in the train part of the images that one experiment is fitted on, int64 [n] each."""
+    """Positions in the train part of the images that one experiment is fitted on, int64 [n] each.
+
+    normal: images that training takes as normal, polluted ones among them. anomalous: as many, with repetitions where
+    fewer are labelled; empty without labelled anomalies.
+    """
 
     normal_class: int
     normal: Tensor
@@ -92,27 +99,54 @@ def one_vs_rest(
     train_seed: int,
     split_seed: int,
     content_hash: str,
+    exposure: Exposure = EVERY_ANOMALY,
 ) -> list[Experiment]:
     """One experiment per class in `classes`, all of one size: that of the smallest class among the fit images.
 
     images: uint8 [n, channels, height, width], labels: int64 [n], of the train part; fit: positions in it.
-    sampling: "kmeans" or "random".
+    sampling: "kmeans" or "random". Raises UserError if pollution leaves no image of the known anomalies to be labelled.
     """
     own = labels[fit]
-    present = own.unique().tolist()
-    count = min(int((own == index).sum()) for index in present)
+    sizes = torch.bincount(own)
+    count = int(sizes[sizes > 0].min())
     groups = None
-    if sampling == "kmeans":
+    if sampling == "kmeans" and exposure.has_anomalies:
         groups = cluster(images[fit], own, clusters=clusters, seed=split_seed, name=content_hash)
     experiments: list[Experiment] = []
     for index in classes:
         stream = generator(train_seed, index, "sampling")
         places = (own == index).nonzero()[:, 0]
         normal = places[torch.randperm(len(places), generator=stream)[:count]]
-        others = [other for other in present if other != index]
-        if groups is None:
-            anomalous = draw_random(own, others, count, stream)
-        else:
-            anomalous = draw_by_cluster(own, groups, others, count, stream)
+        known = known_anomalies(exposure, index, len(sizes), split_seed)
+        polluting = _polluting(own, known, round(exposure.pollution * count), generator(train_seed, index, "pollution"))
+        normal = torch.cat([normal[: count - len(polluting)], polluting])
+        left = own.index_fill(0, polluting, -1)  # an image is not labelled both ways
+        anomalous = _labelled(left, groups, known, count, exposure, stream)
         experiments.append(Experiment(index, fit[normal], fit[anomalous]))
     return experiments
+
+
+def _polluting(labels: Tensor, known: list[int], count: int, stream: torch.Generator) -> Tensor:
+    """Positions of the anomalies that pass for normal, int64 [count]."""
+    available = int(torch.isin(labels, torch.tensor(known)).sum())
+    if count >= available:
+        raise UserError(
+            f"--pollution: {count} of {available} images of the known anomaly classes; take a smaller share"
+        )
+    return draw_random(labels, known, count, stream)
+
+
+def _labelled(
+    labels: Tensor, groups: Tensor | None, known: list[int], count: int, exposure: Exposure, stream: torch.Generator
+) -> Tensor:
+    """Positions of the labelled anomalies, repeated to fill `count` places; none for one-class."""
+    if not exposure.has_anomalies:
+        return torch.empty(0, dtype=torch.int64)
+    share = exposure.labelled_share
+    available = int(torch.isin(labels, torch.tensor(known)).sum())
+    wanted = min(max(1, round(count * share / (1 - share))), available)
+    if groups is None:
+        drawn = draw_random(labels, known, wanted, stream)
+    else:
+        drawn = draw_by_cluster(labels, groups, known, wanted, stream)
+    return drawn[torch.arange(count) % wanted]

@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
-from sklearn.metrics import roc_auc_score
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from torch import Tensor
 
-__all__ = ["auroc"]
+__all__ = ["METRICS", "auroc_influence", "measure"]
+
+#: What `measure` gives; anomalies are the positives, but for ap_normal.
+METRICS = ("auroc", "ap", "ap_normal", "fpr95", "tpr5")
 
 
-def auroc(scores: Tensor, labels: Tensor, classes: Sequence[int]) -> list[float]:
-    """Area under the ROC curve of each experiment, anomalies being the positives.
+def measure(scores: Tensor, anomalous: Tensor) -> dict[str, float]:
+    """Every figure of METRICS for one experiment, each in [0, 1]; all NaN if a score is not finite.
 
-    scores: [n, members], higher is more anomalous; labels: int64 [n]; classes: the normal class of each member.
-    Returns one value per member in [0, 1]; NaN for a member with a score that is not finite.
-    Raises ValueError if a member's class is absent from labels, or is the only one there.
+    auroc: area under the ROC curve. ap, ap_normal: average precision with anomalies, with normal images as positives.
+    fpr95: share of normal images above the highest threshold that finds 95 % of the anomalies. tpr5: share of
+    anomalies found by the lowest threshold that at most 5 % of the normal images pass.
+    scores: [n], higher is more anomalous; anomalous: bool [n]. Raises ValueError if all images are of one kind.
     """
-    values: list[float] = []
-    for member, normal in enumerate(classes):
-        own = scores[:, member].double().cpu()
-        anomalous = (labels != normal).cpu()
-        if anomalous.all() or not anomalous.any():
-            raise ValueError(f"class {normal}: expected normal and anomalous images, got one kind only")
-        finite = bool(torch.isfinite(own).all())
-        values.append(float(roc_auc_score(anomalous.numpy(), own.numpy())) if finite else float("nan"))
-    return values
+    _require_both_kinds(anomalous)
+    truth, values = anomalous.cpu().numpy(), scores.double().cpu().numpy()
+    if not np.isfinite(values).all():
+        return dict.fromkeys(METRICS, float("nan"))
+    false_positives, true_positives, _ = roc_curve(truth, values, drop_intermediate=False)
+    return {
+        "auroc": float(roc_auc_score(truth, values)),
+        "ap": float(average_precision_score(truth, values)),
+        "ap_normal": float(average_precision_score(~truth, -values)),
+        "fpr95": float(false_positives[np.searchsorted(true_positives, 0.95)]),
+        "tpr5": float(true_positives[np.searchsorted(false_positives, 0.05, side="right") - 1]),
+    }
+
+
+def auroc_influence(scores: Tensor, anomalous: Tensor) -> NDArray[np.float64]:
+    """What each image adds to AUROC's error: its sum of squares is the variance of AUROC over samples of images.
+
+    The placements of DeLong et al. (Biometrics 44, 1988, eq. 5), centred and divided by the number of images of their
+    kind. Sums over experiments or models keep their covariance, because the images are the same.
+    scores: [n], finite; anomalous: bool [n]. Returns float64 [n]. Raises ValueError if all images are of one kind.
+    """
+    _require_both_kinds(anomalous)
+    truth, values = anomalous.cpu().numpy(), scores.double().cpu().numpy()
+    placements = np.empty(len(values))
+    for kind in (False, True):
+        others = np.sort(values[truth != kind])
+        below, up_to = (np.searchsorted(others, values[truth == kind], side=side) for side in ("left", "right"))
+        share_below = (below + up_to) / 2 / len(others)  # ties count half
+        placements[truth == kind] = share_below if kind else 1 - share_below
+    area = placements[truth].mean()
+    counts = np.where(truth, truth.sum(), (~truth).sum())
+    return (placements - area) / counts
+
+
+def _require_both_kinds(anomalous: Tensor) -> None:
+    if bool(anomalous.all()) or not bool(anomalous.any()):
+        raise ValueError("expected normal and anomalous images, got one kind only")

@@ -13,7 +13,10 @@ from torch import Tensor
 __all__ = ["PURPOSES", "generator", "permutation"]
 
 #: The place of a purpose in this tuple is part of the seed: append, never reorder.
-PURPOSES = ("init", "order-normal", "order-anomaly", "augment-normal", "augment-anomaly", "sampling", "split")
+PURPOSES = (
+    "init", "order-normal", "order-anomaly", "augment-normal", "augment-anomaly", "sampling", "split", "known",
+    "pollution",
+)  # fmt: skip
 
 
 def generator(seed: int, experiment: int, purpose: str, epoch: int = 0) -> torch.Generator:

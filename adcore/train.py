@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from adcore.datasets import ImageDataset
     from adcore.detectors import Detector
 
-__all__ = ["Report", "TrainResult", "load_detector", "score_test", "train"]
+__all__ = ["Report", "TestScores", "TrainResult", "load_detector", "score_test", "train"]
 
 #: Called after every epoch with its metrics; by hand it prints, in a trial it is tune.report, in a test list.append.
 Report = Callable[[dict[str, float]], object]
@@ -39,14 +39,55 @@ class TrainResult:
     detector: Detector
 
 
+@dataclasses.dataclass(frozen=True)
+class TestScores:
+    """Anomaly scores of the test part: scores [n, members], one member per class of config; labels int64 [n]."""
+
+    config: TrainConfig
+    scores: Tensor
+    labels: Tensor
+
+    def anomalous(self, normal: int) -> dict[str, Tensor]:
+        """Which images count as anomalies of experiment `normal`, bool [n], by name of the comparison.
+
+        "": all other classes; under seen-unseen also "seen" and "unseen": the known classes, and the others.
+        """
+        import torch
+
+        from adcore.exposure import known_anomalies
+
+        others = self.labels != normal
+        if self.config.protocol != "seen-unseen":
+            return {"": others}
+        classes = int(self.labels.max()) + 1
+        known = known_anomalies(self.config.exposure, normal, classes, self.config.split_seed)
+        seen = torch.isin(self.labels, torch.tensor(known))
+        return {"": others, "seen": seen, "unseen": others & ~seen}
+
+    def measured(self) -> dict[int, dict[str, float]]:
+        """By experiment: scoring.METRICS over all anomalies; under seen-unseen also with the endings _seen, _unseen."""
+        from adcore.scoring import measure
+
+        found: dict[int, dict[str, float]] = {}
+        for member, normal in enumerate(self.config.classes):
+            own = found[normal] = {}
+            for name, anomalous in self.anomalous(normal).items():
+                shown = anomalous | (self.labels == normal)
+                ending = f"_{name}" if name else ""
+                values = measure(self.scores[shown, member], anomalous[shown])
+                own |= {f"{metric}{ending}": value for metric, value in values.items()}
+        return found
+
+
 def train(
     config: TrainConfig, report: Report, *, data: ImageDataset, checkpoints: Checkpoints | None = None
 ) -> TrainResult:
     """Train config's detector on the train part `data` of config's data set and report after every epoch.
 
-    Reported: epoch (from 1), val_auroc_<i> of each experiment i and their mean val_auroc_mean, loss_<name>_<i> (means
-    over the epoch), images_per_second (training alone, images of all experiments). All are floats.
-    A run with a loss that is NaN or infinite ends after that epoch: state "diverged", val_auroc NaN for the experiments
+    Reported: epoch (from 1), val_<metric>_<i> of each experiment i and each of scoring.METRICS with their means
+    val_<metric>_mean, loss_<name>_<i> (means over the epoch), images_per_second (training alone, images of all
+    experiments). All are floats. Validation counts the anomaly classes that an experiment may know (adcore.exposure).
+    A run with a loss that is NaN or infinite ends after that epoch: state "diverged", metrics NaN for the experiments
     that it befell. With checkpoints, a run that finds one goes on behind it, to the same numbers to the bit on the CPU;
     the epochs in it are reported again. Raises UserError for a checkpoint that is broken or of other settings,
     and for data that lack a class.
@@ -108,13 +149,13 @@ def load_detector(path: Path, channels: int) -> tuple[TrainConfig, Detector]:
     return config, detector
 
 
-def score_test(detector: Detector, config: TrainConfig, data: ImageDataset) -> list[float]:
-    """AUROC on the test part `data`, one value per class of config. Opening the test part is the caller's decision."""
-    from adcore.epoch_end import evaluate
+def score_test(detector: Detector, config: TrainConfig, data: ImageDataset) -> TestScores:
+    """Score the test part `data`. Opening the test part is the caller's decision."""
+    from adcore.epoch_end import anomaly_scores
     from adcore.protocols import cap_per_class
 
     kept = cap_per_class(data.labels, config.images_per_class)
-    return evaluate(detector, data.images[kept], data.labels[kept], config.classes)
+    return TestScores(config, anomaly_scores(detector, data.images[kept]), data.labels[kept])
 
 
 def _resume(path: Path, config: TrainConfig) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
@@ -163,6 +204,7 @@ def _data_module(config: TrainConfig, data: ImageDataset, fit: Tensor) -> Anomal
         train_seed=config.train_seed,
         split_seed=config.split_seed,
         content_hash=data.content_hash,
+        exposure=config.exposure,
     )
     return AnomalyDetectionDataModule(
         data.images,

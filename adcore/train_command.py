@@ -56,10 +56,16 @@ def _train(
         click.echo("diverged: a loss became NaN or infinite; try a lower --learning-rate", err=True)
         return 1
     if test:
-        values = score_test(result.detector, config, load(config.dataset, "test", **source))
-        mean = sum(values) / len(values)
-        click.echo(f"test AUROC {mean:.4f} | {_by_class(config.classes, values)}")
+        _print_test(score_test(result.detector, config, load(config.dataset, "test", **source)).measured())
     return 0
+
+
+def _print_test(measured: dict[int, dict[str, float]]) -> None:
+    """One line per metric: mean over the experiments, then each."""
+    for name in next(iter(measured.values())):
+        values = [each[name] for each in measured.values()]
+        label = name.replace("auroc", "AUROC")
+        click.echo(f"test {label} {sum(values) / len(values):.4f} | {_by_class(measured, values)}")
 
 
 def _check_writable(path: Path) -> None:

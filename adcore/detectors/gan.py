@@ -65,12 +65,12 @@ class TwoDiscriminatorGAN(Detector):
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         """One step of the generator, then one of both discriminators.
 
-        batch: normal and anomalous images, [half, members*channels, 32, 32] each.
+        batch: normal and anomalous images, [half, members*channels, 32, 32] each; the second may be empty.
         """
         normal, anomalous = batch
         generator_optimizer, discriminator_optimizer = cast("list[Optimizer]", self.optimizers(use_pl_optimizer=False))
         output, code = self.generator(torch.cat([normal, anomalous]))  # mixed: one batch norm for both
-        output_normal, output_anomalous = output.split(len(normal))
+        output_normal, output_anomalous = output[: len(normal)], output[len(normal) :]
 
         terms = self.generator_losses(normal, anomalous, output_normal, output_anomalous, code[: len(normal)])
         total = sum(self.loss_weights[name] * value for name, value in terms.items())
@@ -89,28 +89,30 @@ class TwoDiscriminatorGAN(Detector):
     def generator_losses(
         self, normal: Tensor, anomalous: Tensor, output_normal: Tensor, output_anomalous: Tensor, code: Tensor
     ) -> dict[str, Tensor]:
-        """The six generator losses by name, [members] each; code: the normal images' latent."""
+        """The six generator losses by name, [members] each, four without anomalies; code: the normal images' latent."""
         each = self._by_member
-        return {
+        terms = {
             "reconstruction": losses.reconstruction(each(normal), each(output_normal)),
             "patch": losses.patch(each(normal), each(output_normal)),
             "latent": losses.latent(each(code), each(self.generator.encode(output_normal))),
             "adversarial_normal": losses.adversarial_normal(each(self.discriminator_normal(output_normal))),
-            "adversarial_anomaly": losses.adversarial_anomaly(each(self.discriminator_anomaly(output_anomalous))),
-            "abc": losses.abc(each(anomalous), each(output_anomalous)),
         }
+        if len(anomalous):
+            judged = self.discriminator_anomaly(output_anomalous)
+            terms["adversarial_anomaly"] = losses.adversarial_anomaly(each(judged))
+            terms["abc"] = losses.abc(each(anomalous), each(output_anomalous))
+        return terms
 
     def discriminator_losses(
         self, normal: Tensor, anomalous: Tensor, output_normal: Tensor, output_anomalous: Tensor
     ) -> dict[str, Tensor]:
-        """Both discriminators' losses by name, [members] each; the outputs are detached from the generator."""
+        """Both discriminators' losses by name, [members] each, one without anomalies; the outputs are detached."""
         each, on_normal, on_anomaly = self._by_member, self.discriminator_normal, self.discriminator_anomaly
-        return {
-            "discriminator_normal": losses.discriminator(each(on_normal(normal)), each(on_normal(output_normal))),
-            "discriminator_anomaly": losses.discriminator(
-                each(on_anomaly(anomalous)), each(on_anomaly(output_anomalous))
-            ),
-        }
+        found = {"discriminator_normal": losses.discriminator(each(on_normal(normal)), each(on_normal(output_normal)))}
+        if len(anomalous):
+            real, fake = each(on_anomaly(anomalous)), each(on_anomaly(output_anomalous))
+            found["discriminator_anomaly"] = losses.discriminator(real, fake)
+        return found
 
     def score(self, images: Tensor) -> Tensor:
         """Anomaly score: the mean absolute reconstruction error, in eval mode.

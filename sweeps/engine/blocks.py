@@ -45,14 +45,10 @@ class BlockSearch(Searcher):
             return Searcher.FINISHED
         self.jobs[trial_id] = job
         changes = {**self.record.blocks[job.configuration].params, "classes": self.record.groups[job.group]}
-        return trial_config(self.record.plan.base, configuration=job.configuration, group=job.group, **changes)
+        return trial_config(self.record.plan.searched, configuration=job.configuration, group=job.group, **changes)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        job = self.jobs.pop(trial_id)
-        if error or result is None:  # after its retries; a mean over the other classes would flatter it
-            self.record.close(self.record.blocks[job.configuration], "failed")
-        else:
-            self.record.finish(job)
+        self.record.finish(self.jobs.pop(trial_id))  # one that crashed has no values of the last epoch
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: BlockASHA writes rung values together with its decision."""
@@ -98,7 +94,7 @@ class BlockASHA(AsyncHyperBandScheduler):
             time_attr="epoch",
             metric=METRIC,
             mode="max",
-            max_t=plan.base.epochs,
+            max_t=plan.searched.epochs,
             grace_period=plan.grace,
             reduction_factor=plan.reduction,
         )

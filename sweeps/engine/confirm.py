@@ -1,22 +1,19 @@
-"""Confirm the best configurations with fresh seeds on validation; then score the winner's models on the test part."""
+"""Confirm the best configurations, and those they are compared with, with fresh seeds on validation."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from adcore.datasets import ImageDataset
-from adcore.train import load_detector, score_test
 from sweeps.engine.record import Block, SweepRecord
 from sweeps.engine.trial import checkpoint_path, trial_config
 
-__all__ = ["ConfirmSearch", "Confirmation", "candidates", "confirmations", "score_winner"]
+__all__ = ["ConfirmSearch", "Confirmation", "candidates", "confirmations", "references"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,18 +40,24 @@ class Confirmation:
 
 
 def candidates(record: SweepRecord) -> list[Block]:
-    """The best complete blocks, the package's default and, where the scale trains them, the paper's weights."""
+    """What is confirmed: the references, and the best complete blocks beside them, best first; empty without any."""
     plan = record.plan
-    chosen = record.best(plan.best)
-    if not chosen:
-        return []
-    named = [plan.space.default, plan.space.paper if plan.paper else None]
-    for name in named:
-        point = plan.space.points.get(name) if name else None
-        found = next((block for block in record.blocks.values() if block.params == point), None)
-        if found and found not in chosen:
-            chosen.append(found)
-    return chosen
+    named = references(record)
+    best = [block for block in record.best(plan.configs) if block not in named.values()][: plan.best]
+    complete = [block for block in named.values() if block.mean is not None]
+    return [*best, *named.values()] if best or complete else []
+
+
+def references(record: SweepRecord) -> dict[str, Block]:
+    """The package's default and, where the scale trains them, the paper's weights: by name, as far as searched."""
+    plan = record.plan
+    names = [plan.space.default, *([plan.space.paper] if plan.paper and plan.space.paper else [])]
+    found: dict[str, Block] = {}
+    for name in names:
+        block = next((b for b in record.blocks.values() if b.params == plan.space.points.get(name)), None)
+        if block:
+            found[name] = block
+    return found
 
 
 class ConfirmSearch(Searcher):
@@ -143,27 +146,6 @@ def confirmations(record: SweepRecord, blocks: list[Block]) -> list[Confirmation
         }
         if by_seed and math.isfinite((each := Confirmation(block, by_seed)).mean):
             found.append(each)
+    if record.plan.space.is_grid:  # nothing wins: the points keep their order, the default one first
+        return found
     return sorted(found, key=lambda each: (-each.mean, each.block.number))
-
-
-def score_winner(
-    record: SweepRecord, winner: Confirmation, home: str, open_test: Callable[[], ImageDataset]
-) -> dict[int, dict[int, float]]:
-    """Test AUROC by seed and class of the models that confirm trained; from the record if it was done before.
-
-    open_test opens the test part: here and nowhere else, once.
-    """
-    stored = record.read("test")
-    if stored is None:
-        record.write("test_opened", True)
-        data = open_test()
-        stored = {}
-        for seed in winner.by_seed:
-            values: dict[int, float] = {}
-            for classes in record.groups:
-                path = checkpoint_path(home, winner.block.number, classes, seed)
-                config, detector = load_detector(path, data.channels)
-                values |= dict(zip(config.classes, score_test(detector, config, data), strict=True))
-            stored[str(seed)] = {str(index): value for index, value in sorted(values.items())}
-        record.write("test", stored)
-    return {int(seed): {int(index): v for index, v in values.items()} for seed, values in stored.items()}

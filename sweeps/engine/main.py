@@ -26,7 +26,7 @@ __all__ = ["main", "one_driver"]
 #: What may differ when a sweep is resumed: where it runs and where things are, not what it computes.
 PLACES = (
     "resume", "name", "plan", "storage", "tracking_uri", "data_dir", "address",
-    "gpus_per_trial", "cpus_per_trial", "max_concurrent",
+    "gpus_per_trial", "cpus_per_trial", "max_concurrent", "open_test_again",
 )  # fmt: skip
 
 

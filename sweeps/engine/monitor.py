@@ -78,7 +78,7 @@ class Monitor(tune.Callback):
         self._ended(trial)
 
     def _ended(self, trial: Trial) -> None:
-        left = self.base.epochs - self.epochs.pop(trial.trial_id, 0)
+        left = trial.config["epochs"] - self.epochs.pop(trial.trial_id, 0)
         self.display.ended(trial.trial_id, left * self._share(trial))
         self._show(event=True)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,24 @@ __all__ = ["Plan", "describe", "groups_of", "make_plan"]
 
 #: Training speed at width 8 and batch 64, images per second of one CPU core: benchmarks/throughput.py on 2 cores.
 CPU_SPEED_AT_WIDTH_8 = 1300
+#: TrainConfig fields that a flag of the same name sets.
+OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution")
 #: Fit images of the smallest class, by data set; for estimates before a file is opened.
 SMALLEST_CLASS = {"fashion-mnist": 5000, "mnist": 4518, "cifar10": 4167, "digits": 121}
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a sweep will do. base: the TrainConfig of every trial, before sampled fields, classes and seeds."""
+    """What a sweep will do.
+
+    base: the TrainConfig of every confirmation, before sampled fields, classes and seeds; search: fields in which the
+    search's trainings differ from it.
+    """
 
     script: str
     scale: str
     base: TrainConfig
+    search: Mapping[str, Any]
     space: Space
     configs: int
     grace: int
@@ -37,6 +46,11 @@ class Plan:
     seeds: int
     paper: bool
     search_seed: int
+
+    @functools.cached_property
+    def searched(self) -> TrainConfig:
+        """The TrainConfig of the search's trainings."""
+        return dataclasses.replace(self.base, **self.search)
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -47,7 +61,7 @@ class Plan:
     @property
     def rungs(self) -> list[int]:
         """Epochs after which a configuration may be stopped."""
-        epochs, rung, rungs = self.base.epochs, self.grace, []
+        epochs, rung, rungs = self.searched.epochs, self.grace, []
         while rung < epochs:
             rungs.append(rung)
             rung *= self.reduction
@@ -60,9 +74,11 @@ class Plan:
 
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("base", "space")}
+        fields = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("base", "search", "space")
+        }
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self.base).items()}
-        return {**fields, "base": settings, "space": dataclasses.asdict(self.space)}
+        return {**fields, "search": dict(self.search), "base": settings, "space": dataclasses.asdict(self.space)}
 
 
 def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
@@ -70,19 +86,24 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     name = settings.scale or ("gpu" if has_cuda_device() else "laptop")
     scale = SCALES[name]
     train: dict[str, Any] = {**scale.train, "train_seed": settings.seed}
-    train |= {key: value for key in ("dataset", "epochs") if (value := getattr(settings, key)) is not None}
+    train |= {key: value for key in OVERRIDES if (value := getattr(settings, key)) is not None}
     dataset = train.get("dataset", TrainConfig.dataset)
     train["classes"] = check_classes(settings.normal_class, len(DATASETS[dataset].class_names), "normal-class")
     base = TrainConfig(**train)
+    if space.is_grid and settings.configs:
+        raise UserError(
+            f"--configs {settings.configs}: this script trains each of its {len(space.points)}; leave it out"
+        )
     if settings.classes_per_trial != "auto":
         groups_of(base.classes, int(settings.classes_per_trial))
     return Plan(
         script=script,
         scale=name,
         base=base,
+        search=scale.search,
         space=space,
-        configs=settings.configs or scale.configs,
-        grace=min(scale.grace, base.epochs),
+        configs=len(space.points) if space.is_grid else settings.configs or scale.configs,
+        grace=min(scale.grace, dataclasses.replace(base, **scale.search).epochs),
         reduction=scale.reduction,
         best=scale.best,
         seeds=scale.seeds,
@@ -111,25 +132,47 @@ def classes_per_trial(plan: Plan, requested: str, slots: int) -> int:
 def describe(plan: Plan, settings: SweepSettings) -> str:
     """The plan in words and its cost; opens no file and no connection."""
     base = plan.base
-    images = min(base.images_per_class or 10**9, SMALLEST_CLASS[base.dataset])
-    per_training = 2 * images * base.epochs * len(base.classes)
-    search, confirmed = plan.configs * per_training, plan.best + 1 + plan.paper
-    confirm = confirmed * plan.seeds * per_training
+    confirmed = plan.configs if plan.space.is_grid else plan.best + 1 + plan.paper
+    search = 0 if plan.space.is_grid else plan.configs * _images(plan.searched)
+    confirm = confirmed * plan.seeds * _images(base)
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
-        f"  data       {base.dataset}, normal classes {','.join(map(str, base.classes))}, "
-        f"{images} normal + {images} anomalous images each",
-        f"  network    width {base.width}, norm {base.norm}, batch {base.batch_size}, {base.schedule}",
-        f"  searched   {', '.join(f'{k} {v.low:g}-{v.high:g}' for k, v in plan.space.ranges.items())}",
-        f"  search     {plan.configs} configurations x {len(base.classes)} classes x {base.epochs} epochs; "
-        f"stopped after epochs {', '.join(map(str, plan.rungs)) or 'none'} (1 of {plan.reduction} goes on)",
-        f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds",
-        "  final      the winner's models on the test part, opened once",
+        f"  data       {base.dataset}, normal classes {','.join(map(str, base.classes))}, protocol {base.protocol}",
+        *([] if plan.space.is_grid else _search_lines(plan)),
+        f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base)}",
+        "  final      the models of the confirmation on the test part, opened once",
         f"  cost       at most {search / 1e6:.1f} M images in the search, {confirm / 1e6:.1f} M to confirm",
-        f"  time       {_time(plan, settings, search + confirm)}",
+        f"  time       {_time(plan, settings, search, confirm)}",
         f"  record     {Path(settings.storage) / (settings.name or '<name>')}, MLflow {settings.tracking_uri}",
     ]
     return "\n".join(lines)
+
+
+def _search_lines(plan: Plan) -> list[str]:
+    rungs = ", ".join(map(str, plan.rungs)) or "none"
+    return [
+        f"  searched   {', '.join(f'{k} {v.low:g}-{v.high:g}' for k, v in plan.space.ranges.items())}",
+        f"  search     {plan.configs} configurations x {_training(plan.searched)}; "
+        f"stopped after epochs {rungs} (1 of {plan.reduction} goes on)",
+    ]
+
+
+def _training(config: TrainConfig) -> str:
+    """One configuration's training in words."""
+    images = _normal_images(config)
+    return (
+        f"{len(config.classes)} classes x {config.epochs} epochs x 2 x {images} images "
+        f"(width {config.width}, batch {config.batch_size}, {config.schedule})"
+    )
+
+
+def _normal_images(config: TrainConfig) -> int:
+    return min(config.images_per_class or 10**9, SMALLEST_CLASS[config.dataset])
+
+
+def _images(config: TrainConfig) -> int:
+    """Images that a configuration's training takes in, over all classes and epochs."""
+    return 2 * _normal_images(config) * config.epochs * len(config.classes)
 
 
 def has_cuda_device() -> bool:
@@ -137,10 +180,13 @@ def has_cuda_device() -> bool:
     return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and Path("/dev/nvidiactl").exists()
 
 
-def _time(plan: Plan, settings: SweepSettings, images: float) -> str:
+def _time(plan: Plan, settings: SweepSettings, search: float, confirm: float) -> str:
     if settings.address != "local" or has_cuda_device():
         return "not estimated: no figure measured for this device"
     cores = os.cpu_count() or 1
-    speed = CPU_SPEED_AT_WIDTH_8 * (8 / plan.base.width) ** 1.2 * cores
-    minutes = images / speed / 60 + 1.5  # start-up, tracking and report
-    return f"at most about {minutes:.0f} minutes on {cores} CPU cores, at {speed:.0f} images/s (batch 64)"
+    seconds = sum(
+        images / (CPU_SPEED_AT_WIDTH_8 * (8 / width) ** 1.2 * cores)
+        for images, width in ((search, plan.searched.width), (confirm, plan.base.width))
+    )
+    minutes = seconds / 60 + 1.5  # start-up, tracking and report
+    return f"at most about {minutes:.0f} minutes on {cores} CPU cores ({CPU_SPEED_AT_WIDTH_8} images/s each at width 8)"

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from adcore.errors import UserError
 from sweeps.engine.plan import Plan
+from sweeps.engine.space import POINT
 
 __all__ = ["Block", "Job", "SweepRecord", "open_study"]
 
@@ -64,8 +65,8 @@ class SweepRecord:
     def __init__(self, study: optuna.Study, plan: Plan, groups: list[tuple[int, ...]]) -> None:
         self.study, self.plan, self.groups = study, plan, groups
         self.blocks: dict[int, Block] = {}
-        for point in list(plan.space.points.values())[: plan.configs]:
-            study.enqueue_trial(dict(point), skip_if_exists=True)
+        for point in list(plan.space.points)[: plan.configs]:
+            study.enqueue_trial(plan.space.proposed(point), skip_if_exists=True)
         for trial in study.get_trials(deepcopy=False):
             if trial.state != TrialState.WAITING:
                 self.blocks[trial.number] = self._load(trial)
@@ -83,6 +84,12 @@ class SweepRecord:
         block.launched.add(group)
         return Job(block.number, group)
 
+    def open_grid(self) -> list[Block]:
+        """Every point of a space that is a grid, in order."""
+        while len(self.blocks) < self.plan.configs:
+            self._ask()
+        return list(self.blocks.values())
+
     def write_rung(self, block: Block, epoch: int, group: int, values: list[float], *, stop_groups: int = 0) -> None:
         """Values of a group at a rung, and in the same breath the decision: stopped on so many groups, or 0."""
         block.values.setdefault(epoch, {})[group] = values
@@ -93,7 +100,7 @@ class SweepRecord:
     def finish(self, job: Job) -> None:
         """A trial has ended by itself; the last one of a block completes it, one without a last epoch fails it."""
         block = self.blocks[job.configuration]
-        last = self.plan.base.epochs
+        last = self.plan.searched.epochs
         if block.state == "running" and job.group not in block.values.get(last, {}):
             self.close(block, "failed")
         elif block.state == "running" and block.prefix(last) == len(self.groups):
@@ -151,7 +158,7 @@ class SweepRecord:
         self._seed_sampler(number)
         trial = self.study.ask(self.plan.space.distributions())
         assert trial.number == number
-        block = self.blocks[number] = Block(number, dict(trial.params))
+        block = self.blocks[number] = Block(number, self.plan.space.fields(trial.params))
         return block
 
     def _seed_sampler(self, number: int) -> None:
@@ -163,11 +170,13 @@ class SweepRecord:
     def _params(self, trial: FrozenTrial) -> dict[str, float]:
         """The sampled fields; what a kill within the ask left out is proposed now, the same as it would have been."""
         ranges = self.plan.space.ranges
-        if len(trial.params) < len(ranges):
+        if len(trial.params) < max(1, len(ranges)):
             self._seed_sampler(trial.number)
             live = Trial(self.study, trial._trial_id)
+            if self.plan.space.is_grid:
+                return self.plan.space.fields({POINT: live.suggest_categorical(POINT, tuple(self.plan.space.points))})
             return {name: live.suggest_float(name, each.low, each.high, log=True) for name, each in ranges.items()}
-        return dict(trial.params)
+        return self.plan.space.fields(trial.params)
 
     def _load(self, trial: FrozenTrial) -> Block:
         block = Block(trial.number, self._params(trial))
@@ -184,7 +193,7 @@ class SweepRecord:
             self.blocks[block.number] = block
             self.close(block, "stopped")
         else:
-            block.launched = set(block.values.get(self.plan.base.epochs, {}))
+            block.launched = set(block.values.get(self.plan.searched.epochs, {}))
             if len(block.launched) == len(self.groups):
                 self.blocks[block.number] = block
                 self.finish(Job(block.number, 0))

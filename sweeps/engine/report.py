@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import shlex
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +16,32 @@ from rich.table import Table
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
 from adcore.figures import auroc_by_class
-from sweeps.engine.confirm import Confirmation
+from sweeps.engine.confirm import Confirmation, references
+from sweeps.engine.final import TestResult
+from sweeps.engine.intervals import Interval
 from sweeps.engine.plan import Plan
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.settings import SweepSettings
+from sweeps.engine.summary import Summary
 
-__all__ = ["SeedAurocs", "commands", "mean_by_class", "winner_lines", "winner_table", "write_figure", "write_table"]
-
-#: Test AUROC by seed and class.
-SeedAurocs = dict[int, dict[int, float]]
+__all__ = ["commands", "final_report", "resume_command", "write_figure", "write_summary", "write_table"]
 
 
-def write_table(path: Path, record: SweepRecord) -> Path:
-    """One row per configuration: sampled fields, state, last rung, mean and AUROC by class there."""
+def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str, float]]) -> Path:
+    """One row per configuration: sampled fields, state, last rung, mean and AUROC by class there.
+
+    final: what is to be added, by configuration: `confirm_auroc_mean` and `test_auroc_mean`.
+    """
     classes = sorted(record.plan.base.classes)
-    fields = list(record.plan.space.ranges)
-    columns = ["configuration", "state", "epoch", *fields, "val_auroc_mean", *(f"val_auroc_{i}" for i in classes)]
+    columns = ["configuration", "state", "epoch", *record.plan.space.names, "val_auroc_mean"]
+    columns += [*(f"val_auroc_{i}" for i in classes), "confirm_auroc_mean", "test_auroc_mean"]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         for block in sorted(record.blocks.values(), key=lambda b: (-(b.mean or -1.0), b.number)):
-            row: dict[str, Any] = {"configuration": block.number, "state": block.state, **block.params}
+            state = "" if record.plan.space.is_grid else block.state
+            row: dict[str, Any] = {"configuration": block.number, "state": state, **block.params}
+            row |= final.get(block.number, {})
             if block.values:
                 row["epoch"] = epoch = max(block.values)
                 for group, values in block.values[epoch].items():
@@ -45,12 +52,15 @@ def write_table(path: Path, record: SweepRecord) -> Path:
     return path
 
 
-def write_figure(path: Path, plan: Plan, winner: Confirmation, test: SeedAurocs) -> Path:
+def write_figure(path: Path, plan: Plan, winner: Confirmation, test: TestResult) -> Path:
     """The winner's AUROC by class, validation beside test."""
     classes = sorted(plan.base.classes)
     names = DATASETS[plan.base.dataset].class_names
-    by_class, on_test = winner.by_class(), mean_by_class(test)
-    series = {"validation": [by_class[i] for i in classes], "test": [on_test[i] for i in classes]}
+    by_class, on_test = winner.by_class(), test.by_class(winner.block.number)
+    series = {
+        "validation": [by_class[i] for i in classes],
+        "test": [statistics.fmean(on_test[i]) for i in classes],
+    }
     figure = auroc_by_class(
         series, [names[i] for i in classes], title=f"{plan.base.dataset}: configuration {winner.block.number}"
     )
@@ -58,38 +68,163 @@ def write_figure(path: Path, plan: Plan, winner: Confirmation, test: SeedAurocs)
     return path
 
 
-def mean_by_class(test: SeedAurocs) -> dict[int, float]:
-    """Mean over the seeds of each class's test AUROC."""
-    return {index: statistics.fmean(v[index] for v in test.values()) for index in next(iter(test.values()))}
+def write_summary(
+    path: Path, record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult, seconds: float
+) -> Path:
+    """Everything that the end of a sweep reports, as JSON: for other programs, and for docs/results.md."""
+    winner = summary.winner
+    metrics = next(iter(next(iter(test.measured.values())).values()))
+    found = {
+        "plan": record.plan.as_record(),
+        "seconds": round(seconds),
+        "states": record.counts(),
+        "winner": {"configuration": winner.block.number, **winner.block.params},
+        "seeds": list(winner.by_seed),
+        "search": _plain(summary.search),
+        "search_value": winner.block.mean,
+        "confirm": _plain(summary.confirm),
+        "test": {name: _plain(each) for name, each in summary.test.items()},
+        "test_by_class": {metric: test.by_class(winner.block.number, metric) for metric in metrics},
+        "confirmed": [
+            {
+                "configuration": each.block.number,
+                "name": name,
+                "params": each.block.params,
+                "search": each.block.mean,
+                "confirm": each.means,
+                "test": test.means(each.block.number),
+            }
+            for each, name in zip(confirmed, point_names(record, confirmed), strict=True)
+        ],
+        "comparisons": [
+            {"configuration": each.configuration, "name": each.name, "difference": _plain(each.difference)}
+            for each in summary.comparisons
+        ],
+        "sentence": grid_sentence(record, confirmed, summary) if record.plan.space.is_grid else summary.sentence,
+        "test_openings": record.read("test_openings"),
+    }
+    path.write_text(json.dumps(found, indent=1) + "\n")
+    return path
 
 
-def winner_table(plan: Plan, winner: Confirmation, test: SeedAurocs) -> Table:
-    """Validation and test AUROC of the winner by class, means over seeds."""
-    names = DATASETS[plan.base.dataset].class_names
-    on_test, on_validation = mean_by_class(test), winner.by_class()
-    table = Table(title=f"AUROC of configuration {winner.block.number}, mean of {len(winner.by_seed)} fresh seeds")
-    table.add_column("normal class")
-    table.add_column("validation", justify="right")
-    table.add_column("test", justify="right")
-    for index, value in on_validation.items():
-        table.add_row(f"{index} {names[index]}", f"{value:.4f}", f"{on_test[index]:.4f}")
-    table.add_section()
-    table.add_row(f"mean of {len(on_test)}", f"{winner.mean:.4f}", f"{statistics.fmean(on_test.values()):.4f}")
+def _plain(each: Interval | None) -> dict[str, float] | None:
+    return {"value": each.value, "low": each.low, "high": each.high} if each else None
+
+
+def final_report(
+    record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult
+) -> list[str | Table]:
+    """What a finished sweep prints: lines and tables, in order."""
+    if record.plan.space.is_grid:
+        return [grid_table(record, confirmed, summary, test), grid_sentence(record, confirmed, summary)]
+    lines = winner_lines(record, confirmed, summary)
+    return [*lines, class_table(record.plan, summary, test), stage_table(record, summary)]
+
+
+def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult) -> Table:
+    """Every point of a grid: its means, and its difference to the default one."""
+    classes, seeds = len(record.plan.classes), _count(len(summary.winner.by_seed), "fresh seed")
+    table = Table(title=f"AUROC, mean over {classes} classes and {seeds}")
+    for name in ("", "validation", "test", f"test, minus {record.plan.space.default}", "95 % interval", ""):
+        table.add_column(name, justify="right" if name else "left")
+    by_number = {each.configuration: each.difference for each in summary.comparisons}
+    for each, name in zip(confirmed, point_names(record, confirmed), strict=True):
+        values = f"{each.mean:.4f}", f"{statistics.fmean(test.means(each.block.number)):.4f}"
+        lead = by_number.get(each.block.number)
+        if lead is None:
+            table.add_row(name, *values, "", "", "")
+        else:
+            verdict = "beyond noise" if lead.excludes_zero else "within noise"
+            table.add_row(name, *values, f"{lead.value:+.4f}", f"({lead.low:+.4f}, {lead.high:+.4f})", verdict)
     return table
 
 
-def winner_lines(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
-    """The confirmed configurations side by side, and the winner's sampled fields."""
-    winner, default = confirmed[0], record.plan.space.points[record.plan.space.default]
+def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> str:
+    """Which points differ from the default one by more than noise."""
+    names = dict(zip((each.block.number for each in confirmed), point_names(record, confirmed), strict=True))
+    beyond = [
+        f"{names[each.configuration]} ({each.difference.value:+.4f})"
+        for each in summary.comparisons
+        if each.difference.excludes_zero
+    ]
+    differ = ", ".join(beyond) or "none"
+    return f"Beyond noise from {record.plan.space.default}, of {len(summary.comparisons)} on the test part: {differ}."
+
+
+def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
+    """The name of each configuration that is a point of the space, and "" of the others."""
+    points = record.plan.space.points
+    return [next((name for name, point in points.items() if point == each.block.params), "") for each in confirmed]
+
+
+def stage_table(record: SweepRecord, summary: Summary) -> Table:
+    """Search, confirm and test side by side."""
+    plan, seeds = record.plan, len(summary.winner.by_seed)
+    table = Table(title=f"AUROC of configuration {summary.winner.block.number}, mean over {len(plan.classes)} classes")
+    for name in ("", "mean", "95 % interval"):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_column("of")
+    chosen = f"1 seed, the best of {plan.configs}"
+    if summary.search is None and summary.winner.block.mean is not None:
+        table.add_row("search, validation", f"{summary.winner.block.mean:.4f}", "", f"{chosen}, smaller trainings")
+    elif summary.search is not None:
+        table.add_row("search, validation", *_cells(summary.search), chosen)
+    table.add_row("confirm, validation", *_cells(summary.confirm), f"{_count(seeds, 'fresh seed')}")
+    for name, each in summary.test.items():
+        models = "the same model" if seeds == 1 else f"the same {seeds} models"
+        table.add_row(f"test, {name} anomalies" if name else "test", *_cells(each), models)
+    return table
+
+
+def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
+    """Validation and test AUROC of the winner by class, mean and standard deviation over seeds."""
+    names, winner = DATASETS[plan.base.dataset].class_names, summary.winner
+    comparisons = {name: test.by_class(winner.block.number, f"auroc_{name}".rstrip("_")) for name in test.covariance}
+    table = Table(title=f"mean and standard deviation over {_count(len(winner.by_seed), 'fresh seed')}")
+    table.add_column("normal class")
+    for name in ("validation", *(f"test {name}".rstrip() for name in comparisons)):
+        table.add_column(name, justify="right")
+    for index in winner.by_class():
+        validated = [values[index] for values in winner.by_seed.values()]
+        cells = [_mean_and_spread(each) for each in (validated, *(values[index] for values in comparisons.values()))]
+        table.add_row(f"{index} {names[index]}", *cells)
+    return table
+
+
+def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> list[str]:
+    """The confirmed configurations side by side, the winner's sampled fields, and whether its lead is beyond noise."""
+    winner, names = confirmed[0], {block.number: name for name, block in references(record).items()}
     lines = ["search and confirm, validation AUROC, mean over classes:"]
     for each in confirmed:
-        name = " (default)" if each.block.params == default else ""
+        name = f" ({names[each.block.number]})" if each.block.number in names else ""
         searched = f"{each.block.mean:.4f}" if each.block.mean is not None else each.block.state
         seeds = ", ".join(f"{mean:.4f}" for mean in each.means)
         lines.append(f"  configuration {each.block.number}{name}: search {searched}, confirm {each.mean:.4f} ({seeds})")
     lines.append(f"winner: configuration {winner.block.number}")
     lines += [f"  {name:28} {value:.5g}" for name, value in _fields(record.plan, winner)]
+    for each in summary.comparisons[1:]:
+        name, lead = f" ({each.name})" if each.name else "", each.difference
+        between = f"{lead.value:+.4f} ({lead.low:+.4f}, {lead.high:+.4f})"
+        lines.append(f"test, winner - configuration {each.configuration}{name}: {between}")
+    lines.append(summary.sentence)
+    if len(winner.by_seed) == 1:
+        lines.append("With one fresh seed the intervals hold for other images alone, not for other seeds.")
+    if (openings := len(record.read("test_openings"))) > 1:
+        lines.append(f"The test part was opened {openings} times for this sweep: its values are no longer untouched.")
     return lines
+
+
+def _cells(each: Interval) -> tuple[str, str]:
+    return f"{each.value:.4f}", f"({each.low:.4f}, {min(each.high, 1):.4f})"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("s" if number != 1 else "")
+
+
+def _mean_and_spread(values: list[float]) -> str:
+    mean = f"{statistics.fmean(values):.4f}"
+    return f"{mean} ± {statistics.stdev(values):.4f}" if len(values) > 1 else mean
 
 
 def commands(record: SweepRecord, winner: Confirmation, settings: SweepSettings, name: str) -> list[str]:

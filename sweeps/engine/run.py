@@ -5,36 +5,38 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import statistics
 import sys
+import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
 from rich.console import Console
 
 from adcore.datasets import ImageDataset, load
+from adcore.protocols import split
 from sweeps.engine.blocks import BlockASHA, BlockSearch
 from sweeps.engine.cluster import Resources, ray_cluster, resources
-from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, score_winner
+from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.display import Display
+from sweeps.engine.final import TestResult, opened_before, score_models
 from sweeps.engine.interrupt import Interrupt, interruptible
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.monitor import Monitor
 from sweeps.engine.plan import Plan, classes_per_trial, groups_of
-from sweeps.engine.record import SweepRecord, open_study
+from sweeps.engine.record import Block, SweepRecord, open_study
 from sweeps.engine.report import (
-    SeedAurocs,
     commands,
-    mean_by_class,
+    final_report,
     resume_command,
-    winner_lines,
-    winner_table,
     write_figure,
+    write_summary,
     write_table,
 )
 from sweeps.engine.settings import SweepSettings
+from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.trial import drop_checkpoints, run_trial
 
@@ -52,6 +54,7 @@ class Sweep:
         self.plan, self.settings, self.home, self.data = plan, settings, home, data
         self.display = Display(Console())
         self.failures: list[str] = []
+        self.started = time.monotonic()
 
     def run(self, room: Resources, interrupt: Interrupt) -> int:
         """All stages; returns the exit code."""
@@ -88,13 +91,9 @@ class Sweep:
 
     def _stages(self) -> int:
         self.tracking.open_sweep("search")
-        search = BlockSearch(self.record)
-        self._close_ended(search)  # what a killed driver did not get to tell
-        if any(block.state == "running" for block in self.record.blocks.values()) or not self._all_asked():
-            self._stage(search, BlockASHA(self.record), self._epochs_searched())
+        chosen = self.record.open_grid() if self.plan.space.is_grid else self._search()
         if self.interrupt.requested:
             return INTERRUPTED
-        chosen = candidates(self.record)
         if not chosen:
             return self._without_winner()
         confirm = ConfirmSearch(self.record, chosen, self.home)
@@ -107,6 +106,14 @@ class Sweep:
             return self._failed("confirmation is not complete; --resume tries again what failed")
         confirmed = confirmations(self.record, chosen)
         return self._final(confirmed) if confirmed else self._without_winner()
+
+    def _search(self) -> list[Block]:
+        """The first stage; returns what is to be confirmed."""
+        search = BlockSearch(self.record)
+        self._close_ended(search)  # what a killed driver did not get to tell
+        if any(block.state == "running" for block in self.record.blocks.values()) or not self._all_asked():
+            self._stage(search, BlockASHA(self.record), self._epochs_searched())
+        return candidates(self.record)
 
     def _stage(
         self, search: BlockSearch | ConfirmSearch, scheduler: BlockASHA | None, epochs: tuple[float, float]
@@ -162,33 +169,52 @@ class Sweep:
                 drop_checkpoints(self.home, configuration, seed)
 
     def _final(self, confirmed: list[Confirmation]) -> int:
+        again = self.settings.open_test_again
+        if not again and (reason := opened_before(self.record, confirmed)):
+            return self._failed(reason)
         self.tracking.open_sweep("final")
-        winner = confirmed[0]
-        test = score_winner(self.record, winner, str(self.home), self._open_test)
+        test = score_models(self.record, confirmed, str(self.home), self._open_test, again=again)
+        summary = summarise(
+            confirmed,
+            test,
+            {block.number: name for name, block in references(self.record).items()},
+            validation_images=self._validation_images(),
+            same_training=not self.plan.search,
+            is_grid=self.plan.space.is_grid,
+        )
         whole = not self.failures and not self.record.counts()["failed"]
-        self._publish(winner, test, "complete" if whole else "failed")
-        for line in winner_lines(self.record, confirmed):
-            self.display.print(line)
-        self.display.print(winner_table(self.plan, winner, test))
-        for line in commands(self.record, winner, self.settings, self.home.name):
+        self._publish(confirmed, summary, test, "complete" if whole else "failed")
+        for part in final_report(self.record, confirmed, summary, test):
+            self.display.print(part)
+        for line in commands(self.record, summary.winner, self.settings, self.home.name):
             self.display.print(line)
         return 0 if whole else self._failed()
 
-    def _publish(self, winner: Confirmation, test: SeedAurocs, state: str) -> None:
-        on_test = mean_by_class(test)
-        metrics = {
-            "val_auroc_mean": winner.mean,
-            "test_auroc_mean": statistics.fmean(on_test.values()),
-            **{f"val_auroc_{index}": value for index, value in winner.by_class().items()},
-            **{f"test_auroc_{index}": value for index, value in on_test.items()},
-        }
-        table = write_table(self.home / "results.csv", self.record)
-        figure = write_figure(self.home / "auroc_by_class.png", self.plan, winner, test)
-        artifacts = [(table, ""), (figure, ""), (self.home / "study.db", "")]
-        self.tracking.close_sweep(state, metrics, artifacts)
+    def _publish(self, confirmed: list[Confirmation], summary: Summary, test: TestResult, state: str) -> None:
+        home, winner = self.home, summary.winner
+        artifacts = [
+            write_table(home / "results.csv", self.record, confirmed_means(confirmed, test)),
+            write_summary(
+                home / "results.json", self.record, confirmed, summary, test, time.monotonic() - self.started
+            ),
+            write_figure(home / "auroc_by_class.png", self.plan, winner, test),
+            home / "study.db",
+        ]
+        metrics = final_metrics(summary, test)
+        self.tracking.close_sweep(state, metrics, [(path, "") for path in artifacts])
+
+    def _validation_images(self) -> int:
+        base = self.plan.base
+        parts = split(
+            self.data.labels,
+            split_seed=base.split_seed,
+            images_per_class=base.images_per_class,
+            validation_images=base.validation_images,
+        )
+        return len(parts.validation)
 
     def _without_winner(self) -> int:
-        write_table(self.home / "results.csv", self.record)
+        write_table(self.home / "results.csv", self.record, {})
         self.tracking.close_sweep("failed", {}, [(self.home / "results.csv", ""), (self.home / "study.db", "")])
         return self._failed(f"no configuration was trained to the end on all classes: {self.record.counts()}")
 
@@ -215,8 +241,14 @@ class Sweep:
             record.write("classes_per_trial", size)
             record.write("plan", self.plan.as_record())
             # the scale by name: a resume on another machine must not choose anew
-            resolved = {"scale": self.plan.scale, "dataset": self.plan.base.dataset, "epochs": self.plan.base.epochs}
-            record.write("settings", {**dataclasses.asdict(self.settings), **resolved, "configs": self.plan.configs})
+            resolved: dict[str, Any] = {
+                "scale": self.plan.scale,
+                "dataset": self.plan.base.dataset,
+                "epochs": self.plan.base.epochs,
+            }
+            if not self.plan.space.is_grid:
+                resolved["configs"] = self.plan.configs
+            record.write("settings", {**dataclasses.asdict(self.settings), **resolved})
         return record
 
     def _open_test(self) -> ImageDataset:
@@ -232,7 +264,8 @@ class Sweep:
 
     def _epochs_searched(self) -> tuple[float, float]:
         """Epochs of configurations: at most, and done before a resume."""
-        epochs, done, total = self.plan.base.epochs, 0.0, float(self.plan.configs * self.plan.base.epochs)
+        epochs, done = self.plan.searched.epochs, 0.0
+        total = float(self.plan.configs * epochs)
         for block in self.record.blocks.values():
             reached = epochs if block.state == "complete" else max(block.values, default=0)
             done += reached if block.state != "running" else 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from adcore.datasets import DATASETS, check_name
 from adcore.errors import UserError
+from adcore.exposure import PROTOCOLS
 from adcore.options import check_classes, check_options, option
 
 __all__ = ["SCALES", "Scale", "SweepSettings"]
@@ -17,7 +18,10 @@ __all__ = ["SCALES", "Scale", "SweepSettings"]
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How much is searched and trained. train: TrainConfig fields that differ from their defaults."""
+    """How much is searched and trained. train: TrainConfig fields that differ from their defaults.
+
+    search: fields that differ once more while searching, where that is done with smaller trainings than confirming.
+    """
 
     train: Mapping[str, Any]
     configs: int
@@ -26,6 +30,7 @@ class Scale:
     best: int  # configurations that are confirmed, beside the default
     seeds: int  # fresh seeds for each of them
     paper: bool  # whether the paper's weights are confirmed as well
+    search: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
 
 
 SCALES: Mapping[str, Scale] = MappingProxyType(
@@ -35,6 +40,11 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             configs=3, grace=1, reduction=2, best=1, seeds=1, paper=False,
         ),
         "laptop": Scale({}, configs=8, grace=2, reduction=3, best=1, seeds=2, paper=False),
+        "workstation": Scale(
+            {"width": 16, "epochs": 8, "images_per_class": None, "validation_images": None},
+            configs=16, grace=2, reduction=3, best=1, seeds=2, paper=False,
+            search={"width": 8, "epochs": 4, "images_per_class": 1500, "validation_images": 2500},
+        ),
         "gpu": Scale(
             {
                 "width": 64, "batch_size": 256, "epochs": 27, "crop": True,
@@ -65,6 +75,18 @@ class SweepSettings:
     data_dir: str | None = option(None, "folder with the data set's files, the only place looked at")
     allow_unverified_data: bool = option(False, "use files of --data-dir with another checksum")
     normal_class: tuple[int, ...] = option((), "classes that are normal in turn: all, 6, or 0,3,6")
+    protocol: str | None = option(
+        None,
+        "anomaly classes seen in training: paper (all), seen-unseen, one-class [default: paper]",
+        choices=PROTOCOLS,
+    )
+    known_classes: int | None = option(None, "seen-unseen: known anomaly classes [default: 1]", at_least=1)
+    labelled_share: float | None = option(
+        None, "labelled anomalies / (labelled anomalies + normal images) [default: 0.5]", above=0, at_most=0.5
+    )
+    pollution: float | None = option(
+        None, "share of the normal fit images that are anomalies in truth [default: 0]", at_least=0, at_most=0.5
+    )
     configs: int | None = option(None, "configurations to suggest, the first points included", at_least=1)
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0)
@@ -77,6 +99,7 @@ class SweepSettings:
     cpus_per_trial: int = option(1, "CPUs and threads of a trial", at_least=1)
     max_concurrent: int | None = option(None, "trials at a time [default: as many as fit]", at_least=1)
     classes_per_trial: str = option("auto", "classes that one trial trains as one network: auto or a number")
+    open_test_again: bool = option(False, "with --resume: score the test part once more, and record that")
     plan: bool = option(False, "print what would run and what it would cost, and run nothing")
 
     def __post_init__(self) -> None:
@@ -88,6 +111,8 @@ class SweepSettings:
                 raise UserError(f"sweep name {name!r}: expected letters, digits, '.', '_' or '-', not a path")
         if self.name and self.resume:
             raise UserError("--name and --resume exclude each other: a resumed sweep keeps its name")
+        if self.open_test_again and not self.resume:
+            raise UserError("--open-test-again: a new sweep opens the test part by itself; give it with --resume NAME")
         if self.dataset is not None:
             check_name(self.dataset)
             check_classes(self.normal_class, len(DATASETS[self.dataset].class_names), "normal-class")

@@ -35,7 +35,8 @@ class Tracking:
         self.writer, self.plan, self.name = writer, plan, name
         self.opened: set[str] = set()
         self.closed: set[str] = set()
-        self.seen: dict[tuple[str, int], dict[int, float]] = {}  # AUROC by class, of a configuration at an epoch
+        # metrics by class, of a configuration at an epoch
+        self.seen: dict[tuple[str, int], dict[int, dict[str, float]]] = {}
 
     def open_sweep(self, stage: str) -> None:
         """Begin the sweep's run, or go on with it in another stage."""
@@ -62,20 +63,17 @@ class Tracking:
         """Take in a trial's report after an epoch."""
         own = train_config(dict(config))
         key, step, now = run_key(stage, config["configuration"], own.train_seed), int(metrics["epoch"]), _now()
-        mine: dict[str, float] = {}
         speed = {"images_per_second": metrics["images_per_second"]}  # of the trial, whatever classes it trains
         seen = self.seen.setdefault((key, step), {})
         for index in own.classes:
-            seen[index] = mine[f"val_auroc_{index}"] = metrics[f"val_auroc_{index}"]
-            ending = f"_{index}"
-            losses = {
-                name.removesuffix(ending): value
-                for name, value in metrics.items()
-                if name.startswith("loss_") and name.endswith(ending)
-            }
-            self._log(f"{key}/{index}", {"val_auroc": seen[index], **losses, **speed}, step, now)
+            of_class = _of_class(metrics, index)
+            seen[index] = {name: value for name, value in of_class.items() if name.startswith("val_")}
+            self._log(f"{key}/{index}", {**of_class, **speed}, step, now)
+        mine = {f"val_auroc_{index}": seen[index]["val_auroc"] for index in own.classes}
         if len(seen) == len(self.plan.base.classes):  # of a split block: when its last class is there
-            mine |= {"val_auroc_mean": math.fsum(seen.values()) / len(seen), "val_auroc_std": _spread(seen)}
+            for name in seen[own.classes[0]]:
+                mine[f"{name}_mean"] = math.fsum(each[name] for each in seen.values()) / len(seen)
+            mine["val_auroc_std"] = _spread([each["val_auroc"] for each in seen.values()])
             if step == own.epochs:
                 mine["classes_done"] = len(seen)
         self._log(key, mine, step, now)
@@ -119,11 +117,21 @@ def _params(config: TrainConfig) -> dict[str, str]:
     return {name: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in values.items()}
 
 
-def _spread(seen: Mapping[int, float]) -> float:
+def _of_class(metrics: Mapping[str, Any], index: int) -> dict[str, float]:
+    """A class's own metrics and losses, without its ending."""
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        stem, _, ending = name.rpartition("_")
+        if ending == str(index) and stem.startswith(("val_", "loss_")):
+            found[stem.removeprefix("loss_")] = value
+    return found
+
+
+def _spread(values: list[float]) -> float:
     """Standard deviation over the classes; NaN if one of them is, 0 for a single class."""
-    if len(seen) < 2:
+    if len(values) < 2:
         return 0.0
-    return statistics.stdev(seen.values()) if all(map(math.isfinite, seen.values())) else math.nan
+    return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def _now() -> int:

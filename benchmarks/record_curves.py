@@ -1,0 +1,109 @@
+"""Record the learning curves that benchmarks/search.py replays: 48 configurations x 10 classes of Fashion-MNIST.
+
+    python benchmarks/record_curves.py --out /tmp/curves.jsonl          # about an hour on 2 cores; run again to go on
+    python benchmarks/record_curves.py --out /tmp/curves.jsonl --pack   # writes benchmarks/curves/fashion_mnist.json
+
+The configurations are the sweep's own first points, then a scrambled Sobol sequence over its space, so that a prefix
+of them is spread as the whole. Each is trained on all ten classes as one network, as a sweep trains it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import os
+import platform
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+
+from adcore.config import TrainConfig
+from adcore.datasets import load
+from adcore.train import train
+from sweeps.gan_loss_weights import SPACE
+
+CONFIGURATIONS = 48
+BASE = TrainConfig(images_per_class=1000, validation_images=2000, epochs=8)
+PACKED = Path(__file__).parent / "curves" / "fashion_mnist.json"
+
+
+def configurations() -> list[dict[str, float]]:
+    """The sampled fields of each configuration: the space's points, then Sobol."""
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.QMCSampler(scramble=True, seed=0))
+    found = [dict(point) for point in SPACE.points.values()]
+    while len(found) < CONFIGURATIONS:
+        trial = study.ask(SPACE.distributions())
+        study.tell(trial, 0.0)
+        found.append(trial.params)
+    return found
+
+
+def record(job: tuple[int, dict[str, float]]) -> dict[str, Any]:
+    """Train one configuration; its AUROC by epoch and class, on validation."""
+    number, params = job
+    torch.set_num_threads(1)
+    config = dataclasses.replace(BASE, **params)
+    started = time.perf_counter()
+    result = train(config, lambda _: None, data=load(config.dataset, "train"))
+    curves = [[epoch[f"val_auroc_{index}"] for index in config.classes] for epoch in result.history]
+    seconds = round(time.perf_counter() - started, 1)
+    return {
+        "number": number, "params": params, "state": result.state, "seconds": seconds, "commit": _commit(),
+        "curves": curves,
+    }  # fmt: skip
+
+
+def pack(out: Path) -> None:
+    """All that was recorded, in order, with where it comes from."""
+    found = sorted((json.loads(line) for line in out.read_text().splitlines()), key=lambda each: each["number"])
+    if len(found) < CONFIGURATIONS:
+        sys.exit(f"{out}: {len(found)} configurations, expected {CONFIGURATIONS}; run without --pack to go on")
+    origin = {
+        "command": "python benchmarks/record_curves.py --out FILE",
+        "commits": sorted({each.pop("commit") for each in found}),
+        "torch": torch.__version__,
+        "device": f"CPU {platform.machine()}, one thread per configuration",
+        "config": dataclasses.asdict(BASE),
+    }
+    for each in found:
+        each["curves"] = [[round(value, 6) for value in epoch] for epoch in each["curves"]]
+        each["params"] = {name: float(f"{value:.8g}") for name, value in each["params"].items()}
+    PACKED.parent.mkdir(exist_ok=True)
+    lines = ",\n".join(json.dumps(each) for each in found)
+    PACKED.write_text(f'{{"origin": {json.dumps(origin)},\n"configurations": [\n{lines}\n]}}\n')
+
+
+def _commit() -> str:
+    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def main() -> None:
+    """Train what --out does not hold yet, a configuration per core."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="JSON lines, one per configuration; appended to")
+    parser.add_argument("--pack", action="store_true", help=f"write {PACKED.name} from --out, and train nothing")
+    flags = parser.parse_args()
+    if flags.pack:
+        pack(flags.out)
+        return
+    present = flags.out.read_text().splitlines() if flags.out.exists() else []
+    done = {json.loads(line)["number"] for line in present}
+    jobs = [(number, params) for number, params in enumerate(configurations()) if number not in done]
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool, flags.out.open("a") as file:
+        for each in pool.imap_unordered(record, jobs):
+            print(json.dumps(each), file=file, flush=True)
+            print(each["number"], each["state"], f"{sum(each['curves'][-1]) / 10:.4f}", f"{each['seconds']} s")
+
+
+if __name__ == "__main__":
+    main()

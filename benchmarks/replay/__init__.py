@@ -1,0 +1,1 @@
+"""Replay of recorded learning curves through searchers and schedulers, in simulated time."""

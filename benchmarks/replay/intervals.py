@@ -1,0 +1,36 @@
+"""95 % intervals: of a mean and of a share."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+__all__ = ["Estimate", "mean", "share"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """The mean of independent values with its t interval. One value alone has no interval: NaN."""
+    centre = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(centre, math.nan, math.nan)
+    half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+    return Estimate(centre, centre - half, centre + half)
+
+
+def share(hits: Sequence[bool]) -> Estimate:
+    """The share of hits with its Wilson interval, which holds at 0 and 1 as well."""
+    interval = stats.binomtest(sum(hits), len(hits)).proportion_ci(0.95, method="wilson")
+    return Estimate(sum(hits) / len(hits), float(interval.low), float(interval.high))

@@ -1,0 +1,71 @@
+"""95 % intervals of a mean AUROC over classes: seeds and images, each by its own variance.
+
+Estimand: the mean over the classes of the AUROC that a configuration, trained with a fresh seed, has on fresh images of
+the same population. Its estimate, a mean over n seeds on one sample of images, errs by both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+__all__ = ["Interval", "half_width", "interval", "pooled_variance"]
+
+LEVEL = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """An estimate and half the width of its 95 % interval; the half width is NaN where nothing tells it."""
+
+    value: float
+    half: float
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.value - self.half
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.value + self.half
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether 0 lies outside: a difference that is beyond noise."""
+        return bool(abs(self.value) > self.half)
+
+
+def pooled_variance(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """Variance within groups, and its degrees of freedom: sums of squares around each group's mean, over sum(n - 1).
+
+    groups: one sequence of ten-class means per configuration, one value per seed. NaN and 0 for single values alone.
+    """
+    freedom = sum(len(group) - 1 for group in groups)
+    squares = sum(float(np.var(group) * len(group)) for group in groups)
+    return (squares / freedom, freedom) if freedom else (float("nan"), 0)
+
+
+def half_width(seed_variance: ArrayLike, freedom: ArrayLike, image_variance: ArrayLike) -> NDArray[Any]:
+    """Half the width of the 95 % interval of a mean, from the variances that it has from seeds and from images.
+
+    sqrt(t^2 s^2 + z^2 v), with Student's t at the seed variance's degrees of freedom: the bounds of the two parts added
+    in quadrature (after Howe, JASA 69, 1974). With Satterthwaite's degrees of freedom instead, simulated intervals of
+    two seeds cover as little as .87. Without degrees of freedom it is of images alone. Arrays broadcast.
+    """
+    seeds, count = np.asarray(seed_variance, float), np.asarray(freedom)
+    t = stats.t.ppf((1 + LEVEL) / 2, np.maximum(count, 1))
+    z = stats.norm.ppf((1 + LEVEL) / 2)
+    return np.sqrt(np.where(count > 0, t**2 * seeds, 0.0) + z**2 * np.asarray(image_variance, float))
+
+
+def interval(values: Sequence[float], seed_variance: float, freedom: int, image_variance: float) -> Interval:
+    """Interval of the mean of `values`, one per seed, whose single values have variance seed_variance."""
+    half = half_width(seed_variance / len(values), freedom, image_variance)
+    return Interval(float(np.mean(values)), float(half))

@@ -1,0 +1,139 @@
+"""What a sweep found: search, confirm and test values side by side, each with its interval, and what was beaten."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from statistics import fmean
+
+from sweeps.engine.confirm import Confirmation
+from sweeps.engine.final import TestResult
+from sweeps.engine.intervals import Interval, interval, pooled_variance
+
+__all__ = ["Comparison", "Summary", "confirmed_means", "final_metrics", "summarise"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The winner minus another confirmed configuration, mean AUROC over classes, same seeds and same test images.
+
+    In a grid, where nothing wins, it is the other way round: another point minus the first.
+    """
+
+    configuration: int
+    name: str  # "default", "paper" or empty
+    difference: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """Mean AUROC over the classes of the winner, as each stage saw it.
+
+    search: as searched, one seed, where the search's trainings are the confirmation's; confirm: fresh seeds, on
+    validation; test: the same models on the test part, by comparison ("", and "seen" and "unseen" where they differ).
+    """
+
+    winner: Confirmation
+    search: Interval | None
+    confirm: Interval
+    test: dict[str, Interval]
+    comparisons: list[Comparison]
+
+    @property
+    def sentence(self) -> str:
+        """Whether the winner's lead is more than noise."""
+        if not self.comparisons:
+            return "Nothing was confirmed beside the winner: there is no difference to judge."
+        first = self.comparisons[0]
+        other = f"the {first.name}" if first.name else f"configuration {first.configuration}"
+        lead, seeds = first.difference, len(self.winner.by_seed)
+        verdict = "beyond noise" if lead.excludes_zero else "within noise"
+        return (
+            f"On the test part the winner is {lead.value:+.4f} from {other} (95 % interval {lead.low:+.4f} to "
+            f"{lead.high:+.4f}, {seeds} seed{'s' if seeds > 1 else ''}, the same images): {verdict}."
+        )
+
+
+def summarise(
+    confirmed: Sequence[Confirmation],
+    test: TestResult,
+    names: dict[int, str],
+    *,
+    validation_images: int,
+    same_training: bool,
+    is_grid: bool = False,
+) -> Summary:
+    """Figures of the winner, the first of `confirmed`, with 95 % intervals.
+
+    names: of the references, by configuration. validation_images: the validation part's size; its images' variance is
+    the test images' at that size, because both are samples of one population. same_training: whether the search's
+    trainings were as long and as large as the confirmation's.
+    """
+    winner = confirmed[0]
+    number = winner.block.number
+    known = "seen" if "seen" in test.covariance else ""  # what validation counts
+    scale = test.images / validation_images
+    variance, freedom = pooled_variance([each.means for each in confirmed])
+    searched = None
+    if same_training and winner.block.mean is not None:
+        images = test.image_variance_of_one(known, number) * scale
+        searched = interval([winner.block.mean], variance, freedom, images)
+    return Summary(
+        winner,
+        searched,
+        interval(winner.means, variance, freedom, test.image_variance(known, number) * scale),
+        {name: _on_test(confirmed, test, name) for name in test.covariance},
+        _comparisons(confirmed, test, names, sign=-1 if is_grid else 1),
+    )
+
+
+def _on_test(confirmed: Sequence[Confirmation], test: TestResult, comparison: str) -> Interval:
+    number, metric = confirmed[0].block.number, f"auroc_{comparison}".rstrip("_")
+    variance, freedom = pooled_variance([test.means(each.block.number, metric) for each in confirmed])
+    return interval(test.means(number, metric), variance, freedom, test.image_variance(comparison, number))
+
+
+def _comparisons(
+    confirmed: Sequence[Confirmation], test: TestResult, names: dict[int, str], *, sign: int
+) -> list[Comparison]:
+    """The first against every other confirmed configuration: the references first.
+
+    Seeds move two configurations independently at worst, so that the difference has twice the variance of one.
+    """
+    number = confirmed[0].block.number
+    own = test.means(number)
+    variance, freedom = pooled_variance([test.means(each.block.number) for each in confirmed])
+    found: list[Comparison] = []
+    for each in confirmed[1:]:
+        other = each.block.number
+        differences = [sign * (a - b) for a, b in zip(own, test.means(other), strict=True)]
+        images = test.image_variance("", number, minus=other)
+        found.append(Comparison(other, names.get(other, ""), interval(differences, 2 * variance, freedom, images)))
+    return sorted(found, key=lambda each: not each.name)
+
+
+def confirmed_means(confirmed: Sequence[Confirmation], test: TestResult) -> dict[int, dict[str, float]]:
+    """Means over classes and seeds by configuration, as results.csv names them."""
+    return {
+        each.block.number: {
+            "confirm_auroc_mean": each.mean,
+            "test_auroc_mean": fmean(test.means(each.block.number)),
+        }
+        for each in confirmed
+    }
+
+
+def final_metrics(summary: Summary, test: TestResult) -> dict[str, float]:
+    """What the sweep's own run says of the winner, by MLflow metric name."""
+    winner = summary.winner
+    found = {"val_auroc_mean": summary.confirm.value}
+    found |= {f"val_auroc_{index}": value for index, value in winner.by_class().items()}
+    metrics = next(iter(next(iter(test.measured.values())).values()))
+    for metric in metrics:
+        by_class = {index: fmean(values) for index, values in test.by_class(winner.block.number, metric).items()}
+        found[f"test_{metric}_mean"] = fmean(by_class.values())
+        found |= {f"test_{metric}_{index}": value for index, value in by_class.items()}
+    for name, each in summary.test.items():
+        ending = f"_{name}" if name else ""
+        found |= {f"test_auroc{ending}_mean_low": each.low, f"test_auroc{ending}_mean_high": each.high}
+    return found

@@ -1,0 +1,42 @@
+"""Which of the six generator losses earn their place?
+
+    python sweeps/loss_ablation.py                     # laptop: 12 variants x 10 classes x 2 seeds
+    python sweeps/loss_ablation.py --scale smoke       # the same road on scikit-learn's digits
+
+Every loss is left out of the default weights in turn, and each is added alone to reconstruction and ABC. All variants
+are trained with the same fresh seeds, their models score the test part, once, and each is compared with all six losses
+on the same images.
+"""
+
+from adcore.config import LOSS_WEIGHTS, TrainConfig
+from sweeps.engine.main import main
+from sweeps.engine.space import Space
+
+CORE = ("reconstruction", "abc")
+ALL = "all six losses"
+
+
+def variant(*names: str) -> dict[str, float]:
+    """The default weights of these losses, 0 for the others."""
+    return {f"weight_{name}": weight if name in names else 0.0 for name, weight in TrainConfig().weights.items()}
+
+
+def without(left_out: str) -> dict[str, float]:
+    """The default weights but for one."""
+    return variant(*(name for name in LOSS_WEIGHTS if name != left_out))
+
+
+OTHERS = [name for name in LOSS_WEIGHTS if name not in CORE]
+SPACE = Space(
+    ranges={},
+    points={
+        ALL: variant(*LOSS_WEIGHTS),
+        **{f"without {name}": without(name) for name in LOSS_WEIGHTS},
+        "reconstruction + ABC alone": variant(*CORE),
+        **{f"reconstruction + ABC + {name}": variant(*CORE, name) for name in OTHERS},
+    },
+    default=ALL,
+)
+
+if __name__ == "__main__":
+    main("loss_ablation", __doc__ or "", SPACE)

@@ -1,0 +1,155 @@
+"""The replay of learning curves on tables small enough to follow by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))  # as when search.py is run
+
+from replay.answers import answer, outcome, regret
+from replay.intervals import mean, share
+from replay.policies import FUSED, POLICIES
+from replay.rungs import Rules, outcome_under
+from replay.simulation import Report, compute_of, simulate
+from replay.table import Table, plan_of
+from sweep_parts import Sweep, record_of
+
+from sweeps.engine.plan import Plan
+from sweeps.gan_loss_weights import SPACE
+
+EPOCHS = 4
+
+
+def table_of(curves: list[np.ndarray]) -> Table:
+    """A table with these curves, [epochs, classes] each; the configurations differ in their learning rate."""
+    rates = np.geomspace(4e-4, 4e-3, len(curves)).tolist()
+    return Table([{**SPACE.points["default"], "learning_rate": rate} for rate in rates], curves)
+
+
+def straight(*levels: float) -> Table:
+    """Two classes at a configuration's level throughout: the second class 0.02 above the first."""
+    return table_of([np.tile([level - 0.01, level + 0.01], (EPOCHS, 1)) for level in levels])
+
+
+def run(name: str, table: Table, workers: int = 1) -> list[Report]:
+    """The reports of a policy that takes the configurations in the table's order; rungs after epochs 1 and 2."""
+    plan = dataclasses.replace(plan_of(table), grace=1, reduction=2)
+    return simulate(POLICIES[name](table, plan, range(len(table.params))), workers)
+
+
+def by_sweep_parts(table: Table, plan: Plan) -> list[tuple[int, int]]:
+    """Row and epoch of every report of fused blocks, from the sweep without its cluster in tests/sweep_parts.py."""
+    points = {str(row): params for row, params in enumerate(table.params)}
+    sweep = Sweep(record_of(dataclasses.replace(plan, space=dataclasses.replace(SPACE, points=points))))
+    found = []
+    while trial := sweep.start():
+        row = table.row(trial.config)
+        for epoch, values in enumerate(table.curves[row].tolist(), 1):
+            found.append((row, epoch))
+            if not sweep.report(trial, epoch, *[values[index] for index in trial.config["classes"]]):
+                break
+        else:
+            sweep.end(trial)
+    return found
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("name", ["no stopping", "Repeater"])
+def test_without_stopping_every_class_epoch_is_spent(name: str, workers: int) -> None:
+    table = straight(0.9, 0.8, 0.7, 0.6)
+    reports = run(name, table, workers)
+    assert compute_of(reports) == table.compute == 4 * 2 * EPOCHS
+    assert reports[-1].spent == 32
+    assert outcome(table, reports).compute == 1
+
+
+def test_with_one_worker_fused_blocks_decide_as_the_sweep_of_the_other_tests() -> None:
+    draw = np.random.default_rng(0)
+    table = table_of(list(np.sort(draw.uniform(0.5, 1.0, (12, EPOCHS, 2)), axis=1)))
+    expected = by_sweep_parts(table, dataclasses.replace(plan_of(table), grace=1, reduction=2))
+    assert [(report.row, report.epoch) for report in run(FUSED, table)] == expected
+    assert len(expected) < 12 * EPOCHS, "nothing was stopped"
+
+
+def test_every_block_policy_hands_out_the_table_in_its_order() -> None:
+    table = straight(0.6, 0.9, 0.8)
+    for name in (FUSED, "split blocks, 1 class"):
+        assert list(dict.fromkeys(report.row for report in run(name, table))) == [0, 1, 2]
+
+
+def test_a_stopped_configuration_costs_the_epochs_until_its_stop() -> None:
+    # Three others have reached the first rung when the fourth, below their median, reports there: 1 epoch x 2 classes.
+    reports = run(FUSED, straight(0.9, 0.8, 0.7, 0.6))
+    assert [compute_of(reports, row) for row in range(4)] == [8, 8, 8, 2]
+    assert reports[-1].spent == 26
+
+
+def test_spent_compute_counts_the_epochs_under_way_and_no_idle_slots() -> None:
+    # Two slots, an epoch of both classes takes 2: reports in pairs at 2, 4, 6, 8 with both slots at work.
+    # The third configuration is alone from 8 on; its epochs end at 10, 12, 14, 16.
+    reports = run("no stopping", straight(0.9, 0.8, 0.7), workers=2)
+    assert [report.spent for report in reports] == [4, 4, 8, 8, 12, 12, 16, 16, 18, 20, 22, 24]
+
+
+def test_an_answer_within_a_budget_knows_nothing_of_later_reports() -> None:
+    table = straight(0.7, 0.9, 0.8)
+    reports = run("no stopping", table)
+    assert [answer(table, reports, spent) for spent in (1, 2, 8, 15, 16, 24)] == [None, 0, 0, 0, 1, 1]
+    assert regret(table, 0) == pytest.approx(0.2)
+    assert regret(table, None) == pytest.approx(0.1)  # of a random one: (0.2 + 0 + 0.1) / 3
+
+
+def test_an_answer_has_the_most_classes_at_the_last_epoch() -> None:
+    table = straight(0.7, 0.9)
+    both = [Report(8, 0, (0, 1), EPOCHS)]
+    assert answer(table, [*both, Report(12, 1, (0,), EPOCHS)], 12) == 0
+    assert answer(table, [*both, Report(16, 1, (0, 1), EPOCHS)], 16) == 1
+
+
+@pytest.mark.parametrize("name", ["Repeater", "no stopping", FUSED])
+def test_a_policy_finds_the_best_configuration(name: str) -> None:
+    table = straight(0.7, 0.6, 0.9, 0.8)
+    found = outcome(table, run(name, table))
+    assert (found.regrets[-1], found.missed) == (0, False)
+
+
+def test_a_best_configuration_that_starts_slowly_is_stopped_and_counted_as_missed() -> None:
+    table = straight(0.9, 0.8, 0.7, 0.95)
+    table.curves[3][0] = 0.5
+    found = outcome(table, run(FUSED, table))
+    assert found.missed
+    assert found.regrets[-1] == pytest.approx(0.05)
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN slice")  # Ray's percentile, where all that reached a rung diverged
+@pytest.mark.parametrize("name", [name for name in POLICIES if "5 classes" not in name])  # there are 2
+def test_a_diverged_configuration_costs_its_epochs_and_is_never_the_answer(name: str) -> None:
+    bad = np.array([[0.99, 0.99], [math.nan, 0.99]])
+    table = table_of([bad, *straight(0.7, 0.8).curves])
+    reports = run(name, table)
+    assert compute_of(reports, 0) <= 4
+    assert {answer(table, reports, spent) for spent in range(5, 21)} <= {None, 1, 2}
+    assert table.compute == 4 + 8 + 8
+
+
+@pytest.mark.parametrize("size", [None, 1])
+def test_slack_spares_a_block_that_is_less_below_the_cutoff(size: int | None) -> None:
+    # With reduction 2 the cutoff is the median of the three others, 0.8.
+    table = straight(0.9, 0.8, 0.7, 0.78)
+    rules = Rules(size=size, grace=1, reduction=2, slack=0.0)
+    assert outcome_under(table, range(4), rules).compute < 1
+    assert outcome_under(table, range(4), dataclasses.replace(rules, slack=0.03)).compute == 1
+    assert outcome_under(table, range(4), dataclasses.replace(rules, others=4)).compute == 1
+
+
+def test_intervals() -> None:
+    # t(0.975, 2 degrees of freedom) = 4.3027, standard deviation 1, n 3
+    assert mean([1.0, 2.0, 3.0]).high == pytest.approx(2 + 4.3027 / math.sqrt(3), abs=1e-4)
+    # Wilson at 0 of n: upper end z^2 / (n + z^2) with z = 1.96
+    assert share([False] * 10).high == pytest.approx(3.8415 / 13.8415, abs=1e-4)
