@@ -46,6 +46,7 @@ bench: .setup-test
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/members.py
 	$(BIN)/python benchmarks/sweep_overhead.py
+	$(BIN)/python benchmarks/search.py
 
 ui: .setup-done
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000

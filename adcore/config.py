@@ -83,7 +83,8 @@ class TrainConfig:
         if self.batch_size > 1 and self.batch_size % 2:
             raise UserError(f"--batch-size {self.batch_size}: expected 1 or an even number (half normal images)")
         if not any(self.weights[name] for name in self.losses):
-            raise UserError(f"the weights of all losses in use are 0: expected one > 0 of {', '.join(self.losses)}")
+            flags = ", ".join(f"--weight-{name.replace('_', '-')}" for name in self.losses)
+            raise UserError(f"all loss weights in use are 0: expected one > 0 of {flags}")
         known = check_exposure(self.exposure, len(DATASETS[self.dataset].class_names))
         object.__setattr__(self, "known_classes", known)
 

@@ -5,7 +5,8 @@
 With all nine anomaly classes in training, one-vs-rest detection is binary classification. A CNN (three blocks of two
 3x3 convolutions, 32, 64 and 128 channels, batch norm, dropout .2, mean pooling, one logit, 0.29 million parameters) is
 trained per class with binary cross-entropy on adcore's own batches: the same 50,000 fit images, k-means draws and
-flips as the GAN, Adam with a one-cycle rate of 3e-3, 4 epochs. Its score is the logit; two seeds, the fresh ones of a sweep.
+flips as the GAN, Adam with a one-cycle rate of 3e-3, 4 epochs. Its score is the logit, the mean over an image and its
+mirror image; two seeds, the fresh ones of a sweep.
 """
 
 from __future__ import annotations

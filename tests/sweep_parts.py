@@ -75,7 +75,7 @@ class Sweep:
 
     def train(self, trial: SimpleNamespace, *values: float) -> bool:
         """Report the same values epoch after epoch up to the end; whether it got there."""
-        epochs = self.record.plan.base.epochs
+        epochs = self.record.plan.searched.epochs
         if all(self.report(trial, epoch, *values) for epoch in range(1, epochs + 1)):
             self.end(trial)
             return True

@@ -147,8 +147,8 @@ def test_a_block_with_a_failed_trial_is_failed_and_has_no_mean() -> None:
         failed: set[int] = set()
         for event in controller.events():
             block = controller.block(event)
-            unfinished = event.kind == "end" and event.epoch < controller.epochs
-            if (event.kind == "fail" or unfinished) and block.state != "stopped":
+            unfinished = event.kind in ("end", "fail") and event.epoch < controller.epochs
+            if unfinished and block.state != "stopped":
                 failed.add(block.number)
             for number in failed:
                 block, told = controller.record.blocks[number], trial_of(controller.record, number)

@@ -31,7 +31,7 @@ BAD = {
     "all weights zero": (
         [part for name in dataclasses.asdict(TrainConfig()) if name.startswith("weight_")
          for part in (f"--{name.replace('_', '-')}", "0")],
-        "--weight-",
+        "all loss weights in use are 0",
     ),
     "rate of zero": (["--learning-rate", "0"], "--learning-rate 0"),
     "infinite rate": (["--learning-rate", "inf"], "--learning-rate inf"),
@@ -45,6 +45,11 @@ BAD = {
     "unknown norm": (["--norm", "layer"], "batch, group, instance"),
     "unknown detector": (["--detector", "vae"], "'vae'"),
     "negative seed": (["--train-seed", "-1"], "--train-seed -1"),
+    "unknown protocol": (["--protocol", "seen"], "paper, seen-unseen, one-class"),
+    "known classes without a protocol that has them": (["--known-classes", "2"], "--known-classes"),
+    "nothing left unseen": (["--protocol", "seen-unseen", "--known-classes", "9"], "--known-classes 9"),
+    "labels without anomalies": (["--protocol", "one-class", "--labelled-share", "0.1"], "--labelled-share"),
+    "more than half polluted": (["--pollution", "0.6"], "--pollution 0.6"),
     "no data folder": (["--dataset", "mnist", "--data-dir", "/no/such/folder"], "/no/such/folder"),
     "too few validation images": ([*QUICK, "--validation-images", "3"], "--validation-images 3"),
     "checkpoint is a folder": ([*QUICK, "--checkpoint", "/usr"], "/usr"),
@@ -136,9 +141,12 @@ def test_no_flags_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_flag_sets_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = {field.name: field.default + 2 for field in FIELDS if type(field.default) in (int, float)}
+    shares = {"labelled_share": 0.25, "pollution": 0.125}
+    numbers = {field.name: field.default + 2 for field in FIELDS if type(field.default) in (int, float)} | shares
+    numbers["known_classes"] = 3
     switches = {field.name: not field.default for field in FIELDS if type(field.default) is bool}
     names = {"sampling": "random", "norm": "group", "schedule": "constant", "precision": "64-true"}
+    names["protocol"] = "seen-unseen"
     expected = TrainConfig(dataset="digits", detector="gan", classes=(6, 0, 3), **numbers, **switches, **names)
     assert len(numbers) + len(switches) + len(names) + 3 == len(FIELDS)
     argv = ["--classes", "6,0,3", "--detector", "gan"]
@@ -167,10 +175,13 @@ def test_a_real_run_prints_a_line_per_epoch_and_the_test_score_when_asked(capfd:
     captured = capfd.readouterr()
     number = r"[01]\.\d{4}"
     by_class = rf"0: {number}  4: {number}"
-    first, second, test = captured.out.splitlines()
+    first, second, test, *others = captured.out.splitlines()
     assert re.fullmatch(rf"epoch 1  val AUROC {number} \| {by_class} \| \d+ images/s", first)
     assert re.fullmatch(rf"epoch 2  val AUROC {number} \| {by_class} \| \d+ images/s", second)
     assert re.fullmatch(rf"test AUROC {number} \| {by_class}", test)
+    assert len(others) == 4
+    for name, line in zip(("ap", "ap_normal", "fpr95", "tpr5"), others, strict=True):
+        assert re.fullmatch(rf"test {name} {number} \| {by_class}", line), line
     assert captured.err == ""
 
 

@@ -13,10 +13,12 @@ from adcore.errors import UserError
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 WEIGHTS = [f"weight_{name}" for name in LOSS_WEIGHTS]
-AT_LEAST_1 = ["images_per_class", "validation_images", "clusters", "width", "epochs", "batch_size"]
+AT_LEAST_1 = ["images_per_class", "validation_images", "known_classes", "clusters", "width", "epochs", "batch_size"]
 AT_LEAST_0 = ["train_seed", "split_seed"]
+SHARES = ["labelled_share", "pollution"]
 NAMES = {
     "dataset": ("fashon-mnist", "fashion-mnist"),
+    "protocol": ("seen-unsen", "seen-unseen"),
     "sampling": ("kmean", "kmeans"),
     "detector": ("gam", "gan"),
     "norm": ("bach", "batch"),
@@ -35,9 +37,9 @@ def error_of(**values: Any) -> str:
 
 
 def test_every_field_but_switches_has_a_legal_range_that_is_tested_here() -> None:
-    tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, "learning_rate", "classes"}
+    tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, *SHARES, "learning_rate", "classes"}
     assert tested == set(FIELDS) - set(SWITCHES)
-    assert len(tested) == 22
+    assert len(tested) == 26
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
@@ -49,7 +51,8 @@ def test_a_weight_that_is_negative_or_not_finite_is_refused(name: str, value: fl
 
 def test_weights_that_are_all_zero_are_refused_and_one_alone_is_enough() -> None:
     zeros = dict.fromkeys(WEIGHTS, 0.0)
-    assert error_of(**zeros) == "all loss weights are 0: expected at least one --weight-... > 0"
+    flags = ", ".join(f"--weight-{name.replace('_', '-')}" for name in LOSS_WEIGHTS)
+    assert error_of(**zeros) == f"all loss weights in use are 0: expected one > 0 of {flags}"
     for name in WEIGHTS:
         assert getattr(TrainConfig(**(zeros | {name: 1e-6})), name) == 1e-6
 
@@ -68,6 +71,13 @@ def test_a_number_below_1_is_refused(name: str, value: int) -> None:
 @pytest.mark.parametrize("name", AT_LEAST_0)
 def test_a_negative_seed_is_refused(name: str) -> None:
     assert error_of(**{name: -1}) == f"--{name.replace('_', '-')} -1: expected a whole number >= 0"
+
+
+@pytest.mark.parametrize("name", SHARES)
+@pytest.mark.parametrize("value", [-0.1, 0.51, 1, math.nan, math.inf])
+def test_a_share_beyond_a_half_is_refused(name: str, value: float) -> None:
+    assert error_of(**{name: value}).startswith(f"--{name.replace('_', '-')} {value}: expected a finite number >")
+    assert getattr(TrainConfig(**{name: 0.5}), name) == 0.5
 
 
 @pytest.mark.parametrize("value", [3, 65])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
+import pytest
 from ray.tune.search import Searcher
 
-from sweeps.engine.confirm import ConfirmSearch, candidates, confirmations
+from sweeps.engine.confirm import ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.trial import checkpoint_path
+from sweeps.gan_loss_weights import SPACE
 from tests.sweep_parts import Sweep, record_of, small_plan
 
 CLASSES = (0, 1)
@@ -35,9 +38,41 @@ def confirm(record: SweepRecord, home: Path, number: int, *values: float) -> Non
     path.touch()
 
 
-def test_the_best_and_the_default_are_confirmed_without_doubles() -> None:
-    assert [block.number for block in candidates(searched(0.8, 0.9, 0.7))] == [1, 0]
-    assert [block.number for block in candidates(searched(0.95, 0.9, 0.7))] == [0]
+@pytest.mark.parametrize("means", [(0.8, 0.9, 0.7), (0.95, 0.9, 0.7), (0.1, 0.9, 0.7)])
+def test_the_best_beside_the_default_and_the_default_are_confirmed_without_doubles(means: tuple[float, ...]) -> None:
+    assert [block.number for block in candidates(searched(*means))] == [1, 0]
+
+
+def test_the_best_k_are_confirmed_beside_the_references_best_first() -> None:
+    record = searched(0.8, 0.6, 0.7, 0.9, 0.95)
+    record.plan = dataclasses.replace(record.plan, best=2, paper=True)
+    paper = next(number for number, block in record.blocks.items() if block.params == SPACE.points["paper"])
+    assert paper in (1, 2)
+    assert references(record) == {"default": record.blocks[0], "paper": record.blocks[paper]}
+    assert [block.number for block in candidates(record)] == [4, 3, 0, paper]
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed", "diverged"])
+def test_the_default_is_confirmed_however_the_search_ended_it(state: str) -> None:
+    record = record_of(small_plan(CLASSES, configs=2, epochs=2, grace=2))
+    sweep = Sweep(record)
+    sweep.start()
+    other = sweep.start()
+    assert other
+    sweep.train(other, 0.9, 0.9)
+    record.close(record.blocks[0], state)
+    assert [block.number for block in candidates(record)] == [1, 0]
+
+
+def test_where_nothing_was_trained_to_the_end_nothing_is_confirmed() -> None:
+    record = record_of(small_plan(CLASSES, configs=1, epochs=2, grace=2))
+    Sweep(record).start()
+    record.close(record.blocks[0], "diverged")
+    assert candidates(record) == []
+
+
+def test_the_default_alone_is_confirmed_alone() -> None:
+    assert [block.number for block in candidates(searched(0.8))] == [0]
 
 
 def test_a_configuration_that_diverges_with_a_fresh_seed_does_not_win(tmp_path: Path) -> None:
@@ -57,7 +92,7 @@ def test_confirmed_configurations_rank_by_their_fresh_mean_not_by_the_searchs(tm
 
 
 def test_what_is_recorded_is_not_trained_again_unless_its_model_is_gone(tmp_path: Path) -> None:
-    record = searched(0.95, 0.9, 0.7)
+    record = searched(0.95)
     search = ConfirmSearch(record, candidates(record), tmp_path)
     assert len(search.jobs) == 1
     confirm(record, tmp_path, 0, 0.9, 0.9)
@@ -69,7 +104,7 @@ def test_what_is_recorded_is_not_trained_again_unless_its_model_is_gone(tmp_path
 
 
 def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:
-    record = searched(0.95, 0.9, 0.7)
+    record = searched(0.95)
     search = ConfirmSearch(record, candidates(record), tmp_path)
     search.suggest("trial")
     search.on_trial_complete("trial", None, error=True)

@@ -88,6 +88,24 @@ def test_batches_are_half_normal_half_anomalous_and_use_no_image_twice_in_an_epo
             assert set(images) <= set(positions.tolist())
 
 
+@pytest.mark.parametrize(("batch_size", "size", "steps"), [(1, 1, 50), (16, 16, 3), (50, 50, 1), (1000, 50, 1)])
+def test_without_anomalies_a_batch_is_of_normal_images_alone(batch_size: int, size: int, steps: int) -> None:
+    module = AnomalyDetectionDataModule(
+        FLAT, [Experiment(each.normal_class, each.normal, torch.empty(0, dtype=torch.int64)) for each in EXPERIMENTS],
+        batch_size=batch_size, augmentation=ALL_CHANGES, train_seed=0, dtype=torch.float64,
+    )  # fmt: skip
+    seen = epoch_of(module, 0)
+    assert len(seen) == module.steps_per_epoch == steps
+    assert module.images_per_epoch == steps * size * len(EXPERIMENTS)
+    for normal, anomalous in seen:
+        assert normal.shape == (size, 2 * 3, IMAGE_SIZE, IMAGE_SIZE)
+        assert anomalous.shape == (0, 2 * 3, IMAGE_SIZE, IMAGE_SIZE)
+    for member, experiment in enumerate(EXPERIMENTS):
+        images = [i for normal, _ in seen for i in used(normal, member)]
+        assert len(images) == len(set(images)) == size * steps
+        assert set(images) <= set(experiment.normal.tolist())
+
+
 def test_batches_are_an_index_gather_of_the_images_resized(digits_train: ImageDataset) -> None:
     module = digits_module(digits_train, (2,), batch_size=16)
     module.augmentation = Augmentation()
@@ -159,6 +177,6 @@ def test_the_seed_decides_order_and_augmentation() -> None:
 def test_streams_of_every_purpose_class_epoch_and_seed_are_different() -> None:
     names = list(itertools.product((0, 1), (0, 1), PURPOSES, (0, 1)))
     drawn = {torch.randint(2**62, (1,), generator=generator(*name)).item() for name in names}
-    assert len(drawn) == len(names) == 56
+    assert len(drawn) == len(names) == 72
     with pytest.raises(ValueError, match="not in tuple"):
         generator(0, 0, "no such purpose")

@@ -18,7 +18,7 @@ from sweeps.engine.trial import checkpoint_path, train_config, trial_config
 from sweeps.gan_loss_weights import SPACE
 
 # data, width, batch, images per class, validation images, configurations, epochs, grace, reduction,
-# best k, seeds, paper's weights, schedule, augmentations: one column of design section 6 each
+# best k, seeds, paper's weights, schedule, augmentations: one column of design section 6 each, for the confirmation
 FLIP, CROP, ALL = (
     {"horizontal_flip"},
     {"horizontal_flip", "crop"},
@@ -27,9 +27,12 @@ FLIP, CROP, ALL = (
 FIGURES = {
     "smoke": ("digits", 8, 32, None, None, 3, 2, 1, 2, 1, 1, False, "one-cycle", FLIP),
     "laptop": ("fashion-mnist", 8, 64, 1500, 2500, 8, 4, 2, 3, 1, 2, False, "one-cycle", FLIP),
-    "gpu": ("fashion-mnist", 64, 256, None, None, 64, 27, 3, 3, 3, 3, True, "one-cycle", CROP),
+    "workstation": ("fashion-mnist", 16, 64, None, None, 16, 8, 2, 3, 1, 2, False, "one-cycle", FLIP),
+    "gpu": ("fashion-mnist", 64, 256, None, None, 64, 27, 10, 3, 3, 3, True, "one-cycle", CROP),
     "paper": ("fashion-mnist", 64, 1, None, None, 32, 300, 30, 3, 3, 3, True, "halve-every-50", ALL),
 }
+#: In what the trainings of the search differ from it.
+SEARCHED = {"workstation": {"width": 8, "epochs": 4, "images_per_class": 1500, "validation_images": 2500}}
 
 
 def _plan(**flags: object):
@@ -50,18 +53,23 @@ def test_scales_stand_for_the_designs_figures(scale: str) -> None:
         plan.configs, base.epochs, plan.grace, plan.reduction, plan.best, plan.seeds, plan.paper, base.schedule, on,
     ) == FIGURES[scale]  # fmt: skip
     assert set(plan.classes) == set(range(10))
+    assert plan.search == SEARCHED.get(scale, {})
+    assert plan.searched == dataclasses.replace(base, **SEARCHED.get(scale, {}))
 
 
 @pytest.mark.parametrize(
     ("scale", "epochs", "rungs"),
-    [("smoke", None, [1]), ("laptop", None, [2]), ("gpu", None, [3, 9]), ("paper", None, [30, 90, 270]),
-     ("gpu", 81, [3, 9, 27]), ("gpu", 28, [3, 9, 27]), ("smoke", 1, []), ("paper", 20, [])],
+    [("smoke", None, [1]), ("laptop", None, [2]), ("workstation", None, [2]), ("gpu", None, [10]),
+     ("paper", None, [30, 90, 270]), ("gpu", 81, [30]), ("gpu", 28, [10]),
+     ("smoke", 1, []), ("paper", 20, [2, 6, 18])],
 )  # fmt: skip
 def test_rungs_are_whole_epochs_before_the_last(scale: str, epochs: int | None, rungs: list[int]) -> None:
     plan = _plan(scale=scale, epochs=epochs)
     assert plan.rungs == rungs
     milestones = Sweep(record_of(plan)).asha.milestones
-    assert {epoch for epoch in milestones if epoch < plan.base.epochs} == set(rungs), "what --plan prints is what stops"
+    assert {epoch for epoch in milestones if epoch < plan.searched.epochs} == set(rungs), (
+        "what --plan prints is what stops"
+    )
 
 
 def test_flags_go_before_the_scale() -> None:
@@ -141,13 +149,15 @@ def test_the_default_point_is_the_packages_default() -> None:
     assert SPACE.points[SPACE.default] == {name: getattr(default, name) for name in SPACE.ranges}
 
 
-def test_what_is_sampled_is_what_is_trained_with() -> None:
-    plan = small_plan((6, 0, 3), configs=6)
+@pytest.mark.parametrize("search", [{}, {"width": 4, "images_per_class": 20}])
+def test_what_is_sampled_is_what_is_trained_with(search: dict[str, int]) -> None:
+    plan = dataclasses.replace(small_plan((6, 0, 3), configs=6), search=search)
     sweep = Sweep(record_of(plan, size=1))
     seen = 0
     while trial := sweep.start():
         block = sweep.record.blocks[trial.config["configuration"]]
-        expected = dataclasses.replace(plan.base, **block.params, classes=sweep.record.groups[trial.config["group"]])
+        settings = {**search, **block.params, "classes": sweep.record.groups[trial.config["group"]]}
+        expected = dataclasses.replace(plan.base, **settings)
         assert train_config(trial.config) == expected
         seen += 1
     assert seen == 18

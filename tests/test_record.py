@@ -163,9 +163,9 @@ def test_configs_counts_the_named_points_the_default_first(configs: int) -> None
     assert len(record.study.get_trials()) == configs
 
 
-def test_confirm_takes_the_best_and_the_default_without_doubles(tmp_path: Path) -> None:
+def test_confirm_takes_the_best_beside_the_default_and_the_default_without_doubles(tmp_path: Path) -> None:
     plan = small_plan(configs=4, epochs=1)
-    for best, expected in ((0, [0]), (2, [2, 0])):
+    for best, expected in ((0, [1, 0]), (2, [2, 0])):
         path = tmp_path / f"{best}.db"
         sweep = Sweep(record_of(plan, path=path))
         for number in range(4):

@@ -16,10 +16,14 @@ import pytest
 from small_idx import idx_images, idx_labels, write_train
 from sweep_parts import record_of, small_plan
 
+from adcore.datasets import ImageDataset, load
 from adcore.errors import UserError
 from sweeps.engine.main import main, one_driver
+from sweeps.engine.plan import make_plan
 from sweeps.engine.settings import SweepSettings
+from sweeps.engine.space import Space
 from sweeps.gan_loss_weights import SPACE
+from sweeps.loss_ablation import SPACE as GRID
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path for path in (ROOT / "sweeps").glob("*.py") if path.name != "__init__.py")
@@ -29,7 +33,7 @@ HEAVY = ("torch", "ray", "mlflow", "optuna", "pytorch_lightning", "sklearn", "ma
 #: Wrong by themselves: no file is opened and no connection made. Arguments, and what the line must name.
 PURE = {
     "unknown data set": (["--dataset", "fasion-mnist"], ["'fasion-mnist'", "did you mean 'fashion-mnist'"]),
-    "unknown scale": (["--scale", "smok"], ["'smok'", "did you mean 'smoke'", "laptop, gpu, paper"]),
+    "unknown scale": (["--scale", "smok"], ["'smok'", "did you mean 'smoke'", "laptop, workstation, gpu, paper"]),
     "unknown flag": (["--epoch", "3"], ["--epoch", "--epochs"]),
     "unknown argument": (["smoke"], ["smoke"]),
     "class out of range": (["--normal-class", "10"], ["--normal-class 10", "0 to 9"]),
@@ -82,6 +86,13 @@ PURE = {
     "storage with too long a name": (["--storage", "a" * 300], ["--storage 'aaa"]),
     "storage of nobody": (["--storage", "~nosuchuser/x"], ["--storage '~nosuchuser/x'"]),
     "storage is a file": (["--storage", "notes.txt"], ["--storage", "notes.txt"]),
+    "unknown protocol": (["--protocol", "seen"], ["'seen'", "paper, seen-unseen, one-class"]),
+    "known classes without a protocol that has them": (["--known-classes", "2"], ["--known-classes", "seen-unseen"]),
+    "nothing left unseen": (["--protocol", "seen-unseen", "--known-classes", "9"], ["--known-classes 9", "at most 8"]),
+    "labels without anomalies": (["--protocol", "one-class", "--labelled-share", "0.1"], ["--labelled-share"]),
+    "share of labels 0": (["--labelled-share", "0"], ["--labelled-share 0", "> 0"]),
+    "more than half polluted": (["--pollution", "0.6"], ["--pollution 0.6", "<= 0.5"]),
+    "test opened again by a new sweep": (["--open-test-again"], ["--open-test-again", "--resume NAME"]),
     "storage below a file": (["--storage", "notes.txt/deep/er"], ["--storage", "notes.txt/deep/er"]),
 }  # fmt: skip
 
@@ -96,10 +107,16 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ADCORE_DATA", raising=False)
 
 
-def _refused(arguments: list[str], capsys: pytest.CaptureFixture[str], left: tuple[str, ...] = ("notes.txt",)) -> str:
+def _refused(
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    left: tuple[str, ...] = ("notes.txt",),
+    script: str = "gan_loss_weights",
+    space: Space = SPACE,
+) -> str:
     """The one line on stderr of a command that ends with 2 and leaves the folder as it was."""
     with pytest.raises(SystemExit) as ended:
-        main("gan_loss_weights", "help", SPACE, arguments)
+        main(script, "help", space, arguments)
     out, error = capsys.readouterr()
     assert (ended.value.code, out) == (2, "")
     assert len([line for line in error.split("\n") if line.strip()]) == 1, error
@@ -117,9 +134,10 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 52
+    assert len(PURE) == 59
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
-             "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume")  # fmt: skip
+             "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
+             "protocol", "polluted", "opened again")  # fmt: skip
     for kind in kinds:
         assert any(kind in name for name in PURE), kind
 
@@ -312,9 +330,10 @@ def test_what_needs_no_file_is_answered_with_nothing_heavy_imported(arguments: l
 def test_help_names_every_flag_of_the_issue() -> None:
     _, out, _, _ = _in_a_process("--help")
     words = """dataset data-dir allow-unverified-data normal-class configs epochs scale seed name storage resume
-        tracking-uri address gpus-per-trial cpus-per-trial max-concurrent classes-per-trial plan"""
+        tracking-uri address gpus-per-trial cpus-per-trial max-concurrent classes-per-trial plan
+        protocol known-classes labelled-share pollution open-test-again"""
     flags = [f"--{word}" for word in words.split()]
-    assert len(flags) == 18
+    assert len(flags) == 23
     assert [flag for flag in flags if flag not in out.split()] == []
 
 
@@ -328,7 +347,52 @@ def test_plan_tells_the_cost_and_runs_nothing() -> None:
     assert "sqlite:///x.db" in out
 
 
+def test_the_plan_of_a_protocol_tells_which(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--protocol", "seen-unseen", "--known-classes", "3", "--pollution", "0.1", "--scale", "smoke"]
+    with pytest.raises(SystemExit) as ended:
+        main("gan_loss_weights", "help", SPACE, [*flags, "--plan"])
+    out, error = capsys.readouterr()
+    assert (ended.value.code, error) == (0, "")
+    assert "protocol seen-unseen" in out
+    base = make_plan("gan_loss_weights", _settings_of(flags), SPACE).base
+    assert (base.protocol, base.known_classes, base.pollution) == ("seen-unseen", 3, 0.1)
+
+
+def _settings_of(flags: list[str]) -> SweepSettings:
+    names = [flag.removeprefix("--").replace("-", "_") for flag in flags[::2]]
+    kinds = {"known_classes": int, "pollution": float}
+    return SweepSettings(**{name: kinds.get(name, str)(v) for name, v in zip(names, flags[1::2], strict=True)})
+
+
+def test_a_grid_is_not_asked_for_a_number_of_configurations(capsys: pytest.CaptureFixture[str]) -> None:
+    line = _refused(["--configs", "5", "--plan"], capsys, script="loss_ablation", space=GRID)
+    assert "--configs 5" in line
+    assert "trains each of its 12" in line
+
+
+def test_the_train_part_alone_is_opened_for_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    swept: list[ImageDataset] = []
+
+    def open_part(name: str, part: str, **_: object) -> ImageDataset:
+        opened.append(part)
+        return load(name, part)  # type: ignore[arg-type]
+
+    def sweep(_plan: object, _settings: object, _home: object, data: ImageDataset) -> int:
+        swept.append(data)
+        return 0
+
+    monkeypatch.setattr("adcore.datasets.load", open_part)
+    monkeypatch.setattr("sweeps.engine.run.run_sweep", sweep)
+    monkeypatch.setattr("sweeps.engine.main.prepare_environment", lambda _: None)
+    with pytest.raises(SystemExit) as ended:
+        main("gan_loss_weights", "help", SPACE, ["--scale", "smoke", "--name", "mine"])
+    assert ended.value.code == 0
+    assert opened == ["train"]
+    assert [data.part for data in swept] == ["train"]
+
+
 def test_every_sweep_script_is_a_docstring_a_space_and_one_call() -> None:
-    assert len(SCRIPTS) >= 1, "found no sweeps to check"
+    assert len(SCRIPTS) >= 2, "found no sweeps to check"
     for path in SCRIPTS:
         assert len(path.read_text().splitlines()) < 60, path

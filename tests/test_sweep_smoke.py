@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import math
 import os
 import re
@@ -21,6 +22,8 @@ from sweep_process import MlflowRuns, SweepProcess
 
 from adcore import checkpoints
 from adcore.config import TrainConfig
+from adcore.scoring import METRICS
+from sweeps.engine import final
 from sweeps.engine.record import open_study
 from sweeps.engine.trial import checkpoint_path
 from sweeps.gan_loss_weights import SPACE
@@ -69,7 +72,7 @@ def test_mlflow_holds_the_tree_of_sweep_configurations_and_classes(swept: Simple
     assert list(swept.mlflow.level("sweep")) == ["sweep"]
     searched, confirmed = swept.mlflow.level("config", "search"), swept.mlflow.level("config", "confirm")
     assert set(searched) == {f"search/{number}/0" for number in range(CONFIGS)}
-    assert len(confirmed) in (1, 2)  # the best, and the default if it is another
+    assert len(confirmed) == 2  # the default, and the best beside it
     assert "confirm/0/1" in confirmed
     for configs, stage in ((searched, "search"), (confirmed, "confirm")):
         classes = swept.mlflow.level("class", stage)
@@ -112,6 +115,10 @@ def test_metrics_stand_at_every_epoch_and_a_mean_is_over_all_classes(swept: Simp
             assert mean == pytest.approx(statistics.fmean(values), abs=1e-12)
             spread = dict(swept.mlflow.history(key, "val_auroc_std"))[step]
             assert spread == pytest.approx(statistics.stdev(values), abs=1e-12)
+            for metric in METRICS:
+                values = [dict(swept.mlflow.history(f"{key}/{index}", f"val_{metric}"))[step] for index in CLASSES]
+                logged = dict(swept.mlflow.history(key, f"val_{metric}_mean"))[step]
+                assert logged == pytest.approx(statistics.fmean(values), abs=1e-12)
         run = swept.mlflow.by_key[key]
         if trial.state == TrialState.COMPLETE:
             assert len(means) == EPOCHS
@@ -140,24 +147,53 @@ def test_the_table_has_a_row_per_configuration_best_first(swept: SimpleNamespace
 
 
 def test_the_test_part_is_scored_once_and_stands_on_the_sweeps_run_alone(swept: SimpleNamespace) -> None:
-    names = {"test_auroc_mean", *(f"test_auroc_{index}" for index in CLASSES)}
+    names = {f"test_{metric}_{ending}" for metric in METRICS for ending in ("mean", *CLASSES)}
+    names |= {"test_auroc_mean_low", "test_auroc_mean_high"}
     for key, run in swept.mlflow.by_key.items():
         assert {name for name in run.data.metrics if name.startswith("test")} == (names if key == "sweep" else set())
     values = {name: swept.mlflow.history("sweep", name) for name in names}
     assert all(len(history) == 1 for history in values.values())
-    stored = swept.study.user_attrs["test"]
-    assert list(stored) == ["1"], "by the seed of the confirmed models"
-    for index in CLASSES:
-        assert values[f"test_auroc_{index}"] == [(0, stored["1"][str(index)])]
-    mean = values["test_auroc_mean"][0][1]
-    assert mean == pytest.approx(statistics.fmean(stored["1"].values()))
+    assert len(swept.study.user_attrs["test_openings"]) == 1
+    stored = final.TestResult.from_record(swept.study.user_attrs["test"])
+    keys = swept.mlflow.level("config", "confirm")
+    assert set(stored.measured) == {tuple(map(int, key.split("/")[1:])) for key in keys}, "every confirmed model"
+    own = stored.measured[_winner(swept), 1]
+    for metric in METRICS:
+        for index in CLASSES:
+            assert values[f"test_{metric}_{index}"] == [(0, own[index][metric])]
+        [(_, mean)] = values[f"test_{metric}_mean"]
+        assert mean == pytest.approx(statistics.fmean(own[index][metric] for index in CLASSES))
+    [(_, mean)], [(_, low)], [(_, high)] = (values[f"test_auroc_mean{end}"] for end in ("", "_low", "_high"))
+    assert low < mean < high
     assert f"{mean:.4f}" in swept.out
+    assert "within noise" in swept.out or "beyond noise" in swept.out
+
+
+def test_the_summary_and_the_table_say_what_was_printed(swept: SimpleNamespace) -> None:
+    summary = json.loads((swept.home / "results.json").read_text())
+    assert summary["winner"]["configuration"] == _winner(swept)
+    assert summary["sentence"] in swept.out
+    assert summary["seeds"] == [1]
+    assert len(summary["test_openings"]) == 1
+    rows = {int(row["configuration"]): row for row in swept.rows}
+    assert {each["configuration"] for each in summary["confirmed"]} == {
+        number for number, row in rows.items() if row["test_auroc_mean"]
+    }
+    for each in summary["confirmed"]:
+        row = rows[each["configuration"]]
+        assert float(row["confirm_auroc_mean"]) == pytest.approx(statistics.fmean(each["confirm"]), abs=1e-12)
+        assert float(row["test_auroc_mean"]) == pytest.approx(statistics.fmean(each["test"]), abs=1e-12)
+    assert [each["name"] for each in summary["confirmed"] if each["configuration"] == 0] == ["default"]
+
+
+def _winner(swept: SimpleNamespace) -> int:
+    return int(re.search(r"winner: configuration (\d+)", swept.out)[1])  # type: ignore[index]
 
 
 def test_the_sweeps_run_has_table_figure_and_study(swept: SimpleNamespace) -> None:
     run = swept.mlflow.by_key["sweep"].info
     found = {each.path: each.file_size for each in swept.mlflow.client.list_artifacts(run.run_id)}
-    assert set(found) == {"results.csv", "auroc_by_class.png", "study.db"}
+    assert set(found) == {"results.csv", "results.json", "auroc_by_class.png", "study.db"}
     assert all(found.values())
     assert found["results.csv"] == (swept.home / "results.csv").stat().st_size
     assert Path(swept.home / "auroc_by_class.png").read_bytes().startswith(b"\x89PNG")
@@ -189,7 +225,7 @@ def test_the_repeat_command_gives_the_confirmed_auroc_to_the_last_digit(swept: S
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     config, history, _ = checkpoints.read(file)
-    winner = int(re.search(r"winner: configuration (\d+)", swept.out)[1])  # type: ignore[index]
+    winner = _winner(swept)
     assert config.train_seed == 1
     assert len(history) == EPOCHS
     for index in CLASSES:

@@ -52,7 +52,15 @@ def _report(epoch: int, **aurocs: float) -> dict[str, float]:
     values = {int(name[1:]): value for name, value in aurocs.items()}
     losses = {f"loss_abc_{index}": index + 0.5 for index in values}
     own = {f"val_auroc_{index}": value for index, value in values.items()}
-    return {"epoch": float(epoch), "images_per_second": 100.0, "val_auroc_mean": 0.0, **own, **losses}
+    own |= {f"val_ap_normal_{index}": value / 2 for index, value in values.items()}
+    return {
+        "epoch": float(epoch),
+        "images_per_second": 100.0,
+        "val_auroc_mean": 0.0,
+        "val_ap_normal_mean": 0.0,
+        **own,
+        **losses,
+    }
 
 
 def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
@@ -85,9 +93,12 @@ def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, wri
     assert runs.by_key[classes[2]].data.params["classes"] == "6"
 
     assert runs.history(classes[1], "val_auroc") == [(1, 0.8), (2, 0.9)]
+    assert runs.history(classes[1], "val_ap_normal") == [(1, 0.4), (2, 0.45)]
     assert runs.history(classes[1], "loss_abc") == [(1, 3.5), (2, 3.5)]
     assert runs.history(config, "val_auroc_3") == [(1, 0.8), (2, 0.9)]
     assert dict(runs.history(config, "val_auroc_mean")) == pytest.approx({1: 0.8, 2: 0.9})
+    assert dict(runs.history(config, "val_ap_normal_mean")) == pytest.approx({1: 0.4, 2: 0.45})
+    assert "val_ap_normal_3" not in runs.by_key[config].data.metrics, "by class it stands on the class's run"
     assert dict(runs.history(config, "val_auroc_std")) == pytest.approx({1: 0.1, 2: 0.1})
     assert runs.history(config, "classes_done") == [(2, 3)]
     assert runs.history(SWEEP, "test_auroc_mean") == [(0, 0.8)]
@@ -109,9 +120,11 @@ def test_the_mean_of_a_split_block_is_logged_when_its_last_class_is_there(
         last = trial is trials[-1]
         poll(lambda: not writer.pending, 20, "the delivery")
         poll(lambda index=index: _val(uri, sweep_id, index), 20, "the class's own value")
-        assert ("val_auroc_mean" in _runs(uri, sweep_id).by_key["search/0/0"].data.metrics) == last
+        for name in ("val_auroc_mean", "val_ap_normal_mean"):
+            assert (name in _runs(uri, sweep_id).by_key["search/0/0"].data.metrics) == last
     metrics = _runs(uri, sweep_id).by_key["search/0/0"].data.metrics
     assert metrics["val_auroc_mean"] == pytest.approx(0.63)
+    assert metrics["val_ap_normal_mean"] == pytest.approx(0.315)
     assert metrics["classes_done"] == 3
 
 
@@ -133,7 +146,7 @@ def test_a_nan_is_logged_as_nan(uri: str, sweep_id: str, writer: MlflowWriter) -
     runs = _runs(uri, sweep_id)
     ((step, value),) = runs.history("search/0/0/3", "val_auroc")
     assert (step, math.isnan(value)) == (1, True)
-    for name in ("val_auroc_mean", "val_auroc_std"):
+    for name in ("val_auroc_mean", "val_ap_normal_mean", "val_auroc_std"):
         assert math.isnan(runs.by_key["search/0/0"].data.metrics[name]), "never a mean over the rest"
     assert runs.history("search/0/0/6", "val_auroc") == [(1, 0.9)]
     assert runs.by_key["search/0/0"].data.tags["state"] == "diverged"
@@ -221,10 +234,10 @@ def test_a_writer_that_could_not_deliver_says_so(sweep_id: str, dead: _Dead) -> 
 
 
 class _FailsTwice:
-    """A client whose log_batch fails twice, after the run was made."""
+    """A client whose log_batch, when `left` is set to 2, fails twice, after the run was made."""
 
     def __init__(self, client: MlflowClient) -> None:
-        self.client, self.left = client, 2
+        self.client, self.left = client, 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.client, name)
@@ -236,12 +249,15 @@ class _FailsTwice:
         self.client.log_batch(*arguments, **named)
 
 
-def test_a_delivery_that_broke_in_the_middle_makes_no_second_run(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
+def test_a_delivery_that_broke_in_the_middle_makes_no_second_run(
+    uri: str, sweep_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = _FailsTwice(MlflowClient(uri))
+    monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda _: failing)
+    writer = MlflowWriter(uri, "test", sweep_id, period=0.05)
     writer.submit(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
-    poll(lambda: writer.client and not writer.pending, 20, "a client")
-    poll(lambda: "warm-up" in writer.runs, 20, "the first run")
-    failing = _FailsTwice(writer.client)  # type: ignore[arg-type]
-    writer.client = failing  # type: ignore[assignment]
+    poll(lambda: "warm-up" in writer.states, 60, "the first run")
+    failing.left = 2
     tags = {"level": "sweep", "stage": "search", "state": "complete"}
     writer.submit(RunUpdate(SWEEP, name="s", tags=tags, metrics=[("m", 1.0, 1, 1)]))
     writer.submit(RunUpdate(SWEEP, metrics=[("m", 2.0, 2, 2)], status="FINISHED"))
@@ -306,16 +322,17 @@ def test_artifacts_lie_beside_the_database(uri: str, sweep_id: str, writer: Mlfl
     assert [each.path for each in runs.client.list_artifacts(run.info.run_id)] == ["results.csv"]
 
 
-def test_metrics_reach_mlflow_in_batches(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
+def test_metrics_reach_mlflow_in_batches(uri: str, sweep_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = _CountsBatches(MlflowClient(uri))
+    monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda _: counting)
+    writer = MlflowWriter(uri, "test", sweep_id, period=0.05)
     writer.submit(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
-    poll(lambda: "warm-up" in writer.runs, 20, "the first run")
-    counting = _CountsBatches(writer.client)  # type: ignore[arg-type]
-    writer.client = counting  # type: ignore[assignment]
+    poll(lambda: "warm-up" in writer.states, 60, "the first run")
     with writer.lock:  # as if the thread were still writing: what comes in meanwhile is one update
         for step in range(1, 31):
             writer._queue(RunUpdate("search/0/0", metrics=[(f"m{index}", 1.0, step, 1) for index in range(12)]))
     assert writer.close()
-    assert [len(batch) for batch in counting.batches] == [360]
+    assert [len(batch) for batch in counting.batches if batch] == [360]
 
 
 class _CountsBatches:

@@ -26,6 +26,7 @@ from adcore.errors import UserError
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols import split
+from adcore.scoring import METRICS, measure
 from adcore.train import TrainResult, load_detector, score_test, train
 
 Metrics = dict[str, float]
@@ -71,18 +72,20 @@ def whole_run(digits_train: ImageDataset) -> TrainResult:
 def test_reported_after_each_epoch_are_exactly_these_floats(digits_train: ImageDataset) -> None:
     reports: list[Metrics] = []
     result = train(config(epochs=2), reports.append, data=digits_train)
-    expected = {"epoch", "val_auroc_mean", "val_auroc_0", "val_auroc_3", "images_per_second"}
+    expected = {"epoch", "images_per_second"}
+    expected |= {f"val_{name}_{index}" for name in METRICS for index in ("mean", 0, 3)}
     expected |= {f"loss_{name}_{index}" for name in LOSSES for index in (0, 3)}
-    assert len(expected) == 5 + 16
+    assert len(expected) == 2 + 15 + 16
     assert [set(metrics) for metrics in reports] == [expected] * 2
     assert [metrics["epoch"] for metrics in reports] == [1, 2]
     assert all(type(value) is float and math.isfinite(value) for metrics in reports for value in metrics.values())
-    assert all(m["val_auroc_mean"] == (m["val_auroc_0"] + m["val_auroc_3"]) / 2 for m in reports)
+    for name in (f"val_{metric}" for metric in METRICS):
+        assert all(m[f"{name}_mean"] == (m[f"{name}_0"] + m[f"{name}_3"]) / 2 for m in reports), name
     assert result.history == reports
     assert result.state == "complete"
 
 
-def test_reported_auroc_is_that_of_all_validation_images_with_continuous_scores(
+def test_reported_metrics_are_those_of_all_validation_images_with_continuous_scores(
     whole_run: TrainResult, digits_train: ImageDataset
 ) -> None:
     kept = split(digits_train.labels, split_seed=0).validation
@@ -92,6 +95,8 @@ def test_reported_auroc_is_that_of_all_validation_images_with_continuous_scores(
     for member, index in enumerate((0, 3)):
         expected = roc_auc_score((labels != index).numpy(), scores[:, member].numpy())
         assert whole_run.history[-1][f"val_auroc_{index}"] == pytest.approx(expected, abs=1e-4)
+        for name, value in measure(scores[:, member], labels != index).items():
+            assert whole_run.history[-1][f"val_{name}_{index}"] == pytest.approx(value, abs=1e-4), name
 
 
 def test_training_learns_to_tell_normal_images_from_anomalies(digits_train: ImageDataset) -> None:
@@ -274,7 +279,10 @@ def test_test_scores_are_of_every_test_image(whole_run: TrainResult, digits_test
         roc_auc_score((digits_test.labels != index).numpy(), scores[:, member].numpy())
         for member, index in enumerate((0, 3))
     ]
-    assert score_test(whole_run.detector, config(), digits_test) == pytest.approx(expected, abs=1e-4)
+    scored = score_test(whole_run.detector, config(), digits_test)
+    assert torch.equal(scored.labels, digits_test.labels)
+    measured = scored.measured()
+    assert [measured[index]["auroc"] for index in (0, 3)] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_capped_test_part_has_the_first_images_of_each_class(
@@ -285,7 +293,10 @@ def test_a_capped_test_part_has_the_first_images_of_each_class(
     assert len(kept) == 50
     small = dataclasses.replace(digits_test, images=digits_test.images[kept], labels=digits_test.labels[kept])
     settings = config(images_per_class=5)
-    assert score_test(whole_run.detector, settings, digits_test) == score_test(whole_run.detector, config(), small)
+    capped, whole = (score_test(whole_run.detector, *each) for each in ((settings, digits_test), (config(), small)))
+    assert torch.equal(capped.labels, whole.labels)
+    assert torch.equal(capped.scores, whole.scores)
+    assert capped.measured() == whole.measured()
 
 
 @pytest.mark.parametrize("resumed", [False, True])
@@ -300,7 +311,7 @@ def test_a_diverged_run_ends_as_such_with_nan_for_its_classes(
         result = train(settings, reports.append, data=digits_train, checkpoints=checkpoints)
     assert result.state == "diverged"
     assert len(result.history) == len(reports) == 1
-    assert all(math.isnan(reports[0][f"val_auroc_{name}"]) for name in ("0", "3", "mean"))
+    assert all(math.isnan(reports[0][f"val_{metric}_{name}"]) for name in ("0", "3", "mean") for metric in METRICS)
 
 
 def test_divergence_of_one_class_leaves_the_others_their_numbers(
@@ -315,10 +326,9 @@ def test_divergence_of_one_class_leaves_the_others_their_numbers(
     result = train(config(), ignore, data=digits_train)
     assert result.state == "diverged"
     (metrics,) = result.history
-    assert math.isnan(metrics["val_auroc_3"])
-    assert math.isnan(metrics["val_auroc_mean"])
+    assert all(math.isnan(metrics[f"val_{name}_{index}"]) for name in METRICS for index in (3, "mean"))
     own = {name: value for name, value in metrics.items() if name.endswith("_0")}
-    assert len(own) == 9
+    assert len(own) == 8 + 5
     assert own == {name: whole_run.history[0][name] for name in own}
 
 

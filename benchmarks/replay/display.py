@@ -13,7 +13,7 @@ from .policies import FUSED
 from .proposals import AT
 from .stopping import GATE, GOAL, WORKERS, Figures, goal_met, verdicts
 
-__all__ = ["show_policies", "show_proposals", "show_rungs"]
+__all__ = ["show_policies", "show_proposals", "show_rungs", "show_whole_sweeps"]
 
 
 def show_policies(console: Console, figures: dict[str, dict[int, Figures]]) -> None:
@@ -33,6 +33,18 @@ def show_policies(console: Console, figures: dict[str, dict[int, Figures]]) -> N
                 behind.add_row(f"{name}: fused {stands}", *(_times(each.behind[budget], 1000) for budget in BUDGETS))
         console.print(table, behind)
         _show_gate(console, figures, workers)
+
+
+def show_whole_sweeps(console: Console, found: dict[str, Any]) -> None:
+    """Regrets of whole sweeps at the gate's budget, and where fused blocks stand."""
+    for unit, by_workers in found.items():
+        for workers, figures in by_workers.items():
+            title = f"Whole sweeps at {_part(GATE)} of no stopping's {unit}, workers: {workers}; regret x 1000"
+            table = _table(title, ["policy", "configurations", "class-epochs", "regret", f"less {FUSED}", "fused"])
+            for name, each in figures.items():
+                regrets = (_times(Estimate(**each[key]), 1000) for key in ("regret", "behind"))
+                table.add_row(name, str(each["configurations"]), f"{each['compute']:.3f}", *regrets, each["fused"])
+            console.print(table)
 
 
 def show_rungs(console: Console, found: dict[str, list[float]], rules: list[dict[str, Any]]) -> None:

@@ -91,7 +91,7 @@ def ray_cluster(settings: SweepSettings) -> Iterator[None]:
             f"--address {settings.address}: the cluster refuses this token; copy its ~/.ray/auth_token here, "
             "or set RAY_AUTH_MODE=disabled for a cluster that has none"
         ) from error
-    except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises bare ones too, for a node that starts slowly
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason})") from error
     try:

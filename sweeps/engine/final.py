@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from adcore.datasets import ImageDataset
+from adcore.errors import UserError
 from adcore.scoring import auroc_influence
 from adcore.train import TestScores, load_detector, score_test
 from sweeps.engine.confirm import Confirmation
@@ -48,7 +49,7 @@ class TestResult:
         weights = np.array([float(number == configuration) - float(number == minus) for number, _ in self.measured])
         weights[weights > 0] /= max(1, (weights > 0).sum())
         weights[weights < 0] /= max(1, (weights < 0).sum())
-        return float(weights @ self.covariance[comparison] @ weights)
+        return max(0.0, float(weights @ self.covariance[comparison] @ weights))  # rounding may fall below 0
 
     def image_variance_of_one(self, comparison: str, configuration: int) -> float:
         """Variance from images of one model's mean over classes, on average over the configuration's seeds."""
@@ -103,17 +104,28 @@ def score_models(
     stored = record.read("test")
     if stored is not None and not again:
         return TestResult.from_record(stored)
+    models = _models(confirmed)
+    _require_checkpoints(record, models, home)
     openings = record.read("test_openings") or []
     if not openings or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record.write("test_openings", [*openings, now])
-    result = _score(record, _models(confirmed), home, open_test())
+    result = _score(record, models, home, open_test())
     record.write("test", result.as_record())
     return result
 
 
 def _models(confirmed: Sequence[Confirmation]) -> list[tuple[int, int]]:
     return [(each.block.number, seed) for each in confirmed for seed in each.by_seed]
+
+
+def _require_checkpoints(record: SweepRecord, models: list[tuple[int, int]], home: str) -> None:
+    """Raises UserError if a model is gone: the test part is not opened for a part of them."""
+    for number, seed in models:
+        for classes in record.groups:
+            path = checkpoint_path(home, number, classes, seed)
+            if not path.exists():
+                raise UserError(f"{path}: the model is gone, and the test part stays closed; begin a new sweep")
 
 
 def _score(record: SweepRecord, models: list[tuple[int, int]], home: str, data: ImageDataset) -> TestResult:

@@ -94,16 +94,19 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
         raise UserError(
             f"--configs {settings.configs}: this script trains each of its {len(space.points)}; leave it out"
         )
+    search = dict(scale.search)
+    if "epochs" in search:  # a search is never longer than what it prepares
+        search["epochs"] = min(search["epochs"], base.epochs)
     if settings.classes_per_trial != "auto":
         groups_of(base.classes, int(settings.classes_per_trial))
     return Plan(
         script=script,
         scale=name,
         base=base,
-        search=scale.search,
+        search=search,
         space=space,
         configs=len(space.points) if space.is_grid else settings.configs or scale.configs,
-        grace=min(scale.grace, dataclasses.replace(base, **scale.search).epochs),
+        grace=max(1, round(scale.grace * search.get("epochs", base.epochs))),
         reduction=scale.reduction,
         best=scale.best,
         seeds=scale.seeds,

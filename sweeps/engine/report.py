@@ -125,14 +125,15 @@ def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summ
     """Every point of a grid: its means, and its difference to the default one."""
     classes, seeds = len(record.plan.classes), _count(len(summary.winner.by_seed), "fresh seed")
     table = Table(title=f"AUROC, mean over {classes} classes and {seeds}")
-    for name in ("", "validation", "test", f"test, minus {record.plan.space.default}", "95 % interval", ""):
+    compared = (f"test, minus {record.plan.space.default}", "95 % interval", "") if summary.comparisons else ()
+    for name in ("", "validation", "test", *compared):
         table.add_column(name, justify="right" if name else "left")
     by_number = {each.configuration: each.difference for each in summary.comparisons}
     for each, name in zip(confirmed, point_names(record, confirmed), strict=True):
         values = f"{each.mean:.4f}", f"{statistics.fmean(test.means(each.block.number)):.4f}"
         lead = by_number.get(each.block.number)
         if lead is None:
-            table.add_row(name, *values, "", "", "")
+            table.add_row(name, *values)
         else:
             verdict = "beyond noise" if lead.excludes_zero else "within noise"
             table.add_row(name, *values, f"{lead.value:+.4f}", f"({lead.low:+.4f}, {lead.high:+.4f})", verdict)
@@ -141,6 +142,8 @@ def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summ
 
 def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> str:
     """Which points differ from the default one by more than noise."""
+    if not summary.comparisons:
+        return f"{record.plan.space.default.capitalize()} did not train to the end: there is nothing to compare with."
     names = dict(zip((each.block.number for each in confirmed), point_names(record, confirmed), strict=True))
     beyond = [
         f"{names[each.configuration]} ({each.difference.value:+.4f})"

@@ -25,7 +25,7 @@ class Scale:
 
     train: Mapping[str, Any]
     configs: int
-    grace: int  # first rung, epochs
+    grace: float  # first rung, as a share of the epochs
     reduction: int  # one of `reduction` goes on at a rung
     best: int  # configurations that are confirmed, beside the default
     seeds: int  # fresh seeds for each of them
@@ -37,12 +37,12 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
     {
         "smoke": Scale(
             {"dataset": "digits", "epochs": 2, "batch_size": 32, "images_per_class": None, "validation_images": None},
-            configs=3, grace=1, reduction=2, best=1, seeds=1, paper=False,
+            configs=3, grace=3 / 8, reduction=2, best=1, seeds=1, paper=False,
         ),
-        "laptop": Scale({}, configs=8, grace=2, reduction=3, best=1, seeds=2, paper=False),
+        "laptop": Scale({}, configs=8, grace=3 / 8, reduction=3, best=1, seeds=2, paper=False),
         "workstation": Scale(
             {"width": 16, "epochs": 8, "images_per_class": None, "validation_images": None},
-            configs=16, grace=2, reduction=3, best=1, seeds=2, paper=False,
+            configs=16, grace=3 / 8, reduction=3, best=1, seeds=2, paper=False,
             search={"width": 8, "epochs": 4, "images_per_class": 1500, "validation_images": 2500},
         ),
         "gpu": Scale(
@@ -50,14 +50,14 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
                 "width": 64, "batch_size": 256, "epochs": 27, "crop": True,
                 "images_per_class": None, "validation_images": None,
             },
-            configs=64, grace=3, reduction=3, best=3, seeds=3, paper=True,
+            configs=64, grace=3 / 8, reduction=3, best=3, seeds=3, paper=True,
         ),
         "paper": Scale(
             {
                 "width": 64, "batch_size": 1, "epochs": 300, "crop": True, "vertical_flip": True, "rotate": True,
                 "schedule": "halve-every-50", "images_per_class": None, "validation_images": None,
             },
-            configs=32, grace=30, reduction=3, best=3, seeds=3, paper=True,
+            configs=32, grace=1 / 10, reduction=3, best=3, seeds=3, paper=True,
         ),
     }
 )  # fmt: skip

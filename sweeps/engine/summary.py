@@ -67,9 +67,10 @@ def summarise(
 
     names: of the references, by configuration. validation_images: the validation part's size; its images' variance is
     the test images' at that size, because both are samples of one population. same_training: whether the search's
-    trainings were as long and as large as the confirmation's.
+    trainings were as long and as large as the confirmation's. A grid whose default point diverged is not compared.
     """
     winner = confirmed[0]
+    comparable = confirmed if not is_grid or winner.block.number in names else confirmed[:1]
     number = winner.block.number
     known = "seen" if "seen" in test.covariance else ""  # what validation counts
     scale = test.images / validation_images
@@ -83,7 +84,7 @@ def summarise(
         searched,
         interval(winner.means, variance, freedom, test.image_variance(known, number) * scale),
         {name: _on_test(confirmed, test, name) for name in test.covariance},
-        _comparisons(confirmed, test, names, sign=-1 if is_grid else 1),
+        _comparisons(comparable, test, names, sign=-1 if is_grid else 1),
     )
 
 

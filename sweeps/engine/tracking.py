@@ -118,12 +118,12 @@ def _params(config: TrainConfig) -> dict[str, str]:
 
 
 def _of_class(metrics: Mapping[str, Any], index: int) -> dict[str, float]:
-    """A class's own metrics and losses, without its ending."""
+    """A class's own metrics and losses, without its index at their ends."""
     found: dict[str, float] = {}
     for name, value in metrics.items():
         stem, _, ending = name.rpartition("_")
         if ending == str(index) and stem.startswith(("val_", "loss_")):
-            found[stem.removeprefix("loss_")] = value
+            found[stem] = value
     return found
 
 

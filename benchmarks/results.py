@@ -1,0 +1,222 @@
+"""Write docs/results.md from the figures in docs/results/*.json. Nothing else writes that page.
+
+    python benchmarks/results.py
+
+A sweep leaves its figures in STORAGE/NAME/results.json, the benchmarks in the file of their --json flag; copied to
+docs/results under the names below, they make the page. A section whose file is not there is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from adcore.datasets import DATASETS
+
+FOLDER = Path(__file__).parents[1] / "docs" / "results"
+PAGE = FOLDER.parent / "results.md"
+WHOLE = ("regret", "behind")
+SWEEP = "python sweeps/gan_loss_weights.py"
+UNSEEN = "--protocol seen-unseen --labelled-share 0.05"
+
+
+def row(cells: Iterable[object]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    return "\n".join([row(head), row(["---"] * len(head)), *map(row, rows)])
+
+
+def interval(each: dict[str, float] | None, *, sign: str = "", factor: float = 1, digits: int = 4) -> str:
+    """A value with its interval, or a dash."""
+    if each is None:
+        return "-"
+    value, low, high = (factor * each[name] for name in ("value", "low", "high"))
+    return f"{value:{sign}.{digits}f} ({low:{sign}.{digits}f} to {high:{sign}.{digits}f})"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation."""
+    return f"{fmean(values):.4f} ± {stdev(values):.4f}" if len(values) > 1 else f"{values[0]:.4f}"
+
+
+def sweep(found: dict[str, Any], command: str) -> list[str]:
+    """A sweep: the stages side by side, what was confirmed, and the winner by class."""
+    base, search = found["plan"]["base"], found["plan"]["search"]
+    names = DATASETS[base["dataset"]].class_names
+    states = ", ".join(f"{count} {state}" for state, count in found["states"].items() if count)
+    seeds, smaller = len(found["seeds"]), " (smaller trainings)" if search else ""
+    stages = [
+        [f"search, validation, 1 seed{smaller}", interval(found["search"] or None), f"{found['search_value']:.4f}"],
+        [f"confirm, validation, {seeds} fresh seeds", interval(found["confirm"]), f"{found['confirm']['value']:.4f}"],
+        *([f"test {name}".rstrip(), interval(each), f"{each['value']:.4f}"] for name, each in found["test"].items()),
+    ]
+    confirmed = [
+        [each["configuration"], each["name"] or "-", *(f"{value:.4g}" for value in each["params"].values()),
+         f"{each['search']:.4f}" if each["search"] else "stopped", spread(each["confirm"]), spread(each["test"])]
+        for each in found["confirmed"]
+    ]  # fmt: skip
+    fields = [name.removeprefix("weight_").replace("_", " ") for name in found["confirmed"][0]["params"]]
+    figures = found["test_by_class"]
+    classes = [
+        [f"{index} {names[int(index)]}", *(spread(figures[metric][index]) for metric in figures)]
+        for index in figures["auroc"]
+    ]
+    means = [f"**{fmean(fmean(values) for values in by_class.values()):.4f}**" for by_class in figures.values()]
+    training = f"width {base['width']}, {base['epochs']} epochs, {base['images_per_class'] or 'all'} images a class"
+    return [
+        f"`{command}`: {found['seconds'] / 60:.0f} minutes on 2 CPU cores. Configurations: {states}. {training}.",
+        markdown(["mean AUROC over the classes", "with 95 % interval", "value"], stages),
+        found["sentence"],
+        markdown(["configuration", "", *fields, "search", "confirm", "test"], confirmed),
+        markdown(["normal class", *(f"test {metric}" for metric in figures)], [*classes, ["mean", *means]]),
+    ]
+
+
+def control(found: dict[str, Any]) -> list[str]:
+    """The supervised CNN, by class."""
+    classes = sorted({each["class"] for each in found["runs"]})
+    by_class = [[r["test"]["auroc"] for r in found["runs"] if r["class"] == index] for index in classes]
+    seconds = sum(each["seconds"] for each in found["runs"])
+    names = DATASETS[found["dataset"]].class_names
+    rows = [[f"{index} {names[index]}", spread(values)] for index, values in zip(classes, by_class, strict=True)]
+    seeds = len(by_class[0])
+    means = [fmean(values[place] for values in by_class) for place in range(seeds)]
+    return [
+        f"`python benchmarks/supervised_control.py`: {seeds} seeds, {found['epochs']} epochs, "
+        f"{seconds / 60:.0f} core minutes; the same 50,000 fit images and draws.",
+        markdown(["normal class", "test AUROC"], [*rows, ["mean", f"**{spread(means)}**"]]),
+    ]
+
+
+def unseen(found: dict[str, Any], command: str) -> list[str]:
+    """Known and unknown anomalies apart."""
+    names = DATASETS[found["plan"]["base"]["dataset"]].class_names
+    figures = found["test_by_class"]
+    comparisons = ["auroc_seen", "auroc_unseen", "auroc"]
+    rows = [
+        [f"{index} {names[int(index)]}", *(spread(figures[name][index]) for name in comparisons)]
+        for index in figures["auroc"]
+    ]
+    means = [interval(found["test"][name]) for name in ("seen", "unseen", "")]
+    return [
+        f"`{command}`: {len(found['seeds'])} seeds.",
+        markdown(["normal class", "seen", "unseen", "all anomalies"], [*rows, ["mean (95 % interval)", *means]]),
+    ]
+
+
+def ablation(found: dict[str, Any], command: str) -> list[str]:
+    """Every variant against all six losses."""
+    differences = {each["configuration"]: each["difference"] for each in found["comparisons"]}
+    rows = [
+        [each["name"], spread(each["confirm"]), spread(each["test"]),
+         interval(differences.get(each["configuration"]), sign="+")]
+        for each in found["confirmed"]
+    ]  # fmt: skip
+    return [
+        f"`{command}`: {found['seconds'] / 60:.0f} minutes on 2 CPU cores, {len(found['seeds'])} seeds, "
+        f"{len(found['plan']['base']['classes'])} classes.",
+        markdown(["losses", "validation", "test", "test, minus all six (95 % interval)"], rows),
+        found["sentence"],
+    ]
+
+
+def replay(found: dict[str, Any]) -> list[str]:
+    """Stopping policies, rungs and proposals."""
+    stopping, budgets = found["stopping"], [str(budget) for budget in found["stopping"]["budgets"]]
+    parts = [
+        f"`python benchmarks/search.py`: {found['permutations']} orders of {found['configurations']} recorded "
+        f"configurations, {found['seconds']} s on {found['machine']}. Regret: the best final ten-class mean of "
+        "the table minus the chosen configuration's, times 1000, with 95 % intervals over orders.",
+    ]
+    for unit, by_workers in found["whole sweeps"].items():
+        for workers, figures in by_workers.items():
+            rows = [
+                [name, each["configurations"], *(interval(each[key], factor=1000, digits=2) for key in WHOLE),
+                 each["fused"]]
+                for name, each in figures.items()
+            ]  # fmt: skip
+            head = ["policy", "configurations it pays for", "regret", "regret minus fused blocks'", "fused lie"]
+            parts += [f"Whole sweeps at 1/4 of no stopping's {unit}, {workers} workers:", markdown(head, rows)]
+    parts.append("Sweeps that are cut at a part of the class-epochs of no stopping, answered from what is there:")
+    for workers in stopping["gate"]:
+        rows = [
+            [name, *(interval(each[workers]["regret"][budget], factor=1000, digits=2) for budget in budgets),
+             f"{each[workers]['compute']['value']:.3f}",
+             interval(each[workers]["missed"], factor=100, digits=0)]
+            for name, each in stopping["policies"].items()
+        ]  # fmt: skip
+        head = [f"{workers} workers", *(f"at {float(budget):g}" for budget in budgets), "compute", "best stopped, %"]
+        parts.append(markdown(head, rows))
+    correlations = found["rungs"]["correlations"]
+    epochs = range(1, len(correlations["all"]) + 1)
+    parts.append("Rank correlation of the ten-class mean after an epoch with the last:")
+    parts.append(
+        markdown(["over", *epochs], [[name, *(f"{v:.3f}" for v in each)] for name, each in correlations.items()])
+    )
+    return [*parts, *proposals(found["proposals"])]
+
+
+def proposals(found: dict[str, Any]) -> list[str]:
+    """Samplers on the surrogate."""
+    quality = ", ".join(f"{k} {v:.2f}" for k, v in found["cross-validation"][found["surrogate"]].items())
+    at = list(next(iter(found["regret"].values())))
+    rows = [
+        [name, *(interval(each[trials], factor=1000, digits=2) for trials in at)]
+        for name, each in found["regret"].items()
+    ]
+    return [
+        f"Proposals on a surrogate of the table ({found['surrogate']}; held out: {quality}), {found['repetitions']} "
+        "seeds, regret times 1000:",
+        markdown(["sampler", *(f"{trials} trials" for trials in at)], rows),
+    ]
+
+
+def peers(found: dict[str, Any]) -> list[str]:
+    """Syne Tune and SMAC on the same table."""
+    budgets = list(next(iter(found["peers"].values()))["regret"])
+    rows = [
+        [name, *(interval(each["regret"][budget], factor=1000, digits=2) for budget in budgets),
+         f"{each['compute']['value']:.3f}", f"{100 * each['missed']:.0f}"]
+        for name, each in found["peers"].items()
+    ]  # fmt: skip
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    head = ["peer", *(f"at {float(budget):g}" for budget in budgets), "compute", "best stopped, %"]
+    return [f"`python benchmarks/peers.py` ({versions}): {found['repetitions']} orders.", markdown(head, rows)]
+
+
+#: Title, file and writer of each section.
+SECTIONS: list[tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = [
+    ("Fashion-MNIST", "fashion_mnist", lambda found: sweep(found, f"{SWEEP} --scale workstation")),
+    ("The control: a supervised CNN", "control", control),
+    ("MNIST, the same winner", "mnist", lambda found: sweep(found, f"{SWEEP} --scale workstation --dataset mnist")),
+    ("Laptop scale", "laptop", lambda found: sweep(found, "make sweep")),
+    ("One known anomaly class, eight unseen", "unseen_1", lambda f: unseen(f, f"{SWEEP} {UNSEEN} --known-classes 1")),
+    ("Three known anomaly classes, six unseen", "unseen_3", lambda f: unseen(f, f"{SWEEP} {UNSEEN} --known-classes 3")),
+    ("Which losses earn their place", "ablation", lambda f: ablation(f, "python sweeps/loss_ablation.py")),
+    ("Does the block search find good configurations for less?", "search", replay),
+    ("Peers on the same table", "peers", peers),
+]
+
+
+def main() -> None:
+    """Write the page."""
+    parts = [
+        "# Results",
+        "Written by `python benchmarks/results.py` from the files in [results](results); not edited by hand. Intervals "
+        "are 95 %; ± is one standard deviation over seeds. Of a sweep they hold for fresh seeds and fresh images.",
+    ]
+    for title, name, write in SECTIONS:
+        path = FOLDER / f"{name}.json"
+        if path.exists():
+            parts += [f"## {title}", *write(json.loads(path.read_text()))]
+    PAGE.write_text("\n\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()

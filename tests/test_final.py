@@ -1,0 +1,266 @@
+"""The test part: opened once, for every confirmed model, on record; and what is computed from its scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from adcore.checkpoints import Checkpoints
+from adcore.config import TrainConfig
+from adcore.datasets import ImageDataset
+from adcore.scoring import auroc_influence
+from adcore.train import TestScores as Scores  # under its own name pytest would take it for a class of tests
+from adcore.train import load_detector, score_test, train
+from sweeps.engine import final
+from sweeps.engine.confirm import Confirmation, confirmations
+from sweeps.engine.final import TestResult as Result
+from sweeps.engine.final import opened_before, score_models
+from sweeps.engine.plan import Plan
+from sweeps.engine.record import SweepRecord
+from sweeps.engine.trial import checkpoint_path
+from tests.sweep_parts import record_of, small_plan
+
+CLASSES = (0, 3)
+MODELS = [(0, 1), (0, 2), (1, 1), (1, 2)]
+
+
+def tiny_plan() -> Plan:
+    plan = small_plan(CLASSES, configs=2, epochs=1)
+    base = dataclasses.replace(plan.base, width=2, sampling="random")
+    return dataclasses.replace(plan, base=base, seeds=2)
+
+
+def confirmed_of(record: SweepRecord, *, count: int = 2) -> list[Confirmation]:
+    """The first configurations, with recorded validation figures of every fresh seed."""
+    while record.next_job():
+        pass
+    for number in range(count):
+        for seed in record.plan.confirm_seeds:
+            for group, classes in enumerate(record.groups):
+                record.write_confirmed(number, seed, group, [0.9 - 0.1 * number] * len(classes))
+    return confirmations(record, list(record.blocks.values()))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, digits_train: ImageDataset) -> str:
+    """The folder of a sweep whose confirmation has trained two configurations with two seeds."""
+    folder = tmp_path_factory.mktemp("final")
+    record = record_of(tiny_plan())
+    confirmed_of(record)
+    for number, seed in MODELS:
+        config = dataclasses.replace(record.plan.base, learning_rate=1e-3 * (1 + 9 * number), train_seed=seed)
+        checkpoints = Checkpoints(checkpoint_path(folder, number, CLASSES, seed))
+        train(config, lambda _: None, data=digits_train, checkpoints=checkpoints)
+    return str(folder)
+
+
+class Opened:
+    """Opens the test part and counts how often; interrupted as often as it is told to be."""
+
+    def __init__(self, data: ImageDataset, *, interrupted: int = 0) -> None:
+        self.data, self.interrupted, self.count = data, interrupted, 0
+
+    def __call__(self) -> ImageDataset:
+        self.count += 1
+        if self.count <= self.interrupted:
+            raise KeyboardInterrupt
+        return self.data
+
+
+def never() -> ImageDataset:
+    raise AssertionError("the test part was opened")
+
+
+def same(one: Result, other: Result) -> bool:
+    return (
+        (one.measured, one.images) == (other.measured, other.images)
+        and list(one.covariance) == list(other.covariance)
+        and all(np.array_equal(one.covariance[name], other.covariance[name]) for name in one.covariance)
+    )
+
+
+def test_every_confirmed_model_is_scored_and_the_test_part_opened_once(home: str, digits_test: ImageDataset) -> None:
+    record, opened = record_of(tiny_plan()), Opened(digits_test)
+    found = score_models(record, confirmed_of(record), home, opened)
+    assert opened.count == 1
+    assert list(found.measured) == MODELS
+    for number, seed in MODELS:
+        config, detector = load_detector(checkpoint_path(home, number, CLASSES, seed), 1)
+        scored = score_test(detector, config, digits_test)
+        assert found.measured[number, seed] == scored.measured()
+        assert found.images == len(scored.labels) == 299
+    assert found.means(1) == [
+        pytest.approx(np.mean([found.measured[1, seed][index]["auroc"] for index in CLASSES])) for seed in (1, 2)
+    ]
+    assert found.by_class(1, "ap") == {i: [found.measured[1, seed][i]["ap"] for seed in (1, 2)] for i in CLASSES}
+    assert len(set(found.means(0) + found.means(1))) == 4, "models that are alike would prove nothing"
+
+
+def test_a_second_call_reads_the_record_and_opens_nothing(home: str, digits_test: ImageDataset, tmp_path: Path) -> None:
+    record = record_of(tiny_plan(), path=tmp_path / "study.db")
+    found = score_models(record, confirmed_of(record), home, Opened(digits_test))
+    for later in (record, record_of(tiny_plan(), path=tmp_path / "study.db")):
+        assert same(score_models(later, confirmed_of(later), home, never), found)
+        assert len(later.read("test_openings")) == 1
+
+
+def test_the_opening_is_on_record_before_the_test_part_is_opened(home: str, digits_test: ImageDataset) -> None:
+    record = record_of(tiny_plan())
+    confirmed = confirmed_of(record)
+    assert record.read("test_openings") is None
+
+    def look() -> ImageDataset:
+        assert len(record.read("test_openings")) == 1
+        return digits_test
+
+    score_models(record, confirmed, home, look)
+
+
+def test_models_that_were_not_scored_are_not_scored_later_in_silence(home: str, digits_test: ImageDataset) -> None:
+    record = record_of(tiny_plan())
+    both = confirmed_of(record)
+    assert opened_before(record, both) == ""
+    score_models(record, both[:1], home, Opened(digits_test))
+    assert opened_before(record, both[:1]) == ""
+    for other in (both, both[1:]):
+        reason = opened_before(record, other)
+        assert f"opened {record.read('test_openings')[0]} for the configurations 0, " in reason
+        assert "--open-test-again" in reason
+        assert "\n" not in reason
+
+
+def test_one_more_seed_of_the_same_configuration_is_another_model(home: str, digits_test: ImageDataset) -> None:
+    record = record_of(tiny_plan())
+    both = confirmed_of(record)
+    one_seed = [dataclasses.replace(each, by_seed={1: each.by_seed[1]}) for each in both]
+    score_models(record, one_seed, home, Opened(digits_test))
+    assert opened_before(record, one_seed) == ""
+    assert opened_before(record, both)
+
+
+def test_opened_again_is_scored_again_and_on_record_twice(home: str, digits_test: ImageDataset) -> None:
+    record, opened = record_of(tiny_plan()), Opened(digits_test)
+    both = confirmed_of(record)
+    score_models(record, both[:1], home, opened)
+    found = score_models(record, both, home, opened, again=True)
+    assert opened.count == 2
+    assert list(found.measured) == MODELS
+    assert len(record.read("test_openings")) == 2
+    assert opened_before(record, both) == ""
+    assert same(score_models(record, both, home, never), found)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_opening_that_ended_without_a_figure_is_gone_on_with(
+    home: str, digits_test: ImageDataset, again: bool
+) -> None:
+    record, opened = record_of(tiny_plan()), Opened(digits_test, interrupted=1)
+    confirmed = confirmed_of(record)
+    with pytest.raises(KeyboardInterrupt):
+        score_models(record, confirmed, home, opened)
+    assert record.read("test") is None
+    assert opened_before(record, confirmed) == ""
+    first = record.read("test_openings")
+    score_models(record, confirmed, home, opened, again=again)
+    assert record.read("test_openings") == first
+    assert len(first) == 1
+
+
+@pytest.fixture(scope="module")
+def found(home: str, digits_test: ImageDataset) -> Result:
+    record = record_of(tiny_plan())
+    return score_models(record, confirmed_of(record), home, Opened(digits_test))
+
+
+def test_a_result_comes_back_from_json_to_the_last_digit(found: Result) -> None:
+    assert same(Result.from_record(json.loads(json.dumps(found.as_record()))), found)
+
+
+def test_image_variance_is_that_of_means_and_of_differences(found: Result) -> None:
+    matrix = found.covariance[""]
+    assert matrix.shape == (4, 4)
+    own = found.image_variance("", 0)
+    assert own == pytest.approx(matrix[:2, :2].sum() / 4)
+    assert found.image_variance_of_one("", 0) == pytest.approx((matrix[0, 0] + matrix[1, 1]) / 2)
+    between = matrix[:2, 2:].sum() / 4
+    difference = own + found.image_variance("", 1) - 2 * between
+    assert found.image_variance("", 0, minus=1) == pytest.approx(difference)
+    assert found.image_variance("", 1, minus=0) == pytest.approx(difference)
+    assert own > 0 < difference
+
+
+def test_a_configuration_differs_from_itself_by_nothing(found: Result) -> None:
+    assert [found.image_variance("", number, minus=number) for number in (0, 1)] == [0, 0]
+
+
+def test_rounding_makes_no_variance_negative() -> None:
+    models = [(number, seed) for number in (0, 1) for seed in (1, 2, 3)]
+    for draw in range(50):  # two configurations whose models rank the images alike
+        influences = np.random.default_rng(draw).normal(0, 1e-3, (3, 300))[[0, 1, 2, 0, 1, 2]]
+        alike = Result({model: {} for model in models}, {"": influences @ influences.T}, images=300)
+        assert alike.image_variance("", 0, minus=1) >= 0
+
+
+# Without detectors: scores of a part of 200 images that depend on configuration, seed and class alone.
+
+LABELS = torch.arange(200) % 10
+
+
+def _scores_of(number: int, seed: int, index: int) -> torch.Tensor:
+    stream = torch.Generator().manual_seed(100 * number + 10 * seed + index)
+    return torch.rand(len(LABELS), generator=stream) + 0.5 * (index != LABELS)
+
+
+@pytest.fixture
+def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Detector:
+        def __init__(self, path: Path) -> None:
+            self.number, self.seed = (int(path.parts[place].split("-")[1]) for place in (-3, -2))
+            self.classes = tuple(int(index) for index in path.stem.split("-")[1:])
+
+        def to(self, _: str) -> None:
+            pass
+
+    def load(path: Path, _channels: int) -> tuple[TrainConfig, Detector]:
+        detector = Detector(path)
+        protocol = {"protocol": "seen-unseen", "known_classes": 4} if detector.number == 1 else {}
+        return TrainConfig(dataset="digits", classes=detector.classes, **protocol), detector  # type: ignore[arg-type]
+
+    def score(detector: Detector, config: TrainConfig, _: ImageDataset) -> Scores:
+        columns = [_scores_of(detector.number, detector.seed, index) for index in detector.classes]
+        return Scores(config, torch.stack(columns, 1), LABELS)
+
+    monkeypatch.setattr(final, "load_detector", load)
+    monkeypatch.setattr(final, "score_test", score)
+
+
+@pytest.mark.usefixtures("_no_detectors")
+@pytest.mark.parametrize("numbers", [[0], [1]])
+def test_a_split_block_gives_the_figures_of_a_whole_one(numbers: list[int], digits_test: ImageDataset) -> None:
+    results = []
+    for size in (1, 2):
+        record = record_of(tiny_plan(), size=size)
+        chosen = [each for each in confirmed_of(record) if each.block.number in numbers]
+        results.append(score_models(record, chosen, "", Opened(digits_test)))
+    split, whole = results
+    assert split.measured == whole.measured
+    assert list(split.covariance) == list(whole.covariance) == (["", "seen", "unseen"] if numbers == [1] else [""])
+    for name, matrix in whole.covariance.items():
+        np.testing.assert_allclose(split.covariance[name], matrix, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("_no_detectors")
+def test_the_covariance_is_of_means_over_the_classes_on_the_same_images(digits_test: ImageDataset) -> None:
+    record = record_of(tiny_plan())
+    found = score_models(record, confirmed_of(record)[:1], "", Opened(digits_test))
+    influences = []
+    for seed in (1, 2):
+        each = [auroc_influence(_scores_of(0, seed, index), index != LABELS) for index in CLASSES]
+        influences.append(np.mean(each, 0))
+    expected = np.stack(influences) @ np.stack(influences).T * 200 / 199
+    np.testing.assert_allclose(found.covariance[""], expected, rtol=1e-12)

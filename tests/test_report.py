@@ -1,0 +1,124 @@
+"""What the end of a sweep prints and writes: names of points, intervals, and that the test part was opened again."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from sweeps.engine.confirm import Confirmation, confirmations, references
+from sweeps.engine.final import TestResult as Result  # under its own name pytest would take it for a class of tests
+from sweeps.engine.plan import make_plan
+from sweeps.engine.record import SweepRecord
+from sweeps.engine.report import commands, final_report, write_summary, write_table
+from sweeps.engine.settings import SweepSettings
+from sweeps.engine.space import Space
+from sweeps.engine.summary import Summary, confirmed_means, summarise
+from sweeps.gan_loss_weights import SPACE
+from sweeps.loss_ablation import SPACE as GRID
+from tests.sweep_parts import record_of
+
+CLASSES = (0, 3)
+
+
+def ended(
+    space: Space, means: dict[int, float], **flags: Any
+) -> tuple[SweepRecord, list[Confirmation], Summary, Result]:
+    """A sweep whose configurations have these means, on validation and on the test part, with one fresh seed."""
+    settings = SweepSettings(scale="smoke", normal_class=CLASSES, **flags)
+    record = record_of(make_plan("script", settings, space))
+    while record.next_job():
+        pass
+    for number, mean in means.items():
+        record.write_confirmed(number, 1, 0, [mean, mean])
+    record.write("test_openings", ["2026-01-01T00:00:00+00:00"])
+    confirmed = confirmations(record, list(record.blocks.values()))
+    names = ("", "seen", "unseen") if record.plan.base.protocol == "seen-unseen" else ("",)
+    own = [f"auroc_{name}".rstrip("_") for name in names]
+    measured = {(each.block.number, 1): {i: dict.fromkeys(own, each.mean) for i in CLASSES} for each in confirmed}
+    test = Result(measured, {name: 1e-4 * np.eye(len(confirmed)) for name in names}, 300)
+    named = {block.number: name for name, block in references(record).items()}
+    summary = summarise(
+        confirmed, test, named, validation_images=250, same_training=True, is_grid=space.is_grid
+    )  # fmt: skip
+    return record, confirmed, summary, test
+
+
+def printed(*sweep: Any) -> str:
+    console = Console(width=200, file=io.StringIO())
+    for part in final_report(*sweep):
+        console.print(part)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_configurations_are_printed_with_the_names_of_the_references_and_the_verdict() -> None:
+    text = printed(*ended(SPACE, {0: 0.8, 2: 0.9}))
+    assert "configuration 0 (default): search running, confirm 0.8000" in text
+    assert "configuration 2: search" in text
+    assert "winner: configuration 2\n" in text
+    assert "from the default" in text
+    assert "beyond noise" in text
+    assert "not for other seeds" in text
+    assert "opened" not in text
+
+
+def test_a_test_part_that_was_opened_again_is_told_of() -> None:
+    sweep = ended(SPACE, {0: 0.8, 2: 0.9})
+    sweep[0].write("test_openings", ["2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"])
+    assert "The test part was opened 2 times for this sweep" in printed(*sweep)
+
+
+def test_a_grids_points_are_printed_by_name_with_their_difference_to_the_default() -> None:
+    text = printed(*ended(GRID, {number: 0.8 if number != 6 else 0.7 for number in range(12)}))
+    rows = {name: next(line for line in text.splitlines() if f" {name} " in line) for name in GRID.points}
+    assert "-0.1000" in rows["without abc"]
+    assert "beyond noise" in rows["without abc"]
+    assert "within noise" in rows["without patch"]
+    assert "noise" not in rows["all six losses"]
+    assert "Beyond noise from all six losses, of 11 on the test part: without abc (-0.1000)." in text
+
+
+def test_a_grid_without_findings_says_none() -> None:
+    assert "on the test part: none." in printed(*ended(GRID, dict.fromkeys(range(12), 0.8)))
+
+
+def test_without_the_default_a_grid_is_not_compared_with_another_point_in_its_name() -> None:
+    means = {number: 0.8 + number / 100 for number in range(12)} | {0: float("nan")}  # the default one diverged
+    record, confirmed, summary, test = ended(GRID, means)
+    assert 0 not in [each.block.number for each in confirmed]
+    text = printed(record, confirmed, summary, test)
+    assert "minus all six losses" not in text
+    assert "from all six losses" not in text
+
+
+@pytest.mark.parametrize("space", [SPACE, GRID])
+def test_the_summary_file_names_points_and_holds_what_was_printed(space: Space, tmp_path: Path) -> None:
+    sweep = ended(space, {0: 0.8, 1: 0.7, 2: 0.9})
+    record, confirmed, summary, test = sweep
+    found = json.loads(write_summary(tmp_path / "results.json", record, confirmed, summary, test, 12.3).read_text())
+    names = {each["configuration"]: each["name"] for each in found["confirmed"]}
+    assert names == dict(enumerate(list(space.points)[:3]))
+    assert found["sentence"] in printed(*sweep).replace("\n", " ")
+    assert found["test_openings"] == record.read("test_openings")
+    assert {each["configuration"] for each in found["comparisons"]} == set(names) - {confirmed[0].block.number}
+
+
+def test_the_table_has_the_confirmed_means_where_there_are_some(tmp_path: Path) -> None:
+    record, confirmed, _, test = ended(SPACE, {0: 0.8, 2: 0.9})
+    lines = write_table(tmp_path / "results.csv", record, confirmed_means(confirmed, test)).read_text().splitlines()
+    header, *rows = [line.split(",") for line in lines]
+    assert header[-2:] == ["confirm_auroc_mean", "test_auroc_mean"]
+    assert {row[0]: row[-2:] for row in rows} == {"0": ["0.8", "0.8"], "1": ["", ""], "2": ["0.9", "0.9"]}
+
+
+def test_the_repeat_command_names_the_protocol() -> None:
+    record, confirmed, summary, _ = ended(SPACE, {0: 0.8}, protocol="seen-unseen", known_classes=3, pollution=0.1)
+    assert "test, unseen anomalies" in printed(record, confirmed, summary, _)
+    repeat = next(line for line in commands(record, summary.winner, SweepSettings(), "mine") if "repeat" in line)
+    for words in ("--protocol seen-unseen", "--known-classes 3", "--pollution 0.1"):
+        assert words in repeat

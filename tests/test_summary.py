@@ -1,0 +1,163 @@
+"""What a sweep found, in numbers and in a sentence: on figures small enough to follow by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sweeps.engine.confirm import Confirmation
+from sweeps.engine.final import TestResult as Result  # under its own name pytest would take it for a class of tests
+from sweeps.engine.record import Block
+from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
+
+T2, Z = 4.302653, 1.959964  # Student's t at two degrees of freedom, and the normal quantile, of 95 %
+
+
+def confirmed(number: int, *means: float, searched: float | None = 0.8) -> Confirmation:
+    """Seeds 1, 2, ... with these means over the classes 0 and 3."""
+    block = Block(number, {"weight_abc": 1.0 + number}, state="complete", mean=searched)
+    return Confirmation(block, {seed: {0: mean - 0.01, 3: mean + 0.01} for seed, mean in enumerate(means, 1)})
+
+
+def on_test(
+    means: dict[int, list[float]], *, image_variance: float = 0.0, comparisons: tuple[str, ...] = ("",)
+) -> Result:
+    """Test AUROCs by configuration, one per seed; the models' image errors are independent, of this variance each."""
+    models = [(number, seed) for number, values in means.items() for seed in range(1, len(values) + 1)]
+    measured = {}
+    for number, seed in models:
+        value = means[number][seed - 1]
+        names = [f"auroc_{name}".rstrip("_") for name in comparisons]
+        measured[number, seed] = {i: dict.fromkeys(names, value + shift) for i, shift in ((0, -0.02), (3, 0.02))}
+    return Result(measured, {name: image_variance * np.eye(len(models)) for name in comparisons}, images=4000)
+
+
+def summary_of(
+    means: dict[int, list[float]], names: dict[int, str] | None = None, *, image_variance: float = 0.0, **changes: Any
+) -> Summary:
+    settings: dict[str, Any] = {"validation_images": 1000, "same_training": True}
+    test = on_test(means, image_variance=image_variance)
+    return summarise([confirmed(n, *v) for n, v in means.items()], test, names or {}, **(settings | changes))
+
+
+def test_a_lead_beyond_noise_by_hand() -> None:
+    summary = summary_of({4: [0.90, 0.92], 0: [0.80, 0.82]}, {0: "default"})
+    [lead] = summary.comparisons
+    # each pair of seeds has a variance of 2 * .01^2; a difference has twice that, its mean over two seeds half of it
+    assert (lead.configuration, lead.name) == (0, "default")
+    assert lead.difference.value == pytest.approx(0.1)
+    assert lead.difference.half == pytest.approx(T2 * math.sqrt(2e-4), rel=1e-6)
+    assert summary.sentence == (
+        "On the test part the winner is +0.1000 from the default (95 % interval +0.0392 to +0.1608, 2 seeds, the same "
+        "images): beyond noise."
+    )
+
+
+def test_a_lead_within_noise_is_called_so() -> None:
+    assert "+0.0500 from the default" in summary_of({4: [0.85, 0.87], 0: [0.80, 0.82]}, {0: "default"}).sentence
+    assert summary_of({4: [0.85, 0.87], 0: [0.80, 0.82]}, {0: "default"}).sentence.endswith(": within noise.")
+
+
+def test_a_winner_that_is_clearly_worse_on_the_test_part_is_told_by_its_sign() -> None:
+    sentence = summary_of({4: [0.80, 0.82], 0: [0.90, 0.92]}, {0: "default"}).sentence
+    assert "-0.1000 from the default" in sentence
+    assert sentence.endswith("beyond noise.")
+
+
+def test_images_alone_can_put_a_lead_within_noise() -> None:
+    means, names = {4: [0.9, 0.9], 0: [0.8, 0.8]}, {0: "default"}
+    # two models of each configuration: a difference of means has the variance of one model
+    for image_variance, verdict in ((0.05**2, "beyond"), (0.052**2, "within")):
+        assert Z * 0.05 < 0.1 < Z * 0.052
+        assert f"{verdict} noise" in summary_of(means, names, image_variance=image_variance).sentence
+
+
+def test_with_one_seed_the_interval_is_of_images_alone() -> None:
+    summary = summary_of({4: [0.9], 0: [0.8]}, {0: "default"}, image_variance=1e-4)
+    assert summary.comparisons[0].difference.half == pytest.approx(Z * math.sqrt(2e-4), rel=1e-6)
+    assert "1 seed, the same images" in summary.sentence
+
+
+def test_references_are_compared_first_and_others_go_by_number() -> None:
+    means = {4: [0.9, 0.91], 7: [0.88, 0.89], 0: [0.8, 0.81], 2: [0.7, 0.71]}
+    summary = summary_of(means, {0: "default", 2: "paper"})
+    assert [(each.configuration, each.name) for each in summary.comparisons] == [(0, "default"), (2, "paper"), (7, "")]
+    assert "from the default" in summary.sentence
+    assert "from configuration 7" in summary_of({4: [0.9, 0.91], 7: [0.88, 0.89]}).sentence
+
+
+def test_where_the_default_wins_it_is_compared_with_the_next() -> None:
+    summary = summary_of({0: [0.9, 0.91], 7: [0.88, 0.89]}, {0: "default"})
+    assert [(each.configuration, each.name) for each in summary.comparisons] == [(7, "")]
+    assert "from configuration 7" in summary.sentence
+
+
+def test_a_winner_alone_is_not_judged() -> None:
+    summary = summary_of({0: [0.9, 0.91]}, {0: "default"})
+    assert summary.comparisons == []
+    assert summary.sentence.startswith("Nothing was confirmed beside the winner")
+
+
+def test_in_a_grid_every_point_is_compared_with_the_first_which_is_taken_away() -> None:
+    means = {0: [0.8, 0.82], 1: [0.9, 0.92], 2: [0.7, 0.72]}
+    for is_grid, sign in ((True, 1), (False, -1)):
+        differences = {each.configuration: each.difference for each in summary_of(means, is_grid=is_grid).comparisons}
+        assert {n: d.value for n, d in differences.items()} == pytest.approx({1: sign * 0.1, 2: sign * -0.1})
+
+
+def test_the_searchs_interval_is_of_one_seed_and_absent_where_its_trainings_were_others() -> None:
+    means = {4: [0.90, 0.92], 0: [0.80, 0.82]}
+    summary = summary_of(means, image_variance=1e-4)
+    assert summary.search
+    assert summary.search.value == 0.8
+    # one seed: its whole variance; images: one model's, on a quarter of the test part's number
+    assert summary.search.half == pytest.approx(math.hypot(T2 * math.sqrt(2e-4), Z * 0.02), rel=1e-6)
+    assert summary.confirm.half == pytest.approx(math.hypot(T2 * 0.01, Z * 0.02 / math.sqrt(2)), rel=1e-6)
+    assert summary.test[""].half == pytest.approx(math.hypot(T2 * 0.01, Z * 0.01 / math.sqrt(2)), rel=1e-6)
+    assert summary_of(means, same_training=False).search is None
+    first = confirmed(4, 0.9, searched=None)
+    alone = summarise([first], on_test({4: [0.9]}), {}, validation_images=1000, same_training=True)
+    assert alone.search is None, "a configuration that the search did not train to the end"
+
+
+def test_confirm_is_the_validation_mean_and_test_the_test_mean() -> None:
+    found = [confirmed(4, 0.90, 0.92), confirmed(0, 0.80, 0.82)]
+    test = on_test({4: [0.85, 0.87], 0: [0.70, 0.72]})
+    summary = summarise(found, test, {}, validation_images=1000, same_training=False)
+    assert summary.confirm.value == pytest.approx(0.91)
+    assert summary.test[""].value == pytest.approx(0.86)
+    assert confirmed_means(found, test) == {
+        4: {"confirm_auroc_mean": pytest.approx(0.91), "test_auroc_mean": pytest.approx(0.86)},
+        0: {"confirm_auroc_mean": pytest.approx(0.81), "test_auroc_mean": pytest.approx(0.71)},
+    }
+
+
+def test_under_seen_unseen_validation_has_the_image_variance_of_the_seen_anomalies() -> None:
+    test = on_test({4: [0.9]}, comparisons=("", "seen", "unseen"))
+    test = dataclasses.replace(test, covariance={"": np.eye(1), "seen": 4e-4 * np.eye(1), "unseen": np.eye(1)})
+    summary = summarise([confirmed(4, 0.9)], test, {}, validation_images=4000, same_training=True)
+    assert set(summary.test) == {"", "seen", "unseen"}
+    assert summary.search
+    for each in (summary.confirm, summary.search, summary.test["seen"]):
+        assert each.half == pytest.approx(Z * 0.02, rel=1e-6)
+    assert summary.test["unseen"].half == pytest.approx(Z, rel=1e-6)
+
+
+def test_mlflow_is_told_every_metric_of_the_winner_alone_with_the_interval_of_auroc() -> None:
+    found = [confirmed(4, 0.90, 0.92), confirmed(0, 0.80, 0.82)]
+    test = on_test({4: [0.85, 0.87], 0: [0.70, 0.72]}, image_variance=1e-4, comparisons=("", "seen"))
+    summary = summarise(found, test, {}, validation_images=1000, same_training=False)
+    metrics = final_metrics(summary, test)
+    assert metrics["val_auroc_mean"] == pytest.approx(0.91)
+    assert metrics["val_auroc_3"] == pytest.approx(0.92)
+    assert metrics["test_auroc_mean"] == pytest.approx(0.86)
+    assert metrics["test_auroc_seen_3"] == pytest.approx(0.88)
+    assert metrics["test_auroc_mean_low"] == summary.test[""].low
+    assert metrics["test_auroc_seen_mean_high"] == summary.test["seen"].high
+    assert {name.removesuffix("_mean") for name in metrics if name.endswith("_mean")} == {
+        "val_auroc", "test_auroc", "test_auroc_seen",
+    }  # fmt: skip

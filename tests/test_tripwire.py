@@ -1,0 +1,102 @@
+"""A trial has no way to the test part: it is given the train part, and opens nothing."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from adcore.datasets import ImageDataset
+from sweeps.engine import run
+from sweeps.engine.blocks import BlockSearch
+from sweeps.engine.settings import SweepSettings
+from sweeps.engine.trial import run_trial
+from tests.sweep_parts import record_of, small_plan
+
+#: A trial on digits with every way to data closed: loading, and the files of any data set.
+TRIAL = """
+import sys
+import numpy as np
+from ray import tune
+import adcore.datasets, adcore.dataset_search, sklearn.datasets
+from sweeps.engine.trial import run_trial, trial_config
+from adcore.config import TrainConfig
+
+train = adcore.datasets.load("digits", "train")
+load, reports = adcore.datasets.load, []
+
+def closed(*_, **__):
+    raise AssertionError("a trial looked for data")
+
+def watch(event, arguments):
+    words = ("t10k", "test_batch", "data_batch", "train-images", "digits.csv")
+    if event == "open" and any(word in str(arguments[0]) for word in words):
+        closed()
+
+sys.addaudithook(watch)
+try:
+    load("digits", "test")
+except AssertionError:
+    reports.append("the wire is live")
+adcore.datasets.load = adcore.dataset_search.find_part = adcore.datasets.find_part = closed
+sklearn.datasets.load_digits = closed
+tune.report = reports.append
+base = TrainConfig(dataset="digits", classes=(0, 3), width=2, epochs=2, images_per_class=40)
+run_trial(trial_config(base, configuration=0, group=0), data=train, home=sys.argv[1], threads=1)
+print(reports[0], [report["epoch"] for report in reports[1:]])
+"""
+
+
+def test_a_trial_completes_with_every_way_to_the_test_part_closed(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", TRIAL, str(tmp_path)], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == "the wire is live [1.0, 2.0]"
+    [checkpoint] = tmp_path.rglob("*.ckpt")
+    assert checkpoint.stem == "classes-0-3"
+
+
+def test_a_trial_reports_nothing_of_the_test_part(digits_train: ImageDataset, tmp_path: Path) -> None:
+    reports: list[dict[str, float]] = []
+    config = small_plan((0,), epochs=1).base
+    own = {**vars(config), "width": 2, "images_per_class": 40, "configuration": 0, "group": 0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ray.tune.report", reports.append)
+        run_trial(own, data=digits_train, home=str(tmp_path), threads=torch.get_num_threads())
+    assert len(reports) == 1
+    assert not [name for name in reports[0] if "test" in name]
+
+
+def test_a_trial_is_given_the_train_part_alone(
+    digits_train: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class GivenError(Exception):
+        pass
+
+    given: dict[str, Any] = {}
+
+    def take(function: object, **arguments: Any) -> None:
+        given.update(arguments, function=function)
+        raise GivenError
+
+    assert list(inspect.signature(run_trial).parameters) == ["config", "data", "home", "threads"]
+    monkeypatch.setattr(run.tune, "with_parameters", take)
+    plan = small_plan((0,), epochs=1)
+    sweep = run.Sweep(plan, SweepSettings(), tmp_path, digits_train)
+    sweep.tracking = SimpleNamespace(open_sweep=lambda _: None, plan=plan)  # type: ignore[assignment]
+    sweep.interrupt = SimpleNamespace(pass_on=lambda: None)  # type: ignore[assignment]
+    try:
+        with pytest.raises(GivenError):
+            sweep._stage(BlockSearch(record_of(plan)), None, (1, 0))
+    finally:
+        sweep.display.end()
+    assert given.pop("function") is run_trial
+    assert given == {"data": digits_train, "home": str(tmp_path), "threads": 1}
+    assert given["data"].part == "train"
