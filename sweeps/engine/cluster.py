@@ -75,7 +75,7 @@ def prepare_environment(settings: SweepSettings) -> None:
 def ray_cluster(settings: SweepSettings) -> Iterator[None]:
     """A Ray of our own, or a running cluster; left again at the end. Raises UserError if it cannot be had."""
     import ray
-    from ray.exceptions import AuthenticationError, RayError
+    from ray.exceptions import AuthenticationError
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if settings.address == "local":
