@@ -15,6 +15,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps.engine.record import Block, Job, SweepRecord
+from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.trial import trial_config
 
 __all__ = ["METRIC", "BlockASHA", "BlockSearch", "stop_groups"]
@@ -27,7 +28,7 @@ MINIMUM_OTHERS, MINIMUM_CLASSES = 3, 3
 SPLIT_SLACK = 0.003
 
 
-class BlockSearch(Searcher):
+class BlockSearch(RecordSearcher):
     """Hands out the groups of blocks as trials; blocks come from the study by ask and tell."""
 
     name = "search"
@@ -50,9 +51,6 @@ class BlockSearch(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self.record.finish(self.jobs.pop(trial_id))  # one that crashed has no values of the last epoch
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: BlockASHA writes rung values together with its decision."""
-
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         counts = self.record.counts()
         counts["done"] = counts.pop("complete")
@@ -63,22 +61,9 @@ class BlockSearch(Searcher):
         return f"of {self.record.plan.configs} configurations {', '.join(shown)}", best[0].mean if best else None
 
     def newly_closed(self) -> list[tuple[int, int, str]]:
-        """Configuration, seed and state of what ended since the last call; at first, of all that has ended."""
         ended = [b for b in self.record.blocks.values() if b.state != "running" and b.number not in self.closed]
         self.closed |= {block.number for block in ended}
         return [(block.number, self.record.plan.base.train_seed, block.state) for block in ended]
-
-    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
-        return True
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the record is all there is to save."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the record is read when it is opened."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles the searcher for Tuner.restore, which is not used
 
 
 class BlockASHA(AsyncHyperBandScheduler):
@@ -86,9 +71,10 @@ class BlockASHA(AsyncHyperBandScheduler):
 
     Keeps Ray's milestones and percentile rule. With one class it decides as Ray's own, but for the guard of
     MINIMUM_OTHERS; a late or repeated report changes nothing; a block with a NaN is stopped as diverged.
+    others: records of searches side by side, with the same rungs; blocks of different records are never compared.
     """
 
-    def __init__(self, record: SweepRecord) -> None:
+    def __init__(self, record: SweepRecord, *others: SweepRecord) -> None:
         plan = record.plan
         super().__init__(
             time_attr="epoch",
@@ -98,31 +84,35 @@ class BlockASHA(AsyncHyperBandScheduler):
             grace_period=plan.grace,
             reduction_factor=plan.reduction,
         )
-        self.record = record
+        self.record, self.others = record, others
         self.milestones = {milestone for milestone, _ in self._brackets[0]._rungs}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         job = Job(trial.config["configuration"], trial.config["group"])
-        classes = self.record.groups[job.group]
+        classes = self._record_of(job).groups[job.group]
         values = [float(result[f"val_auroc_{index}"]) for index in classes]
         return TrialScheduler.CONTINUE if self.goes_on(job, int(result["epoch"]), values) else TrialScheduler.STOP
 
     def goes_on(self, job: Job, epoch: int, values: list[float]) -> bool:
         """Take in a group's AUROCs after an epoch; False if its block has ended."""
-        block = self.record.blocks[job.configuration]
+        record = self._record_of(job)
+        block = record.blocks[job.configuration]
         if block.state != "running":
             return False
         if not all(math.isfinite(value) for value in values):
-            self.record.close(block, "diverged")
+            record.close(block, "diverged")
             return False
         last = epoch >= self._max_t
         if (not last and epoch not in self.milestones) or job.group in block.values.get(epoch, {}):
             return True
-        decided = 0 if last else stop_groups(self.record, self._brackets[0].cutoff, block, job.group, epoch, values)
-        self.record.write_rung(block, epoch, job.group, values, stop_groups=decided)
+        decided = 0 if last else stop_groups(record, self._brackets[0].cutoff, block, job.group, epoch, values)
+        record.write_rung(block, epoch, job.group, values, stop_groups=decided)
         if decided:
-            self.record.close(block, "stopped")
+            record.close(block, "stopped")
         return not decided
+
+    def _record_of(self, job: Job) -> SweepRecord:
+        return next(record for record in (self.record, *self.others) if job.configuration in record.blocks)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         self._trial_info.pop(trial.trial_id, None)

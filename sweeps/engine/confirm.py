@@ -11,6 +11,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from sweeps.engine.record import Block, SweepRecord
+from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.trial import checkpoint_path, trial_config
 
 __all__ = ["ConfirmSearch", "Confirmation", "candidates", "confirmations", "references"]
@@ -60,7 +61,7 @@ def references(record: SweepRecord) -> dict[str, Block]:
     return found
 
 
-class ConfirmSearch(Searcher):
+class ConfirmSearch(RecordSearcher):
     """Hands out every candidate x seed x group that the record does not hold yet."""
 
     name = "confirm"
@@ -110,7 +111,6 @@ class ConfirmSearch(Searcher):
         return f"{count} of {total} trainings done, {running} running, {failed} failed", best
 
     def newly_closed(self) -> list[tuple[int, int, str]]:
-        """Configuration, seed and state of what ended since the last call; at first, of all that has ended."""
         ended = [key for key in sorted(self.open) if key in self.failed or self.record.confirmed(*key) is not None]
         self.open -= set(ended)
         return [(*key, self._state(*key)) for key in ended]
@@ -120,21 +120,6 @@ class ConfirmSearch(Searcher):
         if values is None or (configuration, seed) in self.failed:
             return "failed"
         return "complete" if all(map(math.isfinite, values.values())) else "diverged"
-
-    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
-        return True
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: only the last epoch counts."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the record is all there is to save."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the record is read when it is opened."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles the searcher for Tuner.restore, which is not used
 
 
 def confirmations(record: SweepRecord, blocks: list[Block]) -> list[Confirmation]:

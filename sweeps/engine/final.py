@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,14 @@ from sweeps.engine.confirm import Confirmation
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.trial import checkpoint_path
 
-__all__ = ["TestResult", "opened_before", "score_models"]
+__all__ = ["OWN_BEST", "TestResult", "opened_before", "score_models"]
+
+#: Stands for a configuration that takes each class's network from the training of that class's own best one.
+OWN_BEST = -1
+#: No class has a best one of its own.
+NONE: Mapping[int, int] = MappingProxyType({})
+#: By class of a model, the training that its network comes from: its configuration, and the classes trained together.
+Networks = dict[int, tuple[int, tuple[int, ...]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +36,14 @@ class TestResult:
     """Test figures of every confirmed model, a (configuration, seed) pair.
 
     measured: model -> class -> metric -> value. covariance: by comparison ("" for all anomalies, "seen", "unseen"), of
-    the models' AUROC means over the classes, from images: [models, models]. images: size of the test part.
+    the models' AUROC means over the classes, from images: [models, models]. images: size of the test part. own: the
+    configurations that OWN_BEST stands for, by class.
     """
 
     measured: dict[tuple[int, int], dict[int, dict[str, float]]]
     covariance: dict[str, NDArray[np.float64]]
     images: int
+    own: Mapping[int, int] = dataclasses.field(default_factory=dict[int, int])
 
     def means(self, configuration: int, metric: str = "auroc") -> list[float]:
         """Mean over the classes, one per seed."""
@@ -63,6 +74,7 @@ class TestResult:
             "measured": [{str(index): m for index, m in by_class.items()} for by_class in self.measured.values()],
             "covariance": {name: matrix.tolist() for name, matrix in self.covariance.items()},
             "images": self.images,
+            "own": {str(index): number for index, number in self.own.items()},
         }
 
     @classmethod
@@ -73,15 +85,19 @@ class TestResult:
             for model, by_class in zip(stored["models"], stored["measured"], strict=True)
         }
         covariance = {name: np.array(matrix) for name, matrix in stored["covariance"].items()}
-        return cls(measured, covariance, stored["images"])
+        return cls(measured, covariance, stored["images"], _own(stored))
 
 
-def opened_before(record: SweepRecord, confirmed: Sequence[Confirmation]) -> str:
+def opened_before(record: SweepRecord, confirmed: Sequence[Confirmation], own: Mapping[int, int] = NONE) -> str:
     """Why scoring these would open the test part a second time, or an empty string."""
     stored = record.read("test")
-    if stored is None or {tuple(model) for model in stored["models"]} == set(_models(confirmed)):
+    if stored is None:
         return ""
-    numbers = ", ".join(str(number) for number in sorted({model[0] for model in stored["models"]}))
+    models = {tuple(model) for model in stored["models"]}
+    if models == set(_models(record, confirmed, own)) and _own(stored) == own:
+        return ""
+    opened = {number for number, _ in models if number != OWN_BEST} | set(_own(stored).values())
+    numbers = ", ".join(map(str, sorted(opened)))
     return (
         f"the test part was opened {record.read('test_openings')[-1]} for the configurations {numbers}, which are not "
         "those confirmed now; --resume with --open-test-again opens it once more, and records that"
@@ -94,56 +110,78 @@ def score_models(
     home: str,
     open_test: Callable[[], ImageDataset],
     *,
+    own: Mapping[int, int] = NONE,
     again: bool = False,
 ) -> TestResult:
     """Score the models of every confirmed configuration; from the record if that was done before.
 
     open_test opens the test part: here and nowhere else. Each opening is on record by its time; one that ended without
-    a figure is gone on with. again: open once more whatever was scored before.
+    a figure is gone on with. own: each class's best configuration, which are scored together as OWN_BEST. again: open
+    once more whatever was scored before.
     """
     stored = record.read("test")
     if stored is not None and not again:
         return TestResult.from_record(stored)
-    models = _models(confirmed)
-    _require_checkpoints(record, models, home)
+    models = _models(record, confirmed, own)
+    _require_checkpoints(models, home)
     openings = record.read("test_openings") or []
     if not openings or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record.write("test_openings", [*openings, now])
-    result = _score(record, models, home, open_test())
+    result = dataclasses.replace(_score(models, home, open_test()), own=own)
     record.write("test", result.as_record())
     return result
 
 
-def _models(confirmed: Sequence[Confirmation]) -> list[tuple[int, int]]:
-    return [(each.block.number, seed) for each in confirmed for seed in each.by_seed]
+def _own(stored: Mapping[str, Any]) -> dict[int, int]:
+    return {int(index): number for index, number in stored["own"].items()}
 
 
-def _require_checkpoints(record: SweepRecord, models: list[tuple[int, int]], home: str) -> None:
+def _models(
+    record: SweepRecord, confirmed: Sequence[Confirmation], own: Mapping[int, int]
+) -> dict[tuple[int, int], Networks]:
+    """Every model that is scored, and OWN_BEST with each seed if there is one: its networks."""
+    found: dict[tuple[int, int], Networks] = {}
+    for each in confirmed:
+        number = each.block.number
+        trained = {index: (number, group) for group in record.groups for index in group}
+        found |= {(number, seed): trained for seed in each.by_seed}
+    together = {index: (number, (index,)) for index, number in own.items()}
+    for seed in confirmed[0].by_seed if own else ():
+        common = found[confirmed[0].block.number, seed]
+        found[OWN_BEST, seed] = {i: common[i] if own[i] == common[i][0] else together[i] for i in own}
+    return found
+
+
+def _require_checkpoints(models: Mapping[tuple[int, int], Networks], home: str) -> None:
     """Raises UserError if a model is gone: the test part is not opened for a part of them."""
-    for number, seed in models:
-        for classes in record.groups:
+    for (_, seed), networks in models.items():
+        for number, classes in networks.values():
             path = checkpoint_path(home, number, classes, seed)
             if not path.exists():
                 raise UserError(f"{path}: the model is gone, and the test part stays closed; begin a new sweep")
 
 
-def _score(record: SweepRecord, models: list[tuple[int, int]], home: str, data: ImageDataset) -> TestResult:
+def _score(models: Mapping[tuple[int, int], Networks], home: str, data: ImageDataset) -> TestResult:
+    @functools.cache
+    def scored(number: int, classes: tuple[int, ...], seed: int) -> tuple[TestScores, dict[int, dict[str, float]]]:
+        config, detector = load_detector(checkpoint_path(home, number, classes, seed), data.channels)
+        detector.to("cuda" if torch.cuda.is_available() else "cpu")
+        scores = score_test(detector, config, data)
+        return scores, scores.measured()
+
     measured: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
     influences: dict[str, list[NDArray[np.float64]]] = {}
     images = 0
-    for number, seed in models:
-        by_class: dict[int, dict[str, float]] = {}
+    for (number, seed), networks in models.items():
         own: dict[str, NDArray[np.float64]] = {}
-        for classes in record.groups:
-            config, detector = load_detector(checkpoint_path(home, number, classes, seed), data.channels)
-            detector.to("cuda" if torch.cuda.is_available() else "cpu")
-            scored = score_test(detector, config, data)
-            by_class |= scored.measured()
-            images = len(scored.labels)
-            for name, influence in _influence(scored).items():
-                own[name] = own.get(name, 0) + influence / len(record.plan.classes)
-        measured[number, seed] = dict(sorted(by_class.items()))
+        measured[number, seed] = {}
+        for index in sorted(networks):
+            scores, by_class = scored(*networks[index], seed)
+            measured[number, seed][index] = by_class[index]
+            images = len(scores.labels)
+            for name, influence in _influence(scores, index).items():
+                own[name] = own.get(name, 0) + influence / len(networks)
         for name, influence in own.items():
             influences.setdefault(name, []).append(influence)
     # n / (n - 1): the mean of the influences was estimated from the same images
@@ -151,12 +189,11 @@ def _score(record: SweepRecord, models: list[tuple[int, int]], home: str, data: 
     return TestResult(measured, covariance, images)
 
 
-def _influence(scored: TestScores) -> dict[str, NDArray[np.float64]]:
-    """Each image's influence on the sum of a model's AUROCs, by comparison: [images]."""
-    total: dict[str, NDArray[np.float64]] = {}
-    for member, normal in enumerate(scored.config.classes):
-        for name, anomalous in scored.anomalous(normal).items():
-            shown = anomalous | (scored.labels == normal)
-            influence = total.setdefault(name, np.zeros(len(scored.labels)))
-            influence[shown.numpy()] += auroc_influence(scored.scores[shown, member], anomalous[shown])
-    return total
+def _influence(scored: TestScores, normal: int) -> dict[str, NDArray[np.float64]]:
+    """Each image's influence on the AUROC of experiment `normal`, by comparison: [images]."""
+    member, found = scored.config.classes.index(normal), {}
+    for name, anomalous in scored.anomalous(normal).items():
+        shown = anomalous | (scored.labels == normal)
+        found[name] = np.zeros(len(scored.labels))
+        found[name][shown.numpy()] = auroc_influence(scored.scores[shown, member], anomalous[shown])
+    return found

@@ -16,12 +16,14 @@ from adcore.options import check_classes
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.space import Space
 
-__all__ = ["Plan", "describe", "groups_of", "make_plan"]
+__all__ = ["OWN_NUMBERS", "Plan", "describe", "groups_of", "make_plan"]
 
 #: Training speed at width 8 and batch 64, images per second of one CPU core: benchmarks/throughput.py on 2 cores.
 CPU_SPEED_AT_WIDTH_8 = 1300
 #: TrainConfig fields that a flag of the same name sets.
 OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution")
+#: Configurations of class i's own search are numbered from (i + 1) times this on.
+OWN_NUMBERS = 1000
 #: Fit images of the smallest class, by data set; for estimates before a file is opened.
 SMALLEST_CLASS = {"fashion-mnist": 5000, "mnist": 4518, "cifar10": 4167, "digits": 121}
 
@@ -46,6 +48,7 @@ class Plan:
     seeds: int
     paper: bool
     search_seed: int
+    objective: str
 
     @functools.cached_property
     def searched(self) -> TrainConfig:
@@ -71,6 +74,15 @@ class Plan:
     def confirm_seeds(self) -> list[int]:
         """Training seeds that the search has not used."""
         return [self.base.train_seed + 1 + index for index in range(self.seeds)]
+
+    def of_class(self, index: int) -> Plan:
+        """The plan of a class's own search."""
+        return dataclasses.replace(self, base=dataclasses.replace(self.base, classes=(index,)))
+
+    def owner(self, configuration: int) -> int | None:
+        """The class from whose own search a configuration comes; None for the search over all classes."""
+        is_own = self.objective == "per-class" and configuration >= OWN_NUMBERS
+        return configuration // OWN_NUMBERS - 1 if is_own else None
 
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""
@@ -99,7 +111,7 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
         search["epochs"] = min(search["epochs"], base.epochs)
     if settings.classes_per_trial != "auto":
         groups_of(base.classes, int(settings.classes_per_trial))
-    return Plan(
+    plan = Plan(
         script=script,
         scale=name,
         base=base,
@@ -112,7 +124,21 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
         seeds=scale.seeds,
         paper=scale.paper,
         search_seed=settings.seed,
+        objective=settings.objective,
     )
+    if plan.objective == "per-class":
+        _check_per_class(plan)
+    return plan
+
+
+def _check_per_class(plan: Plan) -> None:
+    """Raises UserError unless there is a search that each class can have of its own."""
+    if plan.space.is_grid:
+        raise UserError(f"--objective per-class: this script trains its {len(plan.space.points)} points and no others")
+    if len(plan.classes) < 2:
+        raise UserError("--objective per-class: expected at least 2 classes, got 1")
+    if plan.configs >= OWN_NUMBERS:
+        raise UserError(f"--configs {plan.configs}: expected at most {OWN_NUMBERS - 1} with --objective per-class")
 
 
 def groups_of(classes: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
@@ -138,11 +164,14 @@ def describe(plan: Plan, settings: SweepSettings) -> str:
     confirmed = plan.configs if plan.space.is_grid else plan.best + 1 + plan.paper
     search = 0 if plan.space.is_grid else plan.configs * _images(plan.searched)
     confirm = confirmed * plan.seeds * _images(base)
+    if plan.objective == "per-class":
+        search, confirm = 2 * search, confirm + plan.best * plan.seeds * _images(base)
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, normal classes {','.join(map(str, base.classes))}, protocol {base.protocol}",
         *([] if plan.space.is_grid else _search_lines(plan)),
         f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base)}",
+        *(_own_lines(plan) if plan.objective == "per-class" else []),
         "  final      the models of the confirmation on the test part, opened once",
         f"  cost       at most {search / 1e6:.1f} M images in the search, {confirm / 1e6:.1f} M to confirm",
         f"  time       {_time(plan, settings, search, confirm)}",
@@ -157,6 +186,13 @@ def _search_lines(plan: Plan) -> list[str]:
         f"  searched   {', '.join(f'{k} {v.low:g}-{v.high:g}' for k, v in plan.space.ranges.items())}",
         f"  search     {plan.configs} configurations x {_training(plan.searched)}; "
         f"stopped after epochs {rungs} (1 of {plan.reduction} goes on)",
+    ]
+
+
+def _own_lines(plan: Plan) -> list[str]:
+    return [
+        f"  by class   {len(plan.classes)} searches like this one of a single class each, side by side; of each up to "
+        f"{plan.best} configurations x {plan.seeds} fresh seeds"
     ]
 
 

@@ -19,7 +19,7 @@ from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from adcore.errors import UserError
-from sweeps.engine.plan import Plan
+from sweeps.engine.plan import OWN_NUMBERS, Plan
 from sweeps.engine.space import POINT
 
 __all__ = ["Block", "Job", "SweepRecord", "open_study"]
@@ -60,16 +60,40 @@ class Block:
 
 
 class SweepRecord:
-    """Blocks in memory and in the study; every change is written before it is acted on."""
+    """Blocks in memory and in the study; every change is written before it is acted on.
 
-    def __init__(self, study: optuna.Study, plan: Plan, groups: list[tuple[int, ...]]) -> None:
-        self.study, self.plan, self.groups = study, plan, groups
+    first: number of the study's first block. facts: the study that holds what is not a block's, if it is another one.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        plan: Plan,
+        groups: list[tuple[int, ...]],
+        *,
+        first: int = 0,
+        facts: optuna.Study | None = None,
+    ) -> None:
+        self.study, self.plan, self.groups, self.first, self.facts = study, plan, groups, first, facts or study
         self.blocks: dict[int, Block] = {}
         for point in list(plan.space.points)[: plan.configs]:
             study.enqueue_trial(plan.space.proposed(point), skip_if_exists=True)
         for trial in study.get_trials(deepcopy=False):
             if trial.state != TrialState.WAITING:
-                self.blocks[trial.number] = self._load(trial)
+                self.blocks[first + trial.number] = self._load(trial)
+
+    def of_class(self, index: int) -> SweepRecord:
+        """The record of a class's own search: another study in the same file, with the facts in common."""
+        study = optuna.create_study(
+            storage=self.study._storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
+        )
+        plan = self.plan.of_class(index)
+        return SweepRecord(study, plan, [plan.classes], first=(index + 1) * OWN_NUMBERS, facts=self.study)
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether every configuration has been proposed and has ended."""
+        return len(self.blocks) >= self.plan.configs and not self.counts()["running"]
 
     def next_job(self) -> Job | None:
         """The next group to train: of the oldest open block first, else of a new suggestion. None: all are out."""
@@ -119,7 +143,7 @@ class SweepRecord:
                 if groups := block.prefix(epoch):
                     trial.report(block.mean_over(epoch, groups), epoch)
         value = block.mean if state == "complete" else None
-        self.study.tell(block.number, value, state=_STATES.get(state, TrialState.FAIL))
+        self.study.tell(block.number - self.first, value, state=_STATES.get(state, TrialState.FAIL))
 
     def counts(self) -> dict[str, int]:
         """Blocks by state."""
@@ -147,22 +171,22 @@ class SweepRecord:
 
     def write(self, key: str, value: Any) -> None:
         """A fact of the sweep, by name: plain values only."""
-        self.study.set_user_attr(key, value)
+        self.facts.set_user_attr(key, value)
 
     def read(self, key: str) -> Any:
         """A fact of the sweep, or None."""
-        return self.study.user_attrs.get(key)
+        return self.facts.user_attrs.get(key)
 
     def _ask(self) -> Block:
-        number = len(self.blocks)
+        number = self.first + len(self.blocks)
         self._seed_sampler(number)
         trial = self.study.ask(self.plan.space.distributions())
-        assert trial.number == number
+        assert self.first + trial.number == number
         block = self.blocks[number] = Block(number, self.plan.space.fields(trial.params))
         return block
 
     def _seed_sampler(self, number: int) -> None:
-        """A sampler of its own for each trial: a resumed search proposes what the uninterrupted one would have."""
+        """A sampler of its own for each block: a resumed search proposes what the uninterrupted one would have."""
         seed = int(np.random.SeedSequence([self.plan.search_seed, number]).generate_state(1)[0])
         startup = min(10, max(4, self.plan.configs // 4))  # TPE's first proposals do not depend on results
         self.study.sampler = TPESampler(seed=seed, n_startup_trials=startup)
@@ -171,7 +195,7 @@ class SweepRecord:
         """The sampled fields; what a kill within the ask left out is proposed now, the same as it would have been."""
         ranges = self.plan.space.ranges
         if len(trial.params) < max(1, len(ranges)):
-            self._seed_sampler(trial.number)
+            self._seed_sampler(self.first + trial.number)
             live = Trial(self.study, trial._trial_id)
             if self.plan.space.is_grid:
                 return self.plan.space.fields({POINT: live.suggest_categorical(POINT, tuple(self.plan.space.points))})
@@ -179,7 +203,7 @@ class SweepRecord:
         return self.plan.space.fields(trial.params)
 
     def _load(self, trial: FrozenTrial) -> Block:
-        block = Block(trial.number, self._params(trial))
+        block = Block(self.first + trial.number, self._params(trial))
         for key, stored in trial.user_attrs.items():
             if key.startswith("epoch_"):
                 _, epoch, _, group = key.split("_")
@@ -200,7 +224,7 @@ class SweepRecord:
         return block
 
     def _trial(self, block: Block) -> Trial:
-        return Trial(self.study, self.study.get_trials(deepcopy=False)[block.number]._trial_id)
+        return Trial(self.study, self.study.get_trials(deepcopy=False)[block.number - self.first]._trial_id)
 
 
 def open_study(path: Path, *, create: bool) -> optuna.Study:

@@ -19,6 +19,7 @@ from adcore.figures import auroc_by_class
 from sweeps.engine.confirm import Confirmation, references
 from sweeps.engine.final import TestResult
 from sweeps.engine.intervals import Interval
+from sweeps.engine.per_class import PerClass
 from sweeps.engine.plan import Plan
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.settings import SweepSettings
@@ -69,7 +70,13 @@ def write_figure(path: Path, plan: Plan, winner: Confirmation, test: TestResult)
 
 
 def write_summary(
-    path: Path, record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult, seconds: float
+    path: Path,
+    record: SweepRecord,
+    confirmed: list[Confirmation],
+    summary: Summary,
+    test: TestResult,
+    seconds: float,
+    per_class: PerClass | None = None,
 ) -> Path:
     """Everything that the end of a sweep reports, as JSON: for other programs, and for docs/results.md."""
     winner = summary.winner
@@ -103,6 +110,8 @@ def write_summary(
         "sentence": grid_sentence(record, confirmed, summary) if record.plan.space.is_grid else summary.sentence,
         "test_openings": record.read("test_openings"),
     }
+    if per_class:
+        found["per_class"] = per_class.as_record()
     path.write_text(json.dumps(found, indent=1) + "\n")
     return path
 

@@ -8,11 +8,10 @@ import logging
 import sys
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ray import tune
-from ray.tune.experiment import Trial
 from rich.console import Console
 
 from adcore.datasets import ImageDataset, load
@@ -25,6 +24,7 @@ from sweeps.engine.final import TestResult, opened_before, score_models
 from sweeps.engine.interrupt import Interrupt, interruptible
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.monitor import Monitor
+from sweeps.engine.per_class import PerClass, own_best, per_class
 from sweeps.engine.plan import Plan, classes_per_trial, groups_of
 from sweeps.engine.record import Block, SweepRecord, open_study
 from sweeps.engine.report import (
@@ -35,16 +35,18 @@ from sweeps.engine.report import (
     write_summary,
     write_table,
 )
+from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.settings import SweepSettings
+from sweeps.engine.side_by_side import SideBySide
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.tracking import Tracking
-from sweeps.engine.trial import drop_checkpoints, run_trial
+from sweeps.engine.trial import drop_checkpoints
+from sweeps.engine.tuning import fit
 
 __all__ = ["run_sweep"]
 
-#: Times that Ray starts a trial again, from its last checkpoint, before its configuration has failed.
-RETRIES = 2
 INTERRUPTED = 130
+UNCONFIRMED = "confirmation is not complete; --resume tries again what failed"
 
 
 class Sweep:
@@ -60,6 +62,7 @@ class Sweep:
         """All stages; returns the exit code."""
         self.room, self.interrupt = room, interrupt
         self.record = self._open_record()
+        self.records = [self.record]  # and those of the classes' own searches, once they begin
         self._announce()
         writer = MlflowWriter(self.settings.tracking_uri, self.plan.script, self.record.read("sweep_id"))
         self.tracking = Tracking(writer, self.plan, self.home.name)
@@ -91,33 +94,60 @@ class Sweep:
 
     def _stages(self) -> int:
         self.tracking.open_sweep("search")
-        chosen = self.record.open_grid() if self.plan.space.is_grid else self._search()
+        chosen = self.record.open_grid() if self.plan.space.is_grid else self._search_all()
         if self.interrupt.requested:
             return INTERRUPTED
         if not chosen:
             return self._without_winner()
         confirm = ConfirmSearch(self.record, chosen, self.home)
-        self._close_ended(confirm)
-        if confirm.jobs:
-            self._stage(confirm, None, (len(chosen) * self.plan.seeds * self.plan.base.epochs, 0))
+        self._confirm(confirm, len(confirm.jobs) / len(self.record.groups))
         if self.interrupt.requested:
             return INTERRUPTED
         if ConfirmSearch(self.record, chosen, self.home).jobs:  # a winner of part of them might not be the winner
-            return self._failed("confirmation is not complete; --resume tries again what failed")
+            return self._failed(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
-        return self._final(confirmed) if confirmed else self._without_winner()
+        if not confirmed:
+            return self._without_winner()
+        return self._by_class(confirmed) if self.plan.objective == "per-class" else self._final(confirmed)
 
-    def _search(self) -> list[Block]:
+    def _search_all(self) -> list[Block]:
         """The first stage; returns what is to be confirmed."""
-        search = BlockSearch(self.record)
-        self._close_ended(search)  # what a killed driver did not get to tell
-        if any(block.state == "running" for block in self.record.blocks.values()) or not self._all_asked():
-            self._stage(search, BlockASHA(self.record), self._epochs_searched())
+        self._search(BlockSearch(self.record), self.record)
         return candidates(self.record)
 
-    def _stage(
-        self, search: BlockSearch | ConfirmSearch, scheduler: BlockASHA | None, epochs: tuple[float, float]
-    ) -> None:
+    def _by_class(self, confirmed: list[Confirmation]) -> int:
+        """A search and a confirmation of its own for each class, all of them side by side; then the end."""
+        records = {index: self.record.of_class(index) for index in self.plan.classes}
+        own = list(records.values())
+        self.records += own
+        self._search(SideBySide("search by class", [BlockSearch(record) for record in own]), *own)
+        if self.interrupt.requested:
+            return INTERRUPTED
+        searches = self._confirmations_of(own)
+        trainings = sum(len(search.jobs) for search in searches) / len(own)
+        self._confirm(SideBySide("confirm by class", searches), trainings)
+        if self.interrupt.requested:
+            return INTERRUPTED
+        if any(search.jobs for search in self._confirmations_of(own)):
+            return self._failed(UNCONFIRMED)
+        return self._final(confirmed, own_best(confirmed[0], records))
+
+    def _confirmations_of(self, own: list[SweepRecord]) -> list[ConfirmSearch]:
+        return [ConfirmSearch(record, record.best(self.plan.best), self.home) for record in own]
+
+    def _search(self, search: RecordSearcher, *records: SweepRecord) -> None:
+        """Go on with what these records have not searched yet."""
+        self._close_ended(search)  # what a killed driver did not get to tell
+        if not all(record.is_searched for record in records):
+            self._stage(search, BlockASHA(*records), self._epochs_searched(records))
+
+    def _confirm(self, search: RecordSearcher, trainings: float) -> None:
+        """trainings: how many of all classes are still to be done."""
+        self._close_ended(search)
+        if trainings:
+            self._stage(search, None, (trainings * self.plan.base.epochs, 0))
+
+    def _stage(self, search: RecordSearcher, scheduler: BlockASHA | None, epochs: tuple[float, float]) -> None:
         self.tracking.open_sweep(search.name)
         self.display.begin(search.name, *epochs)
         monitor = Monitor(
@@ -127,53 +157,33 @@ class Sweep:
             close_ended=lambda: self._close_ended(search),
             on_step=self.interrupt.pass_on,
         )
-        trainable = tune.with_parameters(
-            run_trial, data=self.data, home=str(self.home), threads=self.settings.cpus_per_trial
-        )
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, self.room.as_request()),
-            tune_config=tune.TuneConfig(
-                search_alg=search,
-                scheduler=scheduler,
-                num_samples=-1,
-                max_concurrent_trials=self.room.slots,
-                reuse_actors=True,
-                trial_dirname_creator=_folder,
-            ),
-            run_config=tune.RunConfig(
-                name=f"{search.name}-{uuid.uuid4().hex[:8]}",
-                storage_path=str(self.home / "ray"),
-                failure_config=tune.FailureConfig(max_failures=RETRIES),
-                callbacks=[monitor],
-                verbose=0,
-            ),
-        )
         self.interrupt.in_tune = True
         try:
-            tuner.fit()
+            fit(search, scheduler, monitor, home=self.home, data=self.data, room=self.room)
         finally:
             self.interrupt.in_tune = False
         self._close_ended(search)
         if not search.keeps_checkpoints:  # trials of a stopped configuration may have saved after it was closed
-            for block in self.record.blocks.values():
+            for block in (block for record in self.records for block in record.blocks.values()):
                 if block.state not in ("running", "failed"):
                     drop_checkpoints(self.home, block.number, self.plan.base.train_seed)
         self.display.end()
         self.failures += monitor.failures
 
-    def _close_ended(self, search: BlockSearch | ConfirmSearch) -> None:
+    def _close_ended(self, search: RecordSearcher) -> None:
         """Tell MLflow what has ended, and drop checkpoints that nothing will go on from."""
         for configuration, seed, state in search.newly_closed():
             self.tracking.close_configuration(search.name, configuration, seed, state)
             if not search.keeps_checkpoints and state != "failed":
                 drop_checkpoints(self.home, configuration, seed)
 
-    def _final(self, confirmed: list[Confirmation]) -> int:
-        again = self.settings.open_test_again
-        if not again and (reason := opened_before(self.record, confirmed)):
+    def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation] | None = None) -> int:
+        """own: each class's best, where they were searched."""
+        again, numbers = self.settings.open_test_again, {i: each.block.number for i, each in (own or {}).items()}
+        if not again and (reason := opened_before(self.record, confirmed, numbers)):
             return self._failed(reason)
         self.tracking.open_sweep("final")
-        test = score_models(self.record, confirmed, str(self.home), self._open_test, again=again)
+        test = score_models(self.record, confirmed, str(self.home), self._open_test, own=numbers, again=again)
         summary = summarise(
             confirmed,
             test,
@@ -182,25 +192,28 @@ class Sweep:
             same_training=not self.plan.search,
             is_grid=self.plan.space.is_grid,
         )
-        whole = not self.failures and not self.record.counts()["failed"]
-        self._publish(confirmed, summary, test, "complete" if whole else "failed")
+        by_class = per_class(self.plan, confirmed, own, test) if own else None
+        whole = not self.failures and not self._failed_count()
+        self._publish(confirmed, summary, test, by_class, "complete" if whole else "failed")
         for part in final_report(self.record, confirmed, summary, test):
+            self.display.print(part)
+        for part in [by_class.table(), by_class.sentence] if by_class else []:
             self.display.print(part)
         for line in commands(self.record, summary.winner, self.settings, self.home.name):
             self.display.print(line)
         return 0 if whole else self._failed()
 
-    def _publish(self, confirmed: list[Confirmation], summary: Summary, test: TestResult, state: str) -> None:
-        home, winner = self.home, summary.winner
+    def _publish(
+        self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None, state: str
+    ) -> None:
+        home, winner, seconds = self.home, summary.winner, time.monotonic() - self.started
         artifacts = [
             write_table(home / "results.csv", self.record, confirmed_means(confirmed, test)),
-            write_summary(
-                home / "results.json", self.record, confirmed, summary, test, time.monotonic() - self.started
-            ),
+            write_summary(home / "results.json", self.record, confirmed, summary, test, seconds, by_class),
             write_figure(home / "auroc_by_class.png", self.plan, winner, test),
             home / "study.db",
         ]
-        metrics = final_metrics(summary, test)
+        metrics = final_metrics(summary, test) | (by_class.metrics() if by_class else {})
         self.tracking.close_sweep(state, metrics, [(path, "") for path in artifacts])
 
     def _validation_images(self) -> int:
@@ -219,12 +232,15 @@ class Sweep:
         return self._failed(f"no configuration was trained to the end on all classes: {self.record.counts()}")
 
     def _failed(self, reason: str = "") -> int:
-        failed = self.record.counts()["failed"]
-        reason = reason or f"{failed} of {self.plan.configs} configurations failed"
+        total = len(self.records) * self.plan.configs
+        reason = reason or f"{self._failed_count()} of {total} configurations failed"
         print(f"the sweep is not whole: {reason}", file=sys.stderr)
         for line in self.failures:
             print(f"  {line}", file=sys.stderr)
         return 1
+
+    def _failed_count(self) -> int:
+        return sum(record.counts()["failed"] for record in self.records)
 
     def _open_record(self) -> SweepRecord:
         path = self.home / "study.db"
@@ -259,23 +275,16 @@ class Sweep:
             allow_unverified=self.settings.allow_unverified_data,
         )
 
-    def _all_asked(self) -> bool:
-        return len(self.record.blocks) >= self.plan.configs
-
-    def _epochs_searched(self) -> tuple[float, float]:
-        """Epochs of configurations: at most, and done before a resume."""
+    def _epochs_searched(self, records: Sequence[SweepRecord]) -> tuple[float, float]:
+        """Epochs of configurations with all their classes: at most, and done before a resume."""
         epochs, done = self.plan.searched.epochs, 0.0
-        total = float(self.plan.configs * epochs)
-        for block in self.record.blocks.values():
+        total = float(len(records) * self.plan.configs * epochs)
+        for block in (block for record in records for block in record.blocks.values()):
             reached = epochs if block.state == "complete" else max(block.values, default=0)
             done += reached if block.state != "running" else 0
             total -= epochs - reached if block.state not in ("running", "complete") else 0
-        return total, done
-
-
-def _folder(trial: Trial) -> str:
-    """A trial's own folder: Tune would name it after its whole configuration."""
-    return trial.trial_id
+        share = len(records[0].plan.classes) / len(self.plan.classes)
+        return total * share, done * share
 
 
 def run_sweep(plan: Plan, settings: SweepSettings, home: Path, data: ImageDataset) -> int:

@@ -87,6 +87,11 @@ class SweepSettings:
     pollution: float | None = option(
         None, "share of the normal fit images that are anomalies in truth [default: 0]", at_least=0, at_most=0.5
     )
+    objective: str = option(
+        "mean",
+        "one configuration for all classes, or also one of its own for each class",
+        choices=("mean", "per-class"),
+    )
     configs: int | None = option(None, "configurations to suggest, the first points included", at_least=1)
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0)

@@ -10,7 +10,7 @@ from sweeps.engine.confirm import Confirmation
 from sweeps.engine.final import TestResult
 from sweeps.engine.intervals import Interval, interval, pooled_variance
 
-__all__ = ["Comparison", "Summary", "confirmed_means", "final_metrics", "summarise"]
+__all__ = ["Comparison", "Summary", "confirmed_means", "difference", "final_metrics", "summarise"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ def summarise(
         searched,
         interval(winner.means, variance, freedom, test.image_variance(known, number) * scale),
         {name: _on_test(confirmed, test, name) for name in test.covariance},
-        _comparisons(comparable, test, names, sign=-1 if is_grid else 1),
+        _comparisons(comparable, test, names, is_grid=is_grid),
     )
 
 
@@ -95,22 +95,26 @@ def _on_test(confirmed: Sequence[Confirmation], test: TestResult, comparison: st
 
 
 def _comparisons(
-    confirmed: Sequence[Confirmation], test: TestResult, names: dict[int, str], *, sign: int
+    confirmed: Sequence[Confirmation], test: TestResult, names: dict[int, str], *, is_grid: bool
 ) -> list[Comparison]:
-    """The first against every other confirmed configuration: the references first.
+    """The first against every other confirmed configuration: the references first."""
+    first, *others = (each.block.number for each in confirmed)
+    numbers = [first, *others]
+    found: list[Comparison] = []
+    for other in others:
+        pair = (other, first) if is_grid else (first, other)
+        found.append(Comparison(other, names.get(other, ""), difference(numbers, test, *pair)))
+    return sorted(found, key=lambda each: not each.name)
+
+
+def difference(configurations: Sequence[int], test: TestResult, first: int, second: int) -> Interval:
+    """Mean test AUROC of one configuration minus another's, with the seed variance of all `configurations`.
 
     Seeds move two configurations independently at worst, so that the difference has twice the variance of one.
     """
-    number = confirmed[0].block.number
-    own = test.means(number)
-    variance, freedom = pooled_variance([test.means(each.block.number) for each in confirmed])
-    found: list[Comparison] = []
-    for each in confirmed[1:]:
-        other = each.block.number
-        differences = [sign * (a - b) for a, b in zip(own, test.means(other), strict=True)]
-        images = test.image_variance("", number, minus=other)
-        found.append(Comparison(other, names.get(other, ""), interval(differences, 2 * variance, freedom, images)))
-    return sorted(found, key=lambda each: not each.name)
+    variance, freedom = pooled_variance([test.means(number) for number in configurations])
+    differences = [a - b for a, b in zip(test.means(first), test.means(second), strict=True)]
+    return interval(differences, 2 * variance, freedom, test.image_variance("", first, minus=second))
 
 
 def confirmed_means(confirmed: Sequence[Confirmation], test: TestResult) -> dict[int, dict[str, float]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from sweeps.engine.mlflow_writer import MlflowWriter, RunUpdate
-from sweeps.engine.plan import Plan
+from sweeps.engine.plan import OWN_NUMBERS, Plan
 from sweeps.engine.trial import train_config
 
 __all__ = ["SWEEP", "Tracking", "run_key"]
@@ -52,8 +52,11 @@ class Tracking:
         if key in self.closed:  # the last trial of a configuration that was stopped while it was waiting
             return
         tags = {"stage": stage, "seed": str(own.train_seed), "configuration": str(config["configuration"])}
-        whole = dataclasses.replace(own, classes=self.plan.base.classes)
-        name = f"{stage} {config['configuration']:03d}" + (f" seed {own.train_seed}" if stage != "search" else "")
+        owner = self.plan.owner(config["configuration"])
+        if owner is not None:
+            tags["class"] = str(owner)
+        whole = dataclasses.replace(own, classes=self._classes(config["configuration"]))
+        name = self._name(stage, config["configuration"]) + (f" seed {own.train_seed}" if "search" not in stage else "")
         self._open(key, SWEEP, name, {**tags, "level": "config"}, whole)
         for index in own.classes:
             child = dataclasses.replace(own, classes=(index,))
@@ -70,7 +73,7 @@ class Tracking:
             seen[index] = {name: value for name, value in of_class.items() if name.startswith("val_")}
             self._log(f"{key}/{index}", {**of_class, **speed}, step, now)
         mine = {f"val_auroc_{index}": seen[index]["val_auroc"] for index in own.classes}
-        if len(seen) == len(self.plan.base.classes):  # of a split block: when its last class is there
+        if len(seen) == len(self._classes(config["configuration"])):  # of a split block: when its last class is there
             for name in seen[own.classes[0]]:
                 mine[f"{name}_mean"] = math.fsum(each[name] for each in seen.values()) / len(seen)
             mine["val_auroc_std"] = _spread([each["val_auroc"] for each in seen.values()])
@@ -84,7 +87,7 @@ class Tracking:
         state: complete, stopped, diverged or failed.
         """
         key = run_key(stage, configuration, seed)
-        for name in [key, *(f"{key}/{index}" for index in self.plan.base.classes)]:
+        for name in [key, *(f"{key}/{index}" for index in self._classes(configuration))]:
             self.writer.submit(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
             self.opened.discard(name)
         self.closed.add(key)
@@ -100,6 +103,17 @@ class Tracking:
         """Mark the runs that were under way; a resumed sweep goes on with them."""
         for key in sorted(self.opened):
             self.writer.submit(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
+
+    def _classes(self, configuration: int) -> tuple[int, ...]:
+        """The classes that a configuration is trained on."""
+        owner = self.plan.owner(configuration)
+        return self.plan.base.classes if owner is None else (owner,)
+
+    def _name(self, stage: str, configuration: int) -> str:
+        owner = self.plan.owner(configuration)
+        if owner is None:
+            return f"{stage} {configuration:03d}"
+        return f"{stage.removesuffix(' by class')} class {owner} {configuration % OWN_NUMBERS:03d}"
 
     def _open(self, key: str, parent: str, name: str, tags: dict[str, str], config: TrainConfig) -> None:
         if key in self.opened:

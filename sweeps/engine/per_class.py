@@ -1,0 +1,111 @@
+"""What one weight vector for all classes costs: each class's own best configuration beside the common winner."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from rich.table import Table
+
+from adcore.datasets import DATASETS
+from sweeps.engine.confirm import Confirmation, confirmations
+from sweeps.engine.final import OWN_BEST, TestResult
+from sweeps.engine.intervals import Interval
+from sweeps.engine.plan import Plan
+from sweeps.engine.record import SweepRecord
+from sweeps.engine.summary import difference
+
+__all__ = ["PerClass", "own_best", "per_class"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PerClass:
+    """The common winner and each class's own best, with what they reach on the test part.
+
+    cost: ten-class mean of the own best minus the winner's, same seeds and same images.
+    """
+
+    plan: Plan
+    winner: Confirmation
+    own: Mapping[int, Confirmation]
+    test: TestResult
+    cost: Interval
+
+    @property
+    def sentence(self) -> str:
+        """What one weight vector costs, and whether that is more than noise."""
+        cost, seeds = self.cost, len(self.winner.by_seed)
+        verdict = "beyond noise" if cost.excludes_zero else "within noise"
+        return (
+            f"One weight vector for all {len(self.own)} classes costs {cost.value:+.4f} AUROC (95 % interval "
+            f"{cost.low:+.4f} to {cost.high:+.4f}, {seeds} seed{'s' if seeds > 1 else ''}): {verdict}."
+        )
+
+    def table(self) -> Table:
+        """Test AUROC by class, mean over the seeds."""
+        table = Table(title=f"test AUROC, one configuration for all {len(self.own)} classes and one for each")
+        table.add_column("normal class")
+        for name in ("common winner", "own best", "difference"):
+            table.add_column(name, justify="right")
+        names, common, own = DATASETS[self.plan.base.dataset].class_names, *self._values()
+        for index in self.own:
+            pair = fmean(common[index]), fmean(own[index])
+            table.add_row(f"{index} {names[index]}", *(f"{v:.4f}" for v in pair), f"{pair[1] - pair[0]:+.4f}")
+        means = (f"{fmean(self.test.means(number)):.4f}" for number in (self.winner.block.number, OWN_BEST))
+        table.add_row("mean", *means, f"{self.cost.value:+.4f} ({self.cost.low:+.4f}, {self.cost.high:+.4f})")
+        return table
+
+    def metrics(self) -> dict[str, float]:
+        """For the sweep's own run, by MLflow metric name."""
+        return {
+            "test_auroc_own_best_mean": fmean(self.test.means(OWN_BEST)),
+            "test_auroc_own_best_difference": self.cost.value,
+            "test_auroc_own_best_difference_low": self.cost.low,
+            "test_auroc_own_best_difference_high": self.cost.high,
+        }
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain values, for results.json."""
+        _, own = self._values()
+        by_class = {
+            str(index): {
+                "configuration": each.block.number,
+                "params": each.block.params,
+                "confirm": [values[index] for values in each.by_seed.values()],
+                "test": own[index],
+            }
+            for index, each in self.own.items()
+        }
+        return {
+            "by_class": by_class,
+            "test": self.test.means(OWN_BEST),
+            "difference": {"value": self.cost.value, "low": self.cost.low, "high": self.cost.high},
+            "sentence": self.sentence,
+        }
+
+    def _values(self) -> tuple[dict[int, list[float]], dict[int, list[float]]]:
+        """Test AUROC by class and seed: of the common winner, and of the own best."""
+        return self.test.by_class(self.winner.block.number), self.test.by_class(OWN_BEST)
+
+
+def own_best(winner: Confirmation, records: Mapping[int, SweepRecord]) -> dict[int, Confirmation]:
+    """By class, the best confirmed of its own search's best configurations and the common winner, which wins a tie."""
+    found: dict[int, Confirmation] = {}
+    for index, record in sorted(records.items()):
+        own = confirmations(record, record.best(record.plan.best))
+        found[index] = max((winner, *own), key=lambda each: each.by_class()[index])
+    return found
+
+
+def per_class(
+    plan: Plan, confirmed: Sequence[Confirmation], own: Mapping[int, Confirmation], test: TestResult
+) -> PerClass:
+    """The winner, the first of `confirmed`, beside each class's own best.
+
+    The seed variance is pooled over the confirmed configurations and OWN_BEST. Where a class's own best is the winner,
+    both are the same models, and the difference varies less than the interval says.
+    """
+    numbers = [each.block.number for each in confirmed]
+    return PerClass(plan, confirmed[0], own, test, difference([*numbers, OWN_BEST], test, OWN_BEST, numbers[0]))

@@ -1,0 +1,57 @@
+"""One run of Ray Tune: the trials that a searcher takes from the record."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from adcore.datasets import ImageDataset
+from sweeps.engine.blocks import BlockASHA
+from sweeps.engine.cluster import Resources
+from sweeps.engine.searcher import RecordSearcher
+from sweeps.engine.trial import run_trial
+
+__all__ = ["fit"]
+
+#: Times that Ray starts a trial again, from its last checkpoint, before its configuration has failed.
+RETRIES = 2
+
+
+def fit(
+    search: RecordSearcher,
+    scheduler: BlockASHA | None,
+    callback: tune.Callback,
+    *,
+    home: Path,
+    data: ImageDataset,
+    room: Resources,
+) -> None:
+    """Train until the searcher has nothing left. data: the train part."""
+    trainable = tune.with_parameters(run_trial, data=data, home=str(home), threads=room.cpus)
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, room.as_request()),
+        tune_config=tune.TuneConfig(
+            search_alg=search,
+            scheduler=scheduler,
+            num_samples=-1,
+            max_concurrent_trials=room.slots,
+            reuse_actors=True,
+            trial_dirname_creator=_folder,
+        ),
+        run_config=tune.RunConfig(
+            name=f"{search.name.replace(' ', '-')}-{uuid.uuid4().hex[:8]}",
+            storage_path=str(home / "ray"),
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            callbacks=[callback],
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+
+
+def _folder(trial: Trial) -> str:
+    """A trial's own folder: Tune would name it after its whole configuration."""
+    return trial.trial_id

@@ -1,0 +1,398 @@
+"""--objective per-class: each class's own search, side by side with the others', and what one weight vector costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import random
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sweep_parts import Sweep, record_of, small_plan
+from sweep_process import MlflowRuns, SweepProcess
+
+from adcore import train
+from adcore.config import TrainConfig
+from adcore.datasets import ImageDataset
+from adcore.errors import UserError
+from adcore.scoring import auroc_influence
+from sweeps import loss_ablation
+from sweeps.engine import final
+from sweeps.engine.blocks import BlockASHA, BlockSearch
+from sweeps.engine.confirm import Confirmation
+from sweeps.engine.final import OWN_BEST, opened_before, score_models
+from sweeps.engine.main import main
+from sweeps.engine.per_class import own_best, per_class
+from sweeps.engine.plan import OWN_NUMBERS, Plan, describe, make_plan
+from sweeps.engine.record import Block, SweepRecord
+from sweeps.engine.settings import SweepSettings
+from sweeps.engine.side_by_side import SideBySide
+from sweeps.engine.trial import checkpoint_path
+from sweeps.gan_loss_weights import SPACE
+
+CLASSES = (0, 3, 6)
+
+
+def plan_of(classes: tuple[int, ...] = CLASSES, *, configs: int = 8) -> Plan:
+    return dataclasses.replace(small_plan(classes, configs=configs), objective="per-class")
+
+
+class ByClass(Sweep):
+    """The classes' own searches of a sweep, side by side."""
+
+    def __init__(self, record: SweepRecord) -> None:
+        self.record, self.started = record, 0
+        self.records = {index: record.of_class(index) for index in record.plan.base.classes}
+        self.search = SideBySide("search by class", [BlockSearch(each) for each in self.records.values()])
+        self.asha = BlockASHA(*self.records.values())
+
+
+def auroc(trial: SimpleNamespace, epoch: int) -> float:
+    """What a training of these weights and this class reaches, with ups and downs of its own."""
+    [index] = trial.config["classes"]
+    best = abs(math.log(trial.config["weight_abc"]) - index / 3)
+    noise = random.Random(f"{index} {epoch} {trial.config['learning_rate']}").uniform(-0.05, 0.05)
+    return 0.9 - 0.1 * best / epoch + noise
+
+
+@dataclasses.dataclass
+class Event:
+    """A trial was started (epoch 0), or reported after an epoch; whether it goes on."""
+
+    trial: SimpleNamespace
+    epoch: int
+    goes_on: bool = True
+
+    @property
+    def index(self) -> int:
+        """The trial's class."""
+        [index] = self.trial.config["classes"]
+        return index
+
+
+def drive(sweep: Sweep, *, slots: int = 1, seed: int = 0) -> Iterator[Event]:
+    """Event after event, in an order drawn by chance, as many trials at a time as there are slots."""
+    luck, under_way, last = random.Random(seed), [], sweep.record.plan.base.epochs
+    while True:
+        while len(under_way) < slots and (trial := sweep.start()):
+            under_way.append(Event(trial, 0))
+            yield under_way[-1]
+        if not under_way:
+            return
+        event = luck.choice(under_way)
+        under_way.remove(event)
+        epoch = event.epoch + 1
+        event = Event(event.trial, epoch, sweep.report(event.trial, epoch, auroc(event.trial, epoch)))
+        yield event
+        if event.goes_on and epoch == last:
+            sweep.end(event.trial)
+        elif event.goes_on:
+            under_way.append(event)
+
+
+@pytest.mark.parametrize("slots", [1, 3, 7])
+def test_every_class_decides_as_its_own_sweep_alone(slots: int) -> None:
+    together = ByClass(record_of(plan_of()))
+    events = list(drive(together, slots=slots, seed=slots))
+    for index in CLASSES:
+        alone, trials = Sweep(record_of(plan_of()).of_class(index)), {}
+        for event in (event for event in events if event.index == index):
+            number = event.trial.config["configuration"]
+            if event.epoch == 0:
+                trials[number] = alone.start()
+                assert trials[number].config == event.trial.config
+                continue
+            value = auroc(event.trial, event.epoch)
+            assert alone.report(trials[number], event.epoch, value) == event.goes_on
+            if event.goes_on and event.epoch == 9:
+                alone.end(trials[number])
+        assert alone.record.blocks == together.records[index].blocks
+        states = alone.record.counts()
+        assert states["complete"] >= 1
+        assert states["stopped"] >= 1, "nothing was decided"
+        assert states["complete"] + states["stopped"] == 8
+
+
+def test_the_searches_take_turns_and_one_alone_fills_the_slots() -> None:
+    sweep = ByClass(record_of(plan_of((0, 3), configs=3)))
+    trials = [trial for _ in range(6) if (trial := sweep.start())]
+    assert [trial.config["classes"] for trial in trials] == [(0,), (3,)] * 3
+    assert sweep.start() is None
+
+    sweep = ByClass(record_of(plan_of((0, 3), configs=3)))
+    for number in (OWN_NUMBERS, OWN_NUMBERS + 1, OWN_NUMBERS + 2):  # class 0 has nothing left
+        block = sweep.records[0].next_job()
+        assert block
+        assert block.configuration == number
+    assert [sweep.start().config["classes"] for _ in range(3)] == [(3,)] * 3  # type: ignore[union-attr]
+
+
+def test_numbers_are_unique_and_proposals_are_each_searchs_own() -> None:
+    plan = plan_of(tuple(range(10)), configs=5)
+    common = Sweep(record_of(plan))
+    while trial := common.start():
+        common.train(trial, *[0.5] * 10)
+    sweep = ByClass(common.record)
+    assert len(list(drive(sweep))) > 10 * 5
+    records = [common.record, *sweep.records.values()]
+    numbers = [number for record in records for number in record.blocks]
+    assert len(numbers) == len(set(numbers)) == 11 * 5
+    for index, record in sweep.records.items():
+        assert {plan.owner(number) for number in record.blocks} == {index}
+        assert [block.params for block in record.blocks.values()][:3] == list(SPACE.points.values())
+    assert {plan.owner(number) for number in common.record.blocks} == {None}
+    drawn = {tuple(list(record.blocks.values())[3].params.values()) for record in records}
+    assert len(drawn) == 11, "the first proposal by chance differs between all searches"
+
+
+def test_the_common_search_proposes_what_it_does_without_the_classes() -> None:
+    plan = plan_of(configs=6)
+    blocks = []
+    for objective in ("mean", "per-class"):
+        sweep = Sweep(record_of(dataclasses.replace(plan, objective=objective)))
+        while trial := sweep.start():
+            sweep.train(trial, *[trial.config["learning_rate"] * 100] * len(CLASSES))
+        blocks.append(sweep.record.blocks)
+    assert blocks[0] == blocks[1]
+
+
+@pytest.mark.parametrize("after", [1, 15, 40])
+def test_a_resumed_search_by_class_ends_as_the_uninterrupted_one(after: int) -> None:
+    whole = ByClass(record_of(plan_of(configs=5)))
+    events = len(list(drive(whole)))
+    record = record_of(plan_of(configs=5))
+    for _ in islice(drive(ByClass(record)), after):
+        pass  # and then it is killed
+    resumed = ByClass(SweepRecord(record.study, record.plan, record.groups))
+    assert not all(record.is_searched for record in resumed.records.values())
+    assert len(list(drive(resumed))) < events + 9 * len(CLASSES)
+    for index, record in resumed.records.items():
+        assert record.is_searched
+        known = [dataclasses.replace(block, launched=set()) for block in record.blocks.values()]
+        assert known == [dataclasses.replace(block, launched=set()) for block in whole.records[index].blocks.values()]
+
+
+def confirmed(record: SweepRecord, number: int, *values: float) -> Confirmation:
+    """Record a configuration's AUROCs with the plan's fresh seed, one per class."""
+    [seed] = record.plan.confirm_seeds
+    for group, classes in enumerate(record.groups):
+        record.write_confirmed(number, seed, group, [values[record.plan.base.classes.index(i)] for i in classes])
+    return Confirmation(record.blocks[number], {seed: dict(zip(record.plan.base.classes, values, strict=True))})
+
+
+def test_own_best_is_never_confirmed_below_the_common_winner() -> None:
+    luck = random.Random(0)
+    taken = set()
+    for _ in range(20):
+        common = Sweep(record_of(plan_of(configs=1)))
+        common.train(common.start(), 0.5, 0.5, 0.5)  # type: ignore[arg-type]
+        winner = confirmed(common.record, 0, *(luck.uniform(0.4, 0.9) for _ in CLASSES))
+        sweep = ByClass(common.record)
+        list(drive(sweep))
+        for record in sweep.records.values():
+            [number] = record.blocks
+            confirmed(record, number, luck.choice([luck.uniform(0.4, 0.9), math.nan]))
+        for index, each in own_best(winner, sweep.records).items():
+            assert each.by_class()[index] >= winner.by_class()[index]
+            taken.add(each is winner)
+    assert taken == {True, False}
+
+
+def test_a_class_whose_search_failed_falls_back_on_the_common_winner() -> None:
+    common = Sweep(record_of(plan_of((0, 3), configs=1)))
+    common.train(common.start(), 0.5, 0.5)  # type: ignore[arg-type]
+    winner, sweep = confirmed(common.record, 0, 0.5, 0.5), ByClass(common.record)
+    first, second = sweep.start(), sweep.start()
+    assert first
+    assert second
+    sweep.fail(first)
+    assert sweep.train(second, 0.8)
+    confirmed(sweep.records[3], 4 * OWN_NUMBERS, 0.8)
+    assert [sweep.records[index].counts()["failed"] for index in (0, 3)] == [1, 0]
+    own = own_best(winner, sweep.records)
+    assert [own[index].block.number for index in (0, 3)] == [0, 4 * OWN_NUMBERS]
+
+
+def scores_of(number: int, classes: tuple[int, ...], seed: int) -> train.TestScores:
+    """Made-up anomaly scores of 60 images of six classes; those of one class depend on its own training alone."""
+    labels = torch.arange(60) % 6
+    columns = [
+        torch.from_numpy(np.random.default_rng([number + 1, index, seed]).normal(size=60)) + (labels != index)
+        for index in classes
+    ]
+    return train.TestScores(TrainConfig(classes=classes), torch.stack(columns, 1), labels)
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
+    """A test part scored for configuration 0, the winner, and 1; class 3 has an own best, class 0 has the winner."""
+
+    def load(path: Path, channels: int) -> tuple[train.TestScores, torch.nn.Module]:
+        number, seed, classes = (part.split("-", 1)[1] for part in path.with_suffix("").parts[-3:])
+        return scores_of(int(number), tuple(map(int, classes.split("-"))), int(seed)), torch.nn.Identity()
+
+    monkeypatch.setattr(final, "load_detector", load)
+    monkeypatch.setattr(final, "score_test", lambda detector, scores, data: scores)
+    plan = dataclasses.replace(plan_of((0, 3), configs=2), seeds=2)
+    record, own = record_of(plan), {0: 0, 3: 4 * OWN_NUMBERS}
+    seeds = {seed: {0: 0.5, 3: 0.5} for seed in plan.confirm_seeds}
+    both = [Confirmation(Block(number, {}), seeds) for number in (0, 1)]
+    for number, classes in ((0, (0, 3)), (1, (0, 3)), (4 * OWN_NUMBERS, (3,))):
+        for seed in plan.confirm_seeds:
+            path = checkpoint_path(tmp_path, number, classes, seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    data = SimpleNamespace(channels=1)
+    test = score_models(record, both, str(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
+    return SimpleNamespace(record=record, own=own, both=both, test=test, plan=plan)
+
+
+def test_the_own_best_is_scored_class_by_class_on_the_same_images(scored: SimpleNamespace) -> None:
+    trained = {0: (0, (0, 3)), 3: (4 * OWN_NUMBERS, (3,))}
+    differences, influence = [], np.zeros(60)
+    for seed in scored.plan.confirm_seeds:
+        for index, (number, classes) in trained.items():
+            expected = scores_of(number, classes, seed)
+            assert scored.test.measured[OWN_BEST, seed][index] == expected.measured()[index]
+        common, own = scores_of(0, (0, 3), seed), scores_of(4 * OWN_NUMBERS, (3,), seed)
+        differences.append((own.measured()[3]["auroc"] - common.measured()[3]["auroc"]) / 2)
+        others = own.labels != 3
+        for sign, scores in ((1, own.scores[:, 0]), (-1, common.scores[:, 1])):
+            influence += sign * auroc_influence(scores, others) / 2 / 2  # of two classes, and of two seeds
+    found = per_class(
+        scored.plan, scored.both, {0: scored.both[0], 3: Confirmation(Block(4 * OWN_NUMBERS, {}), {})}, scored.test
+    )
+    assert found.cost.value == pytest.approx(fmean(differences), abs=1e-12)
+    variance = scored.test.image_variance("", OWN_BEST, minus=0)
+    assert variance == pytest.approx(float(influence @ influence) * 60 / 59, rel=1e-9)
+    assert found.cost.half > 1.96 * math.sqrt(variance), "seeds add to what images alone say"
+
+
+def test_a_difference_of_the_same_models_is_zero(scored: SimpleNamespace, tmp_path: Path) -> None:
+    data, own = SimpleNamespace(channels=1), dict.fromkeys((0, 3), 0)
+    test = score_models(record_of(scored.plan), scored.both, str(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
+    assert test.image_variance("", OWN_BEST, minus=0) == pytest.approx(0, abs=1e-12)
+    assert per_class(scored.plan, scored.both, dict.fromkeys((0, 3), scored.both[0]), test).cost.value == 0
+
+
+def test_other_own_bests_than_those_scored_are_refused(scored: SimpleNamespace) -> None:
+    assert final.TestResult.from_record(json.loads(json.dumps(scored.test.as_record()))).own == scored.own
+    assert opened_before(scored.record, scored.both, scored.own) == ""
+    reason = opened_before(scored.record, scored.both, {0: 0, 3: 4 * OWN_NUMBERS + 1})
+    assert "for the configurations 0, 1, 4000, which are not" in reason
+    assert opened_before(scored.record, scored.both)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"configs": 1000}, "--configs 1000: expected at most 999"),
+        ({"normal_class": (6,)}, "expected at least 2 classes, got 1"),
+    ],
+)
+def test_what_no_class_can_search_for_itself_is_refused(changes: dict[str, object], named: str) -> None:
+    settings = SweepSettings(scale="smoke", objective="per-class", **changes)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=named):
+        make_plan("gan_loss_weights", settings, SPACE)
+
+
+def test_a_grid_refuses_it_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main("loss_ablation", "", loss_ablation.SPACE, ["--scale", "smoke", "--objective", "per-class"])
+    assert refused.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "--objective per-class: this script trains its 12 points" in line
+
+
+def test_the_plan_tells_its_cost() -> None:
+    mean, by_class = (
+        describe(make_plan("gan_loss_weights", settings, SPACE), settings)
+        for settings in (SweepSettings(scale="laptop"), SweepSettings(scale="laptop", objective="per-class"))
+    )
+    assert "at most 1.0 M images in the search, 0.5 M to confirm" in mean
+    assert "at most 1.9 M images in the search, 0.7 M to confirm" in by_class
+    assert "by class   10 searches" in by_class
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    folder = tmp_path_factory.mktemp("per_class")
+    sweep = SweepProcess(
+        folder, "--scale", "smoke", "--normal-class", "0,3", "--objective", "per-class", "--configs", "4", "--name", "t"
+    )
+    try:
+        assert sweep.wait(220) == 0, f"{sweep.out}\n{sweep.err}"
+        home = folder / "runs" / "t"
+        results = json.loads((home / "results.json").read_text())
+        yield SimpleNamespace(home=home, out=sweep.out, err=sweep.err, mlflow=MlflowRuns(sweep.uri), results=results)
+    finally:
+        sweep.end()
+
+
+def test_the_difference_is_the_mean_of_the_own_bests_minus_the_common_winners(swept: SimpleNamespace) -> None:
+    found, common = swept.results["per_class"], swept.results["test_by_class"]["auroc"]
+    own = {index: each["test"] for index, each in found["by_class"].items()}
+    assert set(own) == set(common) == {"0", "3"}
+    mean = fmean(fmean(values) for values in own.values())
+    difference = found["difference"]
+    assert difference["value"] == pytest.approx(mean - fmean(fmean(values) for values in common.values()), abs=1e-12)
+    assert difference["low"] <= difference["value"] <= difference["high"]
+    metrics = swept.mlflow.by_key["sweep"].data.metrics
+    assert metrics["test_auroc_own_best_mean"] == pytest.approx(mean, abs=1e-12)
+    assert metrics["test_auroc_own_best_difference"] == pytest.approx(difference["value"], abs=1e-12)
+    assert found["sentence"] in swept.out
+    assert found["sentence"].startswith(f"One weight vector for all 2 classes costs {difference['value']:+.4f} AUROC")
+    assert swept.err == ""
+
+
+def test_the_own_bests_are_the_best_confirmed_and_their_models_give_the_test_values(
+    swept: SimpleNamespace, digits_test: ImageDataset
+) -> None:
+    winner = swept.results["winner"]["configuration"]
+    for index, each in swept.results["per_class"]["by_class"].items():
+        common = swept.mlflow.history(f"confirm/{winner}/1/{index}", "val_auroc")[-1][1]
+        [own] = [
+            swept.mlflow.history(key, f"val_auroc_{index}")[-1][1]
+            for key, run in swept.mlflow.level("config", "confirm by class").items()
+            if run.data.tags["class"] == index
+        ]
+        assert each["confirm"] == [max(own, common)]
+        classes = (0, 3) if each["configuration"] == winner else (int(index),)
+        path = checkpoint_path(swept.home, each["configuration"], classes, 1)
+        config, detector = train.load_detector(path, digits_test.channels)
+        assert {name: getattr(config, name) for name in each["params"]} == each["params"]
+        value = train.score_test(detector, config, digits_test).measured()[int(index)]["auroc"]
+        assert each["test"] == [pytest.approx(value, abs=1e-6)]
+
+
+def test_mlflow_holds_the_classes_searches_below_the_sweep(swept: SimpleNamespace) -> None:
+    swept.mlflow.assert_whole()
+    searched = swept.mlflow.level("config", "search by class")
+    numbers = {index: [(index + 1) * OWN_NUMBERS + place for place in range(4)] for index in (0, 3)}
+    assert set(searched) == {f"search by class/{number}/0" for own in numbers.values() for number in own}
+    for index, own in numbers.items():
+        for place, number in enumerate(own):
+            run = searched[f"search by class/{number}/0"]
+            assert run.info.run_name == f"search class {index} {place:03d}"
+            assert (run.data.tags["class"], run.data.params["classes"]) == (str(index), str(index))
+            assert "val_auroc_mean" in run.data.metrics
+    for run in swept.mlflow.level("config", "confirm by class").values():
+        assert run.info.run_name.startswith(f"confirm class {run.data.tags['class']} ")
+    assert set(swept.mlflow.level("config", "search")) == {f"search/{number}/0" for number in range(4)}
+    kept = {path.parent.name for path in swept.home.glob("checkpoints/*/*/*.ckpt")}
+    assert kept == {"seed-1"}, "only what confirm trained scores the test part"
+
+
+def test_a_resume_with_another_objective_is_refused(swept: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--resume", "t", "--storage", str(swept.home.parent), "--objective", "mean"]
+    with pytest.raises(SystemExit) as refused:
+        main("gan_loss_weights", "", SPACE, arguments)
+    assert refused.value.code == 2
+    assert "was begun with --objective per-class, not mean" in capsys.readouterr().err
