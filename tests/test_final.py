@@ -13,6 +13,7 @@ import torch
 from adcore.checkpoints import Checkpoints
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
+from adcore.errors import UserError
 from adcore.scoring import auroc_influence
 from adcore.train import TestScores as Scores  # under its own name pytest would take it for a class of tests
 from adcore.train import load_detector, score_test, train
@@ -107,6 +108,15 @@ def test_a_second_call_reads_the_record_and_opens_nothing(home: str, digits_test
     for later in (record, record_of(tiny_plan(), path=tmp_path / "study.db")):
         assert same(score_models(later, confirmed_of(later), home, never), found)
         assert len(later.read("test_openings")) == 1
+
+
+def test_with_a_model_gone_the_test_part_stays_closed(home: str, digits_test: ImageDataset, tmp_path: Path) -> None:
+    record = record_of(tiny_plan())
+    confirmed = confirmed_of(record)
+    with pytest.raises(UserError, match=r"classes-0-3\.ckpt: the model is gone, and the test part stays closed"):
+        score_models(record, confirmed, str(tmp_path), never)
+    assert record.read("test_openings") is None
+    assert score_models(record, confirmed, home, Opened(digits_test)).measured
 
 
 def test_the_opening_is_on_record_before_the_test_part_is_opened(home: str, digits_test: ImageDataset) -> None:
@@ -235,6 +245,7 @@ def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
         columns = [_scores_of(detector.number, detector.seed, index) for index in detector.classes]
         return Scores(config, torch.stack(columns, 1), LABELS)
 
+    monkeypatch.setattr(final, "_require_checkpoints", lambda *_: None)
     monkeypatch.setattr(final, "load_detector", load)
     monkeypatch.setattr(final, "score_test", score)
 

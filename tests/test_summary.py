@@ -105,7 +105,9 @@ def test_a_winner_alone_is_not_judged() -> None:
 def test_in_a_grid_every_point_is_compared_with_the_first_which_is_taken_away() -> None:
     means = {0: [0.8, 0.82], 1: [0.9, 0.92], 2: [0.7, 0.72]}
     for is_grid, sign in ((True, 1), (False, -1)):
-        differences = {each.configuration: each.difference for each in summary_of(means, is_grid=is_grid).comparisons}
+        differences = {
+            each.configuration: each.difference for each in summary_of(means, {0: "all"}, is_grid=is_grid).comparisons
+        }
         assert {n: d.value for n, d in differences.items()} == pytest.approx({1: sign * 0.1, 2: sign * -0.1})
 
 

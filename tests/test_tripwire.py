@@ -6,16 +6,16 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from ray.tune import Callback
 
 from adcore.datasets import ImageDataset
-from sweeps.engine import run
+from sweeps.engine import tuning
 from sweeps.engine.blocks import BlockSearch
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.cluster import Resources
 from sweeps.engine.trial import run_trial
 from tests.sweep_parts import record_of, small_plan
 
@@ -87,16 +87,10 @@ def test_a_trial_is_given_the_train_part_alone(
         raise GivenError
 
     assert list(inspect.signature(run_trial).parameters) == ["config", "data", "home", "threads"]
-    monkeypatch.setattr(run.tune, "with_parameters", take)
-    plan = small_plan((0,), epochs=1)
-    sweep = run.Sweep(plan, SweepSettings(), tmp_path, digits_train)
-    sweep.tracking = SimpleNamespace(open_sweep=lambda _: None, plan=plan)  # type: ignore[assignment]
-    sweep.interrupt = SimpleNamespace(pass_on=lambda: None)  # type: ignore[assignment]
-    try:
-        with pytest.raises(GivenError):
-            sweep._stage(BlockSearch(record_of(plan)), None, (1, 0))
-    finally:
-        sweep.display.end()
+    monkeypatch.setattr(tuning.tune, "with_parameters", take)
+    search, room = BlockSearch(record_of(small_plan((0,), epochs=1))), Resources(cpus=1, gpus=0, slots=1)
+    with pytest.raises(GivenError):
+        tuning.fit(search, None, Callback(), home=tmp_path, data=digits_train, room=room)
     assert given.pop("function") is run_trial
     assert given == {"data": digits_train, "home": str(tmp_path), "threads": 1}
     assert given["data"].part == "train"
