@@ -51,10 +51,11 @@ def sweep(found: dict[str, Any], command: str) -> list[str]:
     names = DATASETS[base["dataset"]].class_names
     states = ", ".join(f"{count} {state}" for state, count in found["states"].items() if count)
     seeds, smaller = len(found["seeds"]), " (smaller trainings)" if search else ""
+    alone = f"{found['search_value']:.4f}" if found["search_value"] else "stopped"
     stages = [
-        [f"search, validation, 1 seed{smaller}", interval(found["search"] or None), f"{found['search_value']:.4f}"],
-        [f"confirm, validation, {seeds} fresh seeds", interval(found["confirm"]), f"{found['confirm']['value']:.4f}"],
-        *([f"test {name}".rstrip(), interval(each), f"{each['value']:.4f}"] for name, each in found["test"].items()),
+        [f"search, validation, 1 seed{smaller}", interval(found["search"]) if found["search"] else alone],
+        [f"confirm, validation, {seeds} fresh seeds", interval(found["confirm"])],
+        *([f"test {name}".rstrip(), interval(each)] for name, each in found["test"].items()),
     ]
     confirmed = [
         [each["configuration"], each["name"] or "-", *(f"{value:.4g}" for value in each["params"].values()),
@@ -71,7 +72,7 @@ def sweep(found: dict[str, Any], command: str) -> list[str]:
     training = f"width {base['width']}, {base['epochs']} epochs, {base['images_per_class'] or 'all'} images a class"
     return [
         f"`{command}`: {found['seconds'] / 60:.0f} minutes on 2 CPU cores. Configurations: {states}. {training}.",
-        markdown(["mean AUROC over the classes", "with 95 % interval", "value"], stages),
+        markdown(["", "mean AUROC over the classes (95 % interval)"], stages),
         found["sentence"],
         markdown(["configuration", "", *fields, "search", "confirm", "test"], confirmed),
         markdown(["normal class", *(f"test {metric}" for metric in figures)], [*classes, ["mean", *means]]),
