@@ -20,7 +20,8 @@ FOLDER = Path(__file__).parents[1] / "docs" / "results"
 PAGE = FOLDER.parent / "results.md"
 WHOLE = ("regret", "behind")
 SWEEP = "python sweeps/gan_loss_weights.py"
-UNSEEN = "--protocol seen-unseen --labelled-share 0.05"
+UNSEEN = "--scale laptop --epochs 8 --configs 1 --normal-class 0,3,6 --protocol seen-unseen --labelled-share 0.05"
+ABLATION = "python sweeps/loss_ablation.py --scale laptop --normal-class 0,2,6"
 
 
 def row(cells: Iterable[object]) -> str:
@@ -106,7 +107,8 @@ def unseen(found: dict[str, Any], command: str) -> list[str]:
     ]
     means = [interval(found["test"][name]) for name in ("seen", "unseen", "")]
     return [
-        f"`{command}`: {len(found['seeds'])} seeds.",
+        f"`{command}`: {len(found['seeds'])} seeds. Over all ten classes and all anomalies, with one known class "
+        "and 5 % labelled, Deep SAD reports .905 and ESAD .956.",
         markdown(["normal class", "seen", "unseen", "all anomalies"], [*rows, ["mean (95 % interval)", *means]]),
     ]
 
@@ -199,7 +201,7 @@ SECTIONS: list[tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = [
     ("Laptop scale", "laptop", lambda found: sweep(found, "make sweep")),
     ("One known anomaly class, eight unseen", "unseen_1", lambda f: unseen(f, f"{SWEEP} {UNSEEN} --known-classes 1")),
     ("Three known anomaly classes, six unseen", "unseen_3", lambda f: unseen(f, f"{SWEEP} {UNSEEN} --known-classes 3")),
-    ("Which losses earn their place", "ablation", lambda f: ablation(f, "python sweeps/loss_ablation.py")),
+    ("Which losses earn their place", "ablation", lambda f: ablation(f, ABLATION)),
     ("Does the block search find good configurations for less?", "search", replay),
     ("Peers on the same table", "peers", peers),
 ]

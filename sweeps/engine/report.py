@@ -195,7 +195,7 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
     table = Table(title=f"mean and standard deviation over {_count(len(winner.by_seed), 'fresh seed')}")
     table.add_column("normal class")
     for name in ("validation", *(f"test {name}".rstrip() for name in comparisons)):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for index in winner.by_class():
         validated = [values[index] for values in winner.by_seed.values()]
         cells = [_mean_and_spread(each) for each in (validated, *(values[index] for values in comparisons.values()))]
