@@ -136,7 +136,7 @@ def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summ
     table = Table(title=f"AUROC, mean over {classes} classes and {seeds}")
     compared = (f"test, minus {record.plan.space.default}", "95 % interval", "") if summary.comparisons else ()
     for name in ("", "validation", "test", *compared):
-        table.add_column(name, justify="right" if name else "left")
+        table.add_column(name, justify="right" if name else "left", overflow="fold")
     by_number = {each.configuration: each.difference for each in summary.comparisons}
     for each, name in zip(confirmed, point_names(record, confirmed), strict=True):
         values = f"{each.mean:.4f}", f"{statistics.fmean(test.means(each.block.number)):.4f}"
