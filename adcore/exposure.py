@@ -1,6 +1,6 @@
 """Exposure: which anomalies a training sees. Free of torch until something is drawn: configurations are checked here.
 
-paper (Kim et al. 2020): every anomaly class. seen-unseen (after Ruff et al. 2020, arXiv 1906.02694, section 5.2): k
+paper (Kim et al. 2020): every anomaly class. seen-unseen (after Ruff et al. 2020, arXiv 1906.02694): k
 known anomaly classes, the others first met in the test part. one-class: no anomalies.
 """
 

@@ -38,7 +38,7 @@ def measure(scores: Tensor, anomalous: Tensor) -> dict[str, float]:
 def auroc_influence(scores: Tensor, anomalous: Tensor) -> NDArray[np.float64]:
     """What each image adds to AUROC's error: its sum of squares is the variance of AUROC over samples of images.
 
-    The placements of DeLong et al. (Biometrics 44, 1988, eq. 5), centred and divided by the number of images of their
+    The placements of DeLong et al. (Biometrics 44, 1988), centred and divided by the number of images of their
     kind. Sums over experiments or models keep their covariance, because the images are the same.
     scores: [n], finite; anomalous: bool [n]. Returns float64 [n]. Raises ValueError if all images are of one kind.
     """

@@ -145,7 +145,7 @@ def replay(found: dict[str, Any]) -> list[str]:
                 for name, each in figures.items()
             ]  # fmt: skip
             head = ["policy", "configurations it pays for", "regret", "regret minus fused blocks'", "fused lie"]
-            parts += [f"Whole sweeps at 1/4 of no stopping's {unit}, {workers} workers:", markdown(head, rows)]
+            parts += [f"Whole sweeps at 1/4 of no stopping's {unit}, workers: {workers}.", markdown(head, rows)]
     parts.append("Sweeps that are cut at a part of the class-epochs of no stopping, answered from what is there:")
     for workers in stopping["gate"]:
         rows = [
@@ -154,7 +154,7 @@ def replay(found: dict[str, Any]) -> list[str]:
              interval(each[workers]["missed"], factor=100, digits=0)]
             for name, each in stopping["policies"].items()
         ]  # fmt: skip
-        head = [f"{workers} workers", *(f"at {float(budget):g}" for budget in budgets), "compute", "best stopped, %"]
+        head = [f"workers: {workers}", *(f"at {float(budget):g}" for budget in budgets), "compute", "best stopped, %"]
         parts.append(markdown(head, rows))
     correlations = found["rungs"]["correlations"]
     epochs = range(1, len(correlations["all"]) + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,8 @@ USED = {
 POINTS = list(SPACE.points.values())
 
 
-def grid_plan(**flags: object) -> Plan:
-    return make_plan("loss_ablation", SweepSettings(scale="smoke", normal_class=(0, 3), **flags), SPACE)  # type: ignore[arg-type]
+def grid_plan(**flags: Any) -> Plan:
+    return make_plan("loss_ablation", SweepSettings(scale="smoke", normal_class=(0, 3), **flags), SPACE)
 
 
 def test_the_twelve_variants_are_the_ones_written_here_the_default_first() -> None:
@@ -47,7 +48,8 @@ def test_the_twelve_variants_are_the_ones_written_here_the_default_first() -> No
 @pytest.mark.parametrize("name", USED)
 def test_a_variant_has_the_losses_of_its_name_with_their_default_weights(name: str) -> None:
     default = TrainConfig().weights
-    config = TrainConfig(**SPACE.points[name])  # type: ignore[arg-type]
+    weights: dict[str, Any] = dict(SPACE.points[name])
+    config = TrainConfig(**weights)
     assert {loss for loss, weight in config.weights.items() if weight} == USED[name]
     assert all(config.weights[loss] == default[loss] > 0 for loss in USED[name])
     assert dataclasses.replace(config, **SPACE.points[SPACE.default]) == TrainConfig(), "and differs in nothing else"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,8 +239,8 @@ def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def load(path: Path, _channels: int) -> tuple[TrainConfig, Detector]:
         detector = Detector(path)
-        protocol = {"protocol": "seen-unseen", "known_classes": 4} if detector.number == 1 else {}
-        return TrainConfig(dataset="digits", classes=detector.classes, **protocol), detector  # type: ignore[arg-type]
+        protocol: dict[str, Any] = {"protocol": "seen-unseen", "known_classes": 4} if detector.number == 1 else {}
+        return TrainConfig(dataset="digits", classes=detector.classes, **protocol), detector
 
     def score(detector: Detector, config: TrainConfig, _: ImageDataset) -> Scores:
         columns = [_scores_of(detector.number, detector.seed, index) for index in detector.classes]

@@ -41,7 +41,8 @@ class Policy:
     """Drives a searcher and a scheduler by hand: start, report, report, ... until report returns False."""
 
     def __init__(self, table: Table, search: Searcher, scheduler: FIFOScheduler) -> None:
-        self.table, self.search, self.scheduler = table, search, scheduler
+        self.table, self.search = table, search
+        self.scheduler: Any = scheduler  # driven with stand-ins for Ray's controller and trials
         self.started = 0
 
     def start(self) -> Trial | None:
@@ -52,7 +53,7 @@ class Policy:
             return None
         self.started += 1
         ray = SimpleNamespace(trial_id=name, config=config)
-        self.scheduler.on_trial_add(None, ray)  # type: ignore[arg-type]
+        self.scheduler.on_trial_add(None, ray)
         classes = (config[TRIAL_INDEX],) if TRIAL_INDEX in config else config["classes"]
         return Trial(ray, self.table.row(config), classes)
 
@@ -62,10 +63,10 @@ class Policy:
         values = {index: float(curve[epoch - 1, index]) for index in trial.classes}
         result: dict[str, Any] = {f"val_auroc_{index}": value for index, value in values.items()}
         result |= {"epoch": epoch, METRIC: sum(values.values()) / len(values)}
-        decision = self.scheduler.on_trial_result(None, trial.ray, result)  # type: ignore[arg-type]
+        decision = self.scheduler.on_trial_result(None, trial.ray, result)
         if decision == TrialScheduler.CONTINUE and epoch < len(curve):
             return True
-        self.scheduler.on_trial_complete(None, trial.ray, result)  # type: ignore[arg-type]
+        self.scheduler.on_trial_complete(None, trial.ray, result)
         self.search.on_trial_complete(trial.ray.trial_id, result)
         return False
 

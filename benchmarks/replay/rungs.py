@@ -74,7 +74,7 @@ def outcome_under(table: Table, order: Sequence[int], rules: Rules) -> Outcome:
     others = engine.MINIMUM_OTHERS if rules.others is None else rules.others
     policy = blocks(table, plan, order, size=rules.size)
     if rules.size is None and rules.slack:  # the engine gives whole blocks no slack: their cutoff is lowered instead
-        bracket: Any = policy.scheduler._brackets[0]  # type: ignore[attr-defined]
+        bracket = policy.scheduler._brackets[0]
         bracket.cutoff = partial(_lowered, bracket.cutoff, rules.slack)
     with mock.patch.multiple(engine, SPLIT_SLACK=slack, MINIMUM_OTHERS=others):
         return outcome(table, simulate(policy, 1))
@@ -100,4 +100,4 @@ def _lowered(cutoff: Callable[[Any], float | None], slack: float, recorded: Any)
 
 
 def _with_last(means: np.ndarray) -> list[float]:
-    return [float(stats.spearmanr(epoch, means[:, -1]).statistic) for epoch in means.T]  # type: ignore[attr-defined]
+    return [float(stats.spearmanr(epoch, means[:, -1])[0]) for epoch in means.T]

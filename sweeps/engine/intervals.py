@@ -56,8 +56,8 @@ def half_width(seed_variance: ArrayLike, freedom: ArrayLike, image_variance: Arr
     """Half the width of the 95 % interval of a mean, from the variances that it has from seeds and from images.
 
     sqrt(t^2 s^2 + z^2 v), with Student's t at the seed variance's degrees of freedom: the bounds of the two parts added
-    in quadrature (after Howe, JASA 69, 1974). With Satterthwaite's degrees of freedom instead, simulated intervals of
-    two seeds cover as little as .87. Without degrees of freedom it is of images alone. Arrays broadcast.
+    in quadrature (after Howe, JASA 69, 1974): at few seeds Satterthwaite's degrees of freedom cover too little. Without
+    degrees of freedom it is of images alone. Arrays broadcast.
     """
     seeds, count = np.asarray(seed_variance, float), np.asarray(freedom)
     t = stats.t.ppf((1 + LEVEL) / 2, np.maximum(count, 1))
