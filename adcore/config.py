@@ -45,6 +45,9 @@ class TrainConfig:
     )
     sampling: str = option("kmeans", "how anomalies are drawn down", choices=("kmeans", "random"))
     clusters: int = option(10, "k-means clusters per anomaly class", at_least=1)
+    draws: str = option(
+        "once", "anomalies drawn down once, or anew for each epoch (protocol paper)", choices=("once", "each-epoch")
+    )
 
     detector: str = option("gan", "detector", choices=("gan",))
     width: int = option(8, "channels after the first convolution", at_least=1, at_most=4096)
@@ -71,6 +74,8 @@ class TrainConfig:
     crop: bool = option(False, "augmentation: crop 0-2 pixels from each border")
     rotate: bool = option(False, "augmentation: rotate by 0, 90, 180 or 270 degrees")
 
+    mirrored_scores: bool = option(False, "score of an image: the mean over itself and its mirror image")
+
     train_seed: int = option(0, "seed of initialisation, order, augmentation and sampling", at_least=0)
     split_seed: int = option(0, "seed of the fit/validation split", at_least=0)
     precision: str = option("32-true", "floating point numbers", choices=("32-true", "64-true"))
@@ -85,6 +90,10 @@ class TrainConfig:
         if not any(self.weights[name] for name in self.losses):
             flags = ", ".join(f"--weight-{name.replace('_', '-')}" for name in self.losses)
             raise UserError(f"all loss weights in use are 0: expected one > 0 of {flags}")
+        if self.draws == "each-epoch" and self.protocol != "paper":
+            raise UserError(
+                f"--draws each-epoch: under protocol {self.protocol} the labelled anomalies are a fixed set"
+            )
         known = check_exposure(self.exposure, len(DATASETS[self.dataset].class_names))
         object.__setattr__(self, "known_classes", known)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -20,6 +20,7 @@ class AnomalyDetectionDataModule(LightningDataModule):
     """Batches of several experiments side by side, with fresh order and augmentation each epoch.
 
     images: uint8 [n, channels, side, side]; experiments: their positions in it, one size for all.
+    redraw: what gives the experiments of each epoch, of the same size, where they differ from epoch to epoch.
     batch_size: images per step and experiment, half normal and half anomalous; 1 stands for one of each. Experiments
     without anomalies fill it with normal images.
     """
@@ -33,10 +34,11 @@ class AnomalyDetectionDataModule(LightningDataModule):
         augmentation: Augmentation,
         train_seed: int,
         dtype: torch.dtype = torch.float32,
+        redraw: Callable[[int], list[Experiment]] | None = None,
     ) -> None:
         super().__init__()
         self.images = images
-        self.experiments = experiments
+        self.experiments, self.redraw = experiments, redraw
         self.kinds = ("normal", "anomaly") if len(experiments[0].anomalous) else ("normal",)
         self.half = min(max(1, batch_size // len(self.kinds)), len(experiments[0].normal))
         self.augmentation = augmentation
@@ -73,7 +75,8 @@ class EpochBatches:
     def __init__(self, module: AnomalyDetectionDataModule, epoch: int, device: torch.device) -> None:
         self.images, self.half = module.images, module.half
         self.resample = Resampler(module.images.shape[-1], IMAGE_SIZE, device, module.dtype)
-        drawn = [_draw(module, kind, epoch) for kind in module.kinds]
+        experiments = module.redraw(epoch) if module.redraw else module.experiments
+        drawn = [_draw(module, experiments, kind, epoch) for kind in module.kinds]
         self.positions, rows, columns, transpose = (
             torch.cat([_by_step(each[field], module) for each in drawn], 1).to(device) for field in range(4)
         )  # [steps, half or 2*half, members] each: a step's normal images, then its anomalies
@@ -88,10 +91,10 @@ class EpochBatches:
             yield batch[: self.half], batch[self.half :]
 
 
-def _draw(module: AnomalyDetectionDataModule, kind: str, epoch: int) -> list[Tensor]:
+def _draw(module: AnomalyDetectionDataModule, experiments: list[Experiment], kind: str, epoch: int) -> list[Tensor]:
     """Positions in order of use, and the transform of each: rows, columns, transpose; [n, members] each."""
     drawn: list[tuple[Tensor, ...]] = []
-    for experiment in module.experiments:
+    for experiment in experiments:
         own = experiment.normal if kind == "normal" else experiment.anomalous
         seed, name = module.train_seed, experiment.normal_class
         order = permutation(len(own), seed, name, f"order-{kind}", epoch)

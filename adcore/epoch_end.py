@@ -97,7 +97,7 @@ class EpochEnd(pl.Callback):
     def _validate(self, detector: Detector) -> list[dict[str, float]]:
         """Each experiment's figures on its normal class and the anomaly classes that it may know."""
         images, labels = self.validation
-        scores = anomaly_scores(detector, images)
+        scores = anomaly_scores(detector, images, mirrored=self.config.mirrored_scores)
         count = int(labels.max()) + 1
         measured: list[dict[str, float]] = []
         for member, normal in enumerate(self.config.classes):
@@ -107,9 +107,16 @@ class EpochEnd(pl.Callback):
         return measured
 
 
-def anomaly_scores(detector: Detector, images: Tensor) -> Tensor:
-    """Anomaly scores of uint8 images [n, channels, side, side]: [n, members] on the CPU, higher is more anomalous."""
+def anomaly_scores(detector: Detector, images: Tensor, *, mirrored: bool = False) -> Tensor:
+    """Anomaly scores of uint8 images [n, channels, side, side]: [n, members] on the CPU, higher is more anomalous.
+
+    mirrored: the mean of an image's score and that of its mirror image.
+    """
     device, dtype = detector.device, next(detector.parameters()).dtype
     resample = Resampler(images.shape[-1], IMAGE_SIZE, device, dtype)
-    batches = images.split(SCORE_BATCH)
-    return torch.cat([detector.score(resample.plain(batch.to(device))) for batch in batches]).cpu()
+
+    def score(batch: Tensor) -> Tensor:
+        plain = resample.plain(batch.to(device))
+        return (detector.score(plain) + detector.score(plain.flip(3))) / 2 if mirrored else detector.score(plain)
+
+    return torch.cat([score(batch) for batch in images.split(SCORE_BATCH)]).cpu()

@@ -8,6 +8,7 @@ Only the fit images of anomalies are drawn down; validation and test keep every 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -100,11 +101,13 @@ def one_vs_rest(
     split_seed: int,
     content_hash: str,
     exposure: Exposure = EVERY_ANOMALY,
-) -> list[Experiment]:
-    """One experiment per class in `classes`, all of one size: that of the smallest class among the fit images.
+) -> Callable[[int], list[Experiment]]:
+    """What draws one experiment per class in `classes`, all of one size: that of the smallest class of the fit images.
 
     images: uint8 [n, channels, height, width], labels: int64 [n], of the train part; fit: positions in it.
-    sampling: "kmeans" or "random". Raises UserError if pollution leaves no image of the known anomalies to be labelled.
+    sampling: "kmeans" or "random". Returns draw(epoch): which images of a kind are taken where there are too many, and
+    their order, is another draw in each epoch; polluting images stay the same. Raises UserError if pollution leaves no
+    image of the known anomalies to be labelled.
     """
     own = labels[fit]
     sizes = torch.bincount(own)
@@ -112,9 +115,9 @@ def one_vs_rest(
     groups = None
     if sampling == "kmeans" and exposure.has_anomalies:
         groups = cluster(images[fit], own, clusters=clusters, seed=split_seed, name=content_hash)
-    experiments: list[Experiment] = []
-    for index in classes:
-        stream = generator(train_seed, index, "sampling")
+
+    def experiment(index: int, epoch: int) -> Experiment:
+        stream = generator(train_seed, index, "sampling", epoch)
         places = (own == index).nonzero()[:, 0]
         normal = places[torch.randperm(len(places), generator=stream)[:count]]
         known = known_anomalies(exposure, index, len(sizes), split_seed)
@@ -122,8 +125,9 @@ def one_vs_rest(
         normal = torch.cat([normal[: count - len(polluting)], polluting])
         left = own.index_fill(0, polluting, -1)  # an image is not labelled both ways
         anomalous = _labelled(left, groups, known, count, exposure, stream)
-        experiments.append(Experiment(index, fit[normal], fit[anomalous]))
-    return experiments
+        return Experiment(index, fit[normal], fit[anomalous])
+
+    return lambda epoch: [experiment(index, epoch) for index in classes]
 
 
 def _polluting(labels: Tensor, known: list[int], count: int, stream: torch.Generator) -> Tensor:

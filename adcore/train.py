@@ -155,7 +155,8 @@ def score_test(detector: Detector, config: TrainConfig, data: ImageDataset) -> T
     from adcore.protocols import cap_per_class
 
     kept = cap_per_class(data.labels, config.images_per_class)
-    return TestScores(config, anomaly_scores(detector, data.images[kept]), data.labels[kept])
+    scores = anomaly_scores(detector, data.images[kept], mirrored=config.mirrored_scores)
+    return TestScores(config, scores, data.labels[kept])
 
 
 def _resume(path: Path, config: TrainConfig) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
@@ -194,7 +195,7 @@ def _data_module(config: TrainConfig, data: ImageDataset, fit: Tensor) -> Anomal
     from adcore.datamodule import AnomalyDetectionDataModule
     from adcore.protocols import one_vs_rest
 
-    experiments = one_vs_rest(
+    draw = one_vs_rest(
         data.images,
         data.labels,
         fit,
@@ -208,7 +209,8 @@ def _data_module(config: TrainConfig, data: ImageDataset, fit: Tensor) -> Anomal
     )
     return AnomalyDetectionDataModule(
         data.images,
-        experiments,
+        draw(0),
+        redraw=draw if config.draws == "each-epoch" else None,
         batch_size=config.batch_size,
         augmentation=Augmentation(config.horizontal_flip, config.vertical_flip, config.crop, config.rotate),
         train_seed=config.train_seed,

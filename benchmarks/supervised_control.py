@@ -52,12 +52,12 @@ def train(dataset: str, normal: int, seed: int) -> dict[str, Any]:
     torch.manual_seed(int(generator(seed, normal, "init").initial_seed()) % 2**63)  # dropout and initial weights
     data = load(dataset, "train")
     parts = split(data.labels, split_seed=0)
-    experiments = one_vs_rest(
+    draw = one_vs_rest(
         data.images, data.labels, parts.fit, classes=(normal,), sampling="kmeans", clusters=10, train_seed=seed,
         split_seed=0, content_hash=data.content_hash,
     )  # fmt: skip
     module = AnomalyDetectionDataModule(
-        data.images, experiments, batch_size=BATCH, augmentation=Augmentation(True, False, False, False),
+        data.images, draw(0), redraw=draw, batch_size=BATCH, augmentation=Augmentation(True, False, False, False),
         train_seed=seed,
     )  # fmt: skip
     model = network(data.channels)

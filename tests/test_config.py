@@ -20,12 +20,13 @@ NAMES = {
     "dataset": ("fashon-mnist", "fashion-mnist"),
     "protocol": ("seen-unsen", "seen-unseen"),
     "sampling": ("kmean", "kmeans"),
+    "draws": ("each-epochs", "each-epoch"),
     "detector": ("gam", "gan"),
     "norm": ("bach", "batch"),
     "schedule": ("onecycle", "one-cycle"),
     "precision": ("64true", "64-true"),
 }
-SWITCHES = ["horizontal_flip", "vertical_flip", "crop", "rotate"]
+SWITCHES = ["horizontal_flip", "vertical_flip", "crop", "rotate", "mirrored_scores"]
 
 
 def error_of(**values: Any) -> str:
@@ -39,7 +40,7 @@ def error_of(**values: Any) -> str:
 def test_every_field_but_switches_has_a_legal_range_that_is_tested_here() -> None:
     tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, *SHARES, "learning_rate", "classes"}
     assert tested == set(FIELDS) - set(SWITCHES)
-    assert len(tested) == 26
+    assert len(tested) == 27
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
@@ -135,3 +136,9 @@ def test_weights_go_by_the_names_of_the_losses() -> None:
 def test_a_config_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         TrainConfig().width = 9  # type: ignore[misc]
+
+
+def test_a_fixed_set_of_labels_is_not_drawn_anew() -> None:
+    with pytest.raises(UserError, match="--draws each-epoch: under protocol seen-unseen"):
+        TrainConfig(protocol="seen-unseen", draws="each-epoch")
+    assert TrainConfig(draws="each-epoch").draws == "each-epoch"

@@ -52,7 +52,7 @@ def digits_module(data: ImageDataset, classes: tuple[int, ...], *, batch_size: i
         train_seed=0,
         split_seed=0,
         content_hash=data.content_hash,
-    )
+    )(0)
     return AnomalyDetectionDataModule(
         data.images, experiments, batch_size=batch_size, augmentation=ALL_CHANGES, train_seed=0
     )
@@ -180,3 +180,26 @@ def test_streams_of_every_purpose_class_epoch_and_seed_are_different() -> None:
     assert len(drawn) == len(names) == 72
     with pytest.raises(ValueError, match="not in tuple"):
         generator(0, 0, "no such purpose")
+
+
+def test_each_epoch_may_have_draws_of_its_own(digits_train: ImageDataset) -> None:
+    draw = one_vs_rest(
+        digits_train.images, digits_train.labels, split(digits_train.labels, split_seed=0).fit, classes=(3, 6),
+        sampling="kmeans", clusters=5, train_seed=0, split_seed=0, content_hash=digits_train.content_hash,
+    )  # fmt: skip
+    module = AnomalyDetectionDataModule(
+        digits_train.images, draw(0), batch_size=32, augmentation=Augmentation(), train_seed=0, redraw=draw
+    )
+    first, second = draw(0), draw(1)
+    seen: set[int] = set()
+    for epoch, experiments in ((0, first), (1, second)):
+        positions = module.batches(epoch, CPU).positions  # [steps, normal and anomalous, members]
+        for member, experiment in enumerate(experiments):
+            used = positions[:, module.half :, member].flatten().tolist()
+            assert set(used) <= set(experiment.anomalous.tolist())
+            assert (digits_train.labels[experiment.anomalous] != experiment.normal_class).all()
+            counts = digits_train.labels[experiment.anomalous].bincount(minlength=10)
+            assert counts[counts > 0].max() - counts[counts > 0].min() <= 1, "balanced in each epoch"
+        seen |= set(experiments[0].anomalous.tolist())
+    assert len(seen) > 1.3 * len(first[0].anomalous), "more anomalies than one draw holds"
+    assert same(epoch_of(module, 1), epoch_of(module, 1))

@@ -31,7 +31,7 @@ def drawn(data: ImageDataset, exposure: Exposure | None = None, **changes: Any) 
     }  # fmt: skip
     if exposure:
         settings["exposure"] = exposure
-    return one_vs_rest(data.images, data.labels, split(data.labels, split_seed=0).fit, **(settings | changes))
+    return one_vs_rest(data.images, data.labels, split(data.labels, split_seed=0).fit, **(settings | changes))(0)
 
 
 def classes_of(data: ImageDataset, positions: torch.Tensor) -> set[int]:
@@ -104,7 +104,7 @@ def test_scores_of_unseen_classes_do_not_move_validation(
     config = TrainConfig(dataset="digits", classes=(0, 3), protocol="seen-unseen", known_classes=2)
     labels = digits_train.labels
     scores = torch.rand(len(labels), 2, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(epoch_end, "anomaly_scores", lambda _detector, _images: scores)
+    monkeypatch.setattr(epoch_end, "anomaly_scores", lambda _detector, _images, **_: scores)
     validated = EpochEnd(config, print, (digits_train.images, labels), None, None)  # type: ignore[arg-type]
     before = validated._validate(None)  # type: ignore[arg-type]
     assert [tuple(each) for each in before] == [METRICS, METRICS]

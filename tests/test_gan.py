@@ -23,6 +23,7 @@ from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datamodule import AnomalyDetectionDataModule
 from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS, TwoDiscriminatorGAN
+from adcore.epoch_end import anomaly_scores
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols import one_vs_rest, split
@@ -60,7 +61,7 @@ def data_module(data: ImageDataset, classes: Sequence[int], *, batch_size: int =
         train_seed=0,
         split_seed=0,
         content_hash=data.content_hash,
-    )
+    )(0)
     return AnomalyDetectionDataModule(
         data.images,
         experiments,
@@ -321,3 +322,10 @@ def test_a_members_nan_reaches_no_other_member_in_training(digits_train: ImageDa
     weights = member_state(broken.state_dict(), 1, 3)
     assert all(weights[name].isnan().any() for name in weights if name.endswith("0.0.weight"))
     assert torch.isfinite(broken.score(images_of(digits_train, slice(0, 5)))[:, [0, 2]]).all()
+
+
+def test_a_mirrored_score_is_the_mean_over_an_image_and_its_mirror_image(digits_train: ImageDataset) -> None:
+    made, images = make([0, 3]).train(), digits_train.images[:8]
+    plain, mirrored = anomaly_scores(made, images), anomaly_scores(made, images, mirrored=True)
+    assert torch.allclose(mirrored, (plain + anomaly_scores(made, images.flip(3))) / 2, rtol=0, atol=1e-12)
+    assert not torch.allclose(mirrored, plain)

@@ -19,20 +19,21 @@ from sweeps.gan_loss_weights import SPACE
 
 # data, width, batch, images per class, validation images, configurations, epochs, grace, reduction,
 # best k, seeds, paper's weights, schedule, augmentations: one column of design section 6 each, for the confirmation
-FLIP, CROP, ALL = (
+FLIP, ALL = (
     {"horizontal_flip"},
-    {"horizontal_flip", "crop"},
     {"horizontal_flip", "vertical_flip", "crop", "rotate"},
 )
 FIGURES = {
     "smoke": ("digits", 8, 32, None, None, 3, 2, 1, 2, 1, 1, False, "one-cycle", FLIP),
     "laptop": ("fashion-mnist", 8, 64, 1500, 2500, 8, 4, 2, 3, 1, 2, False, "one-cycle", FLIP),
-    "workstation": ("fashion-mnist", 16, 64, None, None, 16, 8, 2, 3, 1, 2, False, "one-cycle", FLIP),
-    "gpu": ("fashion-mnist", 64, 256, None, None, 64, 27, 10, 3, 3, 3, True, "one-cycle", CROP),
+    "workstation": ("fashion-mnist", 16, 64, None, None, 16, 10, 2, 3, 1, 2, False, "one-cycle", FLIP),
+    "gpu": ("fashion-mnist", 64, 256, None, None, 64, 27, 10, 3, 3, 3, True, "one-cycle", FLIP),
     "paper": ("fashion-mnist", 64, 1, None, None, 32, 300, 30, 3, 3, 3, True, "halve-every-50", ALL),
 }
 #: In what the trainings of the search differ from it.
-SEARCHED = {"workstation": {"width": 8, "epochs": 4, "images_per_class": 1500, "validation_images": 2500}}
+SEARCHED = {"workstation": {"width": 8, "epochs": 6}}
+#: Scales that draw anomalies anew in each epoch, and score mirror images as well.
+FRESH = {"workstation", "gpu"}
 
 
 def _plan(**flags: object):
@@ -53,6 +54,7 @@ def test_scales_stand_for_the_designs_figures(scale: str) -> None:
         plan.configs, base.epochs, plan.grace, plan.reduction, plan.best, plan.seeds, plan.paper, base.schedule, on,
     ) == FIGURES[scale]  # fmt: skip
     assert set(plan.classes) == set(range(10))
+    assert (base.draws == "each-epoch", base.mirrored_scores) == (scale in FRESH, scale in FRESH)
     assert plan.search == SEARCHED.get(scale, {})
     assert plan.searched == dataclasses.replace(base, **SEARCHED.get(scale, {}))
 

@@ -22,7 +22,7 @@ def experiments(data: ImageDataset, parts: Split, **changes: Any) -> list[Experi
         "split_seed": 0,
         "content_hash": data.content_hash,
     }
-    return one_vs_rest(data.images, data.labels, parts.fit, **(settings | changes))
+    return one_vs_rest(data.images, data.labels, parts.fit, **(settings | changes))(0)
 
 
 def per_class(data: ImageDataset, positions: torch.Tensor) -> list[int]:

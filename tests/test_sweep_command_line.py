@@ -93,6 +93,9 @@ PURE = {
     "share of labels 0": (["--labelled-share", "0"], ["--labelled-share 0", "> 0"]),
     "more than half polluted": (["--pollution", "0.6"], ["--pollution 0.6", "<= 0.5"]),
     "test opened again by a new sweep": (["--open-test-again"], ["--open-test-again", "--resume NAME"]),
+    "starts from a sweep that is not there": (["--start-from", "none"], ["--start-from none", "no results"]),
+    "starts from a path": (["--start-from", "../x"], ["'../x'", "not a path"]),
+    "silent for no time": (["--report-timeout", "0"], ["--report-timeout 0", "> 0"]),
     "storage below a file": (["--storage", "notes.txt/deep/er"], ["--storage", "notes.txt/deep/er"]),
 }  # fmt: skip
 
@@ -134,7 +137,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 59
+    assert len(PURE) == 62
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
              "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
              "protocol", "polluted", "opened again")  # fmt: skip

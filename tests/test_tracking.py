@@ -17,7 +17,8 @@ from sweep_parts import Sweep, record_of, small_plan
 from sweep_process import MlflowRuns, poll
 
 from adcore.config import TrainConfig
-from sweeps.engine.mlflow_writer import KEY_TAG, MlflowWriter, RunUpdate
+from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
+from sweeps.engine.mlflow_writer import KEY_TAG, MlflowWriter
 from sweeps.engine.tracking import SWEEP, Tracking, run_key
 
 CLASSES = (0, 3, 6)
@@ -37,8 +38,13 @@ def sweep_id() -> str:
 
 
 @pytest.fixture
-def writer(uri: str, sweep_id: str) -> Iterator[MlflowWriter]:
-    writer = MlflowWriter(uri, "test", sweep_id, period=0.05)
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "outbox.db")
+
+
+@pytest.fixture
+def writer(uri: str, sweep_id: str, outbox: Outbox) -> Iterator[MlflowWriter]:
+    writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     yield writer
     writer.close()
 
@@ -65,7 +71,7 @@ def _report(epoch: int, **aurocs: float) -> dict[str, float]:
 
 def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
     sweep = Sweep(record_of(small_plan(CLASSES, epochs=2, configs=1)))
-    trial, tracking = sweep.start(), Tracking(writer, sweep.record.plan, "mine")
+    trial, tracking = sweep.start(), Tracking(writer.outbox, sweep.record.plan, "mine")
     assert trial
     tracking.open_sweep("search")
     tracking.open_trial("search", trial.config)
@@ -110,7 +116,7 @@ def test_the_mean_of_a_split_block_is_logged_when_its_last_class_is_there(
 ) -> None:
     sweep = Sweep(record_of(small_plan(CLASSES, epochs=1, configs=1), size=1))
     trials = [sweep.start() for _ in CLASSES]
-    tracking = Tracking(writer, sweep.record.plan, "split")
+    tracking = Tracking(writer.outbox, sweep.record.plan, "split")
     tracking.open_sweep("search")
     for trial in trials:
         assert trial
@@ -118,7 +124,7 @@ def test_the_mean_of_a_split_block_is_logged_when_its_last_class_is_there(
         (index,) = trial.config["classes"]
         tracking.epoch("search", trial.config, _report(1, **{f"c{index}": 0.6 + index / 100}))
         last = trial is trials[-1]
-        poll(lambda: not writer.pending, 20, "the delivery")
+        poll(lambda: not len(writer.outbox), 20, "the delivery")
         poll(lambda index=index: _val(uri, sweep_id, index), 20, "the class's own value")
         for name in ("val_auroc_mean", "val_ap_normal_mean"):
             assert (name in _runs(uri, sweep_id).by_key["search/0/0"].data.metrics) == last
@@ -136,7 +142,7 @@ def _val(uri: str, sweep_id: str, index: int) -> bool:
 
 def test_a_nan_is_logged_as_nan(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
     sweep = Sweep(record_of(small_plan(CLASSES, epochs=3, configs=1)))
-    trial, tracking = sweep.start(), Tracking(writer, sweep.record.plan, "nan")
+    trial, tracking = sweep.start(), Tracking(writer.outbox, sweep.record.plan, "nan")
     assert trial
     tracking.open_sweep("search")
     tracking.open_trial("search", trial.config)
@@ -155,7 +161,7 @@ def test_a_nan_is_logged_as_nan(uri: str, sweep_id: str, writer: MlflowWriter) -
 
 def test_interrupted_runs_are_marked_and_ended_ones_left_alone(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
     sweep = Sweep(record_of(small_plan((0,), epochs=1, configs=2)))
-    trials, tracking = [sweep.start(), sweep.start()], Tracking(writer, sweep.record.plan, "stop")
+    trials, tracking = [sweep.start(), sweep.start()], Tracking(writer.outbox, sweep.record.plan, "stop")
     tracking.open_sweep("search")
     for trial in trials:
         assert trial
@@ -202,22 +208,22 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Dead]:
 
 
 def test_a_dead_server_blocks_nothing_and_gets_everything_in_order_when_it_is_back(
-    uri: str, sweep_id: str, dead: _Dead
+    uri: str, sweep_id: str, dead: _Dead, outbox: Outbox
 ) -> None:
-    writer = MlflowWriter(dead.uri, "test", sweep_id, period=0.05)
+    writer = MlflowWriter(dead.uri, "test", sweep_id, outbox, period=0.05)
     try:
         started = time.monotonic()
         for step in range(1, 21):
             for key, parent in ((SWEEP, None), ("search/0/0", SWEEP), ("search/0/0/1", "search/0/0")):
                 tags = {"level": key.replace("/", "-"), "stage": "search", "state": "complete"}
-                writer.submit(
+                writer.outbox.put(
                     RunUpdate(key, parent, key, tags, metrics=[("m", step / 10, step, step)], status="FINISHED")
                 )
         assert time.monotonic() - started < 0.5, "the sweep never waits"
         poll(lambda: writer.error, 30, "the first delivery to fail")
-        assert list(writer.pending) == [SWEEP, "search/0/0", "search/0/0/1"], "parents first"
+        assert [update.key for _, update in outbox.oldest(3)] == [SWEEP, "search/0/0", "search/0/0/1"], "parents first"
         writer.uri = uri  # the server is back
-        poll(lambda: writer.error is None and not writer.pending, 60, "the delivery")
+        poll(lambda: writer.error is None and not len(writer.outbox), 60, "the delivery")
     finally:
         assert writer.close()
     runs = _runs(uri, sweep_id)
@@ -226,9 +232,9 @@ def test_a_dead_server_blocks_nothing_and_gets_everything_in_order_when_it_is_ba
         assert runs.history(key, "m") == [(step, step / 10) for step in range(1, 21)]
 
 
-def test_a_writer_that_could_not_deliver_says_so(sweep_id: str, dead: _Dead) -> None:
-    writer = MlflowWriter(dead.uri, "test", sweep_id, period=0.05)
-    writer.submit(RunUpdate(SWEEP, name="lost"))
+def test_a_writer_that_could_not_deliver_says_so(sweep_id: str, dead: _Dead, outbox: Outbox) -> None:
+    writer = MlflowWriter(dead.uri, "test", sweep_id, outbox, period=0.05)
+    writer.outbox.put(RunUpdate(SWEEP, name="lost"))
     assert not writer.close(patience=3)
     assert writer.error
 
@@ -250,17 +256,17 @@ class _FailsTwice:
 
 
 def test_a_delivery_that_broke_in_the_middle_makes_no_second_run(
-    uri: str, sweep_id: str, monkeypatch: pytest.MonkeyPatch
+    uri: str, sweep_id: str, monkeypatch: pytest.MonkeyPatch, outbox: Outbox
 ) -> None:
     failing = _FailsTwice(MlflowClient(uri))
     monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda _: failing)
-    writer = MlflowWriter(uri, "test", sweep_id, period=0.05)
-    writer.submit(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
-    poll(lambda: "warm-up" in writer.states, 60, "the first run")
+    writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
+    writer.outbox.put(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
+    poll(lambda: "warm-up" in writer.ends, 60, "the first run")
     failing.left = 2
     tags = {"level": "sweep", "stage": "search", "state": "complete"}
-    writer.submit(RunUpdate(SWEEP, name="s", tags=tags, metrics=[("m", 1.0, 1, 1)]))
-    writer.submit(RunUpdate(SWEEP, metrics=[("m", 2.0, 2, 2)], status="FINISHED"))
+    writer.outbox.put(RunUpdate(SWEEP, name="s", tags=tags, metrics=[("m", 1.0, 1, 1)]))
+    writer.outbox.put(RunUpdate(SWEEP, metrics=[("m", 2.0, 2, 2)], status="FINISHED"))
     assert writer.close()
     assert failing.left == 0, "it was tried and failed twice"
     runs = _runs(uri, sweep_id)
@@ -268,35 +274,92 @@ def test_a_delivery_that_broke_in_the_middle_makes_no_second_run(
     assert set(runs.by_key) == {"warm-up", SWEEP}
 
 
-def test_a_second_writer_goes_on_with_the_same_runs_and_repeats_no_step(uri: str, sweep_id: str) -> None:
-    tags = {"level": "sweep", "stage": "search", "state": "complete"}
-    first = MlflowWriter(uri, "test", sweep_id, period=0.05)
-    first.submit(RunUpdate(SWEEP, name="s", tags=tags, status="RUNNING"))
-    first.submit(RunUpdate("search/0/0", SWEEP, "c", {**tags, "level": "config"}, {"w": "1"}))
-    first.submit(RunUpdate("search/0/0", metrics=[("m", 0.1, 1, 1), ("m", 0.2, 2, 2)], status="KILLED"))
+def test_a_second_driver_goes_on_with_the_same_runs_and_repeats_no_step(
+    uri: str, sweep_id: str, outbox: Outbox
+) -> None:
+    plan = small_plan((0,), epochs=3, configs=1)
+    first, sweep = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05), Sweep(record_of(plan))
+    trial, tracking = sweep.start(), Tracking(outbox, plan, "s")
+    assert trial
+    tracking.open_sweep("search")
+    tracking.open_trial("search", trial.config)
+    for epoch in (1, 2):
+        tracking.epoch("search", trial.config, _report(epoch, c0=epoch / 10))
+        tracking.epoch("search", trial.config, _report(epoch, c0=epoch / 10))  # a worker that was started again
     assert first.close()
     before = _runs(uri, sweep_id)
-    second = MlflowWriter(uri, "test", sweep_id, period=0.05)
-    second.submit(RunUpdate(SWEEP, name="s", tags=tags, status="RUNNING"))
-    second.submit(RunUpdate("search/0/0", SWEEP, "c", {**tags, "level": "config"}, {"w": "1"}))
-    second.submit(RunUpdate("search/0/0", metrics=[("m", 0.1, 1, 51), ("m", 0.2, 2, 52), ("m", 0.3, 3, 53)]))
-    second.submit(RunUpdate("search/0/0/4", "search/0/0", "new", {**tags, "level": "class"}, status="FINISHED"))
-    second.submit(RunUpdate("search/0/0", status="FINISHED"))
-    second.submit(RunUpdate(SWEEP, status="FINISHED"))
+
+    again = Outbox(outbox.path)
+    second, tracking = MlflowWriter(uri, "test", sweep_id, again, period=0.05), Tracking(again, plan, "s")
+    tracking.open_sweep("search")
+    tracking.open_trial("search", trial.config)
+    for epoch in (1, 2, 3):
+        tracking.epoch("search", trial.config, _report(epoch, c0=epoch / 10))
+    tracking.close_configuration("search", 0, 0, "complete")
+    for _ in range(2):  # a finished sweep that is resumed prints its figures once more
+        tracking.close_sweep("complete", {"test_auroc_mean": 0.9}, [])
     assert second.close()
     runs = _runs(uri, sweep_id)
     runs.assert_whole()
-    assert {key: runs.by_key[key].info.run_id for key in before.by_key} == {
-        key: run.info.run_id for key, run in before.by_key.items()
-    }
-    assert runs.history("search/0/0", "m") == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    for key, run in before.by_key.items():
+        assert runs.by_key[key].info.run_id == run.info.run_id
+    assert runs.history("search/0/0/0", "val_auroc") == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert runs.history(SWEEP, "test_auroc_mean") == [(0, 0.9)]
 
 
-def test_another_sweep_of_the_same_experiment_has_runs_of_its_own(uri: str, sweep_id: str) -> None:
+def test_a_block_whose_classes_were_reported_before_and_after_a_kill_has_its_mean(
+    uri: str, sweep_id: str, outbox: Outbox
+) -> None:
+    plan = small_plan((0, 3), epochs=1, configs=1)
+    sweep = Sweep(record_of(plan, size=1))
+    trials = [sweep.start(), sweep.start()]
+    for trial, box in zip(trials, (outbox, Outbox(outbox.path)), strict=True):
+        assert trial
+        tracking = Tracking(box, plan, "split")
+        tracking.open_sweep("search")
+        tracking.open_trial("search", trial.config)
+        (index,) = trial.config["classes"]
+        tracking.epoch("search", trial.config, _report(1, **{f"c{index}": 0.6 + index / 100}))
+    writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
+    assert writer.close()
+    assert _runs(uri, sweep_id).by_key["search/0/0"].data.metrics["val_auroc_mean"] == pytest.approx(0.615)
+
+
+def test_what_was_delivered_but_not_dropped_is_delivered_again_without_a_trace(
+    uri: str, sweep_id: str, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags = {"level": "sweep", "stage": "search", "state": "complete"}
+    outbox.put(RunUpdate(SWEEP, name="s", tags=tags, params={"w": "1"}, metrics=[("m", 0.1, 1, 1)], status="FINISHED"))
+    monkeypatch.setattr(outbox, "drop", lambda numbers: None)  # killed in between
+    first = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
+    poll(lambda: SWEEP in first.ends, 60, "the delivery")
+    first.client = None
+    monkeypatch.undo()
+    assert MlflowWriter(uri, "test", sweep_id, outbox, period=0.05).close()
+    first.close(patience=0)
+    runs = _runs(uri, sweep_id)
+    runs.assert_whole()
+    assert runs.history(SWEEP, "m") == [(1, 0.1)]
+
+
+def test_a_run_that_was_made_twice_by_a_request_given_up_too_early_is_left_once(
+    uri: str, sweep_id: str, outbox: Outbox
+) -> None:
+    writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
+    outbox.put(RunUpdate(SWEEP, name="s", tags={"level": "sweep", "stage": "search"}))
+    poll(lambda: SWEEP in writer.ends, 60, "the first run")
+    kept, client = writer.runs[SWEEP], MlflowClient(uri)
+    client.create_run(writer.experiment_id, tags={"sweep_id": sweep_id, KEY_TAG: SWEEP, "level": "sweep"})
+    writer.has_failed = True
+    assert writer.close()
+    assert [run.info.run_id for run in _runs(uri, sweep_id).runs] == [kept]
+
+
+def test_another_sweep_of_the_same_experiment_has_runs_of_its_own(uri: str, sweep_id: str, tmp_path: Path) -> None:
     other = uuid.uuid4().hex
     for each in (sweep_id, other):
-        writer = MlflowWriter(uri, "test", each, period=0.05)
-        writer.submit(RunUpdate(SWEEP, name=each, tags={"level": "sweep", "stage": "search"}))
+        writer = MlflowWriter(uri, "test", each, Outbox(tmp_path / f"{each}.db"), period=0.05)
+        writer.outbox.put(RunUpdate(SWEEP, name=each, tags={"level": "sweep", "stage": "search"}))
         assert writer.close()
     ids = [_runs(uri, each).by_key[SWEEP].info.run_id for each in (sweep_id, other)]
     assert len(set(ids)) == 2
@@ -304,7 +367,7 @@ def test_another_sweep_of_the_same_experiment_has_runs_of_its_own(uri: str, swee
 
 def test_more_metrics_than_one_batch_holds_all_arrive(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
     metrics = [("m", float(step), step, step) for step in range(1, 1502)]
-    writer.submit(RunUpdate(SWEEP, tags={"level": "sweep", "stage": "search"}, metrics=metrics))
+    writer.outbox.put(RunUpdate(SWEEP, tags={"level": "sweep", "stage": "search"}, metrics=metrics))
     assert writer.close()
     assert len(_runs(uri, sweep_id).history(SWEEP, "m")) == 1501
 
@@ -312,7 +375,7 @@ def test_more_metrics_than_one_batch_holds_all_arrive(uri: str, sweep_id: str, w
 def test_artifacts_lie_beside_the_database(uri: str, sweep_id: str, writer: MlflowWriter, tmp_path: Path) -> None:
     table = tmp_path / "results.csv"
     table.write_text("a,b\n1,2\n")
-    writer.submit(RunUpdate(SWEEP, tags={"level": "sweep", "stage": "final"}, artifacts=[(table, "")]))
+    writer.outbox.put(RunUpdate(SWEEP, tags={"level": "sweep", "stage": "final"}, artifacts=[str(table)]))
     assert writer.close()
     runs = _runs(uri, sweep_id)
     run = runs.by_key[SWEEP]
@@ -322,15 +385,17 @@ def test_artifacts_lie_beside_the_database(uri: str, sweep_id: str, writer: Mlfl
     assert [each.path for each in runs.client.list_artifacts(run.info.run_id)] == ["results.csv"]
 
 
-def test_metrics_reach_mlflow_in_batches(uri: str, sweep_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_reach_mlflow_in_batches(
+    uri: str, sweep_id: str, monkeypatch: pytest.MonkeyPatch, outbox: Outbox
+) -> None:
     counting = _CountsBatches(MlflowClient(uri))
     monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda _: counting)
-    writer = MlflowWriter(uri, "test", sweep_id, period=0.05)
-    writer.submit(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
-    poll(lambda: "warm-up" in writer.states, 60, "the first run")
-    with writer.lock:  # as if the thread were still writing: what comes in meanwhile is one update
+    writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
+    writer.outbox.put(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
+    poll(lambda: "warm-up" in writer.ends, 60, "the first run")
+    with outbox.transaction():  # what comes in together is delivered together
         for step in range(1, 31):
-            writer._queue(RunUpdate("search/0/0", metrics=[(f"m{index}", 1.0, step, 1) for index in range(12)]))
+            outbox.put(RunUpdate("search/0/0", metrics=[(f"m{index}", 1.0, step, 1) for index in range(12)]))
     assert writer.close()
     assert [len(batch) for batch in counting.batches if batch] == [360]
 

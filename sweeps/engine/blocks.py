@@ -41,8 +41,7 @@ class BlockSearch(RecordSearcher):
         self.closed: set[int] = set()  # whose end has been told by newly_closed
 
     def suggest(self, trial_id: str) -> Any:
-        job = self.record.next_job()
-        if job is None:
+        if self.record.broken or (job := self.record.next_job()) is None:
             return Searcher.FINISHED
         self.jobs[trial_id] = job
         changes = {**self.record.blocks[job.configuration].params, "classes": self.record.groups[job.group]}
@@ -72,9 +71,15 @@ class BlockASHA(AsyncHyperBandScheduler):
     Keeps Ray's milestones and percentile rule. With one class it decides as Ray's own, but for the guard of
     MINIMUM_OTHERS; a late or repeated report changes nothing; a block with a NaN is stopped as diverged.
     others: records of searches side by side, with the same rungs; blocks of different records are never compared.
+    hear: called with trial and result before anything is decided on it.
     """
 
-    def __init__(self, record: SweepRecord, *others: SweepRecord) -> None:
+    def __init__(
+        self,
+        record: SweepRecord,
+        *others: SweepRecord,
+        hear: Callable[[Trial, dict[str, Any]], object] = lambda trial, result: None,
+    ) -> None:
         plan = record.plan
         super().__init__(
             time_attr="epoch",
@@ -84,10 +89,11 @@ class BlockASHA(AsyncHyperBandScheduler):
             grace_period=plan.grace,
             reduction_factor=plan.reduction,
         )
-        self.record, self.others = record, others
+        self.record, self.others, self.hear = record, others, hear
         self.milestones = {milestone for milestone, _ in self._brackets[0]._rungs}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        self.hear(trial, result)
         job = Job(trial.config["configuration"], trial.config["group"])
         classes = self._record_of(job).groups[job.group]
         values = [float(result[f"val_auroc_{index}"]) for index in classes]

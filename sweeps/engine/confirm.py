@@ -89,7 +89,7 @@ class ConfirmSearch(RecordSearcher):
         return path.exists() or self.record.read("test") is not None
 
     def suggest(self, trial_id: str) -> Any:
-        if not self.jobs:
+        if self.record.broken or not self.jobs:
             return Searcher.FINISHED
         block, seed, group = self.trials[trial_id] = self.jobs.pop(0)
         changes = {**block.params, "classes": self.record.groups[group], "train_seed": seed}

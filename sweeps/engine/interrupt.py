@@ -30,9 +30,13 @@ class Interrupt:
         print("stopping; a second Ctrl-C leaves at once", flush=True)
 
     def pass_on(self) -> None:
-        """Called within Tune's loop, which ends on SIGUSR1."""
+        """Called within Tune's loop, which ends if it was asked for."""
         if self.requested:
-            signal.raise_signal(signal.SIGUSR1)
+            self.end_tune()
+
+    def end_tune(self) -> None:
+        """Called within Tune's loop: it ends on SIGUSR1."""
+        signal.raise_signal(signal.SIGUSR1)
 
 
 @contextmanager

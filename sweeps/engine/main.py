@@ -20,13 +20,14 @@ from sweeps.engine.mlflow_store import check_tracking_uri
 from sweeps.engine.plan import Plan, describe, make_plan
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.space import Space
+from sweeps.engine.start_from import start_from
 
 __all__ = ["main", "one_driver"]
 
 #: What may differ when a sweep is resumed: where it runs and where things are, not what it computes.
 PLACES = (
     "resume", "name", "plan", "storage", "tracking_uri", "data_dir", "address",
-    "gpus_per_trial", "cpus_per_trial", "max_concurrent", "open_test_again",
+    "gpus_per_trial", "cpus_per_trial", "max_concurrent", "report_timeout", "open_test_again",
 )  # fmt: skip
 
 
@@ -47,12 +48,14 @@ def _run(script: str, space: Space, given: dict[str, Any]) -> int:
         raise UserError(f"--storage {settings.storage!r}: not a usable folder ({error})") from error
     if settings.resume:
         settings = _stored(home, given)
+    if settings.start_from:
+        space = start_from(space, home.parent / settings.start_from)
     plan = make_plan(script, settings, space)
     if settings.plan:
         click.echo(describe(plan, settings))
         return 0
     _check_writable(home)
-    check_tracking_uri(settings.tracking_uri)
+    _check_tracking(settings, given)
     check_address(settings)
     _check_same_plan(home, plan)
 
@@ -70,6 +73,16 @@ def _run(script: str, space: Space, given: dict[str, Any]) -> int:
 
     with one_driver(home, is_new=not settings.resume):
         return run_sweep(plan, settings, home, data)
+
+
+def _check_tracking(settings: SweepSettings, given: dict[str, Any]) -> None:
+    """Raises UserError for an address that cannot be used; a resumed sweep can wait for its own server."""
+    try:
+        check_tracking_uri(settings.tracking_uri)
+    except UserError as error:
+        if not settings.resume or "tracking_uri" in given or not settings.tracking_uri.startswith("http"):
+            raise
+        click.echo(f"{error}; going on without it: what it is to be told waits on disk", err=True)
 
 
 @contextmanager

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from adcore.errors import UserError
 from sweeps.engine.cluster import probe
 
-__all__ = ["artifact_location", "check_tracking_uri", "database_path"]
+__all__ = ["artifact_location", "check_tracking_uri", "database_path", "make_database"]
 
 
 def check_tracking_uri(uri: str) -> None:
@@ -37,6 +40,24 @@ def database_path(uri: str) -> Path:
     return Path(uri.removeprefix("sqlite:///")).resolve()
 
 
+def make_database(uri: str) -> None:
+    """Make a SQLite file that is not there yet, whole or not at all: MLflow's own way of seconds is not to be cut."""
+    from mlflow.tracking import MlflowClient
+
+    path = database_path(uri)
+    if path.exists() and path.stat().st_size:
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+    with suppress(FileNotFoundError):
+        if not path.stat().st_size:
+            path.unlink()
+    with suppress(FileExistsError):  # another process was faster
+        os.link(part, path)
+    part.unlink()
+
+
 def artifact_location(uri: str, experiment: str) -> str | None:
     """Artifacts lie beside a SQLite file, wherever `mlflow ui` is started; a server has its own place."""
     if not uri.startswith("sqlite:"):
@@ -58,3 +79,19 @@ def _check_database(path: Path) -> None:
         raise UserError(f"--tracking-uri {path}: not writable ({error.strerror})") from error
     if start not in (b"", b"SQLite format 3"):
         raise UserError(f"--tracking-uri {path}: not a SQLite database; name another file")
+    if start:
+        _check_tables(path)
+
+
+def _check_tables(path: Path) -> None:
+    """Raises UserError for a damaged database, and for one of another program: MLflow would put its tables into it."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        raise UserError(f"--tracking-uri {path}: damaged ({error}); restore it, or name another file") from error
+    if found != "ok":
+        raise UserError(f"--tracking-uri {path}: damaged ({found}); restore it, or name another file")
+    if tables and not {"experiments", "runs"} <= tables:
+        raise UserError(f"--tracking-uri {path}: the database of another program; name another file")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from adcore.errors import UserError
 from sweeps.engine.plan import OWN_NUMBERS, Plan
 from sweeps.engine.space import POINT
+from sweeps.engine.storage_error import StorageError, storage
 
 __all__ = ["Block", "Job", "SweepRecord", "open_study"]
 
@@ -63,6 +65,8 @@ class SweepRecord:
     """Blocks in memory and in the study; every change is written before it is acted on.
 
     first: number of the study's first block. facts: the study that holds what is not a block's, if it is another one.
+    path: its file, for messages.
+    broken: why the study could not be written, from the first time on; everything that writes raises StorageError.
     """
 
     def __init__(
@@ -73,22 +77,27 @@ class SweepRecord:
         *,
         first: int = 0,
         facts: optuna.Study | None = None,
+        path: Path = Path("study.db"),
     ) -> None:
+        self.path = path
         self.study, self.plan, self.groups, self.first, self.facts = study, plan, groups, first, facts or study
         self.blocks: dict[int, Block] = {}
-        for point in list(plan.space.points)[: plan.configs]:
-            study.enqueue_trial(plan.space.proposed(point), skip_if_exists=True)
-        for trial in study.get_trials(deepcopy=False):
-            if trial.state != TrialState.WAITING:
-                self.blocks[first + trial.number] = self._load(trial)
+        self.broken: StorageError | None = None
+        with self._writing():
+            for point in list(plan.space.points)[: plan.configs]:
+                study.enqueue_trial(plan.space.proposed(point), skip_if_exists=True)
+            for trial in study.get_trials(deepcopy=False):
+                if trial.state != TrialState.WAITING:
+                    self.blocks[first + trial.number] = self._load(trial)
 
     def of_class(self, index: int) -> SweepRecord:
         """The record of a class's own search: another study in the same file, with the facts in common."""
-        study = optuna.create_study(
-            storage=self.study._storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
-        )
-        plan = self.plan.of_class(index)
-        return SweepRecord(study, plan, [plan.classes], first=(index + 1) * OWN_NUMBERS, facts=self.study)
+        with self._writing():
+            study = optuna.create_study(
+                storage=self.study._storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
+            )
+        plan, first = self.plan.of_class(index), (index + 1) * OWN_NUMBERS
+        return SweepRecord(study, plan, [plan.classes], first=first, facts=self.study, path=self.path)
 
     @property
     def is_searched(self) -> bool:
@@ -117,7 +126,8 @@ class SweepRecord:
     def write_rung(self, block: Block, epoch: int, group: int, values: list[float], *, stop_groups: int = 0) -> None:
         """Values of a group at a rung, and in the same breath the decision: stopped on so many groups, or 0."""
         block.values.setdefault(epoch, {})[group] = values
-        self._trial(block).set_user_attr(f"epoch_{epoch}_group_{group}", {"values": values, "stop": stop_groups})
+        with self._writing():
+            self._trial(block).set_user_attr(f"epoch_{epoch}_group_{group}", {"values": values, "stop": stop_groups})
         if stop_groups:
             block.stopped_at = (epoch, stop_groups)
 
@@ -136,14 +146,17 @@ class SweepRecord:
         if block.state != "running":
             return
         block.state = state
-        trial = self._trial(block)
-        trial.set_user_attr("state", state)
-        if state == "stopped":  # Optuna ranks pruned trials by (last step, value); a diverged one, without any, last
-            for epoch in sorted(block.values):
-                if groups := block.prefix(epoch):
-                    trial.report(block.mean_over(epoch, groups), epoch)
-        value = block.mean if state == "complete" else None
-        self.study.tell(block.number - self.first, value, state=_STATES.get(state, TrialState.FAIL))
+        with self._writing():
+            trial = self._trial(block)
+            trial.set_user_attr("state", state)
+            if (
+                state == "stopped"
+            ):  # Optuna ranks pruned trials by (last step, value); a diverged one, without any, last
+                for epoch in sorted(block.values):
+                    if groups := block.prefix(epoch):
+                        trial.report(block.mean_over(epoch, groups), epoch)
+            value = block.mean if state == "complete" else None
+            self.study.tell(block.number - self.first, value, state=_STATES.get(state, TrialState.FAIL))
 
     def counts(self) -> dict[str, int]:
         """Blocks by state."""
@@ -171,16 +184,27 @@ class SweepRecord:
 
     def write(self, key: str, value: Any) -> None:
         """A fact of the sweep, by name: plain values only."""
-        self.facts.set_user_attr(key, value)
+        with self._writing():
+            self.facts.set_user_attr(key, value)
 
     def read(self, key: str) -> Any:
         """A fact of the sweep, or None."""
         return self.facts.user_attrs.get(key)
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with storage(self.path):
+                yield
+        except StorageError as error:
+            self.broken = self.broken or error
+            raise
+
     def _ask(self) -> Block:
         number = self.first + len(self.blocks)
         self._seed_sampler(number)
-        trial = self.study.ask(self.plan.space.distributions())
+        with self._writing():
+            trial = self.study.ask(self.plan.space.distributions())
         assert self.first + trial.number == number
         block = self.blocks[number] = Block(number, self.plan.space.fields(trial.params))
         return block
@@ -235,6 +259,8 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
         if not create:  # Optuna would make its tables in any file
             with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
                 connection.execute("SELECT 1 FROM studies").fetchone()
+                if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                    raise sqlite3.DatabaseError(found)
         if create:
             return optuna.create_study(storage=url, study_name="sweep", direction="maximize")
         return optuna.load_study(storage=url, study_name="sweep")

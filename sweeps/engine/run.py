@@ -22,6 +22,7 @@ from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confi
 from sweeps.engine.display import Display
 from sweeps.engine.final import TestResult, opened_before, score_models
 from sweeps.engine.interrupt import Interrupt, interruptible
+from sweeps.engine.mlflow_outbox import Outbox
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.monitor import Monitor
 from sweeps.engine.per_class import PerClass, own_best, per_class
@@ -38,9 +39,10 @@ from sweeps.engine.report import (
 from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.side_by_side import SideBySide
+from sweeps.engine.storage_error import StorageError
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.tracking import Tracking
-from sweeps.engine.trial import drop_checkpoints
+from sweeps.engine.trial import check_checkpoints, drop_checkpoints
 from sweeps.engine.tuning import fit
 
 __all__ = ["run_sweep"]
@@ -61,28 +63,57 @@ class Sweep:
     def run(self, room: Resources, interrupt: Interrupt) -> int:
         """All stages; returns the exit code."""
         self.room, self.interrupt = room, interrupt
+        check_checkpoints(self.home)
         self.record = self._open_record()
         self.records = [self.record]  # and those of the classes' own searches, once they begin
+        self.outbox = Outbox(self.home / "mlflow-outbox.db")
+        writer = MlflowWriter(self.settings.tracking_uri, self.plan.script, self.record.read("sweep_id"), self.outbox)
+        writer.require_usable_database()
+        self.tracking = Tracking(self.outbox, self.plan, self.home.name)
         self._announce()
-        writer = MlflowWriter(self.settings.tracking_uri, self.plan.script, self.record.read("sweep_id"))
-        self.tracking = Tracking(writer, self.plan, self.home.name)
         try:
             code = self._stages()
+            if code == INTERRUPTED:
+                self.tracking.interrupt()
         except KeyboardInterrupt:
             code = INTERRUPTED
+            self.tracking.interrupt()
+        except StorageError as error:
+            code = self._failed(f"its files cannot be written: {error}")
         finally:
             self.display.end()
-        if code == INTERRUPTED:
-            self.tracking.interrupt()
         with contextlib.suppress(KeyboardInterrupt):  # after a second Ctrl-C nothing more is waited for
             if interrupt.count < 2 and not writer.close():
-                uri = self.settings.tracking_uri
-                print(f"MLflow at {uri} did not take everything: {writer.reason}", file=sys.stderr)
-                code = code or 1
-        if code == INTERRUPTED:
-            command = resume_command(self.plan, self.settings, self.home.name)
-            self.display.print(f"interrupted; go on with:\n  {command}")
+                code = self._undelivered(writer, code)
+        if code == INTERRUPTED or self._broken:
+            verb = "interrupted" if code == INTERRUPTED else "make room, then"
+            self.display.print(f"{verb}; go on with:\n  {self._resume_command()}")
         return code
+
+    def _undelivered(self, writer: MlflowWriter, code: int) -> int:
+        """Say what MLflow has not taken; that alone does not make a sweep fail, as long as it can be delivered."""
+        waiting, uri = len(self.outbox), self.settings.tracking_uri
+        print(f"MLflow at {uri} did not take everything: {writer.reason}", file=sys.stderr)
+        if waiting:
+            print(
+                f"{waiting} updates wait in {self.outbox.path}; deliver them with: {self._resume_command()}",
+                file=sys.stderr,
+            )
+        return code or int(bool(writer.refused))
+
+    def _resume_command(self) -> str:
+        return resume_command(self.plan, self.settings, self.home.name)
+
+    @property
+    def _broken(self) -> StorageError | None:
+        """Why the sweep's own files cannot be written, if that is so."""
+        return next((each.broken for each in (self.outbox, *self.records) if each.broken), None)
+
+    def _on_step(self) -> None:
+        """At each step of Tune's: whether to end its loop."""
+        if self._broken:
+            self.interrupt.end_tune()
+        self.interrupt.pass_on()
 
     def _announce(self) -> None:
         plan, groups = self.plan, len(self.record.groups)
@@ -139,7 +170,9 @@ class Sweep:
         """Go on with what these records have not searched yet."""
         self._close_ended(search)  # what a killed driver did not get to tell
         if not all(record.is_searched for record in records):
-            self._stage(search, BlockASHA(*records), self._epochs_searched(records))
+            # MLflow's outbox hears of an epoch before anything is decided on it: a stopped trial does not report again
+            scheduler = BlockASHA(*records, hear=lambda t, r: self.tracking.epoch(search.name, t.config, r))
+            self._stage(search, scheduler, self._epochs_searched(records))
 
     def _confirm(self, search: RecordSearcher, trainings: float) -> None:
         """trainings: how many of all classes are still to be done."""
@@ -155,20 +188,23 @@ class Sweep:
             self.tracking,
             self.display,
             close_ended=lambda: self._close_ended(search),
-            on_step=self.interrupt.pass_on,
+            on_step=self._on_step,
+            report_timeout=self.settings.report_timeout,
         )
         self.interrupt.in_tune = True
         try:
             fit(search, scheduler, monitor, home=self.home, data=self.data, room=self.room)
         finally:
             self.interrupt.in_tune = False
+            self.failures += monitor.failures
+        if self._broken:
+            raise self._broken
         self._close_ended(search)
         if not search.keeps_checkpoints:  # trials of a stopped configuration may have saved after it was closed
             for block in (block for record in self.records for block in record.blocks.values()):
                 if block.state not in ("running", "failed"):
                     drop_checkpoints(self.home, block.number, self.plan.base.train_seed)
         self.display.end()
-        self.failures += monitor.failures
 
     def _close_ended(self, search: RecordSearcher) -> None:
         """Tell MLflow what has ended, and drop checkpoints that nothing will go on from."""
@@ -214,7 +250,8 @@ class Sweep:
             home / "study.db",
         ]
         metrics = final_metrics(summary, test) | (by_class.metrics() if by_class else {})
-        self.tracking.close_sweep(state, metrics, [(path, "") for path in artifacts])
+        opening = len(self.record.read("test_openings")) - 1
+        self.tracking.close_sweep(state, metrics, artifacts, step=opening)
 
     def _validation_images(self) -> int:
         base = self.plan.base
@@ -228,7 +265,7 @@ class Sweep:
 
     def _without_winner(self) -> int:
         write_table(self.home / "results.csv", self.record, {})
-        self.tracking.close_sweep("failed", {}, [(self.home / "results.csv", ""), (self.home / "study.db", "")])
+        self.tracking.close_sweep("failed", {}, [self.home / "results.csv", self.home / "study.db"])
         return self._failed(f"no configuration was trained to the end on all classes: {self.record.counts()}")
 
     def _failed(self, reason: str = "") -> int:
@@ -251,7 +288,7 @@ class Sweep:
             self.plan, self.settings.classes_per_trial, self.room.slots
         )
         groups = [tuple(sorted(group)) for group in groups_of(self.plan.classes, size)]
-        record = SweepRecord(study, self.plan, groups)
+        record = SweepRecord(study, self.plan, groups, path=path)
         if is_new:
             record.write("sweep_id", uuid.uuid4().hex)
             record.write("classes_per_trial", size)

@@ -41,13 +41,16 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
         ),
         "laptop": Scale({}, configs=8, grace=3 / 8, reduction=3, best=1, seeds=2, paper=False),
         "workstation": Scale(
-            {"width": 16, "epochs": 8, "images_per_class": None, "validation_images": None},
+            {
+                "width": 16, "epochs": 10, "draws": "each-epoch", "mirrored_scores": True,
+                "images_per_class": None, "validation_images": None,
+            },
             configs=16, grace=3 / 8, reduction=3, best=1, seeds=2, paper=False,
-            search={"width": 8, "epochs": 4, "images_per_class": 1500, "validation_images": 2500},
+            search={"width": 8, "epochs": 6},
         ),
         "gpu": Scale(
             {
-                "width": 64, "batch_size": 256, "epochs": 27, "crop": True,
+                "width": 64, "batch_size": 256, "epochs": 27, "draws": "each-epoch", "mirrored_scores": True,
                 "images_per_class": None, "validation_images": None,
             },
             configs=64, grace=3 / 8, reduction=3, best=3, seeds=3, paper=True,
@@ -92,6 +95,7 @@ class SweepSettings:
         "one configuration for all classes, or also one of its own for each class",
         choices=("mean", "per-class"),
     )
+    start_from: str | None = option(None, "name of a finished sweep whose winner is the first configuration to try")
     configs: int | None = option(None, "configurations to suggest, the first points included", at_least=1)
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0)
@@ -104,6 +108,9 @@ class SweepSettings:
     cpus_per_trial: int = option(1, "CPUs and threads of a trial", at_least=1)
     max_concurrent: int | None = option(None, "trials at a time [default: as many as fit]", at_least=1)
     classes_per_trial: str = option("auto", "classes that one trial trains as one network: auto or a number")
+    report_timeout: float = option(
+        30.0, "minutes without a report after which a trial is started again, from its checkpoint", above=0
+    )
     open_test_again: bool = option(False, "with --resume: score the test part once more, and record that")
     plan: bool = option(False, "print what would run and what it would cost, and run nothing")
 
@@ -111,7 +118,7 @@ class SweepSettings:
         check_options(self)
         if re.search(r"[?%#\n]", self.storage):
             raise UserError(f"--storage {self.storage!r}: expected a path without '?', '%', '#' or line breaks")
-        for name in (self.name, self.resume):
+        for name in (self.name, self.resume, self.start_from):
             if name is not None and not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
                 raise UserError(f"sweep name {name!r}: expected letters, digits, '.', '_' or '-', not a path")
         if self.name and self.resume:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
-from sweeps.engine.mlflow_writer import MlflowWriter, RunUpdate
+from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.plan import OWN_NUMBERS, Plan
 from sweeps.engine.trial import train_config
 
@@ -29,21 +29,22 @@ def run_key(stage: str, configuration: int, seed: int) -> str:
 
 
 class Tracking:
-    """Turns what happens in a sweep into updates of MLflow runs; called on the driver only, never waits."""
+    """Turns what happens in a sweep into updates of MLflow runs, in the outbox; called on the driver only, never waits.
 
-    def __init__(self, writer: MlflowWriter, plan: Plan, name: str) -> None:
-        self.writer, self.plan, self.name = writer, plan, name
+    Whatever is told again, by a trial that goes on from its checkpoint or by a resumed sweep, changes nothing.
+    """
+
+    def __init__(self, outbox: Outbox, plan: Plan, name: str) -> None:
+        self.outbox, self.plan, self.name = outbox, plan, name
         self.opened: set[str] = set()
         self.closed: set[str] = set()
-        # metrics by class, of a configuration at an epoch
-        self.seen: dict[tuple[str, int], dict[int, dict[str, float]]] = {}
 
     def open_sweep(self, stage: str) -> None:
         """Begin the sweep's run, or go on with it in another stage."""
         tags = {"level": "sweep", "stage": stage, "seed": str(self.plan.search_seed), "scale": self.plan.scale}
         params = _params(self.plan.base) if not self.opened else {}
         self.opened.add(SWEEP)
-        self.writer.submit(RunUpdate(SWEEP, name=self.name, tags=tags, params=params, status="RUNNING"))
+        self.outbox.put(RunUpdate(SWEEP, name=self.name, tags=tags, params=params, status="RUNNING"))
 
     def open_trial(self, stage: str, config: Mapping[str, Any]) -> None:
         """Begin the runs of a trial's configuration and of its classes."""
@@ -57,29 +58,31 @@ class Tracking:
             tags["class"] = str(owner)
         whole = dataclasses.replace(own, classes=self._classes(config["configuration"]))
         name = self._name(stage, config["configuration"]) + (f" seed {own.train_seed}" if "search" not in stage else "")
-        self._open(key, SWEEP, name, {**tags, "level": "config"}, whole)
-        for index in own.classes:
-            child = dataclasses.replace(own, classes=(index,))
-            self._open(f"{key}/{index}", key, f"{name} class {index}", {**tags, "level": "class"}, child)
+        with self.outbox.transaction():
+            self._open(key, SWEEP, name, {**tags, "level": "config"}, whole)
+            for index in own.classes:
+                child = dataclasses.replace(own, classes=(index,))
+                self._open(f"{key}/{index}", key, f"{name} class {index}", {**tags, "level": "class"}, child)
 
     def epoch(self, stage: str, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
         """Take in a trial's report after an epoch."""
         own = train_config(dict(config))
         key, step, now = run_key(stage, config["configuration"], own.train_seed), int(metrics["epoch"]), _now()
         speed = {"images_per_second": metrics["images_per_second"]}  # of the trial, whatever classes it trains
-        seen = self.seen.setdefault((key, step), {})
-        for index in own.classes:
-            of_class = _of_class(metrics, index)
-            seen[index] = {name: value for name, value in of_class.items() if name.startswith("val_")}
-            self._log(f"{key}/{index}", {**of_class, **speed}, step, now)
-        mine = {f"val_auroc_{index}": seen[index]["val_auroc"] for index in own.classes}
-        if len(seen) == len(self._classes(config["configuration"])):  # of a split block: when its last class is there
-            for name in seen[own.classes[0]]:
-                mine[f"{name}_mean"] = math.fsum(each[name] for each in seen.values()) / len(seen)
-            mine["val_auroc_std"] = _spread([each["val_auroc"] for each in seen.values()])
-            if step == own.epochs:
-                mine["classes_done"] = len(seen)
-        self._log(key, mine, step, now)
+        of_class = {index: _of_class(metrics, index) for index in own.classes}
+        validated = {str(index): _validation(each) for index, each in of_class.items()}
+        with self.outbox.transaction():
+            if not self.outbox.note_epoch(key, step, ",".join(validated), validated):
+                return
+            for index, each in of_class.items():
+                self._log(f"{key}/{index}", {**each, **speed}, step, now)
+            mine = {f"val_auroc_{index}": each["val_auroc"] for index, each in of_class.items()}
+            seen = self.outbox.epoch(key, step)  # of a split block: the classes that other trials have reported, too
+            if len(seen) == len(self._classes(config["configuration"])):
+                mine |= _over_classes(list(seen.values()))
+                if step == own.epochs:
+                    mine["classes_done"] = len(seen)
+            self._log(key, mine, step, now)
 
     def close_configuration(self, stage: str, configuration: int, seed: int, state: str) -> None:
         """End a configuration's runs, those that exist; may be repeated.
@@ -87,22 +90,27 @@ class Tracking:
         state: complete, stopped, diverged or failed.
         """
         key = run_key(stage, configuration, seed)
-        for name in [key, *(f"{key}/{index}" for index in self._classes(configuration))]:
-            self.writer.submit(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
-            self.opened.discard(name)
+        names = [key, *(f"{key}/{index}" for index in self._classes(configuration))]
+        with self.outbox.transaction():
+            for name in names:
+                self.outbox.put(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
+        self.opened -= set(names)
         self.closed.add(key)
 
-    def close_sweep(self, state: str, metrics: Mapping[str, float], artifacts: list[tuple[Path, str]]) -> None:
-        """End the sweep's run with its figures, table, plots and the study."""
-        update = RunUpdate(SWEEP, tags={"state": state, "stage": "final"}, artifacts=artifacts, status=STATUS[state])
-        update.metrics = [(name, value, 0, _now()) for name, value in metrics.items()]
-        self.writer.submit(update)
+    def close_sweep(self, state: str, metrics: Mapping[str, float], artifacts: list[Path], *, step: int = 0) -> None:
+        """End the sweep's run with its figures, table, plots and the study; step: of the figures, told once each."""
+        update = RunUpdate(SWEEP, tags={"state": state, "stage": "final"}, status=STATUS[state])
+        update.artifacts = [str(path) for path in artifacts]
+        with self.outbox.transaction():
+            if metrics and self.outbox.note_epoch(SWEEP, step, "final", {}):
+                update.metrics = [(name, value, step, _now()) for name, value in metrics.items()]
+            self.outbox.put(update)
         self.opened.discard(SWEEP)
 
     def interrupt(self) -> None:
         """Mark the runs that were under way; a resumed sweep goes on with them."""
         for key in sorted(self.opened):
-            self.writer.submit(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
+            self.outbox.put(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
 
     def _classes(self, configuration: int) -> tuple[int, ...]:
         """The classes that a configuration is trained on."""
@@ -120,10 +128,10 @@ class Tracking:
             return
         self.opened.add(key)
         update = RunUpdate(key, parent, name, {**tags, "state": "running"}, _params(config), status="RUNNING")
-        self.writer.submit(update)
+        self.outbox.put(update)
 
     def _log(self, key: str, metrics: Mapping[str, float], step: int, now: int) -> None:
-        self.writer.submit(RunUpdate(key, metrics=[(name, float(v), step, now) for name, v in metrics.items()]))
+        self.outbox.put(RunUpdate(key, metrics=[(name, float(v), step, now) for name, v in metrics.items()]))
 
 
 def _params(config: TrainConfig) -> dict[str, str]:
@@ -139,6 +147,16 @@ def _of_class(metrics: Mapping[str, Any], index: int) -> dict[str, float]:
         if ending == str(index) and stem.startswith(("val_", "loss_")):
             found[stem] = value
     return found
+
+
+def _validation(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name.startswith("val_")}
+
+
+def _over_classes(seen: list[dict[str, float]]) -> dict[str, float]:
+    """Every validation metric's mean over the classes, and AUROC's spread."""
+    means = {f"{name}_mean": math.fsum(each[name] for each in seen) / len(seen) for name in seen[0]}
+    return means | {"val_auroc_std": _spread([each["val_auroc"] for each in seen])}
 
 
 def _spread(values: list[float]) -> float:

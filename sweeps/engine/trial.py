@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
+from adcore.errors import UserError
 
-__all__ = ["checkpoint_path", "drop_checkpoints", "run_trial", "train_config", "trial_config"]
+__all__ = ["check_checkpoints", "checkpoint_path", "drop_checkpoints", "run_trial", "train_config", "trial_config"]
 
 
 def trial_config(base: TrainConfig, *, configuration: int, group: int, **changes: Any) -> dict[str, Any]:
@@ -28,6 +30,13 @@ def checkpoint_path(home: str | Path, configuration: int, classes: tuple[int, ..
     """Where a training keeps its checkpoint: found by what it is, not by Ray's trial id."""
     folder = Path(home) / "checkpoints" / f"configuration-{configuration:04d}" / f"seed-{seed}"
     return folder / f"classes-{'-'.join(map(str, classes))}.ckpt"
+
+
+def check_checkpoints(home: Path) -> None:
+    """Raises UserError for a checkpoint of a sweep that is not whole: it was damaged after it had been written."""
+    for path in sorted((home / "checkpoints").glob("*/*/*.ckpt")):
+        if not zipfile.is_zipfile(path):  # torch's format; its directory stands at the end of the file
+            raise UserError(f"{path}: not a whole checkpoint; move it away and resume again: its training begins anew")
 
 
 def drop_checkpoints(home: Path, configuration: int, seed: int) -> None:

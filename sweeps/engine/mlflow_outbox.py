@@ -1,0 +1,130 @@
+"""What MLflow has not been told yet: a queue on disk beside the record, which outlives driver and server.
+
+An update is here before anything that follows from it is decided, and leaves when MLflow has taken it. Which epochs of
+which runs were told is noted in the same transaction, so that a training that goes on from a checkpoint, and reports
+its last epochs again, tells none of them twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sweeps.engine.storage_error import StorageError, storage
+
+__all__ = ["Outbox", "RunUpdate"]
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS updates (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS epochs (run TEXT, step INTEGER, part TEXT, body TEXT, PRIMARY KEY (run, step, part))",
+)
+
+
+@dataclasses.dataclass
+class RunUpdate:
+    """What is new about a run, named by its key within the sweep. metrics: (name, value, step, milliseconds)."""
+
+    key: str
+    parent: str | None = None
+    name: str | None = None
+    tags: dict[str, str] = dataclasses.field(default_factory=dict)
+    params: dict[str, str] = dataclasses.field(default_factory=dict)
+    metrics: list[tuple[str, float, int, int]] = dataclasses.field(default_factory=list)
+    artifacts: list[str] = dataclasses.field(default_factory=list)  # files
+    status: str | None = None
+
+    def merge(self, later: RunUpdate) -> None:
+        """Take in a later update of the same run."""
+        self.parent, self.name = self.parent or later.parent, self.name or later.name
+        self.tags |= later.tags
+        self.params |= later.params
+        self.metrics += later.metrics
+        self.artifacts += later.artifacts
+        self.status = later.status or self.status
+
+
+class Outbox:
+    """Updates in the order in which they were put; safe to use from several threads.
+
+    Every method raises StorageError if the file cannot be written or read. broken: the first of them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.lock = path, threading.RLock()
+        self.broken: StorageError | None = None
+        with storage(path):
+            self.database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            for table in _TABLES:
+                self.database.execute(table)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is put within is there at once, or not at all."""
+        with self._storage():
+            if self.database.in_transaction:
+                yield
+                return
+            self.database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.database.execute("COMMIT")
+            except BaseException:
+                if self.database.in_transaction:
+                    self.database.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _storage(self) -> Iterator[None]:
+        try:
+            with self.lock, storage(self.path):
+                yield
+        except StorageError as error:
+            self.broken = self.broken or error
+            raise
+
+    def put(self, update: RunUpdate) -> None:
+        """Append an update."""
+        with self.transaction():
+            self.database.execute("INSERT INTO updates (body) VALUES (?)", [json.dumps(dataclasses.asdict(update))])
+
+    def note_epoch(self, run: str, step: int, part: str, values: dict[str, dict[str, float]]) -> bool:
+        """Note a part of a run's epoch; False, and nothing changes, if it was noted before."""
+        with self.transaction():
+            row = [run, step, part, json.dumps(values)]
+            return self.database.execute("INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?)", row).rowcount == 1
+
+    def epoch(self, run: str, step: int) -> dict[str, dict[str, float]]:
+        """All that was noted of a run's epoch, its parts together."""
+        with self._storage():
+            rows = self.database.execute("SELECT body FROM epochs WHERE run = ? AND step = ?", [run, step]).fetchall()
+        return {name: values for (body,) in rows for name, values in json.loads(body).items()}
+
+    def oldest(self, count: int) -> list[tuple[int, RunUpdate]]:
+        """The first updates in the queue, with their numbers."""
+        with self._storage():
+            rows = self.database.execute("SELECT id, body FROM updates ORDER BY id LIMIT ?", [count]).fetchall()
+        found: list[tuple[int, RunUpdate]] = []
+        for number, body in rows:
+            update = RunUpdate(**json.loads(body))
+            update.metrics = [(name, value, step, at) for name, value, step, at in update.metrics]
+            found.append((number, update))
+        return found
+
+    def drop(self, numbers: list[int]) -> None:
+        """Remove what was delivered."""
+        with self.transaction():
+            self.database.executemany("DELETE FROM updates WHERE id = ?", [[number] for number in numbers])
+
+    def __len__(self) -> int:
+        with self._storage():
+            return int(self.database.execute("SELECT count(*) FROM updates").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            self.database.close()

@@ -1,0 +1,103 @@
+"""Kill a sweep's driver at random moments, resume it, and compare what it leaves with an uninterrupted sweep.
+
+    python tests/e2e/kill_loop.py --rounds 20          # about a minute a round on 2 cores
+
+Each round kills its driver with -9 one to three times: the first time anywhere between the start and the usual end, so
+that every stage has its share. With one trial at a time everything has to be equal to the last bit: configurations,
+decisions, validation and test values, tables, and MLflow's tree. Prints a line a round; exit code 1 if one differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from outcome import outcome
+from sweep_process import SweepProcess
+
+ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--configs", "5", "--epochs", "4", "--max-concurrent", "1"]
+#: Fused blocks, and blocks of one trial per class.
+KINDS = (["--classes-per-trial", "2"], ["--classes-per-trial", "1"])
+LONGEST = 300.0
+
+
+class KillLoop:
+    """References by kind, made once, and the rounds that are held against them."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder, self.random = folder, random.Random(seed)
+        self.references: dict[int, tuple[dict[str, Any], float]] = {}
+
+    def reference(self, kind: int) -> tuple[dict[str, Any], float]:
+        """What an uninterrupted sweep leaves, and how long it takes."""
+        if kind not in self.references:
+            folder, started = self._new_folder(f"reference-{kind}"), time.monotonic()
+            sweep = SweepProcess(folder, *ARGUMENTS, *KINDS[kind], "--name", "k")
+            assert sweep.wait(LONGEST) == 0, sweep.out + sweep.err
+            self.references[kind] = outcome(folder / "runs" / "k", sweep.uri), time.monotonic() - started
+        return self.references[kind]
+
+    def round(self, number: int) -> tuple[list[str], str]:
+        """Kill and resume until the end; what differs from the reference, and what was done in words."""
+        kind = number % len(KINDS)
+        expected, usual = self.reference(kind)
+        folder = self._new_folder(f"round-{number}")
+        done = [f"classes per trial {KINDS[kind][1]}"]
+        for kill in range(self.random.randint(1, 3)):
+            after = self.random.uniform(1.0, usual if not kill else usual / 2)
+            sweep = self._begin(folder, kind)
+            ended = self._ended_within(sweep, after)
+            sweep.process.kill()
+            sweep.end()
+            done.append(f"ended before {after:.1f} s" if ended else f"killed after {after:.1f} s")
+        sweep = self._begin(folder, kind)
+        code = sweep.wait(LONGEST)
+        if code or "Traceback" in sweep.out + sweep.err:
+            return [f"exit code {code}", sweep.out, sweep.err], ", ".join(done)
+        found = outcome(folder / "runs" / "k", sweep.uri)
+        return [name for name in expected if found[name] != expected[name]], ", ".join(done)
+
+    def _begin(self, folder: Path, kind: int) -> SweepProcess:
+        """The sweep, or its resume once there is something to resume."""
+        begun = (folder / "runs" / "k" / "study.db").exists()
+        return SweepProcess(folder, *(["--resume", "k"] if begun else [*ARGUMENTS, *KINDS[kind], "--name", "k"]))
+
+    def _ended_within(self, sweep: SweepProcess, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if sweep.process.poll() is not None:
+                return True
+            time.sleep(0.02)
+        return False
+
+    def _new_folder(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir()
+        return folder
+
+
+def main() -> None:
+    """Run the rounds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    flags = parser.parse_args()
+    equal = 0
+    with tempfile.TemporaryDirectory(prefix="kill-loop-") as folder:
+        loop = KillLoop(Path(folder), flags.seed)
+        for number in range(flags.rounds):
+            different, done = loop.round(number)
+            equal += not different
+            print(f"round {number}: {done}: {different or 'equal'}", flush=True)
+    print(f"{equal} of {flags.rounds} equal")
+    sys.exit(equal != flags.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""--start-from: the winner of one sweep is the first configuration of another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from adcore.errors import UserError
+from sweeps.engine.start_from import start_from
+from sweeps.gan_loss_weights import SPACE
+from sweeps.loss_ablation import SPACE as GRID
+
+WINNER = {**SPACE.points["default"], "weight_abc": 3.5}
+
+
+def left(folder: Path, winner: object) -> Path:
+    """A finished sweep's folder."""
+    (folder / "results.json").write_text(json.dumps({"winner": winner}))
+    return folder
+
+
+def test_the_winner_comes_first_and_the_other_points_behind(tmp_path: Path) -> None:
+    space = start_from(SPACE, left(tmp_path, {"configuration": 7, **WINNER}))
+    assert list(space.points) == [f"winner of {tmp_path.name}", *SPACE.points]
+    assert next(iter(space.points.values())) == WINNER
+    assert (space.ranges, space.default, space.paper) == (SPACE.ranges, SPACE.default, SPACE.paper)
+
+
+def test_a_winner_that_is_a_point_keeps_its_name_and_is_tried_once(tmp_path: Path) -> None:
+    space = start_from(SPACE, left(tmp_path, {"configuration": 1, **SPACE.points["paper"]}))
+    assert list(space.points) == ["paper", "default", "reconstruction and ABC alone"]
+
+
+@pytest.mark.parametrize("winner", [{"width": 8}, {**WINNER, "weight_abc": "2"}])
+def test_a_winner_of_other_fields_is_refused(tmp_path: Path, winner: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="other fields"):
+        start_from(SPACE, left(tmp_path, winner))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"winner": 3}', '{"winner": null}'])
+def test_what_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(UserError, match="no results of a finished sweep"):
+        start_from(SPACE, tmp_path)
+
+
+def test_a_grid_has_its_own_points_alone(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="its own points"):
+        start_from(GRID, left(tmp_path, {"configuration": 0, **WINNER}))
