@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from sweeps.engine.mlflow_writer import KEY_TAG
 
@@ -18,12 +22,22 @@ SCRIPT = ROOT / "sweeps" / "gan_loss_weights.py"
 
 
 class SweepProcess:
-    """`python sweeps/gan_loss_weights.py ...` in a process group of its own; storage and MLflow lie in `folder`."""
+    """`python sweeps/gan_loss_weights.py ...` in a process group of its own; storage and MLflow lie in `folder`.
 
-    def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> None:
-        self.folder, self.uri = folder, f"sqlite:///{folder / 'mlflow.db'}"
+    uri: another MLflow. storage: another folder for the record.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        uri: str | None = None,
+        storage: Path | None = None,
+    ) -> None:
+        self.folder, self.uri = folder, uri or f"sqlite:///{folder / 'mlflow.db'}"
         own = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "ADCORE_DATA")}
-        places = ["--storage", str(folder / "runs"), "--tracking-uri", self.uri]
+        places = ["--storage", str(storage or folder / "runs"), "--tracking-uri", self.uri]
         self.log = (folder / f"output-{time.monotonic_ns()}.txt").open("w+")
         self.errors = (folder / f"errors-{time.monotonic_ns()}.txt").open("w+")
         self.process = subprocess.Popen(
@@ -42,6 +56,22 @@ class SweepProcess:
         except subprocess.TimeoutExpired:
             self.end()
             raise AssertionError(f"no end after {seconds} s\n{self.out}\n{self.err}") from None
+
+    @property
+    def tree(self) -> list[psutil.Process]:
+        """Its processes, Ray's among them."""
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def worker(self) -> psutil.Process | None:
+        """A worker that trains at this moment."""
+        for each in self.tree:
+            with suppress(psutil.Error):
+                if "ImplicitFunc" in " ".join(each.cmdline()):
+                    return each
+        return None
 
     def interrupt(self) -> None:
         """Ctrl-C, as a terminal sends it: to every process of the group."""
@@ -78,6 +108,17 @@ def poll(condition: Callable[[], Any], seconds: float, what: str) -> Any:
             return found
         time.sleep(0.1)
     raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def rungs(home: Path) -> int:
+    """How many values at rungs a sweep's record holds; 0 while it is being made."""
+    path = home / "study.db"
+    if not path.exists():
+        return 0
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        query = "SELECT count(*) FROM trial_user_attributes WHERE key LIKE 'epoch_%'"
+        return int(database.execute(query).fetchone()[0])
+    return 0
 
 
 class MlflowRuns:

@@ -63,7 +63,8 @@ class Sweep:
     def run(self, room: Resources, interrupt: Interrupt) -> int:
         """All stages; returns the exit code."""
         self.room, self.interrupt = room, interrupt
-        check_checkpoints(self.home)
+        if (self.home / "study.db").exists():
+            check_checkpoints(self.home)
         self.record = self._open_record()
         self.records = [self.record]  # and those of the classes' own searches, once they begin
         self.outbox = Outbox(self.home / "mlflow-outbox.db")

@@ -14,8 +14,10 @@ def begin() -> Iterator[Begin]:
     """Begins a sweep and ends it, by its process group, if the test did not see its end."""
     begun: list[SweepProcess] = []
 
-    def _begin(folder: Path, *arguments: str, **env: str) -> SweepProcess:
-        begun.append(SweepProcess(folder, *arguments, env=env))
+    def _begin(
+        folder: Path, *arguments: str, uri: str | None = None, storage: Path | None = None, **env: str
+    ) -> SweepProcess:
+        begun.append(SweepProcess(folder, *arguments, env=env, uri=uri, storage=storage))
         return begun[-1]
 
     yield _begin

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from outcome import outcome
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does
+from sweep_outcome import outcome
 from sweep_process import SweepProcess
 
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--configs", "5", "--epochs", "4", "--max-concurrent", "1"]
@@ -40,6 +40,7 @@ class KillLoop:
             folder, started = self._new_folder(f"reference-{kind}"), time.monotonic()
             sweep = SweepProcess(folder, *ARGUMENTS, *KINDS[kind], "--name", "k")
             assert sweep.wait(LONGEST) == 0, sweep.out + sweep.err
+            sweep.end()
             self.references[kind] = outcome(folder / "runs" / "k", sweep.uri), time.monotonic() - started
         return self.references[kind]
 
@@ -58,6 +59,7 @@ class KillLoop:
             done.append(f"ended before {after:.1f} s" if ended else f"killed after {after:.1f} s")
         sweep = self._begin(folder, kind)
         code = sweep.wait(LONGEST)
+        sweep.end()
         if code or "Traceback" in sweep.out + sweep.err:
             return [f"exit code {code}", sweep.out, sweep.err], ", ".join(done)
         found = outcome(folder / "runs" / "k", sweep.uri)

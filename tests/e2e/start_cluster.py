@@ -1,4 +1,4 @@
-"""A head and two worker nodes with a fake GPU each, on this machine, until stdin ends.
+"""A head and two worker nodes with a fake GPU each, on this machine, until stdin ends; a line there removes a node.
 
     RAY_AUTH_MODE=token RAY_AUTH_TOKEN=... python start_cluster.py
 
@@ -28,7 +28,13 @@ def main() -> None:
     print(json.dumps({"address": cluster.address, "workers": [node.node_id for node in workers]}), flush=True)
 
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+    def obey() -> None:
+        for _ in sys.stdin:
+            cluster.remove_node(workers.pop(), allow_graceful=False)
+        ended.set()
+
+    threading.Thread(target=obey, daemon=True).start()
     used: defaultdict[str, set[float]] = defaultdict(set)
     while not ended.wait(0.1):
         for node, room in available_resources_per_node().items():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_process import Begin, MlflowRuns
+from sweep_process import Begin, MlflowRuns, poll, rungs
 
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,3,6"]
 
@@ -37,6 +37,12 @@ class ClusterProcess:
                 return json.loads(line)
         raise AssertionError("the cluster did not start")
 
+    def remove_a_node(self) -> None:
+        """As if its plug were pulled."""
+        assert self.process.stdin
+        self.process.stdin.write("remove\n")
+        self.process.stdin.flush()
+
     def usage(self) -> dict[str, Any]:
         """End the cluster; what it saw."""
         assert self.process.stdin
@@ -54,6 +60,13 @@ class ClusterProcess:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ClusterProcess]:
+    found = ClusterProcess()
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def doomed() -> Iterator[ClusterProcess]:
     found = ClusterProcess()
     yield found
     found.end()
@@ -98,3 +111,20 @@ def test_trials_run_on_both_nodes_with_half_a_gpu_each(cluster: ClusterProcess, 
         assert set(seen["used"][node]) <= {0.0, 0.5, 1.0}
         assert 1.0 in seen["used"][node], "two trials at a time share its GPU"
         assert 0.5 in seen["used"][node]
+
+
+def test_the_trials_of_a_node_that_is_lost_go_on_elsewhere(
+    doomed: ClusterProcess, begin: Begin, tmp_path: Path
+) -> None:
+    sweep = begin(
+        tmp_path, "--scale", "smoke", "--normal-class", "0,6", "--configs", "6", "--epochs", "6", "--name", "n",
+        "--address", doomed.told["address"], "--gpus-per-trial", "0.5", **doomed.env,
+    )  # fmt: skip
+    poll(lambda: sweep.process.poll() is not None or rungs(tmp_path / "runs" / "n") >= 1, 120, "a value at a rung")
+    doomed.remove_a_node()
+    assert sweep.wait(200) == 0, f"{sweep.out}\n{sweep.err}"
+    runs = MlflowRuns(sweep.uri)
+    runs.assert_whole()
+    states = [run.data.tags["state"] for run in runs.level("config", "search").values()]
+    assert len(states) == 6
+    assert set(states) <= {"complete", "stopped"}

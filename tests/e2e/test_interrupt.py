@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import math
 import shlex
-import sqlite3
 from pathlib import Path
 
 from optuna.trial import TrialState
-from sweep_process import Begin, MlflowRuns, poll
+from sweep_process import Begin, MlflowRuns, poll, rungs
 
 from sweeps.engine.record import open_study
 
@@ -20,7 +19,7 @@ ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--configs", str(CONFI
 def test_an_interrupted_search_goes_on_without_loss_or_repetition(begin: Begin, tmp_path: Path) -> None:
     study_file = tmp_path / "runs" / "i" / "study.db"
     sweep = begin(tmp_path, *ARGUMENTS, "--name", "i")
-    poll(lambda: sweep.process.poll() is not None or _rungs(study_file) >= 2, 120, "values at two rungs")
+    poll(lambda: sweep.process.poll() is not None or rungs(study_file.parent) >= 2, 120, "values at two rungs")
     sweep.interrupt()
     assert sweep.wait(60) == 130, f"{sweep.out}\n{sweep.err}"
     assert "Traceback" not in sweep.out + sweep.err
@@ -64,15 +63,3 @@ def test_an_interrupted_search_goes_on_without_loss_or_repetition(begin: Begin, 
         assert all(math.isfinite(value) for _, value in means)
         if state == "complete":
             assert means[-1][1] == trial.value
-
-
-def _rungs(path: Path) -> int:
-    """How many values at rungs a study holds; 0 while it is being made."""
-    if not path.exists():
-        return 0
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.2) as database:
-            query = "SELECT count(*) FROM trial_user_attributes WHERE key LIKE 'epoch_%'"
-            return int(database.execute(query).fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0

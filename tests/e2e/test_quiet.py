@@ -1,0 +1,41 @@
+"""What a local sweep shows to others: no port beyond loopback, no file with its token, no secret of the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from sweep_process import Begin, SweepProcess, poll
+
+ARGUMENTS = ["--scale", "smoke", "--normal-class", "0", "--configs", "1", "--epochs", "2"]
+SECRET = "planted-3f9a1c-secret"
+
+
+def _listening(sweep: SweepProcess) -> set[str]:
+    """Addresses on which the sweep's processes listen."""
+    found: set[str] = set()
+    for process in [psutil.Process(sweep.process.pid), *sweep.tree]:
+        with suppress(psutil.Error):
+            found |= {each.laddr.ip for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN}
+    return found
+
+
+def test_nothing_listens_beyond_loopback_and_no_secret_is_written(begin: Begin, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    before = set(Path("/tmp/ray").glob("session_2*"))
+    sweep = begin(tmp_path, *ARGUMENTS, "--name", "q", HOME=str(home), AWS_SECRET_ACCESS_KEY=SECRET)
+    poll(sweep.worker, 120, "a worker that trains")
+    addresses = _listening(sweep)
+    assert len(addresses) >= 1, "Ray listens somewhere"
+    assert {address for address in addresses if not ipaddress.ip_address(address).is_loopback} == set()
+    assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
+
+    assert not list(home.rglob("auth_token")), "the token stays in the processes' memory"
+    assert SECRET not in sweep.out + sweep.err
+    logs = [path for folder in set(Path("/tmp/ray").glob("session_2*")) - before for path in folder.rglob("*")]
+    written = [path for path in (*tmp_path.rglob("*"), *logs) if path.is_file()]
+    assert len(written) > 20, "record, MLflow and Ray's logs"
+    assert [str(path) for path in written if SECRET.encode() in path.read_bytes()] == []
