@@ -252,19 +252,23 @@ class SweepRecord:
 
 
 def open_study(path: Path, *, create: bool) -> optuna.Study:
-    """The study in a file of its own. Raises UserError for a file that is not one, or that is missing on resume."""
+    """The study in a file of its own. Raises UserError for a file that is not one, is damaged, or is missing."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = f"sqlite:///{path}"
+    if create:
+        return optuna.create_study(storage=url, study_name="sweep", direction="maximize")
     try:
-        if not create:  # Optuna would make its tables in any file
-            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-                connection.execute("SELECT 1 FROM studies").fetchone()
-                if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                    raise sqlite3.DatabaseError(found)
-        if create:
-            return optuna.create_study(storage=url, study_name="sweep", direction="maximize")
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT 1 FROM studies").fetchone()  # Optuna would make its tables in any file
+            if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(found)
         return optuna.load_study(storage=url, study_name="sweep")
     except Exception as error:  # SQLAlchemy, sqlite3 and Optuna each have their own
         raise UserError(
-            f"{path}: not the record of a sweep ({type(error).__name__}); restore it from a copy"
+            f"{path}: not the record of a sweep, or damaged ({type(error).__name__}: {_line(error)}); "
+            "restore it from a copy, or begin a new sweep"
         ) from error
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0]

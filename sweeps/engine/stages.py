@@ -1,0 +1,245 @@
+"""The stages of a sweep: search, confirm, final. A resumed sweep goes on where the record says that it was."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from adcore.datasets import ImageDataset, load
+from adcore.protocols import split
+from sweeps.engine.blocks import BlockASHA, BlockSearch
+from sweeps.engine.cluster import Resources
+from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
+from sweeps.engine.display import Display
+from sweeps.engine.final import TestResult, opened_before, score_models
+from sweeps.engine.interrupt import Interrupt
+from sweeps.engine.mlflow_outbox import Outbox
+from sweeps.engine.monitor import Monitor
+from sweeps.engine.per_class import PerClass, own_best, per_class
+from sweeps.engine.record import Block, SweepRecord
+from sweeps.engine.report import commands, final_report, write_figure, write_summary, write_table
+from sweeps.engine.searcher import RecordSearcher
+from sweeps.engine.settings import SweepSettings
+from sweeps.engine.side_by_side import SideBySide
+from sweeps.engine.storage_error import StorageError
+from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
+from sweeps.engine.tracking import Tracking
+from sweeps.engine.trial import drop_checkpoints
+from sweeps.engine.tuning import fit
+
+__all__ = ["INTERRUPTED", "Stages"]
+
+INTERRUPTED = 130
+UNCONFIRMED = "confirmation is not complete; --resume tries again what failed"
+
+
+class Stages:
+    """What a sweep does, one stage after another. data: the train part. failures: what failed, one line each."""
+
+    def __init__(
+        self,
+        record: SweepRecord,
+        settings: SweepSettings,
+        home: Path,
+        data: ImageDataset,
+        *,
+        room: Resources,
+        interrupt: Interrupt,
+        outbox: Outbox,
+        display: Display,
+    ) -> None:
+        self.record, self.plan, self.settings, self.home, self.data = record, record.plan, settings, home, data
+        self.room, self.interrupt, self.outbox, self.display = room, interrupt, outbox, display
+        self.tracking = Tracking(outbox, self.plan, home.name)
+        self.records = [record]  # and those of the classes' own searches, once they begin
+        self.failures: list[str] = []
+        self.started = time.monotonic()
+
+    @property
+    def broken(self) -> StorageError | None:
+        """Why the sweep's own files cannot be written, if that is so."""
+        return next((each.broken for each in (self.outbox, *self.records) if each.broken), None)
+
+    def _on_step(self) -> None:
+        """At each step of Tune's: whether to end its loop."""
+        if self.broken:
+            self.interrupt.end_tune()
+        self.interrupt.pass_on()
+
+    def run(self) -> int:
+        """All stages, as far as the record does not hold them; returns the exit code."""
+        self.tracking.open_sweep("search")
+        chosen = self.record.open_grid() if self.plan.space.is_grid else self._search_all()
+        if self.interrupt.requested:
+            return INTERRUPTED
+        if not chosen:
+            return self._without_winner()
+        confirm = ConfirmSearch(self.record, chosen, self.home)
+        self._confirm(confirm, len(confirm.jobs) / len(self.record.groups))
+        if self.interrupt.requested:
+            return INTERRUPTED
+        if ConfirmSearch(self.record, chosen, self.home).jobs:  # a winner of part of them might not be the winner
+            return self.failed(UNCONFIRMED)
+        confirmed = confirmations(self.record, chosen)
+        if not confirmed:
+            return self._without_winner()
+        return self._by_class(confirmed) if self.plan.objective == "per-class" else self._final(confirmed)
+
+    def _search_all(self) -> list[Block]:
+        """The first stage; returns what is to be confirmed."""
+        self._search(BlockSearch(self.record), self.record)
+        return candidates(self.record)
+
+    def _by_class(self, confirmed: list[Confirmation]) -> int:
+        """A search and a confirmation of its own for each class, all of them side by side; then the end."""
+        records = {index: self.record.of_class(index) for index in self.plan.classes}
+        own = list(records.values())
+        self.records += own
+        self._search(SideBySide("search by class", [BlockSearch(record) for record in own]), *own)
+        if self.interrupt.requested:
+            return INTERRUPTED
+        searches = self._confirmations_of(own)
+        trainings = sum(len(search.jobs) for search in searches) / len(own)
+        self._confirm(SideBySide("confirm by class", searches), trainings)
+        if self.interrupt.requested:
+            return INTERRUPTED
+        if any(search.jobs for search in self._confirmations_of(own)):
+            return self.failed(UNCONFIRMED)
+        return self._final(confirmed, own_best(confirmed[0], records))
+
+    def _confirmations_of(self, own: list[SweepRecord]) -> list[ConfirmSearch]:
+        return [ConfirmSearch(record, record.best(self.plan.best), self.home) for record in own]
+
+    def _search(self, search: RecordSearcher, *records: SweepRecord) -> None:
+        """Go on with what these records have not searched yet."""
+        self._close_ended(search)  # what a killed driver did not get to tell
+        if not all(record.is_searched for record in records):
+            # MLflow's outbox hears of an epoch before anything is decided on it: a stopped trial does not report again
+            scheduler = BlockASHA(*records, hear=lambda t, r: self.tracking.epoch(search.name, t.config, r))
+            self._stage(search, scheduler, self._epochs_searched(records))
+
+    def _confirm(self, search: RecordSearcher, trainings: float) -> None:
+        """trainings: how many of all classes are still to be done."""
+        self._close_ended(search)
+        if trainings:
+            self._stage(search, None, (trainings * self.plan.base.epochs, 0))
+
+    def _stage(self, search: RecordSearcher, scheduler: BlockASHA | None, epochs: tuple[float, float]) -> None:
+        self.tracking.open_sweep(search.name)
+        self.display.begin(search.name, *epochs)
+        monitor = Monitor(
+            search,
+            self.tracking,
+            self.display,
+            close_ended=lambda: self._close_ended(search),
+            on_step=self._on_step,
+            report_timeout=self.settings.report_timeout,
+        )
+        self.interrupt.in_tune = True
+        try:
+            fit(search, scheduler, monitor, home=self.home, data=self.data, room=self.room)
+        finally:
+            self.interrupt.in_tune = False
+            self.failures += monitor.failures
+        if self.broken:
+            raise self.broken
+        self._close_ended(search)
+        if not search.keeps_checkpoints:  # trials of a stopped configuration may have saved after it was closed
+            for block in (block for record in self.records for block in record.blocks.values()):
+                if block.state not in ("running", "failed"):
+                    drop_checkpoints(self.home, block.number, self.plan.base.train_seed)
+        self.display.end()
+
+    def _close_ended(self, search: RecordSearcher) -> None:
+        """Tell MLflow what has ended, and drop checkpoints that nothing will go on from."""
+        for configuration, seed, state in search.newly_closed():
+            self.tracking.close_configuration(search.name, configuration, seed, state)
+            if not search.keeps_checkpoints and state != "failed":
+                drop_checkpoints(self.home, configuration, seed)
+
+    def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation] | None = None) -> int:
+        """own: each class's best, where they were searched."""
+        again, numbers = self.settings.open_test_again, {i: each.block.number for i, each in (own or {}).items()}
+        if not again and (reason := opened_before(self.record, confirmed, numbers)):
+            return self.failed(reason)
+        self.tracking.open_sweep("final")
+        test = score_models(self.record, confirmed, str(self.home), self._open_test, own=numbers, again=again)
+        summary = summarise(
+            confirmed,
+            test,
+            {block.number: name for name, block in references(self.record).items()},
+            validation_images=self._validation_images(),
+            same_training=not self.plan.search,
+            is_grid=self.plan.space.is_grid,
+        )
+        by_class = per_class(self.plan, confirmed, own, test) if own else None
+        whole = not self.failures and not self._failed_count()
+        self._publish(confirmed, summary, test, by_class, "complete" if whole else "failed")
+        for part in final_report(self.record, confirmed, summary, test):
+            self.display.print(part)
+        for part in [by_class.table(), by_class.sentence] if by_class else []:
+            self.display.print(part)
+        for line in commands(self.record, summary.winner, self.settings, self.home.name):
+            self.display.print(line)
+        return 0 if whole else self.failed()
+
+    def _publish(
+        self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None, state: str
+    ) -> None:
+        home, winner, seconds = self.home, summary.winner, time.monotonic() - self.started
+        artifacts = [
+            write_table(home / "results.csv", self.record, confirmed_means(confirmed, test)),
+            write_summary(home / "results.json", self.record, confirmed, summary, test, seconds, by_class),
+            write_figure(home / "auroc_by_class.png", self.plan, winner, test),
+            home / "study.db",
+        ]
+        metrics = final_metrics(summary, test) | (by_class.metrics() if by_class else {})
+        opening = len(self.record.read("test_openings")) - 1
+        self.tracking.close_sweep(state, metrics, artifacts, step=opening)
+
+    def _validation_images(self) -> int:
+        base = self.plan.base
+        parts = split(
+            self.data.labels,
+            split_seed=base.split_seed,
+            images_per_class=base.images_per_class,
+            validation_images=base.validation_images,
+        )
+        return len(parts.validation)
+
+    def _without_winner(self) -> int:
+        write_table(self.home / "results.csv", self.record, {})
+        self.tracking.close_sweep("failed", {}, [self.home / "results.csv", self.home / "study.db"])
+        return self.failed(f"no configuration was trained to the end on all classes: {self.record.counts()}")
+
+    def failed(self, reason: str = "") -> int:
+        total = len(self.records) * self.plan.configs
+        reason = reason or f"{self._failed_count()} of {total} configurations failed"
+        print(f"the sweep is not whole: {reason}", file=sys.stderr)
+        for line in self.failures:
+            print(f"  {line}", file=sys.stderr)
+        return 1
+
+    def _failed_count(self) -> int:
+        return sum(record.counts()["failed"] for record in self.records)
+
+    def _open_test(self) -> ImageDataset:
+        return load(
+            self.plan.base.dataset,
+            "test",
+            data_dir=self.settings.data_dir,
+            allow_unverified=self.settings.allow_unverified_data,
+        )
+
+    def _epochs_searched(self, records: Sequence[SweepRecord]) -> tuple[float, float]:
+        """Epochs of configurations with all their classes: at most, and done before a resume."""
+        epochs, done = self.plan.searched.epochs, 0.0
+        total = float(len(records) * self.plan.configs * epochs)
+        for block in (block for record in records for block in record.blocks.values()):
+            reached = epochs if block.state == "complete" else max(block.values, default=0)
+            done += reached if block.state != "running" else 0
+            total -= epochs - reached if block.state not in ("running", "complete") else 0
+        share = len(records[0].plan.classes) / len(self.plan.classes)
+        return total * share, done * share
