@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from adcore.errors import UserError
 from sweeps.engine.cluster import probe
+from sweeps.engine.storage_error import check_database
 
 __all__ = ["artifact_location", "check_tracking_uri", "database_path", "make_database"]
 
@@ -88,10 +89,8 @@ def _check_tables(path: Path) -> None:
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            check_database(database)
     except sqlite3.Error as error:
         raise UserError(f"--tracking-uri {path}: damaged ({error}); restore it, or name another file") from error
-    if found != "ok":
-        raise UserError(f"--tracking-uri {path}: damaged ({found}); restore it, or name another file")
     if tables and not {"experiments", "runs"} <= tables:
         raise UserError(f"--tracking-uri {path}: the database of another program; name another file")

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from adcore.errors import UserError
 from sweeps.engine.plan import OWN_NUMBERS, Plan
 from sweeps.engine.space import POINT
-from sweeps.engine.storage_error import StorageError, storage
+from sweeps.engine.storage_error import StorageError, check_database, one_line, storage
 
 __all__ = ["Block", "Job", "SweepRecord", "open_study"]
 
@@ -260,15 +260,10 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             connection.execute("SELECT 1 FROM studies").fetchone()  # Optuna would make its tables in any file
-            if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(found)
+            check_database(connection)
         return optuna.load_study(storage=url, study_name="sweep")
     except Exception as error:  # SQLAlchemy, sqlite3 and Optuna each have their own
         raise UserError(
-            f"{path}: not the record of a sweep, or damaged ({type(error).__name__}: {_line(error)}); "
+            f"{path}: not the record of a sweep, or damaged ({type(error).__name__}: {one_line(error)}); "
             "restore it from a copy, or begin a new sweep"
         ) from error
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no reason given"])[0]

@@ -1,0 +1,136 @@
+"""Files that were cut, overwritten or are somebody else's: each is named in a line, and stays as it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+from sweep_parts import Sweep, record_of, small_plan
+
+from adcore.errors import UserError
+from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
+from sweeps.engine.mlflow_store import check_tracking_uri, make_database
+from sweeps.engine.record import open_study
+from sweeps.engine.storage_error import StorageError
+from sweeps.engine.trial import check_checkpoints, checkpoint_path
+
+
+def _cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _overwritten(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + b"\xff" * 4096 + content[middle + 4096 :]
+
+
+DAMAGES = {
+    "cut": _cut,
+    "overwritten": _overwritten,
+    "emptied": lambda _: b"",
+    "another file": lambda _: b"a list\n" * 99,
+}
+
+
+def _line_of(error: pytest.ExceptionInfo[UserError], path: Path) -> None:
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The record of a search in full swing."""
+    path = tmp_path_factory.mktemp("study") / "study.db"
+    sweep = Sweep(record_of(small_plan((0, 3), configs=6), path=path))
+    for level in (0.7, 0.8, 0.9, 0.6):
+        trial = sweep.start()
+        assert trial
+        sweep.train(trial, level, level)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_record_is_named_and_left_alone(study: bytes, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "study.db"
+    path.write_bytes(damaged := DAMAGES[name](study))
+    with pytest.raises(UserError, match="not the record of a sweep, or damaged") as error:
+        open_study(path, create=False)
+    _line_of(error, path)
+    assert path.read_bytes() == damaged
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A new MLflow database."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    make_database(f"sqlite:///{path}")
+    assert [each.name for each in path.parent.iterdir()] == ["mlflow.db"], "nothing is left of its making"
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["cut", "overwritten", "another file"])
+def test_a_damaged_mlflow_database_is_named_and_left_alone(database: bytes, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(damaged := DAMAGES[name](database))
+    with pytest.raises(UserError, match=r"damaged|not a SQLite database") as error:
+        check_tracking_uri(f"sqlite:///{path}")
+    _line_of(error, path)
+    assert path.read_bytes() == damaged
+
+
+def test_a_whole_mlflow_database_is_taken_and_not_made_again(database: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(database)
+    check_tracking_uri(f"sqlite:///{path}")
+    make_database(f"sqlite:///{path}")
+    assert path.read_bytes() == database
+
+
+def test_the_database_of_another_program_gets_no_tables_of_mlflows(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as shop:
+        shop.execute("CREATE TABLE orders (id INTEGER)")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="the database of another program"):
+        check_tracking_uri(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_checkpoint_is_named_before_anything_starts(tmp_path: Path, name: str) -> None:
+    whole = checkpoint_path(tmp_path, 0, (0, 3), 1)
+    whole.parent.mkdir(parents=True)
+    torch.save({"weights": torch.rand(5000)}, whole)
+    check_checkpoints(tmp_path)
+    cut = checkpoint_path(tmp_path, 1, (0, 3), 1)
+    cut.parent.mkdir(parents=True)
+    cut.write_bytes(damaged := DAMAGES[name](whole.read_bytes()))
+    if name == "overwritten":  # in its middle: what it holds is checked by whoever loads it
+        check_checkpoints(tmp_path)
+        return
+    with pytest.raises(UserError, match="not a whole checkpoint; move it away") as error:
+        check_checkpoints(tmp_path)
+    _line_of(error, cut)
+    assert cut.read_bytes() == damaged
+
+
+def test_an_outbox_that_cannot_be_written_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    outbox.put(RunUpdate("first"))
+    outbox.database.execute(f"PRAGMA max_page_count = {outbox.database.execute('PRAGMA page_count').fetchone()[0]}")
+
+    def fill() -> None:
+        for _ in range(500):
+            with outbox.transaction():
+                outbox.put(RunUpdate("second", params={"field": "x" * 100}))
+                outbox.put(RunUpdate("third", params={"field": "x" * 100}))
+
+    with pytest.raises(StorageError, match=f"{outbox.path}: database or disk is full"):
+        fill()
+    assert isinstance(outbox.broken, StorageError)
+    keys = [update.key for _, update in Outbox(outbox.path).oldest(10_000)]
+    assert keys[0] == "first"
+    assert keys.count("second") == keys.count("third"), "a transaction is there whole or not at all"
