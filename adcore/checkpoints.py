@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -42,6 +43,8 @@ class Checkpoints:
                 os.fsync(file.fileno())  # whole on the disk before it takes the place of the last one
             os.replace(temporary, self.path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)  # of a full disk it would hold the last room
             raise UserError(f"{self.path}: cannot be written ({error.strerror or error})") from error
         self.saved = time.monotonic()
 

@@ -21,7 +21,8 @@ PAGE = FOLDER.parent / "results.md"
 WHOLE = ("regret", "behind")
 SWEEP = "python sweeps/gan_loss_weights.py"
 UNSEEN = "--scale laptop --epochs 8 --configs 1 --normal-class 0,3,6 --protocol seen-unseen --labelled-share 0.05"
-ABLATION = "python sweeps/loss_ablation.py --scale laptop --normal-class 0,2,6"
+MNIST = "--scale workstation --dataset mnist --start-from fashion --configs 1"
+ABLATION = "python sweeps/loss_ablation.py --scale laptop"
 
 
 def row(cells: Iterable[object]) -> str:
@@ -71,8 +72,11 @@ def sweep(found: dict[str, Any], command: str) -> list[str]:
     ]
     means = [f"**{fmean(fmean(values) for values in by_class.values()):.4f}**" for by_class in figures.values()]
     training = f"width {base['width']}, {base['epochs']} epochs, {base['images_per_class'] or 'all'} images a class"
+    training += ", anomalies drawn anew for each epoch" if base.get("draws") == "each-epoch" else ""
+    training += ", scores over an image and its mirror image" if base.get("mirrored_scores") else ""
     return [
-        f"`{command}`: {found['seconds'] / 60:.0f} minutes on 2 CPU cores. Configurations: {states}. {training}.",
+        f"`{command}`: {found['seconds'] / 60:.0f} minutes on 2 CPU cores. Configurations: {states}. "
+        f"Confirmed at {training}.",
         markdown(["", "mean AUROC over the classes (95 % interval)"], stages),
         found["sentence"],
         markdown(["configuration", "", *fields, "search", "confirm", "test"], confirmed),
@@ -195,9 +199,9 @@ def peers(found: dict[str, Any]) -> list[str]:
 
 #: Title, file and writer of each section.
 SECTIONS: list[tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = [
-    ("Fashion-MNIST", "fashion_mnist", lambda found: sweep(found, f"{SWEEP} --scale workstation")),
+    ("Fashion-MNIST", "fashion_mnist", lambda found: sweep(found, f"{SWEEP} --scale workstation --name fashion")),
     ("The control: a supervised CNN", "control", control),
-    ("MNIST, the same winner", "mnist", lambda found: sweep(found, f"{SWEEP} --scale workstation --dataset mnist")),
+    ("MNIST, the same winner", "mnist", lambda found: sweep(found, f"{SWEEP} {MNIST}")),
     ("Laptop scale", "laptop", lambda found: sweep(found, "make sweep")),
     ("One known anomaly class, eight unseen", "unseen_1", lambda f: unseen(f, f"{SWEEP} {UNSEEN} --known-classes 1")),
     ("Three known anomaly classes, six unseen", "unseen_3", lambda f: unseen(f, f"{SWEEP} {UNSEEN} --known-classes 3")),

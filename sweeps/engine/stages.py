@@ -23,7 +23,7 @@ from sweeps.engine.report import commands, final_report, write_figure, write_sum
 from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.side_by_side import SideBySide
-from sweeps.engine.storage_error import StorageError
+from sweeps.engine.storage_error import StorageError, one_line
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.trial import drop_checkpoints
@@ -140,6 +140,11 @@ class Stages:
         self.interrupt.in_tune = True
         try:
             fit(search, scheduler, monitor, home=self.home, data=self.data, room=self.room)
+        except Exception as error:
+            if isinstance(error, OSError):  # of Tune's own files
+                raise StorageError(f"{self.home}: {one_line(error)}") from error
+            if not self.broken:  # else Tune has wrapped it, in a traceback
+                raise
         finally:
             self.interrupt.in_tune = False
             self.failures += monitor.failures
