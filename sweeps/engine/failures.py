@@ -21,6 +21,7 @@ ADVICE = {
     "can't allocate memory": MEMORY,
     "memoryerror": MEMORY,
     "running low on memory": MEMORY,
+    "oom killer": f"perhaps {MEMORY}",  # Ray's guess at every killed worker
     "no space left on device": DISK,
     "read-only file system": READ_ONLY,
 }

@@ -1,0 +1,45 @@
+"""Why a trial failed, in one line: from the error files that Ray leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sweeps.engine.failures import DISK, MEMORY, READ_ONLY, describe_failure
+
+#: The end of an error file, and what the line says beside it.
+LOGS = {
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ...": MEMORY,
+    "RuntimeError: [enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried": MEMORY,
+    "MemoryError": MEMORY,
+    "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.": MEMORY,
+    "The process is killed by SIGKILL by OOM killer due to high memory usage.": f"perhaps {MEMORY}",
+    "adcore.errors.UserError: a.ckpt: cannot be written (No space left on device)": DISK,
+    "adcore.errors.UserError: a.ckpt: cannot be written (Read-only file system)": READ_ONLY,
+    "ValueError: expected two equal shapes": None,
+}
+
+
+def failed(folder: Path, log: str | None) -> Any:
+    file = folder / "error.txt"
+    if log is not None:
+        file.write_text(f"Traceback (most recent call last):\n  File x\n{log}\n")
+    config = {"configuration": 4, "classes": (0, 6)}
+    return SimpleNamespace(config=config, error_file=str(file) if log is not None else None)
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_the_line_names_trial_reason_log_and_what_to_do(tmp_path: Path, log: str) -> None:
+    line = describe_failure(failed(tmp_path, log), "search")
+    advice = f"; {LOGS[log]}" if LOGS[log] else ""
+    assert line == f"search configuration 4, classes 0,6: {log}{advice} (log: {tmp_path / 'error.txt'})"
+    assert "\n" not in line
+
+
+def test_a_worker_that_left_no_word_and_one_that_was_silent(tmp_path: Path) -> None:
+    assert "the worker process died (log: Ray session folder)" in describe_failure(failed(tmp_path, None), "search")
+    silent = describe_failure(failed(tmp_path, "The actor died"), "confirm", silent_minutes=0.5)
+    assert "confirm configuration 4, classes 0,6: no report for 0.5 minutes (--report-timeout)" in silent
