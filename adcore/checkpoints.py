@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
+import io
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
+from adcore.files import put_in_place
 
-__all__ = ["Checkpoints", "content", "read"]
+__all__ = ["Checkpoints", "PlainCheckpointIO", "content", "read"]
 
 #: Where a Lightning checkpoint holds what is ours.
 KEY = "adcore"
@@ -35,18 +38,25 @@ class Checkpoints:
         """
         if not last and time.monotonic() - self.saved < self.every:
             return
-        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        temporary = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             trainer.save_checkpoint(temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())  # whole on the disk before it takes the place of the last one
-            os.replace(temporary, self.path)
+            put_in_place(temporary, self.path)
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)  # of a full disk it would hold the last room
             raise UserError(f"{self.path}: cannot be written ({error.strerror or error})") from error
         self.saved = time.monotonic()
+
+
+class PlainCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint where it is to be; Lightning's own takes a way through the system's temporary folder."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        Path(path).write_bytes(buffer.getbuffer())
 
 
 def content(config: TrainConfig, history: list[dict[str, float]]) -> dict[str, Any]:

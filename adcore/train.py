@@ -94,6 +94,7 @@ def train(
     """
     import pytorch_lightning as pl
 
+    from adcore.checkpoints import PlainCheckpointIO
     from adcore.epoch_end import EpochEnd
     from adcore.protocols import require_every_class, split
 
@@ -115,6 +116,7 @@ def train(
         devices=1,
         precision="64-true" if config.precision == "64-true" else "32-true",
         callbacks=[epochs],
+        plugins=[PlainCheckpointIO()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -47,7 +47,7 @@ class Sweep:
         name = f"trial-{self.started}"
         self.started += 1
         config = self.search.suggest(name)
-        if config == Searcher.FINISHED:
+        if config in (None, Searcher.FINISHED):
             return None
         trial = SimpleNamespace(trial_id=name, config=config)
         self.asha.on_trial_add(None, trial)
@@ -70,6 +70,8 @@ class Sweep:
 
     def fail(self, trial: SimpleNamespace) -> None:
         """The trial has crashed more often than it may."""
+        owner = self.search if isinstance(self.search, BlockSearch) else self.search.owners[trial.trial_id]
+        owner.tried.add(owner.jobs[trial.trial_id])
         self.asha.on_trial_remove(None, trial)
         self.search.on_trial_complete(trial.trial_id, None, error=True)
 

@@ -106,7 +106,11 @@ def test_what_is_recorded_is_not_trained_again_unless_its_model_is_gone(tmp_path
 def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:
     record = searched(0.95)
     search = ConfirmSearch(record, candidates(record), tmp_path)
-    search.suggest("trial")
+    first = search.suggest("trial")
     search.on_trial_complete("trial", None, error=True)
+    assert search.newly_closed() == []
+    assert search.suggest("again") == first, "once more"
+    search.on_trial_complete("again", None, error=True)
     assert search.newly_closed() == [(0, 1, "failed")]
+    assert search.suggest("third") == Searcher.FINISHED
     assert len(ConfirmSearch(record, candidates(record), tmp_path).jobs) == 1

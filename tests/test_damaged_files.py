@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -56,10 +58,42 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_a_damaged_record_is_named_and_left_alone(study: bytes, tmp_path: Path, name: str) -> None:
     path = tmp_path / "study.db"
     path.write_bytes(damaged := DAMAGES[name](study))
-    with pytest.raises(UserError, match="not the record of a sweep, or damaged") as error:
+    with pytest.raises(UserError, match=r"not the record of a sweep, or damaged") as error:
         open_study(path, create=False)
     _line_of(error, path)
     assert path.read_bytes() == damaged
+
+
+def _killed_while_writing(path: Path) -> None:
+    """What a process leaves that is killed in the middle of a commit: changed pages, and the journal to undo them."""
+    program = (
+        "import os, sqlite3, sys\n"
+        "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute('PRAGMA cache_size = 1')\n"  # pages go to the file before the commit
+        "database.execute('BEGIN')\n"
+        "database.execute('CREATE TABLE filler (text TEXT)')\n"
+        "database.executemany('INSERT INTO filler VALUES (?)', [('x' * 3000,) for _ in range(200)])\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert Path(f"{path}-journal").stat().st_size > 0
+
+
+def test_a_record_whose_writer_was_killed_in_mid_commit_is_whole(study: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    path.write_bytes(study)
+    before = [trial.user_attrs for trial in open_study(path, create=False).trials]
+    _killed_while_writing(path)
+    assert [trial.user_attrs for trial in open_study(path, create=False).trials] == before
+
+
+def test_an_mlflow_database_whose_writer_was_killed_in_mid_commit_is_taken(database: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(database)
+    _killed_while_writing(path)
+    check_tracking_uri(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as found:
+        assert found.execute("SELECT count(*) FROM sqlite_master WHERE name = 'filler'").fetchone() == (0,)
 
 
 @pytest.fixture(scope="module")

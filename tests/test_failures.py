@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.engine.failures import DISK, MEMORY, READ_ONLY, describe_failure
+from sweeps.engine.failures import DISK, MEMORY, READ_ONLY, describe_failure, storage_trouble
 
 #: The end of an error file, and what the line says beside it.
 LOGS = {
@@ -41,5 +41,11 @@ def test_the_line_names_trial_reason_log_and_what_to_do(tmp_path: Path, log: str
 
 def test_a_worker_that_left_no_word_and_one_that_was_silent(tmp_path: Path) -> None:
     assert "the worker process died (log: Ray session folder)" in describe_failure(failed(tmp_path, None), "search")
-    silent = describe_failure(failed(tmp_path, "The actor died"), "confirm", silent_minutes=0.5)
-    assert "confirm configuration 4, classes 0,6: no report for 0.5 minutes (--report-timeout)" in silent
+    silent = describe_failure(failed(tmp_path, "The actor died"), "confirm", silent=True)
+    assert "confirm configuration 4, classes 0,6: no report for as long as --report-timeout says" in silent
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_a_storage_that_cannot_be_written_is_no_fault_of_the_trial(tmp_path: Path, log: str) -> None:
+    trouble = storage_trouble(failed(tmp_path, log))
+    assert str(trouble) == (log if LOGS[log] in (DISK, READ_ONLY) else "None")

@@ -16,6 +16,7 @@ from sweep_parts import Sweep, record_of, small_plan, trial_of
 
 from sweeps.engine.blocks import MINIMUM_OTHERS, SPLIT_SLACK
 from sweeps.engine.record import Job
+from sweeps.engine.storage_error import StorageError
 
 CLASSES = (0, 1, 2, 3)
 
@@ -333,3 +334,30 @@ class _Split:
 
 def _split_sweep(blocks: int, classes: tuple[int, ...] = CLASSES, reduction: int = 3) -> _Split:
     return _Split(blocks, classes, reduction)
+
+
+def test_a_trial_that_failed_is_handed_out_once_more_before_any_new_block() -> None:
+    sweep = Sweep(record_of(small_plan((0, 3), configs=3), size=1))
+    first, second = sweep.start(), sweep.start()
+    assert first
+    assert second
+    sweep.search.on_trial_complete(first.trial_id, None, error=True)
+    assert sweep.record.blocks[0].state == "running"
+    again = sweep.start()
+    assert again
+    assert again.config == first.config
+    sweep.search.on_trial_complete(again.trial_id, None, error=True)
+    assert sweep.record.blocks[0].state == "failed"
+    new = sweep.start()
+    assert new
+    assert new.config["configuration"] == 1
+
+
+def test_a_record_that_cannot_be_written_closes_no_block_and_hands_out_nothing() -> None:
+    sweep = Sweep(record_of(small_plan((0,), configs=3)))
+    trial = sweep.start()
+    assert trial
+    sweep.record.broken = StorageError("study.db: database or disk is full")
+    sweep.fail(trial)
+    assert sweep.record.blocks[0].state == "running"
+    assert sweep.start() is None

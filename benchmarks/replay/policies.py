@@ -49,7 +49,7 @@ class Policy:
         """The next trial, or None when all are out."""
         name = f"trial-{self.started}"
         config: Any = self.search.suggest(name)
-        if config == Searcher.FINISHED:
+        if config in (None, Searcher.FINISHED):
             return None
         self.started += 1
         ray = SimpleNamespace(trial_id=name, config=config)

@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from sweeps.engine.failures import storage_trouble
 from sweeps.engine.record import Block, Job, SweepRecord
 from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.trial import trial_config
@@ -38,17 +39,25 @@ class BlockSearch(RecordSearcher):
         super().__init__(metric=METRIC, mode="max")
         self.record = record
         self.jobs: dict[str, Job] = {}  # by Ray trial id
+        self.tried: set[Job] = set()  # those that failed once as a trial
         self.closed: set[int] = set()  # whose end has been told by newly_closed
 
     def suggest(self, trial_id: str) -> Any:
-        if self.record.broken or (job := self.record.next_job()) is None:
+        if self.record.broken:
             return Searcher.FINISHED
+        if (job := self.record.next_job()) is None:
+            return None if self.jobs else Searcher.FINISHED  # one that is under way may have to be tried again
         self.jobs[trial_id] = job
         changes = {**self.record.blocks[job.configuration].params, "classes": self.record.groups[job.group]}
         return trial_config(self.record.plan.searched, configuration=job.configuration, group=job.group, **changes)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self.record.finish(self.jobs.pop(trial_id))  # one that crashed has no values of the last epoch
+        job = self.jobs.pop(trial_id)
+        if error and job not in self.tried:  # Tune does not try a trial again whose reused worker died before it began
+            self.tried.add(job)
+            self.record.hand_out_again(job)
+        else:
+            self.record.finish(job)  # one that crashed has no values of the last epoch
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         counts = self.record.counts()
@@ -119,6 +128,13 @@ class BlockASHA(AsyncHyperBandScheduler):
 
     def _record_of(self, job: Job) -> SweepRecord:
         return next(record for record in (self.record, *self.others) if job.configuration in record.blocks)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """A full disk is no fault of the configuration: its block stays open, and the sweep ends."""
+        job = Job(trial.config["configuration"], trial.config["group"])
+        if error := storage_trouble(trial):
+            self._record_of(job).broken = error
+        super().on_trial_error(tune_controller, trial)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         self._trial_info.pop(trial.trial_id, None)

@@ -80,6 +80,7 @@ class ConfirmSearch(RecordSearcher):
         self.trials: dict[str, tuple[Block, int, int]] = {}
         self.open = {(block.number, seed) for block in blocks for seed in record.plan.confirm_seeds}
         self.failed: set[tuple[int, int]] = set()
+        self.tried: set[tuple[int, int, int]] = set()  # those that failed once as a trial
 
     def _is_done(self, block: Block, seed: int, group: int) -> bool:
         """Its values are recorded, and the model is there as long as the test part has not been scored."""
@@ -89,14 +90,21 @@ class ConfirmSearch(RecordSearcher):
         return path.exists() or self.record.read("test") is not None
 
     def suggest(self, trial_id: str) -> Any:
-        if self.record.broken or not self.jobs:
+        if self.record.broken or not (self.jobs or self.trials):
             return Searcher.FINISHED
+        if not self.jobs:  # one that is under way may have to be tried again
+            return None
         block, seed, group = self.trials[trial_id] = self.jobs.pop(0)
         changes = {**block.params, "classes": self.record.groups[group], "train_seed": seed}
         return trial_config(self.record.plan.base, configuration=block.number, group=group, **changes)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         block, seed, group = self.trials.pop(trial_id)
+        work = (block.number, seed, group)
+        if error and work not in self.tried:  # as in the search
+            self.tried.add(work)
+            self.jobs.insert(0, (block, seed, group))
+            return
         if error or result is None:
             self.failed.add((block.number, seed))
             return

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from ray.tune.experiment import Trial
 
-__all__ = ["describe_failure"]
+from sweeps.engine.storage_error import StorageError
+
+__all__ = ["describe_failure", "storage_trouble"]
 
 MEMORY = (
-    "out of memory; what needs less of it: fewer classes per trial (--classes-per-trial), fewer trials at a time "
-    "(--max-concurrent), a larger share of a GPU (--gpus-per-trial), a scale with a smaller width or batch"
+    "out of memory; what needs less of it: fewer trials at a time (--max-concurrent) or a larger share of a GPU "
+    "(--gpus-per-trial); in a new sweep, fewer classes per trial (--classes-per-trial) or a scale with a smaller width "
+    "or batch"
 )
 DISK = "the storage is full; free some space, then --resume"
 READ_ONLY = "the storage cannot be written; mount it writable, then --resume"
@@ -27,16 +30,31 @@ ADVICE = {
 }
 
 
-def describe_failure(trial: Trial, stage: str, *, silent_minutes: float | None = None) -> str:
-    """Which trial failed, why, and where its log is. silent_minutes: it was ended after so long without a report."""
-    config = trial.config
-    file = Path(trial.error_file or "")  # the driver's own: get_error() reads a copy that is not there yet
-    text = file.read_text() if file.is_file() else ""
+def describe_failure(trial: Trial, stage: str, *, silent: bool = False) -> str:
+    """Which trial failed, why, and where its log is. silent: its worker was ended for its silence."""
+    config, text = trial.config, _log(trial)
     last = (text.strip().splitlines() or ["the worker process died"])[-1]
-    advice = next((meaning for sign, meaning in ADVICE.items() if sign in text.lower()), None)
-    if silent_minutes is not None:
-        last, advice = f"no report for {silent_minutes:g} minutes (--report-timeout)", None
+    advice = _advice(text)
+    if silent:
+        last, advice = "no report for as long as --report-timeout says", None
     classes = ",".join(map(str, config["classes"]))
     where = f"{stage} configuration {config['configuration']}, classes {classes}"
     reason = f"{last}; {advice}" if advice else last
     return f"{where}: {reason} (log: {trial.error_file or 'Ray session folder'})"
+
+
+def storage_trouble(trial: Trial) -> StorageError | None:
+    """What kept a failed trial from writing its files; None if it failed of something else."""
+    text = _log(trial)
+    if _advice(text) not in (DISK, READ_ONLY):
+        return None
+    return StorageError(text.strip().splitlines()[-1])
+
+
+def _log(trial: Trial) -> str:
+    file = Path(trial.error_file or "")  # the driver's own: get_error() reads a copy that is not there yet
+    return file.read_text() if file.is_file() else ""
+
+
+def _advice(log: str) -> str | None:
+    return next((meaning for sign, meaning in ADVICE.items() if sign in log.lower()), None)

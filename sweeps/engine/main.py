@@ -48,7 +48,9 @@ def _run(script: str, space: Space, given: dict[str, Any]) -> int:
         raise UserError(f"--storage {settings.storage!r}: not a usable folder ({error})") from error
     if settings.resume:
         settings = _stored(home, given)
-    if settings.start_from:
+    if settings.start_from and settings.resume:  # the other sweep may be gone
+        space = dataclasses.replace(space, points=_read(home, "plan")["space"]["points"])
+    elif settings.start_from:
         space = start_from(space, home.parent / settings.start_from)
     plan = make_plan(script, settings, space)
     if settings.plan:

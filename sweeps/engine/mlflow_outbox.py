@@ -21,7 +21,8 @@ __all__ = ["Outbox", "RunUpdate"]
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS updates (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS epochs (run TEXT, step INTEGER, part TEXT, body TEXT, PRIMARY KEY (run, step, part))",
+    "CREATE TABLE IF NOT EXISTS told (run TEXT, step INTEGER, part TEXT, body TEXT, PRIMARY KEY (run, step, part))",
+    "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, id TEXT NOT NULL)",
 )
 
 
@@ -58,7 +59,7 @@ class Outbox:
         self.path, self.lock = path, threading.RLock()
         self.broken: StorageError | None = None
         with storage(path):
-            self.database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self.database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             for table in _TABLES:
                 self.database.execute(table)
 
@@ -69,8 +70,8 @@ class Outbox:
             if self.database.in_transaction:
                 yield
                 return
-            self.database.execute("BEGIN IMMEDIATE")
             try:
+                self.database.execute("BEGIN IMMEDIATE")
                 yield
                 self.database.execute("COMMIT")
             except BaseException:
@@ -92,22 +93,33 @@ class Outbox:
         with self.transaction():
             self.database.execute("INSERT INTO updates (body) VALUES (?)", [json.dumps(dataclasses.asdict(update))])
 
-    def note_epoch(self, run: str, step: int, part: str, values: dict[str, dict[str, float]]) -> bool:
-        """Note a part of a run's epoch; False, and nothing changes, if it was noted before."""
+    def note(self, run: str, step: int, part: str, values: dict[str, dict[str, float]]) -> bool:
+        """Note that a part of what a run has at a step is told; False, and nothing changes, if it was before."""
         with self.transaction():
             row = [run, step, part, json.dumps(values)]
-            return self.database.execute("INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?)", row).rowcount == 1
+            return self.database.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?, ?)", row).rowcount == 1
 
-    def epoch(self, run: str, step: int) -> dict[str, dict[str, float]]:
-        """All that was noted of a run's epoch, its parts together."""
+    def noted(self, run: str, step: int) -> dict[str, dict[str, float]]:
+        """The values that were noted of a run at a step, all parts together."""
         with self._storage():
-            rows = self.database.execute("SELECT body FROM epochs WHERE run = ? AND step = ?", [run, step]).fetchall()
+            rows = self.database.execute("SELECT body FROM told WHERE run = ? AND step = ?", [run, step]).fetchall()
         return {name: values for (body,) in rows for name, values in json.loads(body).items()}
 
-    def oldest(self, count: int) -> list[tuple[int, RunUpdate]]:
-        """The first updates in the queue, with their numbers."""
+    def note_run(self, run: str, identity: str) -> None:
+        """Note MLflow's id of a run."""
+        with self.transaction():
+            self.database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", [run, identity])
+
+    def runs(self) -> dict[str, str]:
+        """MLflow's ids by run."""
         with self._storage():
-            rows = self.database.execute("SELECT id, body FROM updates ORDER BY id LIMIT ?", [count]).fetchall()
+            return dict(self.database.execute("SELECT run, id FROM runs").fetchall())
+
+    def oldest(self, count: int, *, after: int = 0) -> list[tuple[int, RunUpdate]]:
+        """The first updates in the queue behind number `after`, with their numbers."""
+        query = "SELECT id, body FROM updates WHERE id > ? ORDER BY id LIMIT ?"
+        with self._storage():
+            rows = self.database.execute(query, [after, count]).fetchall()
         found: list[tuple[int, RunUpdate]] = []
         for number, body in rows:
             update = RunUpdate(**json.loads(body))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,9 +54,13 @@ def make_database(uri: str) -> None:
     with suppress(FileNotFoundError):
         if not path.stat().st_size:
             path.unlink()
-    with suppress(FileExistsError):  # another process was faster
-        os.link(part, path)
-    part.unlink()
+    try:
+        os.link(part, path)  # unlike a rename, it leaves what another process has made in the meantime
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        os.rename(part, path)
+    part.unlink(missing_ok=True)
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:
@@ -87,10 +91,10 @@ def _check_database(path: Path) -> None:
 def _check_tables(path: Path) -> None:
     """Raises UserError for a damaged database, and for one of another program: MLflow would put its tables into it."""
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            check_database(database)
-    except sqlite3.Error as error:
+        tables = check_database(path)
+    except sqlite3.OperationalError as error:
+        raise UserError(f"--tracking-uri {path}: cannot be opened ({error})") from error
+    except sqlite3.DatabaseError as error:
         raise UserError(f"--tracking-uri {path}: damaged ({error}); restore it, or name another file") from error
     if tables and not {"experiments", "runs"} <= tables:
         raise UserError(f"--tracking-uri {path}: the database of another program; name another file")

@@ -30,9 +30,9 @@ BATCH, CHUNK = 1000, 500
 class MlflowWriter:
     """A thread that delivers an outbox, in order. Runs that the sweep left earlier are gone on with.
 
-    What cannot be delivered stays in the outbox and is tried again; a sweep never waits for it. Delivering twice does
-    no harm, whatever became of the first time: runs are found by their key, and MLflow itself drops a metric that it
-    has with the same step and time.
+    What cannot be delivered stays in the outbox and is tried again, what MLflow refuses in the next session; a sweep
+    never waits for it. Delivering twice does no harm, whatever became of the first time: runs are found by their key,
+    and MLflow itself drops a metric that it has with the same step and time.
     """
 
     def __init__(self, uri: str, experiment: str, sweep_id: str, outbox: Outbox, *, period: float = 3.0) -> None:
@@ -42,7 +42,7 @@ class MlflowWriter:
         self.patience: float | None = None  # set when closing
         self.error: Exception | None = None  # of the last delivery, None if it went well
         self.has_failed = False  # a request that was given up may still have been carried out
-        self.refused: list[str] = []  # what MLflow will not take however often it is told
+        self.refused: dict[str, str] = {}  # why MLflow does not take the updates of a run, by key
         self.client: MlflowClient | None = None
         self.experiment_id = ""
         self.runs: dict[str, str] = {}  # run id by key
@@ -55,7 +55,7 @@ class MlflowWriter:
         self.patience = patience
         self.wake.set()
         self.thread.join(patience + 5)
-        return not (self.thread.is_alive() or len(self.outbox) or self.refused)
+        return not (self.thread.is_alive() or len(self.outbox))
 
     def require_usable_database(self, *, seconds: float = 60.0) -> None:
         """Wait for the first delivery into a database file. Raises UserError if another MLflow's schema is in it."""
@@ -67,7 +67,8 @@ class MlflowWriter:
     @property
     def reason(self) -> str:
         """Why not everything was delivered, in one line."""
-        text = "; ".join(self.refused) or str(self.error or "it is too slow")
+        refused = [f"{key}: {reason}" for key, reason in self.refused.items()]
+        text = "; ".join(refused[:3]) or str(self.error or "it is too slow")
         return " ".join(text.split())
 
     def _deliver_until_closed(self) -> None:
@@ -86,9 +87,10 @@ class MlflowWriter:
             self.wake.wait(1.0 if deadline is not None else self.period)
 
     def _deliver(self) -> bool:
-        """Empty the outbox; whether that was done."""
-        client = self._connect()
-        while queued := self.outbox.oldest(CHUNK):
+        """Deliver all that MLflow takes; True when that was done."""
+        client, last = self._connect(), 0
+        while queued := self.outbox.oldest(CHUNK, after=last):
+            last = queued[-1][0]
             numbers: dict[str, list[int]] = {}
             merged: dict[str, RunUpdate] = {}  # parents were put before their children
             for number, update in queued:
@@ -98,16 +100,22 @@ class MlflowWriter:
                 else:
                     merged[update.key] = update
             for key, update in merged.items():
-                try:
-                    self._write(client, update)
-                except Exception as error:
-                    if getattr(error, "error_code", None) not in PERMANENT:
-                        raise
-                    self.refused.append(f"{key}: {error}")
-                self.outbox.drop(numbers[key])
+                if self._takes(client, update):
+                    self.outbox.drop(numbers[key])
         if self.has_failed and self.patience is not None:  # once more at the end: a late create may have doubled a run
             self._find_runs(client)
         return True
+
+    def _takes(self, client: MlflowClient, update: RunUpdate) -> bool:
+        """Write an update; False if MLflow refuses its run, for now and until the next session."""
+        if update.key not in self.refused:
+            try:
+                self._write(client, update)
+            except Exception as error:
+                if getattr(error, "error_code", None) not in PERMANENT:
+                    raise
+                self.refused[update.key] = str(error)
+        return update.key not in self.refused
 
     def _connect(self) -> MlflowClient:
         if self.client is None:
@@ -132,15 +140,16 @@ class MlflowWriter:
 
     def _find_runs(self, client: MlflowClient) -> None:
         """Take up the sweep's runs; of two with one key, made by a request that was given up too early, one goes."""
-        runs: dict[str, str] = {}
-        for run in sorted(self._runs_of_sweep(client), key=lambda run: (run.info.start_time, run.info.run_id)):
+        noted = set(self.outbox.runs().values())
+        self.runs = {}
+        found = sorted(self._runs_of_sweep(client), key=lambda run: run.info.run_id not in noted)
+        for run in found:  # first those that were written to
             key = run.data.tags[KEY_TAG]
-            kept = runs.setdefault(key, self.runs.get(key, run.info.run_id))
-            if kept != run.info.run_id:
+            if self.runs.setdefault(key, run.info.run_id) != run.info.run_id:
                 client.delete_run(run.info.run_id)
-            else:
-                self.ends[key] = (run.data.tags.get("state"), run.info.status)
-        self.runs = runs
+                continue
+            self.outbox.note_run(key, run.info.run_id)
+            self.ends[key] = (run.data.tags.get("state"), run.info.status)
 
     def _runs_of_sweep(self, client: MlflowClient) -> list[Run]:
         runs, token = [], None
@@ -163,20 +172,21 @@ class MlflowWriter:
         client.log_batch(run_id, metrics[:BATCH], params, tags)
         for start in range(BATCH, len(metrics), BATCH):
             client.log_batch(run_id, metrics[start : start + BATCH])
-        for path in update.artifacts:
-            self._log_file(client, run_id, Path(path))
         if update.status == "RUNNING":
             client.update_run(run_id, "RUNNING")
         elif update.status:
             client.set_terminated(run_id, update.status)
+        for path in update.artifacts:
+            self._log_file(client, run_id, Path(path))
         state, status = self.ends.get(update.key, (None, None))
         self.ends[update.key] = (update.tags.get("state", state), update.status or status)
 
     def _log_file(self, client: MlflowClient, run_id: str, path: Path) -> None:
-        if not path.exists():  # delivered late, and moved in the meantime
-            self.refused.append(f"{path} is gone")
-            return
-        client.log_artifact(run_id, str(path))
+        try:
+            client.log_artifact(run_id, str(path))
+        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+            # moved since it was told, or the server's place for files is not one of this machine
+            logging.getLogger(__name__).warning("MLflow has no copy of %s: %s", path, error)
 
     def _says_nothing_new(self, update: RunUpdate) -> bool:
         """Whether it only ends a run that was never begun, or that has ended so already."""
@@ -186,9 +196,15 @@ class MlflowWriter:
         return only_ends and (not known or self.ends[update.key] == (update.tags.get("state"), update.status))
 
     def _create(self, client: MlflowClient, update: RunUpdate) -> str:
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+
         tags: dict[str, Any] = {"sweep_id": self.sweep_id, KEY_TAG: update.key, **update.tags}
         if update.parent:
+            if update.parent not in self.runs:
+                raise MlflowException(f"its parent {update.parent} is not there", RESOURCE_DOES_NOT_EXIST)
             tags["mlflow.parentRunId"] = self.runs[update.parent]
         run = client.create_run(self.experiment_id, tags=tags, run_name=update.name)
         self.runs[update.key] = run.info.run_id
+        self.outbox.note_run(update.key, run.info.run_id)
         return run.info.run_id

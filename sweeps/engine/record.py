@@ -10,7 +10,7 @@ import dataclasses
 import math
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,10 @@ class SweepRecord:
         if stop_groups:
             block.stopped_at = (epoch, stop_groups)
 
+    def hand_out_again(self, job: Job) -> None:
+        """A trial has failed: its group is launched once more, before any new block."""
+        self.blocks[job.configuration].launched.discard(job.group)
+
     def finish(self, job: Job) -> None:
         """A trial has ended by itself; the last one of a block completes it, one without a last epoch fails it."""
         block = self.blocks[job.configuration]
@@ -142,8 +146,11 @@ class SweepRecord:
             self.close(block, "complete")
 
     def close(self, block: Block, state: str) -> None:
-        """End a block, once: complete, stopped, diverged or failed. What the study is told is final."""
-        if block.state != "running":
+        """End a block, once: complete, stopped, diverged or failed. What the study is told is final.
+
+        A record that is broken closes nothing: after the resume the block goes on.
+        """
+        if block.state != "running" or self.broken:
             return
         block.state = state
         with self._writing():
@@ -257,11 +264,16 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
     url = f"sqlite:///{path}"
     if create:
         return optuna.create_study(storage=url, study_name="sweep", direction="maximize")
+    if not path.is_file():
+        raise UserError(f"{path}: not the record of a sweep (no such file)")
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            connection.execute("SELECT 1 FROM studies").fetchone()  # Optuna would make its tables in any file
-            check_database(connection)
+        if "studies" not in check_database(path):  # Optuna would make its tables in any file
+            raise UserError(f"{path}: not the record of a sweep, or damaged (no studies in it)")
         return optuna.load_study(storage=url, study_name="sweep")
+    except sqlite3.OperationalError as error:
+        raise UserError(f"{path}: cannot be opened to write ({one_line(error)})") from error
+    except UserError:
+        raise
     except Exception as error:  # SQLAlchemy, sqlite3 and Optuna each have their own
         raise UserError(
             f"{path}: not the record of a sweep, or damaged ({type(error).__name__}: {one_line(error)}); "

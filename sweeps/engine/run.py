@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import os
 import sys
 import uuid
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from adcore.datasets import ImageDataset
+from adcore.files import put_in_place
 from sweeps.engine.cluster import Resources, ray_cluster, resources
 from sweeps.engine.display import Display
 from sweeps.engine.interrupt import Interrupt, interruptible
@@ -49,19 +49,23 @@ def _run(
     command = resume_command(plan, settings, home.name)
     try:
         record = _open_record(plan, settings, home, room.slots)
-        outbox = Outbox(home / "mlflow-outbox.db")
+        sweep_id = record.read("sweep_id")
+        outbox = Outbox(home / f"mlflow-outbox-{sweep_id[:8]}.db")
     except StorageError as error:
         print(f"the sweep cannot begin: {error}", file=sys.stderr)
         return 1
-    writer = MlflowWriter(settings.tracking_uri, plan.script, record.read("sweep_id"), outbox)
-    writer.require_usable_database()
-    display = Display(Console())
-    _announce(record, home, room, display)
+    writer, display = MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox), Display(Console())
     stages = Stages(record, settings, home, data, room=room, interrupt=interrupt, outbox=outbox, display=display)
-    code = _stages(stages)
-    with contextlib.suppress(KeyboardInterrupt):  # after a second Ctrl-C nothing more is waited for
-        if interrupt.count < 2 and not writer.close():
-            code = _undelivered(writer, settings, command) or code
+    try:
+        code = _run_stages(stages, writer)
+    finally:
+        display.end()
+        is_delivered = True
+        with contextlib.suppress(KeyboardInterrupt):  # after a second Ctrl-C nothing more is waited for
+            is_delivered = interrupt.count > 1 or writer.close()
+    if not is_delivered:  # no failure of the sweep: it can still be delivered
+        print(f"MLflow at {settings.tracking_uri} did not take everything: {writer.reason}", file=sys.stderr)
+        print(f"{len(outbox)} updates wait in {outbox.path}; deliver them with: {command}", file=sys.stderr)
     if code == INTERRUPTED:
         display.print(f"interrupted; go on with:\n  {command}")
     elif stages.broken:
@@ -69,27 +73,20 @@ def _run(
     return code
 
 
-def _stages(stages: Stages) -> int:
+def _run_stages(stages: Stages, writer: MlflowWriter) -> int:
     try:
+        writer.require_usable_database()
+        _announce(stages.record, stages.home, stages.room, stages.display)
         code = stages.run()
     except KeyboardInterrupt:
         code = INTERRUPTED
     except StorageError as error:
-        code = stages.failed(f"its files cannot be written: {error}")
-    finally:
-        stages.display.end()
+        stages.record.broken = stages.record.broken or error
+        code = stages.report_failure(f"its files cannot be written: {error}")
     if code == INTERRUPTED:
         with contextlib.suppress(StorageError):  # MLflow shows it as running until it is resumed
             stages.tracking.interrupt()
     return code
-
-
-def _undelivered(writer: MlflowWriter, settings: SweepSettings, command: str) -> int:
-    """Say what MLflow has not taken: no failure of the sweep as long as it can still be delivered."""
-    print(f"MLflow at {settings.tracking_uri} did not take everything: {writer.reason}", file=sys.stderr)
-    if waiting := len(writer.outbox):
-        print(f"{waiting} updates wait in {writer.outbox.path}; deliver them with: {command}", file=sys.stderr)
-    return int(bool(writer.refused))
 
 
 def _announce(record: SweepRecord, home: Path, room: Resources, display: Display) -> None:
@@ -132,4 +129,4 @@ def _make_study(path: Path, plan: Plan, settings: SweepSettings, size: int) -> N
     for name, value in facts.items():
         study.set_user_attr(name, value)
     study._storage.remove_session()
-    os.replace(part, path)
+    put_in_place(part, path)

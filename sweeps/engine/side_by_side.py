@@ -28,14 +28,15 @@ class SideBySide(RecordSearcher):
         self.ended = 0
 
     def suggest(self, trial_id: str) -> Any:
-        while self.turns:
-            search = self.turns.popleft()
+        for search in list(self.turns):
             config = search.suggest(trial_id)
+            self.turns.remove(search)
             if config != Searcher.FINISHED:
                 self.turns.append(search)
+            if config not in (None, Searcher.FINISHED):
                 self.owners[trial_id] = search
                 return config
-        return Searcher.FINISHED
+        return None if self.turns else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self.owners.pop(trial_id).on_trial_complete(trial_id, result, error)

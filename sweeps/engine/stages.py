@@ -23,7 +23,7 @@ from sweeps.engine.report import commands, final_report, write_figure, write_sum
 from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.side_by_side import SideBySide
-from sweeps.engine.storage_error import StorageError, one_line
+from sweeps.engine.storage_error import StorageError, storage
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.trial import drop_checkpoints
@@ -62,6 +62,9 @@ class Stages:
         """Why the sweep's own files cannot be written, if that is so."""
         return next((each.broken for each in (self.outbox, *self.records) if each.broken), None)
 
+    def _on_storage_error(self, error: StorageError) -> None:
+        self.record.broken = self.record.broken or error
+
     def _on_step(self) -> None:
         """At each step of Tune's: whether to end its loop."""
         if self.broken:
@@ -81,7 +84,7 @@ class Stages:
         if self.interrupt.requested:
             return INTERRUPTED
         if ConfirmSearch(self.record, chosen, self.home).jobs:  # a winner of part of them might not be the winner
-            return self.failed(UNCONFIRMED)
+            return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
         if not confirmed:
             return self._without_winner()
@@ -106,7 +109,7 @@ class Stages:
         if self.interrupt.requested:
             return INTERRUPTED
         if any(search.jobs for search in self._confirmations_of(own)):
-            return self.failed(UNCONFIRMED)
+            return self._fail(UNCONFIRMED)
         return self._final(confirmed, own_best(confirmed[0], records))
 
     def _confirmations_of(self, own: list[SweepRecord]) -> list[ConfirmSearch]:
@@ -135,14 +138,13 @@ class Stages:
             self.display,
             close_ended=lambda: self._close_ended(search),
             on_step=self._on_step,
+            on_storage_error=self._on_storage_error,
             report_timeout=self.settings.report_timeout,
         )
         self.interrupt.in_tune = True
         try:
             fit(search, scheduler, monitor, home=self.home, data=self.data, room=self.room)
-        except Exception as error:
-            if isinstance(error, OSError):  # of Tune's own files
-                raise StorageError(f"{self.home}: {one_line(error)}") from error
+        except Exception:
             if not self.broken:  # else Tune has wrapped it, in a traceback
                 raise
         finally:
@@ -154,7 +156,7 @@ class Stages:
         if not search.keeps_checkpoints:  # trials of a stopped configuration may have saved after it was closed
             for block in (block for record in self.records for block in record.blocks.values()):
                 if block.state not in ("running", "failed"):
-                    drop_checkpoints(self.home, block.number, self.plan.base.train_seed)
+                    drop_checkpoints(self.home, block.number, self.plan.base.train_seed, unfinished=True)
         self.display.end()
 
     def _close_ended(self, search: RecordSearcher) -> None:
@@ -162,13 +164,13 @@ class Stages:
         for configuration, seed, state in search.newly_closed():
             self.tracking.close_configuration(search.name, configuration, seed, state)
             if not search.keeps_checkpoints and state != "failed":
-                drop_checkpoints(self.home, configuration, seed)
+                drop_checkpoints(self.home, configuration, seed, unfinished=False)
 
     def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation] | None = None) -> int:
         """own: each class's best, where they were searched."""
         again, numbers = self.settings.open_test_again, {i: each.block.number for i, each in (own or {}).items()}
         if not again and (reason := opened_before(self.record, confirmed, numbers)):
-            return self.failed(reason)
+            return self._fail(reason)
         self.tracking.open_sweep("final")
         test = score_models(self.record, confirmed, str(self.home), self._open_test, own=numbers, again=again)
         summary = summarise(
@@ -188,18 +190,19 @@ class Stages:
             self.display.print(part)
         for line in commands(self.record, summary.winner, self.settings, self.home.name):
             self.display.print(line)
-        return 0 if whole else self.failed()
+        return 0 if whole else self.report_failure()
 
     def _publish(
         self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None, state: str
     ) -> None:
         home, winner, seconds = self.home, summary.winner, time.monotonic() - self.started
-        artifacts = [
-            write_table(home / "results.csv", self.record, confirmed_means(confirmed, test)),
-            write_summary(home / "results.json", self.record, confirmed, summary, test, seconds, by_class),
-            write_figure(home / "auroc_by_class.png", self.plan, winner, test),
-            home / "study.db",
-        ]
+        with storage(home):
+            artifacts = [
+                write_table(home / "results.csv", self.record, confirmed_means(confirmed, test)),
+                write_summary(home / "results.json", self.record, confirmed, summary, test, seconds, by_class),
+                write_figure(home / "auroc_by_class.png", self.plan, winner, test),
+                home / "study.db",
+            ]
         metrics = final_metrics(summary, test) | (by_class.metrics() if by_class else {})
         opening = len(self.record.read("test_openings")) - 1
         self.tracking.close_sweep(state, metrics, artifacts, step=opening)
@@ -215,11 +218,18 @@ class Stages:
         return len(parts.validation)
 
     def _without_winner(self) -> int:
-        write_table(self.home / "results.csv", self.record, {})
-        self.tracking.close_sweep("failed", {}, [self.home / "results.csv", self.home / "study.db"])
-        return self.failed(f"no configuration was trained to the end on all classes: {self.record.counts()}")
+        with storage(self.home):
+            write_table(self.home / "results.csv", self.record, {})
+        return self._fail(f"no configuration was trained to the end on all classes: {self.record.counts()}")
 
-    def failed(self, reason: str = "") -> int:
+    def _fail(self, reason: str) -> int:
+        """End the sweep's run without figures, and say why."""
+        found = [path for name in ("results.csv", "study.db") if (path := self.home / name).exists()]
+        self.tracking.close_sweep("failed", {}, found)
+        return self.report_failure(reason)
+
+    def report_failure(self, reason: str = "") -> int:
+        """Say on stderr that the sweep is not whole, and what failed; returns the exit code."""
         total = len(self.records) * self.plan.configs
         reason = reason or f"{self._failed_count()} of {total} configurations failed"
         print(f"the sweep is not whole: {reason}", file=sys.stderr)

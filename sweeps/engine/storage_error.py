@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 __all__ = ["StorageError", "check_database", "one_line", "storage"]
+
+#: Bytes up to which a database is read whole to see whether it is sound; of a larger one it would take too long.
+CHECKED_BYTES = 256_000_000
 
 
 class StorageError(Exception):
@@ -26,11 +29,20 @@ def storage(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: {_reason(error)}") from error
 
 
-def check_database(connection: sqlite3.Connection) -> None:
-    """Raises sqlite3.DatabaseError, in one line, for a database that was cut or overwritten."""
-    found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-    if found != "ok":
-        raise sqlite3.DatabaseError(" ".join(found.split()))
+def check_database(path: Path) -> set[str]:
+    """The names of a SQLite file's tables. Nothing is made where there is no file.
+
+    What a killed process left half-done in it is rolled back by SQLite on the way, which takes a file that can be
+    written. Raises sqlite3.OperationalError if it cannot be opened or is in use, sqlite3.DatabaseError, in one line, if
+    it was cut or overwritten.
+    """
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=30)) as connection:
+        tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if path.stat().st_size <= CHECKED_BYTES:
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if found != "ok":
+                raise sqlite3.DatabaseError(" ".join(found.split()))
+    return tables
 
 
 def one_line(error: BaseException) -> str:

@@ -68,16 +68,18 @@ class Tracking:
         """Take in a trial's report after an epoch."""
         own = train_config(dict(config))
         key, step, now = run_key(stage, config["configuration"], own.train_seed), int(metrics["epoch"]), _now()
+        if key in self.closed:  # a trial of a configuration that was stopped while it was waiting
+            return
         speed = {"images_per_second": metrics["images_per_second"]}  # of the trial, whatever classes it trains
         of_class = {index: _of_class(metrics, index) for index in own.classes}
         validated = {str(index): _validation(each) for index, each in of_class.items()}
         with self.outbox.transaction():
-            if not self.outbox.note_epoch(key, step, ",".join(validated), validated):
+            if not self.outbox.note(key, step, ",".join(validated), validated):
                 return
             for index, each in of_class.items():
                 self._log(f"{key}/{index}", {**each, **speed}, step, now)
             mine = {f"val_auroc_{index}": each["val_auroc"] for index, each in of_class.items()}
-            seen = self.outbox.epoch(key, step)  # of a split block: the classes that other trials have reported, too
+            seen = self.outbox.noted(key, step)  # of a split block: the classes that other trials have reported, too
             if len(seen) == len(self._classes(config["configuration"])):
                 mine |= _over_classes(list(seen.values()))
                 if step == own.epochs:
@@ -99,10 +101,10 @@ class Tracking:
 
     def close_sweep(self, state: str, metrics: Mapping[str, float], artifacts: list[Path], *, step: int = 0) -> None:
         """End the sweep's run with its figures, table, plots and the study; step: of the figures, told once each."""
-        update = RunUpdate(SWEEP, tags={"state": state, "stage": "final"}, status=STATUS[state])
+        update = RunUpdate(SWEEP, tags={"state": state}, status=STATUS[state])
         update.artifacts = [str(path) for path in artifacts]
         with self.outbox.transaction():
-            if metrics and self.outbox.note_epoch(SWEEP, step, "final", {}):
+            if metrics and self.outbox.note(SWEEP, step, "final", {}):
                 update.metrics = [(name, value, step, _now()) for name, value in metrics.items()]
             self.outbox.put(update)
         self.opened.discard(SWEEP)

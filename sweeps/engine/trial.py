@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import zipfile
 from pathlib import Path
@@ -39,10 +40,15 @@ def check_checkpoints(home: Path) -> None:
             raise UserError(f"{path}: not a whole checkpoint; move it away and resume again: its training begins anew")
 
 
-def drop_checkpoints(home: Path, configuration: int, seed: int) -> None:
-    """Delete the checkpoints of all groups of a configuration, cut ones included: nothing will go on from them."""
-    for path in (home / "checkpoints" / f"configuration-{configuration:04d}" / f"seed-{seed}").glob("*"):
-        path.unlink(missing_ok=True)
+def drop_checkpoints(home: Path, configuration: int, seed: int, *, unfinished: bool) -> None:
+    """Delete the checkpoints of all groups of a configuration: nothing will go on from them.
+
+    unfinished: those that a killed worker left half-written, too; no trial of the configuration may be running.
+    """
+    folder = home / "checkpoints" / f"configuration-{configuration:04d}" / f"seed-{seed}"
+    for path in folder.glob("*" if unfinished else "*.ckpt"):
+        with contextlib.suppress(OSError):  # it costs room, nothing else
+            path.unlink()
 
 
 def run_trial(config: dict[str, Any], *, data: ImageDataset, home: str, threads: int) -> None:

@@ -16,8 +16,8 @@ from sweeps.engine.trial import run_trial
 
 __all__ = ["fit"]
 
-#: Times that Ray starts a trial again, from its last checkpoint, before its configuration has failed.
-RETRIES = 2
+#: Times that Ray starts a trial again, from its last checkpoint. Each trial is handed out twice at most.
+RETRIES = 1
 
 
 def fit(

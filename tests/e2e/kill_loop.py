@@ -54,7 +54,9 @@ class KillLoop:
             after = self.random.uniform(1.0, usual if not kill else usual / 2)
             sweep = self._begin(folder, kind)
             ended = self._ended_within(sweep, after)
-            sweep.process.kill()
+            sweep.process.kill()  # the driver alone: its workers live on for a moment
+            if sweep.process.wait() > 0:
+                return [f"exit code {sweep.process.returncode}", sweep.out, sweep.err], ", ".join(done)
             sweep.end()
             done.append(f"ended before {after:.1f} s" if ended else f"killed after {after:.1f} s")
         sweep = self._begin(folder, kind)

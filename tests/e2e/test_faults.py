@@ -44,9 +44,10 @@ def test_a_killed_worker_is_started_again_and_a_second_driver_is_refused(
 ) -> None:
     sweep = begin(tmp_path, *FUSED)
     _at_a_rung(sweep, 1)
-    second = begin(tmp_path, "--resume", "k")
     worker = poll(sweep.worker, 60, "a worker that trains")
     worker.kill()
+    poll(lambda: (other := sweep.worker()) and other.pid != worker.pid, 60, "another worker")
+    second = begin(tmp_path, "--resume", "k")
     assert second.wait(60) == 2
     assert second.err == "error: sweep 'k' is being run by another process; wait for it, or end it\n"
     _ends_as_ever(sweep, loop)
@@ -57,8 +58,8 @@ def test_a_worker_that_hangs_is_started_again(loop: KillLoop, begin: Begin, tmp_
     _at_a_rung(sweep, 1)
     worker = poll(sweep.worker, 60, "a worker that trains")
     worker.suspend()
+    poll(lambda: not worker.is_running() and sweep.process.poll() is None, 90, "its end, in mid-sweep")
     _ends_as_ever(sweep, loop)
-    assert not worker.is_running()
 
 
 class Server:

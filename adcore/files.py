@@ -1,0 +1,23 @@
+"""Files that are there whole or not at all, whatever is killed and when."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["put_in_place"]
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a finished file to its name, in the same folder; both are on the disk when this returns.
+
+    Raises OSError.
+    """
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a power cut may take the new name back
+    finally:
+        os.close(folder)

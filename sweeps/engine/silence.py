@@ -1,0 +1,54 @@
+"""Trials that hang: a worker that does not report for too long is ended, and Tune starts its trial again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.tune.experiment import Trial
+
+__all__ = ["Silence"]
+
+#: Seconds between two steps of Tune's after which the driver itself was asleep: no worker could be heard.
+ASLEEP = 20.0
+
+
+class Silence:
+    """Since when each worker has been silent. limit: seconds, more than the longest epoch; clock: seconds."""
+
+    def __init__(
+        self, limit: float, *, kill: Callable[[Any], object] = ray.kill, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.limit, self.kill, self.clock = limit, kill, clock
+        self.since: dict[str, tuple[Any, float]] = {}  # worker, and when it was last heard of, by trial
+        self.ended: set[str] = set()
+        self.last_step = clock()
+
+    def heard(self, trial: Trial) -> None:
+        """A trial has reported."""
+        self.ended.discard(trial.trial_id)
+        self.since.pop(trial.trial_id, None)
+
+    def was_ended(self, trial: Trial) -> bool:
+        """Whether a trial's worker was ended for its silence, and it has not reported since."""
+        return trial.trial_id in self.ended
+
+    def end_silent(self, trials: list[Trial]) -> None:
+        """Called at each step: end the workers that were silent for too long."""
+        now = self.clock()
+        if (slept := now - self.last_step) > ASLEEP:
+            self.since = {name: (worker, at + slept) for name, (worker, at) in self.since.items()}
+        self.last_step = now
+        for trial in trials:
+            worker = trial.temporary_state.ray_actor
+            known, at = self.since.get(trial.trial_id, (None, now))
+            if worker is None:
+                self.since.pop(trial.trial_id, None)
+            elif known is not worker:  # from here on it has something to do, be it to get ready
+                self.since[trial.trial_id] = worker, now
+            elif now - at > self.limit:
+                self.ended.add(trial.trial_id)
+                self.since[trial.trial_id] = worker, now
+                self.kill(worker)
