@@ -50,6 +50,7 @@ class Monitor(tune.Callback):
         self.base = tracking.plan.base
         self.epochs: dict[str, int] = {}  # last epoch heard of, by trial under way
         self.silence = Silence(60 * report_timeout)
+        self.furthest: dict[tuple[Any, ...], int] = {}  # epoch
         self.failed: dict[tuple[Any, ...], str] = {}
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
@@ -66,6 +67,9 @@ class Monitor(tune.Callback):
     ) -> None:
         self.silence.heard(trial)
         self.tracking.epoch(self.stage.name, trial.config, result)
+        if int(result["epoch"]) > self.furthest.get(_work(trial), 0):
+            self.furthest[_work(trial)] = int(result["epoch"])
+            trial.run_metadata.num_failures = 0  # the limit is for what fails again and again at the same place
         done = int(result["epoch"]) - self.epochs.get(trial.trial_id, 0)
         self.epochs[trial.trial_id] = int(result["epoch"])
         self.display.trained(trial.trial_id, done * self._share(trial), result["images_per_second"])

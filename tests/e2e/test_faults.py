@@ -62,6 +62,21 @@ def test_a_worker_that_hangs_is_started_again(loop: KillLoop, begin: Begin, tmp_
     _ends_as_ever(sweep, loop)
 
 
+def test_sigterm_and_two_ctrl_c_leave_a_sweep_that_goes_on(loop: KillLoop, begin: Begin, tmp_path: Path) -> None:
+    first = begin(tmp_path, *FUSED)
+    poll(lambda: "confirm:" in first.out or first.process.poll() is not None, 120, "the confirmation")
+    first.process.terminate()
+    assert first.wait(60) == 130, f"{first.out}\n{first.err}"
+    assert "--resume k" in first.out
+    second = begin(tmp_path, "--resume", "k")
+    poll(lambda: "confirm:" in second.out or second.process.poll() is not None, 120, "the confirmation")
+    second.interrupt()
+    second.interrupt()
+    assert second.wait(30) == 130, f"{second.out}\n{second.err}"
+    assert "Traceback" not in first.err + second.err
+    _ends_as_ever(begin(tmp_path, "--resume", "k"), loop)
+
+
 class Server:
     """An MLflow server on an address of its own, which can be killed and started again."""
 
