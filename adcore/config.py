@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from adcore.datasets import DATASETS, check_name
+from adcore.detector_catalog import ANOMALIES, check_detector
 from adcore.errors import UserError
 from adcore.exposure import PROTOCOLS, Exposure, check_exposure
 from adcore.options import check_classes, check_options, option
@@ -31,7 +32,9 @@ class TrainConfig:
         2500, "cap on validation images, all classes together", at_least=1, none="all"
     )
     protocol: str = option(
-        "paper", "anomaly classes seen in training: paper (all), seen-unseen (known ones), one-class (none)",
+        "paper",
+        "anomaly classes seen in training: paper (all), seen-unseen (known ones), one-class (none); leave-one-out: "
+        "class i is anomalous, the rest normal",
         choices=PROTOCOLS,
     )  # fmt: skip
     known_classes: int | None = option(
@@ -49,9 +52,18 @@ class TrainConfig:
         "once", "anomalies drawn down once, or anew for each epoch (protocol paper)", choices=("once", "each-epoch")
     )
 
-    detector: str = option("gan", "detector", choices=("gan",))
+    detector: str = option("gan", "detector", choices=tuple(ANOMALIES))
     width: int = option(8, "channels after the first convolution", at_least=1, at_most=4096)
     norm: str = option("batch", "normalisation layers", choices=("batch", "group", "instance"))
+
+    reconstruction: str = option(
+        "mse", "autoencoders: error of a reconstruction in [0, 1], loss and score", choices=("mse", "bce", "l1")
+    )
+    latent_size: int = option(64, "numbers in a detector's embedding of an image", at_least=1, at_most=4096)
+    dropout: float = option(0.2, "supervised detectors: share of the dense units left out", at_least=0, at_most=0.9)
+    bandwidth: float = option(
+        0.5, "autoencoder-kde: width of the Gaussian kernel, in standard deviations of the embeddings", above=0
+    )
 
     weight_reconstruction: float = option(1.5, "weight of the L1 reconstruction loss, normal images", at_least=0)
     weight_patch: float = option(1.5, "weight of the worst patches' reconstruction loss, normal images", at_least=0)
@@ -63,6 +75,9 @@ class TrainConfig:
     learning_rate: float = option(1e-3, "Adam's learning rate; the peak of one-cycle", above=0)
     schedule: str = option(
         "one-cycle", "learning rate over the run", choices=("one-cycle", "halve-every-50", "constant")
+    )
+    weight_decay: float = option(
+        0.0, "L2 penalty on the weights, as Adam takes it (not of the two-discriminator GANs)", at_least=0
     )
     epochs: int = option(4, "passes over an experiment's images", at_least=1)
     batch_size: int = option(
@@ -78,6 +93,10 @@ class TrainConfig:
 
     train_seed: int = option(0, "seed of initialisation, order, augmentation and sampling", at_least=0)
     split_seed: int = option(0, "seed of the fit/validation split", at_least=0)
+    patience: int | None = option(
+        None, "epochs without a better validation loss after which all experiments of a run stop", at_least=1,
+        none="never",
+    )  # fmt: skip
     precision: str = option("32-true", "floating point numbers", choices=("32-true", "64-true"))
 
     def __post_init__(self) -> None:
@@ -96,6 +115,7 @@ class TrainConfig:
             )
         known = check_exposure(self.exposure, len(DATASETS[self.dataset].class_names))
         object.__setattr__(self, "known_classes", known)
+        check_detector(self.detector, has_anomalies=self.exposure.has_anomalies)
 
     @property
     def weights(self) -> dict[str, float]:

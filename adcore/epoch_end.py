@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor
 
 from adcore import checkpoints as checkpoint_files
@@ -25,12 +27,15 @@ __all__ = ["EpochEnd", "anomaly_scores"]
 
 #: Images that are scored at a time, for each member.
 SCORE_BATCH = 500
+#: The name that early stopping knows its figure by.
+WATCHED = "watched"
 
 
 class EpochEnd(pl.Callback):
-    """Validates, saves a checkpoint and reports after each epoch; ends a run that diverged.
+    """Validates, saves a checkpoint and reports after each epoch; ends a run that diverged or ran out of patience.
 
     validation: uint8 images [n, channels, side, side] and labels [n]. history: the metrics of every epoch so far.
+    stopper: early stopping, one of the trainer's callbacks, or None.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class EpochEnd(pl.Callback):
     ) -> None:
         self.config, self.report, self.validation, self.module = config, report, validation, module
         self.checkpoints = checkpoints
+        self.stopper = early_stopping(config.patience) if config.patience else None
         self.history: list[dict[str, float]] = []
         self.started = 0.0
 
@@ -54,7 +60,12 @@ class EpochEnd(pl.Callback):
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to train."""
-        return self.diverged or len(self.history) == self.config.epochs
+        return self.diverged or self.stopped or len(self.history) == self.config.epochs
+
+    @property
+    def stopped(self) -> bool:
+        """Whether early stopping ended the run."""
+        return self.stopper is not None and self.stopper.stopped_epoch > 0
 
     def repeat(self, history: list[dict[str, float]]) -> None:
         """Report a checkpoint's epochs again: whoever listens may have missed the last of them."""
@@ -62,12 +73,21 @@ class EpochEnd(pl.Callback):
             self.history.append(metrics)
             self.report(metrics)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = self.stopped  # a checkpoint of a run that had stopped: nothing is trained
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.history.append(self._metrics(trainer.current_epoch + 1, cast(Detector, pl_module)))
+        detector = cast(Detector, pl_module)
+        detector.finish_epoch()
+        self.history.append(self._metrics(trainer.current_epoch + 1, detector))
         trainer.should_stop = self.diverged
+        if self.stopper and not self.diverged:
+            trainer.callback_metrics[WATCHED] = torch.tensor(self._watched(detector))
+            # called from here, not by the trainer: the checkpoint below then holds what it made of this epoch
+            self.stopper.on_validation_end(trainer, pl_module)
         if self.checkpoints:  # before the report: a trial that is stopped there has lost nothing
             self.checkpoints.save(trainer, last=self.finished)
         self.report(self.history[-1])
@@ -95,16 +115,27 @@ class EpochEnd(pl.Callback):
         return {**metrics, "images_per_second": speed}
 
     def _validate(self, detector: Detector) -> list[dict[str, float]]:
-        """Each experiment's figures on its normal class and the anomaly classes that it may know."""
+        """Each experiment's figures on its normal images and the anomaly classes that it may know."""
         images, labels = self.validation
         scores = anomaly_scores(detector, images, mirrored=self.config.mirrored_scores)
         count = int(labels.max()) + 1
         measured: list[dict[str, float]] = []
         for member, normal in enumerate(self.config.classes):
             known = known_anomalies(self.config.exposure, normal, count, self.config.split_seed)
-            shown = torch.isin(labels, torch.tensor([normal, *known]))
-            measured.append(measure(scores[shown, member], labels[shown] != normal))
+            anomalous = self.config.exposure.anomalous(labels, normal)
+            shown = ~anomalous | torch.isin(labels, torch.tensor(known))
+            measured.append(measure(scores[shown, member], anomalous[shown]))
         return measured
+
+    def _watched(self, detector: Detector) -> float:
+        """What is to fall: the mean loss of normal validation images, or -AUROC for detectors without such a loss."""
+        if not detector.has_normal_loss:
+            return -self.history[-1]["val_auroc_mean"]
+        images, labels = self.validation
+        losses = _by_batch(detector, images, detector.normal_loss)
+        normal = [~self.config.exposure.anomalous(labels, index) for index in self.config.classes]
+        own = [losses[images, member].mean() for member, images in enumerate(normal)]
+        return float(torch.stack(own).mean())
 
 
 def anomaly_scores(detector: Detector, images: Tensor, *, mirrored: bool = False) -> Tensor:
@@ -112,11 +143,19 @@ def anomaly_scores(detector: Detector, images: Tensor, *, mirrored: bool = False
 
     mirrored: the mean of an image's score and that of its mirror image.
     """
-    device, dtype = detector.device, next(detector.parameters()).dtype
-    resample = Resampler(images.shape[-1], IMAGE_SIZE, device, dtype)
 
-    def score(batch: Tensor) -> Tensor:
-        plain = resample.plain(batch.to(device))
+    def score(plain: Tensor) -> Tensor:
         return (detector.score(plain) + detector.score(plain.flip(3))) / 2 if mirrored else detector.score(plain)
 
-    return torch.cat([score(batch) for batch in images.split(SCORE_BATCH)]).cpu()
+    return _by_batch(detector, images, score)
+
+
+def early_stopping(patience: int) -> EarlyStopping:
+    """Lightning's callback over the figure WATCHED, which is to fall; asked by on_validation_end alone."""
+    return EarlyStopping(WATCHED, patience=patience, mode="min", check_on_train_epoch_end=False)
+
+
+def _by_batch(detector: Detector, images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """function of uint8 images as the networks take them, SCORE_BATCH at a time: [n, members] on the CPU."""
+    resample = Resampler(images.shape[-1], IMAGE_SIZE, detector.device, cast(torch.dtype, detector.dtype))
+    return torch.cat([function(resample.plain(batch.to(detector.device))) for batch in images.split(SCORE_BATCH)]).cpu()

@@ -1,18 +1,23 @@
 """Exposure: which anomalies a training sees. Free of torch until something is drawn: configurations are checked here.
 
 paper (Kim et al. 2020): every anomaly class. seen-unseen (after Ruff et al. 2020, arXiv 1906.02694): k
-known anomaly classes, the others first met in the test part. one-class: no anomalies.
+known anomaly classes, the others first met in the test part. one-class: no anomalies. In all three, class i is normal
+in experiment i. leave-one-out turns that round: class i is anomalous, all others are normal.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from adcore.errors import UserError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = ["PROTOCOLS", "Exposure", "check_exposure", "known_anomalies"]
 
-PROTOCOLS = ("paper", "seen-unseen", "one-class")
+PROTOCOLS = ("paper", "seen-unseen", "one-class", "leave-one-out")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +38,10 @@ class Exposure:
         """Whether training is shown images that are labelled as anomalies."""
         return self.protocol != "one-class"
 
+    def anomalous(self, labels: Tensor, experiment: int) -> Tensor:
+        """Which images are anomalies in an experiment, bool [n]; labels: int64 [n]."""
+        return labels == experiment if self.protocol == "leave-one-out" else labels != experiment
+
 
 def check_exposure(exposure: Exposure, classes: int) -> int | None:
     """The number of known classes where the protocol has one. Raises UserError for fields at odds with each other."""
@@ -52,8 +61,10 @@ def known_anomalies(exposure: Exposure, normal: int, classes: int, split_seed: i
     """The anomaly classes that experiment `normal` may learn from and be validated on, of 0..classes-1.
 
     Under seen-unseen they are drawn by split_seed: the same for every training. One-class learns from none of them
-    and is validated on all.
+    and is validated on all. Under leave-one-out there is one, the class that names the experiment.
     """
+    if exposure.protocol == "leave-one-out":
+        return [normal]
     others = [index for index in range(classes) if index != normal]
     if exposure.protocol != "seen-unseen":
         return others

@@ -86,17 +86,25 @@ class Discriminator(nn.Sequential):
         )
 
 
-def initialise(network: nn.Module, generators: Sequence[torch.Generator], *, deviation: float = 0.02) -> None:
+def initialise(network: nn.Module, generators: Sequence[torch.Generator], *, deviation: float | None = 0.02) -> None:
     """Draw every convolution's weights from N(0, deviation), member by member, each from its own CPU generator.
 
+    deviation None: weights and biases from U(-1/sqrt(n), 1/sqrt(n)) of n inputs, PyTorch's own distribution.
     Member m of a network of many gets what a network of its own would get from generators[m].
     """
     for module in network.modules():
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             continue
+        tensors = [module.weight] if deviation or module.bias is None else [module.weight, module.bias]
+        bound = module.weight[0].numel() ** -0.5
         with torch.no_grad():
-            for part, generator in zip(module.weight.chunk(len(generators)), generators, strict=True):
-                part.copy_(torch.empty(part.shape).normal_(0.0, deviation, generator=generator))
+            for tensor in tensors:
+                for part, generator in zip(tensor.chunk(len(generators)), generators, strict=True):
+                    drawn = torch.empty(part.shape)
+                    if deviation:
+                        part.copy_(drawn.normal_(0.0, deviation, generator=generator))
+                    else:
+                        part.copy_(drawn.uniform_(-bound, bound, generator=generator))
 
 
 def _down(channels_in: int, channels_out: int, members: int, *, norm: str | None, stride: int = 2) -> nn.Sequential:

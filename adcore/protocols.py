@@ -1,7 +1,8 @@
 """What an experiment is: which images are normal, which anomalous, and what may be looked at when.
 
 The data set's train part is split once into fit and validation images, stratified by class, by `split_seed`. In
-one-vs-rest experiment i class i is normal and the others are anomalies; how many of them training sees is its exposure.
+one-vs-rest experiment i class i is normal and the others are anomalies, or the other way round; how many of them
+training sees is its exposure.
 Only the fit images of anomalies are drawn down; validation and test keep every class as it is.
 """
 
@@ -41,7 +42,7 @@ class Experiment:
     """Positions in the train part of the images that one experiment is fitted on, int64 [n] each.
 
     normal: images that training takes as normal, polluted ones among them. anomalous: as many, with repetitions where
-    fewer are labelled; empty without labelled anomalies.
+    fewer are labelled; empty without labelled anomalies. normal_class: the class that the experiment is named by.
     """
 
     normal_class: int
@@ -102,7 +103,9 @@ def one_vs_rest(
     content_hash: str,
     exposure: Exposure = EVERY_ANOMALY,
 ) -> Callable[[int], list[Experiment]]:
-    """What draws one experiment per class in `classes`, all of one size: that of the smallest class of the fit images.
+    """What draws one experiment per class in `classes`, all of one size, that of the smallest normal part there is.
+
+    It is the smallest class of the fit images; under leave-one-out, all but the largest class.
 
     images: uint8 [n, channels, height, width], labels: int64 [n], of the train part; fit: positions in it.
     sampling: "kmeans" or "random". Returns draw(epoch): which images of a kind are taken where there are too many, and
@@ -111,14 +114,14 @@ def one_vs_rest(
     """
     own = labels[fit]
     sizes = torch.bincount(own)
-    count = int(sizes[sizes > 0].min())
+    count = min(int((~exposure.anomalous(own, int(index))).sum()) for index in own.unique())
     groups = None
     if sampling == "kmeans" and exposure.has_anomalies:
         groups = cluster(images[fit], own, clusters=clusters, seed=split_seed, name=content_hash)
 
     def experiment(index: int, epoch: int) -> Experiment:
         stream = generator(train_seed, index, "sampling", epoch)
-        places = (own == index).nonzero()[:, 0]
+        places = (~exposure.anomalous(own, index)).nonzero()[:, 0]
         normal = places[torch.randperm(len(places), generator=stream)[:count]]
         known = known_anomalies(exposure, index, len(sizes), split_seed)
         polluting = _polluting(own, known, round(exposure.pollution * count), generator(train_seed, index, "pollution"))

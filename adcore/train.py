@@ -47,16 +47,20 @@ class TestScores:
     scores: Tensor
     labels: Tensor
 
+    def normal(self, experiment: int) -> Tensor:
+        """Which images count as normal, bool [n]."""
+        return ~self.config.exposure.anomalous(self.labels, experiment)
+
     def anomalous(self, normal: int) -> dict[str, Tensor]:
         """Which images count as anomalies of experiment `normal`, bool [n], by name of the comparison.
 
-        "": all other classes; under seen-unseen also "seen" and "unseen": the known classes, and the others.
+        "": all anomalies; under seen-unseen also "seen" and "unseen": the known classes, and the others.
         """
         import torch
 
         from adcore.exposure import known_anomalies
 
-        others = self.labels != normal
+        others = ~self.normal(normal)
         if self.config.protocol != "seen-unseen":
             return {"": others}
         classes = int(self.labels.max()) + 1
@@ -72,7 +76,7 @@ class TestScores:
         for member, normal in enumerate(self.config.classes):
             own = found[normal] = {}
             for name, anomalous in self.anomalous(normal).items():
-                shown = anomalous | (self.labels == normal)
+                shown = anomalous | self.normal(normal)
                 ending = f"_{name}" if name else ""
                 values = measure(self.scores[shown, member], anomalous[shown])
                 own |= {f"{metric}{ending}": value for metric, value in values.items()}
@@ -87,6 +91,7 @@ def train(
     Reported: epoch (from 1), val_<metric>_<i> of each experiment i and each of scoring.METRICS with their means
     val_<metric>_mean, loss_<name>_<i> (means over the epoch), images_per_second (training alone, images of all
     experiments). All are floats. Validation counts the anomaly classes that an experiment may know (adcore.exposure).
+    With a patience, all experiments stop together, on the mean over them of what early stopping watches.
     A run with a loss that is NaN or infinite ends after that epoch: state "diverged", metrics NaN for the experiments
     that it befell. With checkpoints, a run that finds one goes on behind it, to the same numbers to the bit on the CPU;
     the epochs in it are reported again. Raises UserError for a checkpoint that is broken or of other settings,
@@ -115,7 +120,7 @@ def train(
         accelerator="auto",
         devices=1,
         precision="64-true" if config.precision == "64-true" else "32-true",
-        callbacks=[epochs],
+        callbacks=[epochs, epochs.stopper] if epochs.stopper else [epochs],
         plugins=[PlainCheckpointIO()],
         logger=False,
         enable_checkpointing=False,
@@ -176,16 +181,13 @@ def _detector(config: TrainConfig, channels: int, steps_per_epoch: int) -> Detec
     from adcore.detectors import DETECTORS
     from adcore.streams import generator
 
-    detector = DETECTORS[config.detector](
+    kind = DETECTORS[config.detector]
+    detector = kind(
         channels=channels,
-        width=config.width,
-        norm=config.norm,
-        weights=config.weights,
-        learning_rate=config.learning_rate,
-        schedule=config.schedule,
         steps_per_epoch=steps_per_epoch,
         epochs=config.epochs,
         generators=[generator(config.train_seed, index, "init") for index in config.classes],
+        **{name: getattr(config, name) for name in kind.settings},
     )
     return detector.double() if config.precision == "64-true" else detector
 

@@ -71,7 +71,8 @@ def test_the_science_knows_nothing_of_the_search(module: str) -> None:
 
 @pytest.mark.parametrize(
     "module", ["adcore.losses", "adcore.networks", "adcore.scoring", "adcore.augment", "adcore.sampling",
-               "adcore.exposure", "adcore.protocols", "adcore.datamodule", "adcore.detectors", "adcore.detectors.gan"]
+               "adcore.exposure", "adcore.protocols", "adcore.datamodule", "adcore.detectors", "adcore.detectors.gan",
+               "adcore.thresholds", "adcore.reconstruction"]
 )  # fmt: skip
 def test_below_train_nothing_knows_the_configuration(module: str) -> None:
     forbidden = {"adcore.config", "adcore.options", "adcore.train", "adcore.command_line"}
@@ -87,7 +88,16 @@ def test_losses_and_networks_are_torch_alone(module: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["adcore", "adcore.train", "adcore.config", "adcore.datasets", "adcore.exposure", "adcore.train_command"],
+    [
+        "adcore",
+        "adcore.train",
+        "adcore.config",
+        "adcore.datasets",
+        "adcore.exposure",
+        "adcore.train_command",
+        "adcore.detector_catalog",
+        "adcore.figures",
+    ],
 )
 def test_importing_is_light(module: str) -> None:
     heavy = "('torch', 'torchvision', 'pytorch_lightning', 'lightning', 'sklearn', 'ray', 'mlflow', 'optuna')"

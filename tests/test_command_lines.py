@@ -43,9 +43,10 @@ BAD = {
     "classes empty": (["--classes", ""], "--classes"),
     "unknown data set": (["--dataset", "fashion-mnits"], "did you mean 'fashion-mnist'"),
     "unknown norm": (["--norm", "layer"], "batch, group, instance"),
-    "unknown detector": (["--detector", "vae"], "'vae'"),
+    "unknown detector": (["--detector", "gam"], "did you mean 'gan'"),
+    "supervised without labels": (["--detector", "cnn", "--protocol", "one-class"], "--detector cnn"),
     "negative seed": (["--train-seed", "-1"], "--train-seed -1"),
-    "unknown protocol": (["--protocol", "seen"], "paper, seen-unseen, one-class"),
+    "unknown protocol": (["--protocol", "seen"], "paper, seen-unseen, one-class, leave-one-out"),
     "known classes without a protocol that has them": (["--known-classes", "2"], "--known-classes"),
     "nothing left unseen": (["--protocol", "seen-unseen", "--known-classes", "9"], "--known-classes 9"),
     "labels without anomalies": (["--protocol", "one-class", "--labelled-share", "0.1"], "--labelled-share"),
@@ -141,14 +142,15 @@ def test_no_flags_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_flag_sets_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    shares = {"labelled_share": 0.25, "pollution": 0.125}
+    shares = {"labelled_share": 0.25, "pollution": 0.125, "dropout": 0.75}
     numbers = {field.name: field.default + 2 for field in FIELDS if type(field.default) in (int, float)} | shares
-    numbers["known_classes"] = 3
+    numbers |= {"known_classes": 3, "patience": 2}
     switches = {field.name: not field.default for field in FIELDS if type(field.default) is bool}
     names = {"sampling": "random", "norm": "group", "schedule": "constant", "precision": "64-true"}
-    names["protocol"] = "seen-unseen"
+    names |= {"protocol": "seen-unseen", "reconstruction": "bce"}
     expected = TrainConfig(dataset="digits", detector="gan", classes=(6, 0, 3), **numbers, **switches, **names)
-    assert len(numbers) + len(switches) + len(names) + 3 == len(FIELDS)
+    apart = {"dataset", "classes", "detector", "draws"}  # draws: not with seen-unseen
+    assert {*numbers, *switches, *names, *apart} == {field.name for field in FIELDS}
     argv = ["--classes", "6,0,3", "--detector", "gan"]
     for name, value in (numbers | names).items():
         argv += [f"--{name.replace('_', '-')}", str(value)]

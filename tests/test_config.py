@@ -14,7 +14,9 @@ from adcore.errors import UserError
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 WEIGHTS = [f"weight_{name}" for name in LOSS_WEIGHTS]
 AT_LEAST_1 = ["images_per_class", "validation_images", "known_classes", "clusters", "width", "epochs", "batch_size"]
+AT_LEAST_1 += ["latent_size", "patience"]
 AT_LEAST_0 = ["train_seed", "split_seed"]
+POSITIVE = ["learning_rate", "bandwidth"]
 SHARES = ["labelled_share", "pollution"]
 NAMES = {
     "dataset": ("fashon-mnist", "fashion-mnist"),
@@ -23,6 +25,7 @@ NAMES = {
     "draws": ("each-epochs", "each-epoch"),
     "detector": ("gam", "gan"),
     "norm": ("bach", "batch"),
+    "reconstruction": ("mae", "mse"),
     "schedule": ("onecycle", "one-cycle"),
     "precision": ("64true", "64-true"),
 }
@@ -38,9 +41,9 @@ def error_of(**values: Any) -> str:
 
 
 def test_every_field_but_switches_has_a_legal_range_that_is_tested_here() -> None:
-    tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, *SHARES, "learning_rate", "classes"}
+    tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, *SHARES, *POSITIVE, "classes", "dropout", "weight_decay"}
     assert tested == set(FIELDS) - set(SWITCHES)
-    assert len(tested) == 27
+    assert len(tested) == 33
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
@@ -58,9 +61,20 @@ def test_weights_that_are_all_zero_are_refused_and_one_alone_is_enough() -> None
         assert getattr(TrainConfig(**(zeros | {name: 1e-6})), name) == 1e-6
 
 
+@pytest.mark.parametrize("name", POSITIVE)
 @pytest.mark.parametrize("value", [0.0, -1e-3, math.nan, math.inf])
-def test_a_learning_rate_that_is_not_positive_is_refused(value: float) -> None:
-    assert error_of(learning_rate=value) == f"--learning-rate {value}: expected a finite number > 0"
+def test_a_number_that_is_not_positive_is_refused(name: str, value: float) -> None:
+    assert error_of(**{name: value}) == f"--{name.replace('_', '-')} {value}: expected a finite number > 0"
+
+
+@pytest.mark.parametrize("value", [-0.1, 0.91, math.nan])
+def test_a_dropout_that_leaves_nothing_is_refused(value: float) -> None:
+    assert error_of(dropout=value).startswith(f"--dropout {value}: expected a finite number >= 0")
+
+
+@pytest.mark.parametrize("value", [-1e-6, math.nan, math.inf])
+def test_a_weight_decay_that_is_negative_or_not_finite_is_refused(value: float) -> None:
+    assert error_of(weight_decay=value) == f"--weight-decay {value}: expected a finite number >= 0"
 
 
 @pytest.mark.parametrize("name", AT_LEAST_1)

@@ -17,9 +17,9 @@ from adcore.errors import UserError
 from adcore.exposure import Exposure, known_anomalies
 from adcore.protocols import Experiment, one_vs_rest, split
 from adcore.sampling import cluster, draw_by_cluster, draw_random
-from adcore.scoring import METRICS
+from adcore.scoring import METRICS, measure
 from adcore.streams import PURPOSES, generator
-from adcore.train import train
+from adcore.train import score_test, train
 
 KMEANS_OR_RANDOM = pytest.mark.parametrize("sampling", ["kmeans", "random"])
 
@@ -259,3 +259,44 @@ def test_seen_unseen_knows_one_class_unless_told_otherwise() -> None:
     assert TrainConfig(protocol="seen-unseen").known_classes == 1
     config = TrainConfig(protocol="seen-unseen", known_classes=8)
     assert TrainConfig(**dataclasses.asdict(config)) == config
+
+
+@KMEANS_OR_RANDOM
+def test_leave_one_out_turns_normal_and_anomalous_round_in_their_natural_numbers(
+    digits_train: ImageDataset, sampling: str
+) -> None:
+    fit = split(digits_train.labels, split_seed=0).fit
+    sizes = digits_train.labels[fit].bincount()
+    made = drawn(digits_train, Exposure("leave-one-out"), sampling=sampling)
+    assert len(made) == 10
+    for index, each in enumerate(made):
+        # one size for all: what is left of the fit images without the largest class
+        assert len(each.normal) == len(each.normal.unique()) == len(each.anomalous) == len(fit) - sizes.max()
+        assert classes_of(digits_train, each.normal) == set(range(10)) - {index}
+        assert classes_of(digits_train, each.anomalous) == {index}
+        assert len(each.anomalous.unique()) == sizes[index], "every anomaly that there is"
+
+
+def test_leave_one_out_pollutes_the_normal_images_with_the_class_left_out(digits_train: ImageDataset) -> None:
+    (each,) = drawn(digits_train, Exposure("leave-one-out", pollution=0.05), classes=(5,))
+    hidden = each.normal[digits_train.labels[each.normal] == 5]
+    assert len(hidden) == round(0.05 * len(each.normal))
+    assert not torch.isin(hidden, each.anomalous).any()
+
+
+def test_leave_one_out_is_measured_with_the_class_left_out_as_anomalies(
+    digits_train: ImageDataset, digits_test: ImageDataset
+) -> None:
+    config = TrainConfig(
+        dataset="digits", classes=(0, 3), width=8, epochs=2, protocol="leave-one-out", detector="cnn", sampling="random"
+    )
+    reports: list[dict[str, float]] = []
+    result = train(config, reports.append, data=digits_train)
+    assert min(reports[-1]["val_auroc_0"], reports[-1]["val_auroc_3"]) > 0.9
+    tested = score_test(result.detector, config, digits_test)
+    for member, index in enumerate((0, 3)):
+        assert torch.equal(tested.anomalous(index)[""], digits_test.labels == index)
+        assert torch.equal(tested.normal(index), digits_test.labels != index)
+        expected = measure(tested.scores[:, member], digits_test.labels == index)
+        assert tested.measured()[index] == expected
+        assert expected["auroc"] > 0.9

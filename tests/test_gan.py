@@ -22,7 +22,7 @@ from adcore.augment import Augmentation, Resampler
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datamodule import AnomalyDetectionDataModule
 from adcore.datasets import ImageDataset
-from adcore.detectors import DETECTORS, TwoDiscriminatorGAN
+from adcore.detectors import TwoDiscriminatorGAN
 from adcore.epoch_end import anomaly_scores
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
@@ -113,11 +113,6 @@ def equal(first: Sequence[Tensor | None], second: Sequence[Tensor | None]) -> bo
         one is two if one is None or two is None else torch.equal(one, two)
         for one, two in zip(first, second, strict=True)
     )
-
-
-def test_every_detector_has_a_score_and_there_is_one() -> None:
-    assert list(DETECTORS) == ["gan"]
-    assert all(issubclass(detector, pl.LightningModule) for detector in DETECTORS.values())
 
 
 def watched_steps(detector: TwoDiscriminatorGAN, data: ImageDataset) -> list[tuple[bool, bool, bool, bool, bool]]:

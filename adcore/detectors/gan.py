@@ -5,16 +5,18 @@ After Kim, Jeong, Choi, Seo, "GAN-based Anomaly Detection in Imbalance Problems"
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, StepLR
+from torch.optim.lr_scheduler import LRScheduler
 
 from adcore import losses
 from adcore.detectors.base import Detector
+from adcore.detectors.optimisation import learning_rate_schedule, step
 from adcore.networks import Discriminator, Generator, initialise
 
 __all__ = ["TwoDiscriminatorGAN"]
@@ -31,12 +33,32 @@ class TwoDiscriminatorGAN(Detector):
     steps_per_epoch and epochs: the length of the learning rate schedule.
     """
 
+    settings: ClassVar[tuple[str, ...]] = ("width", "norm", "weights", "learning_rate", "schedule")
+    search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
+        {
+            "weight_patch": (0.01, 5.0),
+            "weight_latent": (0.01, 5.0),
+            "weight_adversarial_normal": (0.001, 1.0),
+            "weight_adversarial_anomaly": (0.001, 1.0),
+            "weight_abc": (0.1, 10.0),
+            "learning_rate": (3e-4, 5e-3),
+        }
+    )
+    reconstructs: ClassVar[bool] = True
+    #: What is built of channels, width, norm and members; the generator also encodes.
+    generator_network: ClassVar[Callable[..., Any]] = Generator
+    discriminator_network: ClassVar[Callable[..., Any]] = Discriminator
+    #: Spread of the initial weights; None: PyTorch's own.
+    deviation: ClassVar[float | None] = 0.02
+    #: How the patch loss divides an image.
+    patches: ClassVar[Mapping[str, int]] = MappingProxyType({"size": 16, "stride": 8, "worst": 3})
+
     def __init__(
         self,
         *,
         channels: int,
         width: int,
-        norm: str,
+        norm: str = "batch",
         weights: Mapping[str, float],
         learning_rate: float,
         schedule: str,
@@ -52,15 +74,11 @@ class TwoDiscriminatorGAN(Detector):
         self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
         shape: dict[str, Any] = {"channels": channels, "width": width, "norm": norm, "members": self.members}
         with torch.random.fork_rng(devices=[]):  # layers first draw weights from the global generator, all replaced
-            self.generator = Generator(**shape)
-            self.discriminator_normal = Discriminator(**shape)
-            self.discriminator_anomaly = Discriminator(**shape)
+            self.generator = self.generator_network(**shape)
+            self.discriminator_normal = self.discriminator_network(**shape)
+            self.discriminator_anomaly = self.discriminator_network(**shape)
         for network in (self.generator, self.discriminator_normal, self.discriminator_anomaly):
-            initialise(network, generators)
-        self.loss_sums = {}
-
-    def on_train_epoch_start(self) -> None:
-        self.loss_sums = {}
+            initialise(network, generators, deviation=self.deviation)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         """One step of the generator, then one of both discriminators.
@@ -74,17 +92,14 @@ class TwoDiscriminatorGAN(Detector):
 
         terms = self.generator_losses(normal, anomalous, output_normal, output_anomalous, code[: len(normal)])
         total = sum(self.loss_weights[name] * value for name, value in terms.items())
-        self._step(generator_optimizer, total, self.generator)
+        step(generator_optimizer, cast(Tensor, total), self.generator.parameters())
 
         # detach: the discriminators' update must not move the generator
         critics = self.discriminator_losses(normal, anomalous, output_normal.detach(), output_anomalous.detach())
-        self._step(
-            discriminator_optimizer, sum(critics.values()), self.discriminator_normal, self.discriminator_anomaly
-        )
+        step(discriminator_optimizer, torch.stack([*critics.values()]), self._critic_parameters())
         for scheduler in cast("list[LRScheduler]", self.lr_schedulers()):
             scheduler.step()
-        for name, value in (terms | critics).items():
-            self.loss_sums[name] = self.loss_sums.get(name, 0) + value.detach()
+        self.add_losses(terms | critics)
 
     def generator_losses(
         self, normal: Tensor, anomalous: Tensor, output_normal: Tensor, output_anomalous: Tensor, code: Tensor
@@ -93,7 +108,7 @@ class TwoDiscriminatorGAN(Detector):
         each = self._by_member
         terms = {
             "reconstruction": losses.reconstruction(each(normal), each(output_normal)),
-            "patch": losses.patch(each(normal), each(output_normal)),
+            "patch": losses.patch(each(normal), each(output_normal), **self.patches),
             "latent": losses.latent(each(code), each(self.generator.encode(output_normal))),
             "adversarial_normal": losses.adversarial_normal(each(self.discriminator_normal(output_normal))),
         }
@@ -119,41 +134,25 @@ class TwoDiscriminatorGAN(Detector):
 
         images: [batch, channels, 32, 32] in [-1, 1], the same for every member. Returns [batch, members].
         """
-        was_training = self.training
-        self.eval()
-        with torch.no_grad():
-            repeated = images.repeat(1, self.members, 1, 1)
-            scores = losses.reconstruction_error(
-                self._by_member(repeated), self._by_member(self.generator(repeated)[0])
-            )
-        self.train(was_training)
-        return scores
+        repeated = images[:, None].expand(-1, self.members, -1, -1, -1)
+        return losses.reconstruction_error(repeated, self.reconstruct(images))
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        with self.evaluating():
+            return self._by_member(self.generator(images.repeat(1, self.members, 1, 1))[0])
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """Adam(.5, .999) for the generator and for the discriminators; schedules step once per optimiser step."""
-        critics = [*self.discriminator_normal.parameters(), *self.discriminator_anomaly.parameters()]
         optimizers: list[Optimizer] = [
             Adam(parameters, self.learning_rate, betas=(0.5, 0.999), fused=True)
-            for parameters in (list(self.generator.parameters()), critics)
+            for parameters in (list(self.generator.parameters()), self._critic_parameters())
         ]
-        return optimizers, [self._scheduler(optimizer) for optimizer in optimizers]
+        length = {"steps_per_epoch": self.steps_per_epoch, "epochs": self.epochs}
+        return optimizers, [learning_rate_schedule(optimizer, self.schedule, **length) for optimizer in optimizers]
 
-    def _scheduler(self, optimizer: Optimizer) -> LRScheduler:
-        if self.schedule == "one-cycle":
-            steps = self.steps_per_epoch * self.epochs
-            # momentum stays at the paper's: beta 1 of .5 is what keeps GANs steady
-            return OneCycleLR(optimizer, self.learning_rate, total_steps=steps + 1, cycle_momentum=False)
-        if self.schedule == "halve-every-50":
-            return StepLR(optimizer, 50 * self.steps_per_epoch, gamma=0.5)
-        return ConstantLR(optimizer, factor=1.0)
+    def _critic_parameters(self) -> list[nn.Parameter]:
+        return [*self.discriminator_normal.parameters(), *self.discriminator_anomaly.parameters()]
 
     def _by_member(self, grouped: Tensor) -> Tensor:
         """[batch, members*channels, height, width] to [batch, members, channels, height, width]."""
         return grouped.unflatten(1, (self.members, -1))
-
-    def _step(self, optimizer: Optimizer, loss: Any, *networks: torch.nn.Module) -> None:
-        """Update `networks` alone: their gradient is all that is computed."""
-        optimizer.zero_grad()
-        # not manual_backward: one device and one precision need none of its hooks, which cost 1 % of a small step
-        loss.sum().backward(inputs=[p for network in networks for p in network.parameters()])
-        optimizer.step()

@@ -193,7 +193,7 @@ def _influence(scored: TestScores, normal: int) -> dict[str, NDArray[np.float64]
     """Each image's influence on the AUROC of experiment `normal`, by comparison: [images]."""
     member, found = scored.config.classes.index(normal), {}
     for name, anomalous in scored.anomalous(normal).items():
-        shown = anomalous | (scored.labels == normal)
+        shown = anomalous | scored.normal(normal)
         found[name] = np.zeros(len(scored.labels))
         found[name][shown.numpy()] = auroc_influence(scored.scores[shown, member], anomalous[shown])
     return found

@@ -10,6 +10,9 @@ from types import FrameType
 __all__ = ["Interrupt", "interruptible"]
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class Interrupt:
     """How often the sweep was told to stop."""
 
@@ -21,6 +24,11 @@ class Interrupt:
     def requested(self) -> bool:
         """Whether to stop launching and save."""
         return self.count > 0
+
+    def listen(self) -> None:
+        """Handle SIGINT and SIGTERM; to be called again after Ray has started, which puts its own in place."""
+        for number in SIGNALS:
+            signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """First signal: let Tune's loop end, or leave where there is none. Second: leave at once."""
@@ -42,11 +50,10 @@ class Interrupt:
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
     """Handle SIGINT and SIGTERM for a sweep; the previous handlers come back at the end."""
-    interrupt = Interrupt()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(number, interrupt.handle) for number in numbers]
+    interrupt, previous = Interrupt(), [signal.getsignal(number) for number in SIGNALS]
+    interrupt.listen()
     try:
         yield interrupt
     finally:
-        for number, handler in zip(numbers, previous, strict=True):
+        for number, handler in zip(SIGNALS, previous, strict=True):
             signal.signal(number, handler)

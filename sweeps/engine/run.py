@@ -38,6 +38,7 @@ def run_sweep(plan: Plan, settings: SweepSettings, home: Path, data: ImageDatase
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         with interruptible() as interrupt, ray_cluster(settings):
+            interrupt.listen()
             return _run(plan, settings, home, data, resources(settings), interrupt)
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -1,0 +1,45 @@
+"""The names of the detectors and what each makes of anomalies; light, so that a configuration is checked before torch.
+
+The classes stand in adcore.detectors.DETECTORS, under the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from adcore.errors import UserError
+
+__all__ = ["ANOMALIES", "check_detector"]
+
+#: "used": trained on normal images and on labelled anomalies where the protocol has some; "ignored": on normal images
+#: alone; "needed": supervised, not trainable without labelled anomalies.
+ANOMALIES: Mapping[str, str] = MappingProxyType(
+    {
+        "gan": "used",
+        "gan-small": "used",
+        "gan-two-heads": "used",
+        "gan-traditional": "ignored",
+        "autoencoder": "ignored",
+        "conv-autoencoder": "ignored",
+        "deep-autoencoder": "ignored",
+        "autoencoder-kde": "used",
+        "vae": "ignored",
+        "cnn": "needed",
+        "cnn-alternative": "needed",
+        "deep-svdd": "ignored",
+        "deep-sad": "used",
+        "ganomaly": "ignored",
+        "random": "ignored",
+    }
+)
+
+
+def check_detector(name: str, *, has_anomalies: bool) -> None:
+    """Raises UserError for a supervised detector under a protocol without labelled anomalies."""
+    if ANOMALIES[name] == "needed" and not has_anomalies:
+        others = ", ".join(other for other, anomalies in ANOMALIES.items() if anomalies != "needed")
+        raise UserError(
+            f"--detector {name}: it learns from labelled anomalies, and --protocol one-class has none; "
+            f"take another protocol or one of {others}"
+        )

@@ -1,0 +1,111 @@
+"""An autoencoder whose embeddings' density says how normal an image is.
+
+After Beggel, Pfeiffer, Bischl, "Robust Anomaly Detection in Images using Adversarial Autoencoders", 2019 (arXiv
+1901.06355), as a student report on Fashion-MNIST built it: without the adversarial part, and with a kernel density.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from sklearn.neighbors import KernelDensity
+from torch import Tensor, nn
+
+from adcore.detectors.reconstruction import ReconstructionDetector
+
+__all__ = ["REFERENCES", "AutoencoderKDE"]
+
+#: Embeddings of each kind that a density is made of, at most: its cost is images scored x references.
+REFERENCES = 2000
+#: Of embeddings that are all alike a density is still made.
+MINIMUM_SPREAD = 1e-6
+
+
+class AutoencoderKDE(ReconstructionDetector):
+    """Three convolutions to a 1x1 embedding, three transposed ones; Gaussian kernel densities of the embeddings.
+
+    The autoencoder learns from normal images alone. After each epoch the density of its training images' embeddings is
+    estimated anew, of normal ones, p_n, and of anomalies, p_a, if the protocol has some. The score is
+    log p_a - log p_n, or -log p_n without anomalies. The report thresholds the reconstruction error as well:
+    `scores_by_name` gives all three, and adcore.thresholds the rule. The embedding has latent_size numbers, 64 in the
+    report. Its bandwidth, not told there, is here in units of the references' spread, the root of their mean variance:
+    the scale of an embedding is arbitrary.
+    """
+
+    settings: ClassVar[tuple[str, ...]] = (*ReconstructionDetector.settings, "latent_size", "bandwidth")
+
+    def __init__(self, *, channels: int, width: int, latent_size: int, bandwidth: float, **training: Any) -> None:
+        super().__init__(lambda: _network(channels, width, latent_size), **training)
+        self.bandwidth = bandwidth
+        #: Embeddings by kind, [members, n, latent] each, on the CPU.
+        self.references: dict[str, Tensor] = {}
+
+    def finish_epoch(self) -> None:
+        """Embed the epoch's images, up to REFERENCES of each kind."""
+        found: dict[str, list[Tensor]] = {"normal": [], "anomalous": []}
+        count = 0
+        with self.evaluating():
+            for batch in self.epoch_batches():
+                for kind, images in zip(found, batch, strict=True):
+                    found[kind].append(torch.stack([self._embed(m, own) for m, own in enumerate(images)]))
+                count += len(batch[0][0])
+                if count >= REFERENCES:
+                    break
+        joined = {kind: torch.cat(parts, 1)[:, :REFERENCES].cpu() for kind, parts in found.items()}
+        self.references = {kind: each for kind, each in joined.items() if each.shape[1]}
+
+    def member_scores(self, member: int, images: Tensor) -> Tensor:
+        densities = self._log_densities(member, images)
+        return densities.get("anomalous", torch.zeros(())) - densities["normal"]
+
+    def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
+        """What threshold rules use, [batch, members] each: reconstruction, log_density_normal, log_density_anomalous.
+
+        images: [batch, channels, 32, 32] in [-1, 1]. The last is missing where the protocol has no anomalies.
+        """
+        with self.evaluating():
+            members = range(len(self.networks))
+            found = {"reconstruction": torch.stack([self.errors(member, images) for member in members], 1)}
+            densities = [self._log_densities(member, images) for member in members]
+        return found | {
+            f"log_density_{kind}": torch.stack([own[kind] for own in densities], 1) for kind in self.references
+        }
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        """The references: tensors whose size is not known before an epoch's end, as a buffer's must be."""
+        return self.references
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        self.references = state
+
+    def _embed(self, member: int, images: Tensor) -> Tensor:
+        return self.networks[member][0]((images + 1) / 2).flatten(1)  # type: ignore[index]
+
+    def _log_densities(self, member: int, images: Tensor) -> dict[str, Tensor]:
+        """Log density of each image's embedding by kind of reference, [batch] each; NaN if a number is not finite."""
+        points = self._embed(member, images)
+        return {kind: self._log_density(each[member], points) for kind, each in self.references.items()}
+
+    def _log_density(self, references: Tensor, points: Tensor) -> Tensor:
+        if not (references.isfinite().all() and points.isfinite().all()):
+            return torch.full_like(points[:, 0], torch.nan)
+        known = references.double().numpy()
+        spread = max(float(known.var(0).mean()) ** 0.5, MINIMUM_SPREAD)
+        density = KernelDensity(kernel="gaussian", bandwidth=self.bandwidth * spread).fit(known)
+        return torch.from_numpy(density.score_samples(points.double().cpu().numpy())).to(points)
+
+
+def _network(channels: int, width: int, latent_size: int) -> nn.Sequential:
+    """Encoder to [batch, latent_size, 1, 1] and decoder; the third layer spans the 8x8 pixels that are left."""
+    encoder = nn.Sequential(
+        nn.Conv2d(channels, width, 3, 2, 1), nn.ReLU(),
+        nn.Conv2d(width, 2 * width, 3, 2, 1), nn.ReLU(),
+        nn.Conv2d(2 * width, latent_size, 8), nn.ReLU(),
+    )  # fmt: skip
+    decoder = nn.Sequential(
+        nn.ConvTranspose2d(latent_size, 2 * width, 8), nn.ReLU(),
+        nn.ConvTranspose2d(2 * width, width, 3, 2, 1, output_padding=1), nn.ReLU(),
+        nn.ConvTranspose2d(width, channels, 3, 2, 1, output_padding=1), nn.Sigmoid(),
+    )  # fmt: skip
+    return nn.Sequential(encoder, decoder)

@@ -1,0 +1,115 @@
+"""Deep SVDD and Deep SAD: map normal images near to a centre, and score by the distance from it.
+
+Ruff et al., "Deep One-Class Classification", ICML 2018; "Deep Semi-Supervised Anomaly Detection", ICLR 2020 (arXiv
+1906.02694).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from adcore.detectors.members import MemberDetector
+from adcore.networks import IMAGE_SIZE
+
+__all__ = ["DeepSAD", "DeepSVDD", "inverse_distance", "squared_distance"]
+
+#: A centre's coordinates keep this distance from 0, so that no unit can reach its own by weights of 0.
+MARGIN = 0.1
+#: What keeps the inverse of a distance finite, as in the authors' code.
+EPSILON = 1e-6
+
+
+def squared_distance(embedding: Tensor, centre: Tensor) -> Tensor:
+    """||phi(x) - c||^2 of each image, Deep SVDD's loss and both detectors' score.
+
+    embedding: [batch, latent]; centre: [latent]. Returns [batch]. Raises ValueError for other shapes.
+    """
+    if embedding.dim() != 2 or embedding.shape[1:] != centre.shape:
+        raise ValueError(f"expected [n, d] and [d], got {tuple(embedding.shape)} and {tuple(centre.shape)}")
+    return (embedding - centre).square().sum(1)
+
+
+def inverse_distance(embedding: Tensor, centre: Tensor) -> Tensor:
+    """(||phi(x) - c||^2 + EPSILON)^-1 of each image: Deep SAD's loss of labelled anomalies. Shapes as above."""
+    return 1 / (squared_distance(embedding, centre) + EPSILON)
+
+
+class DeepSVDD(MemberDetector):
+    """One-class Deep SVDD on normal images: the mean squared distance from the centre of the first embeddings.
+
+    Layers as in the authors' network for 32x32 pixels, without biases, which could map everything to the centre (width
+    32 and latent_size 128 there). Differs in the start, from random weights, not from a pretrained autoencoder's, and
+    in the preprocessing: no global contrast normalisation.
+    """
+
+    settings: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
+    search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
+        {"learning_rate": (1e-5, 1e-2), "weight_decay": (1e-7, 1e-3)}
+    )
+    has_normal_loss: ClassVar[bool] = True
+    centres: Tensor
+
+    def __init__(self, *, channels: int, width: int, latent_size: int, **training: Any) -> None:
+        super().__init__(lambda: _network(channels, width, latent_size), **training)
+        self.register_buffer("centres", torch.zeros(len(self.networks), latent_size))
+
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        if self.current_epoch == 0:
+            self.centres = self._mean_embeddings()
+
+    def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
+        return {"distance": squared_distance(self.networks[member](normal), self.centres[member]).mean()}
+
+    def member_scores(self, member: int, images: Tensor) -> Tensor:
+        return squared_distance(self.networks[member](images), self.centres[member])
+
+    def normal_loss(self, images: Tensor) -> Tensor:
+        """The score: it is the loss of a normal image."""
+        return self.score(images)
+
+    def _mean_embeddings(self) -> Tensor:
+        """Mean embedding of an epoch's normal images, away from 0: [members, latent]."""
+        total, count = torch.zeros_like(self.centres), 0
+        with self.evaluating():
+            for normal, _ in self.epoch_batches():
+                total += torch.stack([self.networks[m](own).sum(0) for m, own in enumerate(normal)])
+                count += len(normal[0])
+        mean = total / count
+        return torch.where(mean < 0, mean.clamp_max(-MARGIN), mean.clamp_min(MARGIN))
+
+
+class DeepSAD(DeepSVDD):
+    """Deep SVDD that also pushes labelled anomalies away: the mean over a batch of distances and inverse distances.
+
+    Anomalies weigh as much as normal images, the paper's eta = 1. Without labelled anomalies it is Deep SVDD.
+    """
+
+    has_normal_loss: ClassVar[bool] = False
+
+    def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
+        embeddings = self.networks[member](torch.cat([normal, anomalous]))
+        near, far = embeddings[: len(normal)], embeddings[len(normal) :]
+        terms = {"distance": squared_distance(near, self.centres[member]).sum() / len(embeddings)}
+        if len(anomalous):
+            terms["inverse_distance"] = inverse_distance(far, self.centres[member]).sum() / len(embeddings)
+        return terms
+
+
+def _network(channels: int, width: int, latent_size: int) -> nn.Sequential:
+    """Images [batch, channels, 32, 32] to embeddings [batch, latent_size]."""
+    layers: list[nn.Module] = []
+    for wide in (width, 2 * width, 4 * width):
+        layers += [
+            nn.Conv2d(channels, wide, 5, padding=2, bias=False),
+            nn.BatchNorm2d(wide, eps=1e-4, affine=False),
+            nn.LeakyReLU(),
+            nn.MaxPool2d(2),
+        ]
+        channels = wide
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * (IMAGE_SIZE // 8) ** 2, latent_size, bias=False))

@@ -1,0 +1,73 @@
+"""The two-discriminator GAN with the smaller networks of a student report on Kim et al. 2020."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from adcore.detectors.gan import TwoDiscriminatorGAN
+
+__all__ = ["SmallDiscriminator", "SmallGAN", "SmallGenerator"]
+
+
+class SmallGenerator(nn.Module):
+    """Convolutions 3x3, 3x3 of stride 2 and 7x7, of width, 2 and 4 times it; the same transposed; ReLU and sigmoid.
+
+    The sigmoid's range is stretched to that of the images, [-1, 1]. No skips, no normalisation: norm is not used.
+    """
+
+    def __init__(self, *, channels: int, width: int, norm: str = "batch", members: int = 1) -> None:
+        super().__init__()
+        c, w = members * channels, members * width
+        self.encoder = nn.Sequential(
+            nn.Conv2d(c, w, 3, 2, 1, groups=members), nn.ReLU(),
+            nn.Conv2d(w, 2 * w, 3, 2, 1, groups=members), nn.ReLU(),
+            nn.Conv2d(2 * w, 4 * w, 7, groups=members), nn.ReLU(),
+        )  # fmt: skip
+        self.decoder = nn.Sequential(
+            nn.ConvTranspose2d(4 * w, 2 * w, 7, groups=members), nn.ReLU(),
+            nn.ConvTranspose2d(2 * w, w, 3, 2, 1, 1, groups=members), nn.ReLU(),
+            nn.ConvTranspose2d(w, c, 3, 2, 1, 1, groups=members), nn.Sigmoid(),
+        )  # fmt: skip
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction in [-1, 1], [batch, members*channels, 32, 32], and latent, [batch, members*4*width, 2, 2]."""
+        code = self.encode(image)
+        return 2 * self.decoder(code) - 1, code
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Latent of images [batch, members*channels, 32, 32]: [batch, members*4*width, 2, 2]."""
+        return self.encoder(image)
+
+
+class SmallDiscriminator(nn.Sequential):
+    """Four 3x3 convolutions of stride 2, of width, 2 and 4 times it and 1: images to a 2x2 map of scores in [0, 1].
+
+    Takes [batch, members*channels, 32, 32], returns [batch, members, 2, 2]. norm is not used.
+    """
+
+    def __init__(self, *, channels: int, width: int, norm: str = "batch", members: int = 1) -> None:
+        c, w = members * channels, members * width
+        super().__init__(
+            nn.Conv2d(c, w, 3, 2, 1, groups=members), nn.ReLU(),
+            nn.Conv2d(w, 2 * w, 3, 2, 1, groups=members), nn.ReLU(),
+            nn.Conv2d(2 * w, 4 * w, 3, 2, 1, groups=members), nn.ReLU(),
+            nn.Conv2d(4 * w, members, 3, 2, 1, groups=members), nn.Sigmoid(),
+        )  # fmt: skip
+
+
+class SmallGAN(TwoDiscriminatorGAN):
+    """The six generator losses and two discriminators of TwoDiscriminatorGAN on smaller networks (width 32 there).
+
+    All 16 patches count, which tile the image: their mean is the reconstruction loss once more. Differs from the report
+    in the images, 32x32 pixels in [-1, 1], there 28x28 in [0, 1]: reconstruction errors are twice as large here.
+    """
+
+    settings: ClassVar[tuple[str, ...]] = ("width", "weights", "learning_rate", "schedule")
+    generator_network: ClassVar[Callable[..., Any]] = SmallGenerator
+    discriminator_network: ClassVar[Callable[..., Any]] = SmallDiscriminator
+    deviation: ClassVar[float | None] = None
+    patches: ClassVar[Mapping[str, int]] = MappingProxyType({"size": 8, "stride": 8, "worst": 16})

@@ -1,0 +1,133 @@
+"""GANomaly: Akcay, Atapour-Abarghouei, Breckon, "GANomaly: Semi-Supervised Anomaly Detection via Adversarial Training",
+ACCV 2018 (arXiv 1805.06725)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from adcore.detectors.members import MemberDetector
+from adcore.detectors.optimisation import step
+from adcore.networks import initialise
+
+__all__ = ["GANomaly"]
+
+#: The paper's weights of the generator's losses.
+WEIGHTS: Mapping[str, float] = MappingProxyType({"adversarial": 1.0, "contextual": 50.0, "encoder": 1.0})
+
+
+class GANomaly(MemberDetector):
+    """Encoder, decoder and second encoder, trained on normal images against a discriminator's features.
+
+    z = G_E(x), x' = G_D(z), z' = E(x'). Generator: ||f(x) - f(x')||^2 of the discriminator's features + 50 |x - x'| +
+    ||z - z'||^2, means over the elements as in the authors' code. Score: mean |z - z'|. Differs
+    from the code in what follows a discriminator whose loss is near 0: it is not drawn anew. Networks as in DCGAN.
+    """
+
+    settings: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
+    search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({"learning_rate": (1e-5, 1e-2)})
+    betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
+    reconstructs: ClassVar[bool] = True
+    parts: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
+
+    def __init__(
+        self, *, channels: int, width: int, latent_size: int, generators: Sequence[torch.Generator], **training: Any
+    ) -> None:
+        super().__init__(lambda: _networks(channels, width, latent_size), generators=generators, **training)
+        for network, generator in zip(self.networks, generators, strict=True):
+            initialise(network, [generator])
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """One step of the generator, then one of the discriminator, on the reconstructions from before the first.
+
+        batch: normal and anomalous images, [half, members*channels, 32, 32] each; the second is not looked at.
+        """
+        optimizers = cast("list[Optimizer]", self.optimizers(use_pl_optimizer=False))
+        outputs: list[Tensor] = []
+
+        def generator_losses(member: int, normal: Tensor, _: Tensor) -> dict[str, Tensor]:
+            terms, output = self._generator_losses(member, normal)
+            outputs.append(output.detach())  # detach: the discriminator's update must not move the generator
+            return terms
+
+        terms = self.by_member(generator_losses, batch)
+        total = torch.stack([WEIGHTS[name] * value for name, value in terms.items()])
+        step(optimizers[0], total, self.part_parameters("generator"))
+        critics = self.by_member(lambda m, normal, _: self._discriminator_losses(m, normal, outputs[m]), batch)
+        step(optimizers[1], torch.stack([*critics.values()]), self.part_parameters("discriminator"))
+        for scheduler in cast("list[LRScheduler]", self.lr_schedulers()):
+            scheduler.step()
+        self.add_losses(terms | critics)
+
+    def member_scores(self, member: int, images: Tensor) -> Tensor:
+        latent, _, again = self._pass(member, images)
+        return (latent - again).abs().mean(1)
+
+    def member_reconstructions(self, member: int, images: Tensor) -> Tensor:
+        return self._pass(member, images)[1]
+
+    def _pass(self, member: int, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """z [batch, latent], x' [batch, channels, 32, 32] in [-1, 1], z' [batch, latent]."""
+        generator = self.networks[member].get_submodule("generator")
+        latent = generator.get_submodule("encoder")(images)
+        output = generator.get_submodule("decoder")(latent)
+        return latent.flatten(1), output, generator.get_submodule("encoder_again")(output).flatten(1)
+
+    def _generator_losses(self, member: int, normal: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        latent, output, again = self._pass(member, normal)
+        features = self.networks[member].get_submodule("discriminator.features")
+        terms = {
+            "adversarial": F.mse_loss(features(output), features(normal).detach()),
+            "contextual": F.l1_loss(output, normal),
+            "encoder": F.mse_loss(again, latent),
+        }
+        return terms, output
+
+    def _discriminator_losses(self, member: int, normal: Tensor, output: Tensor) -> dict[str, Tensor]:
+        discriminator = self.networks[member].get_submodule("discriminator")
+        real, fake = discriminator(normal), discriminator(output)
+        return {"discriminator": (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2}
+
+
+def _networks(channels: int, width: int, latent_size: int) -> nn.ModuleDict:
+    generator = nn.ModuleDict(
+        {
+            "encoder": _encoder(channels, width, latent_size),
+            "decoder": _decoder(channels, width, latent_size),
+            "encoder_again": _encoder(channels, width, latent_size),
+        }
+    )
+    *features, last = _encoder(channels, width, 1)
+    discriminator = nn.Sequential()
+    discriminator.add_module("features", nn.Sequential(*features))
+    discriminator.add_module("last", last)
+    return nn.ModuleDict({"generator": generator, "discriminator": discriminator})
+
+
+def _encoder(channels: int, width: int, latent_size: int) -> nn.Sequential:
+    """Images [batch, channels, 32, 32] to [batch, latent_size, 1, 1]."""
+    w = width
+    return nn.Sequential(
+        nn.Conv2d(channels, w, 4, 2, 1, bias=False), nn.LeakyReLU(0.2),
+        nn.Conv2d(w, 2 * w, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * w), nn.LeakyReLU(0.2),
+        nn.Conv2d(2 * w, 4 * w, 4, 2, 1, bias=False), nn.BatchNorm2d(4 * w), nn.LeakyReLU(0.2),
+        nn.Conv2d(4 * w, latent_size, 4, bias=False),
+    )  # fmt: skip
+
+
+def _decoder(channels: int, width: int, latent_size: int) -> nn.Sequential:
+    """[batch, latent_size, 1, 1] to images [batch, channels, 32, 32] in [-1, 1]."""
+    w = width
+    return nn.Sequential(
+        nn.ConvTranspose2d(latent_size, 4 * w, 4, bias=False), nn.BatchNorm2d(4 * w), nn.ReLU(),
+        nn.ConvTranspose2d(4 * w, 2 * w, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(),
+        nn.ConvTranspose2d(2 * w, w, 4, 2, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU(),
+        nn.ConvTranspose2d(w, channels, 4, 2, 1, bias=False), nn.Tanh(),
+    )  # fmt: skip

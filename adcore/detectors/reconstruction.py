@@ -1,0 +1,52 @@
+"""Detectors that learn to reconstruct normal images and score by how badly they reconstruct."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from adcore.detectors.members import MemberDetector
+from adcore.reconstruction import ERRORS, unit_range
+
+__all__ = ["ReconstructionDetector"]
+
+
+class ReconstructionDetector(MemberDetector):
+    """Trained on normal images alone; the loss and the anomaly score are the reconstruction error.
+
+    network: makes a network from images in [0, 1] to images in [0, 1]. reconstruction: the error, of ERRORS.
+    """
+
+    settings: ClassVar[tuple[str, ...]] = ("width", "reconstruction", "learning_rate", "schedule", "weight_decay")
+    search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
+        {"learning_rate": (1e-4, 1e-2), "weight_decay": (1e-7, 1e-3)}
+    )
+    has_normal_loss: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = True
+
+    def __init__(self, network: Callable[[], nn.Module], *, reconstruction: str = "mse", **training: Any) -> None:
+        super().__init__(network, **training)
+        self.error = ERRORS[reconstruction]
+
+    def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
+        return {"reconstruction": self.errors(member, normal).mean()}
+
+    def errors(self, member: int, images: Tensor) -> Tensor:
+        """Reconstruction error of each image, [batch]; images: [batch, channels, 32, 32] in [-1, 1]."""
+        images = unit_range(images)
+        return self.error(images, self.networks[member](images))
+
+    def member_scores(self, member: int, images: Tensor) -> Tensor:
+        return self.errors(member, images)
+
+    def member_reconstructions(self, member: int, images: Tensor) -> Tensor:
+        return 2 * self.networks[member](unit_range(images)) - 1
+
+    def normal_loss(self, images: Tensor) -> Tensor:
+        """The reconstruction error, [batch, members], whatever the score."""
+        with self.evaluating():
+            return torch.stack([self.errors(member, images) for member in range(len(self.networks))], 1)
