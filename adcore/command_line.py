@@ -81,7 +81,7 @@ def run(
     try:
         code = command.main(argv, prog_name=program, standalone_mode=False)
     except click.ClickException as error:
-        fail(" ".join(error.format_message().split()))
+        fail(error.format_message())
     except UserError as error:
         fail(str(error))
     except (KeyboardInterrupt, click.Abort):
@@ -90,8 +90,8 @@ def run(
 
 
 def fail(message: str) -> NoReturn:
-    """End the program for a mistake of the user's."""
-    print(f"error: {message}", file=sys.stderr)
+    """End the program for a mistake of the user's, in one line whatever was given."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
 

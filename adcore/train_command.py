@@ -69,6 +69,8 @@ def _print_test(measured: dict[int, dict[str, float]]) -> None:
 
 
 def _check_writable(path: Path) -> None:
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UserError(f"--checkpoint {str(path)!r}: expected a file, or a name that is not taken")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):

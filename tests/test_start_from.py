@@ -33,13 +33,19 @@ def test_a_winner_that_is_a_point_keeps_its_name_and_is_tried_once(tmp_path: Pat
     assert list(space.points) == ["paper", "default", "reconstruction and ABC alone"]
 
 
-@pytest.mark.parametrize("winner", [{"width": 8}, {**WINNER, "weight_abc": "2"}])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, True, "2", None, 99.0, 10**400])
+def test_a_winner_beyond_the_ranges_is_refused(tmp_path: Path, value: object) -> None:
+    with pytest.raises(UserError, match=r"weight_abc of its winner in .* expected 0\.1 to 10"):
+        start_from(SPACE, left(tmp_path, {**WINNER, "weight_abc": value}))
+
+
+@pytest.mark.parametrize("winner", [{"width": 8}, {**WINNER, "more": 1.0}, {}])
 def test_a_winner_of_other_fields_is_refused(tmp_path: Path, winner: dict[str, object]) -> None:
     with pytest.raises(UserError, match="other fields"):
         start_from(SPACE, left(tmp_path, winner))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"winner": 3}', '{"winner": null}'])
+@pytest.mark.parametrize("content", ["", "[" * 100_000, "[]", "{}", '{"winner": 3}', '{"winner": null}'])
 def test_what_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "results.json").write_text(content)
     with pytest.raises(UserError, match="no results of a finished sweep"):

@@ -96,6 +96,7 @@ PURE = {
     "starts from a sweep that is not there": (["--start-from", "none"], ["--start-from none", "no results"]),
     "starts from a path": (["--start-from", "../x"], ["'../x'", "not a path"]),
     "silent for no time": (["--report-timeout", "0"], ["--report-timeout 0", "> 0"]),
+    "name beyond ASCII": (["--name", "a" + "\N{MATHEMATICAL DOUBLE-STRUCK CAPITAL A}" * 99], ["a-z", "not a path"]),
     "storage below a file": (["--storage", "notes.txt/deep/er"], ["--storage", "notes.txt/deep/er"]),
 }  # fmt: skip
 
@@ -137,7 +138,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 62
+    assert len(PURE) == 63
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
              "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
              "protocol", "polluted", "opened again")  # fmt: skip
@@ -399,3 +400,10 @@ def test_every_sweep_script_is_a_docstring_a_space_and_one_call() -> None:
     assert len(SCRIPTS) >= 2, "found no sweeps to check"
     for path in SCRIPTS:
         assert len(path.read_text().splitlines()) < 60, path
+
+
+def test_links_that_lead_in_a_circle_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("loop").symlink_to("loop")
+    for name in ("loop", "loop/x"):
+        line = _refused(["--tracking-uri", f"sqlite:///{name}"], capsys, left=("loop", "notes.txt"))
+        assert f"--tracking-uri {name}" in line

@@ -37,8 +37,12 @@ def check_tracking_uri(uri: str) -> None:
 
 
 def database_path(uri: str) -> Path:
-    """The file of a SQLite URI: sqlite:///relative.db or sqlite:////absolute.db."""
-    return Path(uri.removeprefix("sqlite:///")).resolve()
+    """The file of a SQLite URI: sqlite:///relative.db or sqlite:////absolute.db. Raises UserError if it cannot be."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # links that lead in a circle
+        raise UserError(f"--tracking-uri {path}: not a usable file ({error})") from error
 
 
 def make_database(uri: str) -> None:

@@ -119,8 +119,10 @@ class SweepSettings:
         if re.search(r"[?%#\n]", self.storage):
             raise UserError(f"--storage {self.storage!r}: expected a path without '?', '%', '#' or line breaks")
         for name in (self.name, self.resume, self.start_from):
-            if name is not None and not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
-                raise UserError(f"sweep name {name!r}: expected letters, digits, '.', '_' or '-', not a path")
+            if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
+                raise UserError(
+                    f"sweep name {name!r}: expected up to 100 of a-z, A-Z, 0-9, '.', '_' and '-', not a path"
+                )
         if self.name and self.resume:
             raise UserError("--name and --resume exclude each other: a resumed sweep keeps its name")
         if self.open_test_again and not self.resume:

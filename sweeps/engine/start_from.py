@@ -22,11 +22,18 @@ def start_from(space: Space, home: Path) -> Space:
     path = home / "results.json"
     try:
         winner = dict(json.loads(path.read_text())["winner"])
-    except (OSError, ValueError, KeyError, TypeError) as error:  # not there, or not of a sweep
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # not there, or not of a sweep
         raise UserError(f"--start-from {home.name}: no results of a finished sweep in {path}") from error
     winner.pop("configuration", None)
-    if set(winner) != set(space.names) or not all(isinstance(value, float | int) for value in winner.values()):
+    if set(winner) != set(space.names):
         raise UserError(f"--start-from {home.name}: its winner has other fields ({', '.join(winner)}) than this sweep")
+    for name, value in winner.items():
+        each = space.ranges[name]
+        if isinstance(value, bool) or not isinstance(value, float | int) or not each.low <= value <= each.high:
+            raise UserError(
+                f"--start-from {home.name}: {name} of its winner in {path} is {value!r:.40}, "
+                f"expected {each.low:g} to {each.high:g}"
+            )
     known = next((name for name, point in space.points.items() if point == winner), f"winner of {home.name}")
     others = {name: point for name, point in space.points.items() if name != known}
     return dataclasses.replace(space, points={known: winner, **others})
