@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
 from adcore.datasets import ImageDataset
@@ -30,6 +31,7 @@ def fit(
     room: Resources,
 ) -> None:
     """Train until the searcher has nothing left. data: the train part."""
+    _keep_credentials()
     trainable = tune.with_parameters(run_trial, data=data, home=str(home), threads=room.cpus)
     tuner = tune.Tuner(
         tune.with_resources(trainable, room.as_request()),
@@ -50,6 +52,12 @@ def fit(
         ),
     )
     tuner.fit()
+
+
+def _keep_credentials() -> None:
+    """Tune hands the driver's cloud credentials to every worker, and Ray logs them in clear; a trial needs none."""
+    names = class_cache.ENV_VARS_TO_PROPAGATE
+    names -= {name for name in names if name.startswith("AWS_")}
 
 
 def _folder(trial: Trial) -> str:
