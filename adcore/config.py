@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from adcore.datasets import DATASETS, check_name
 from adcore.detector_catalog import ANOMALIES, check_detector
@@ -12,8 +13,13 @@ from adcore.options import check_classes, check_options, option
 
 __all__ = ["LOSS_WEIGHTS", "TrainConfig"]
 
-#: The generator's losses that have a weight; `weight_<name>` is the field of each.
-LOSS_WEIGHTS = ("reconstruction", "patch", "latent", "adversarial_normal", "adversarial_anomaly", "abc")
+NORMAL, ANOMALOUS = "normal images", "anomalies"
+
+
+def _weight(default: float, loss: str, images: str) -> Any:
+    """The field of a generator loss's weight; images: what the loss is computed on."""
+    made = option(default, f"weight of {loss}, {images}", at_least=0)
+    return dataclasses.field(default=default, metadata={**made.metadata, "images": images})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +71,12 @@ class TrainConfig:
         0.5, "autoencoder-kde: width of the Gaussian kernel, in standard deviations of the embeddings", above=0
     )
 
-    weight_reconstruction: float = option(1.5, "weight of the L1 reconstruction loss, normal images", at_least=0)
-    weight_patch: float = option(1.5, "weight of the worst patches' reconstruction loss, normal images", at_least=0)
-    weight_latent: float = option(0.5, "weight of the latent distance, normal images", at_least=0)
-    weight_adversarial_normal: float = option(0.05, "weight of the adversarial loss, normal images", at_least=0)
-    weight_adversarial_anomaly: float = option(0.05, "weight of the adversarial loss, anomalies", at_least=0)
-    weight_abc: float = option(2.0, "weight of the ABC loss, anomalies", at_least=0)
+    weight_reconstruction: float = _weight(1.5, "the L1 reconstruction loss", NORMAL)
+    weight_patch: float = _weight(1.5, "the worst patches' reconstruction loss", NORMAL)
+    weight_latent: float = _weight(0.5, "the latent distance", NORMAL)
+    weight_adversarial_normal: float = _weight(0.05, "the adversarial loss", NORMAL)
+    weight_adversarial_anomaly: float = _weight(0.05, "the adversarial loss", ANOMALOUS)
+    weight_abc: float = _weight(2.0, "the ABC loss", ANOMALOUS)
 
     learning_rate: float = option(1e-3, "Adam's learning rate; the peak of one-cycle", above=0)
     schedule: str = option(
@@ -125,9 +131,19 @@ class TrainConfig:
     @property
     def losses(self) -> tuple[str, ...]:
         """The generator losses in use: without anomalies, those on normal images."""
-        return LOSS_WEIGHTS if self.protocol != "one-class" else LOSS_WEIGHTS[:4]
+        return tuple(name for name, images in _IMAGES.items() if images == NORMAL or self.protocol != "one-class")
 
     @property
     def exposure(self) -> Exposure:
         """Which anomalies training sees."""
         return Exposure(self.protocol, self.known_classes, self.labelled_share, self.pollution)
+
+
+#: What each generator loss is computed on.
+_IMAGES = {
+    field.name.removeprefix("weight_"): field.metadata["images"]
+    for field in dataclasses.fields(TrainConfig)
+    if "images" in field.metadata
+}
+#: The generator's losses that have a weight; `weight_<name>` is the field of each.
+LOSS_WEIGHTS = tuple(_IMAGES)

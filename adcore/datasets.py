@@ -40,6 +40,7 @@ class DatasetInfo:
     channels: int
     size: int  # pixels a side
     hardest_first: tuple[int, ...]  # classes, the experiment whose results vary most between runs first
+    smallest_class: int  # fit images (5/6 of the training part) of the smallest class: for estimates of a sweep's cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,7 @@ def load(
         raise DatasetError(str(unknown_name("part", str(part), PARTS)))
     info, read = _REGISTRY[name]
     images, labels = read(info, Request(part, data_dir, allow_unverified, progress))
+    _check_arrays(info, images, labels)
     content_hash = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     # copy: the arrays are views of read-only bytes, which a tensor must not share
     return ImageDataset(info, part, torch.tensor(images), torch.tensor(labels).long(), content_hash)
@@ -104,6 +106,18 @@ def check_name(name: str) -> None:
     """Raises DatasetError with the legal names, and the nearest one suggested, unless `name` is one of them."""
     if name not in DATASETS:
         raise DatasetError(str(unknown_name("data set", str(name), DATASETS)))
+
+
+def _check_arrays(info: DatasetInfo, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+    """Raises DatasetError unless a reader gave what it promises."""
+    expected = (len(labels), info.channels, info.size, info.size)
+    if images.shape != expected or labels.ndim != 1 or images.dtype != "uint8" or labels.dtype != "uint8":
+        raise DatasetError(
+            f"{info.name}: expected images uint8 {expected} and labels uint8 {expected[:1]}, "
+            f"got {images.dtype} {images.shape} and {labels.dtype} {labels.shape}"
+        )
+    if labels.max(initial=0) >= len(info.class_names):
+        raise DatasetError(f"{info.name}: label {labels.max()}, expected 0 to {len(info.class_names) - 1}")
 
 
 def _read_fashion_mnist(info: DatasetInfo, request: Request) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -148,12 +162,12 @@ _REGISTRY: Mapping[str, tuple[DatasetInfo, Reader]] = MappingProxyType(
         info.name: (info, read)
         for info, read in (
             (
-                DatasetInfo("fashion-mnist", CLOTHES, 1, 28, (6, 4, 2, 0, 3, 8, 5, 7, 9, 1)),
+                DatasetInfo("fashion-mnist", CLOTHES, 1, 28, (6, 4, 2, 0, 3, 8, 5, 7, 9, 1), 5000),
                 _read_fashion_mnist,
             ),
-            (DatasetInfo("mnist", DIGITS, 1, 28, IN_ORDER), _read_mnist),
-            (DatasetInfo("cifar10", THINGS, 3, 32, IN_ORDER), _read_cifar10),
-            (DatasetInfo("digits", DIGITS, 1, 8, IN_ORDER), _read_digits),
+            (DatasetInfo("mnist", DIGITS, 1, 28, IN_ORDER, 4518), _read_mnist),
+            (DatasetInfo("cifar10", THINGS, 3, 32, IN_ORDER, 4167), _read_cifar10),
+            (DatasetInfo("digits", DIGITS, 1, 8, IN_ORDER, 121), _read_digits),
         )
     }
 )

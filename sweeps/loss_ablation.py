@@ -8,12 +8,13 @@ are trained with the same fresh seeds, their models score the test part, once, a
 on the same images.
 """
 
-from adcore.config import LOSS_WEIGHTS, TrainConfig
+from adcore.config import TrainConfig
 from sweeps.engine.main import main
 from sweeps.engine.space import Space
 
 CORE = ("reconstruction", "abc")
 ALL = "all six losses"
+SIX = [name for name, weight in TrainConfig().weights.items() if weight]
 
 
 def variant(*names: str) -> dict[str, float]:
@@ -23,15 +24,15 @@ def variant(*names: str) -> dict[str, float]:
 
 def without(left_out: str) -> dict[str, float]:
     """The default weights but for one."""
-    return variant(*(name for name in LOSS_WEIGHTS if name != left_out))
+    return variant(*(name for name in SIX if name != left_out))
 
 
-OTHERS = [name for name in LOSS_WEIGHTS if name not in CORE]
+OTHERS = [name for name in SIX if name not in CORE]
 SPACE = Space(
     ranges={},
     points={
-        ALL: variant(*LOSS_WEIGHTS),
-        **{f"without {name}": without(name) for name in LOSS_WEIGHTS},
+        ALL: variant(*SIX),
+        **{f"without {name}": without(name) for name in SIX},
         "reconstruction + ABC alone": variant(*CORE),
         **{f"reconstruction + ABC + {name}": variant(*CORE, name) for name in OTHERS},
     },

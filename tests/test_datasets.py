@@ -11,12 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from adcore import datasets
 from adcore.dataset_files import MANIFEST, DatasetError, find_file
 from adcore.dataset_search import Request, find_part
 from adcore.datasets import DATASETS, PARTS, DatasetInfo, ImageDataset, check_name, load
+from adcore.protocols import split
 from tests.small_idx import IMAGES, LABELS, idx_images, idx_labels, small_set, write_train
 
 
@@ -92,9 +95,33 @@ def test_importing_datasets_imports_nothing_heavy() -> None:
 
 
 def test_images_that_do_not_fit_their_labels_are_refused() -> None:
-    info = DatasetInfo("x", ("a",), 1, 2, (0,))
+    info = DatasetInfo("x", ("a",), 1, 2, (0,), 3)
     with pytest.raises(ValueError, match=r"expected labels \[3\], got \(2,\)"):
         ImageDataset(info, "train", torch.zeros(3, 1, 2, 2), torch.zeros(2), "")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((3, 1, 8, 8)), np.zeros(3, np.uint8), r"^digits: expected images uint8 \(3, 1, 8, 8\).*float64"),
+        (np.zeros((3, 8, 8), np.uint8), np.zeros(3, np.uint8), r"^digits: .*got uint8 \(3, 8, 8\)"),
+        (np.zeros((3, 1, 8, 8), np.uint8), np.zeros(2, np.uint8), r"^digits: expected images uint8 \(2, 1, 8, 8\)"),
+        (np.zeros((3, 1, 8, 8), np.uint8), np.zeros(3, np.int64), r"^digits: .*got .*int64 \(3,\)"),
+        (np.zeros((3, 1, 8, 8), np.uint8), np.full(3, 10, np.uint8), "^digits: label 10, expected 0 to 9"),
+    ],
+)
+def test_a_reader_that_gives_something_else_is_refused(
+    images: np.ndarray, labels: np.ndarray, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "_REGISTRY", {"digits": (DATASETS["digits"], lambda *_: (images, labels))})
+    with pytest.raises(DatasetError, match=message):
+        load("digits", "train")
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "digits"])
+def test_the_smallest_class_is_as_large_as_the_catalogue_says(name: str) -> None:
+    labels = load(name, "train").labels
+    assert int(labels[split(labels, split_seed=0).fit].bincount().min()) == DATASETS[name].smallest_class
 
 
 def test_truncated_file_is_named_and_not_used(tmp_path: Path) -> None:

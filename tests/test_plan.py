@@ -12,7 +12,7 @@ from sweep_parts import Sweep, record_of, small_plan
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
 from adcore.errors import UserError
-from sweeps.engine.plan import SMALLEST_CLASS, classes_per_trial, describe, groups_of, has_cuda_device, make_plan
+from sweeps.engine.plan import classes_per_trial, describe, groups_of, has_cuda_device, make_plan
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.trial import checkpoint_path, train_config, trial_config
 from sweeps.gan_loss_weights import SPACE
@@ -95,7 +95,20 @@ def test_a_split_block_takes_every_class_once_in_an_order_that_the_flags_do_not_
     assert _plan(scale="smoke", dataset=name, normal_class=chosen).classes == tuple(
         index for index in whole.classes if index in chosen
     )
-    assert name in SMALLEST_CLASS
+    assert DATASETS[name].smallest_class > 0
+
+
+def test_what_a_space_fixes_holds_in_search_and_confirmation_unless_a_flag_says_otherwise() -> None:
+    space = dataclasses.replace(SPACE, fixed={"detector": "gan-small", "width": 12, "epochs": 9})
+    plan = make_plan("mine", SweepSettings(scale="workstation", epochs=7), space)
+    assert [(each.detector, each.width, each.epochs) for each in (plan.base, plan.searched)] == [
+        ("gan-small", 12, 7)
+    ] * 2
+    assert (
+        plan.as_record()["space"] == make_plan("mine", SweepSettings(scale="workstation"), SPACE).as_record()["space"]
+    )
+    with pytest.raises(UserError, match="did you mean 'gan'"):
+        make_plan("mine", SweepSettings(scale="smoke"), dataclasses.replace(SPACE, fixed={"detector": "gam"}))
 
 
 def test_groups_cut_the_classes_in_order() -> None:

@@ -24,8 +24,6 @@ CPU_SPEED_AT_WIDTH_8 = 1300
 OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution")
 #: Configurations of class i's own search are numbered from (i + 1) times this on.
 OWN_NUMBERS = 1000
-#: Fit images of the smallest class, by data set; for estimates before a file is opened.
-SMALLEST_CLASS = {"fashion-mnist": 5000, "mnist": 4518, "cifar10": 4167, "digits": 121}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,14 +88,16 @@ class Plan:
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("base", "search", "space")
         }
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self.base).items()}
-        return {**fields, "search": dict(self.search), "base": settings, "space": dataclasses.asdict(self.space)}
+        space = dataclasses.asdict(self.space)
+        del space["fixed"]  # in base, unless a flag prevailed
+        return {**fields, "search": dict(self.search), "base": settings, "space": space}
 
 
 def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     """Resolve scale, data set, classes and counts. Raises UserError for a flag that does not fit the rest."""
     name = settings.scale or ("gpu" if has_cuda_device() else "laptop")
     scale = SCALES[name]
-    train: dict[str, Any] = {**scale.train, "train_seed": settings.seed}
+    train: dict[str, Any] = {**scale.train, **space.fixed, "train_seed": settings.seed}
     train |= {key: value for key in OVERRIDES if (value := getattr(settings, key)) is not None}
     dataset = train.get("dataset", TrainConfig.dataset)
     train["classes"] = check_classes(settings.normal_class, len(DATASETS[dataset].class_names), "normal-class")
@@ -106,7 +106,7 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
         raise UserError(
             f"--configs {settings.configs}: this script trains each of its {len(space.points)}; leave it out"
         )
-    search = dict(scale.search)
+    search = {name: value for name, value in scale.search.items() if name not in space.fixed}
     if "epochs" in search:  # a search is never longer than what it prepares
         search["epochs"] = min(search["epochs"], base.epochs)
     if settings.classes_per_trial != "auto":
@@ -206,7 +206,7 @@ def _training(config: TrainConfig) -> str:
 
 
 def _normal_images(config: TrainConfig) -> int:
-    return min(config.images_per_class or 10**9, SMALLEST_CLASS[config.dataset])
+    return min(config.images_per_class or 10**9, DATASETS[config.dataset].smallest_class)
 
 
 def _images(config: TrainConfig) -> int:

@@ -268,8 +268,10 @@ def resume_command(plan: Plan, settings: SweepSettings, name: str) -> str:
 
 
 def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, float]]:
-    fixed = {"weight_reconstruction": plan.base.weight_reconstruction}
-    return [(name, value) for name, value in (fixed | winner.block.params).items()]
+    params = winner.block.params
+    has_weights = any(f"weight_{name}" in params for name in plan.base.weights)
+    unit = {"weight_reconstruction": plan.base.weight_reconstruction} if has_weights else {}
+    return list((unit | params).items())
 
 
 def _changed(config: TrainConfig) -> list[str]:

@@ -1,0 +1,44 @@
+"""The sweep of docs/extending.md: the page's own loss on the page's own data set; and one of its detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from extended_copy import commands, extended_copy, run
+from sweep_process import MlflowRuns
+
+OF_A_DETECTOR = """
+from sweeps.engine.main import main
+from sweeps.engine.space import LogUniform, Space
+
+SPACE = Space(
+    ranges={"learning_rate": LogUniform(1e-3, 1e-1)},
+    points={"default": {"learning_rate": 1e-2}},
+    fixed={"detector": "rotations"},
+)
+
+if __name__ == "__main__":
+    main("rotations", "", SPACE)
+"""
+
+
+def test_the_example_sweeps_its_own_loss_on_its_own_data(tmp_path: Path) -> None:
+    copy = extended_copy(tmp_path)
+    run(copy, *commands("data set")[0])
+    _, sweep = commands("sweep")
+    out = run(copy, *sweep, "--name", "own")
+    assert "winner: configuration" in out
+    runs = MlflowRuns(f"sqlite:///{copy / 'mlflow.db'}", experiment="gradient_difference")
+    runs.assert_whole()
+    assert len(runs.level("config", "search")) == 2
+    for key in runs.level("class", "search"):
+        assert 0 < runs.history(key, "loss_gradient_difference")[0][1] < 4
+        assert float(runs.by_key[key].data.params["weight_gradient_difference"]) >= 0.01
+
+
+def test_a_space_that_fixes_the_detector_sweeps_that_detector(tmp_path: Path) -> None:
+    copy = extended_copy(tmp_path)
+    (copy / "sweeps" / "rotations.py").write_text(OF_A_DETECTOR)
+    out = run(copy, "sweeps/rotations.py", "--scale", "smoke", "--configs", "2", "--normal-class", "3,7")
+    assert "--detector rotations" in out
+    assert "weight_" not in out
