@@ -57,8 +57,9 @@ _TYPES: dict[str, click.ParamType] = {
 
 
 def dataclass_flags(settings: type[Any]) -> list[click.Parameter]:
-    """One option per field of a dataclass made with adcore.options.option. An unset option is None."""
-    return [_flag(field) for field in dataclasses.fields(settings)]
+    """One option per field of a dataclass made with adcore.options.option, inherited ones last. Unset, it is None."""
+    fields = sorted(dataclasses.fields(settings), key=lambda field: field.name not in settings.__annotations__)
+    return [_flag(field) for field in fields]
 
 
 def run(

@@ -84,6 +84,36 @@ class Plan:
         is_own = self.objective == "per-class" and configuration >= OWN_NUMBERS
         return configuration // OWN_NUMBERS - 1 if is_own else None
 
+    @property
+    def dataset_names(self) -> tuple[str, ...]:
+        """The one data set."""
+        return (self.base.dataset,)
+
+    def params(self) -> dict[str, Any]:
+        """What all trainings have in common."""
+        return dataclasses.asdict(self.base)
+
+    def classes_of(self, configuration: int) -> tuple[int, ...]:
+        """The classes that a configuration is trained on."""
+        owner = self.owner(configuration)
+        return self.base.classes if owner is None else (owner,)
+
+    def title(self, stage: str, configuration: int, config: TrainConfig) -> str:
+        """The name of a configuration's run in a stage."""
+        owner, seed = self.owner(configuration), "" if "search" in stage else f" seed {config.train_seed}"
+        if owner is None:
+            return f"{stage} {configuration:03d}{seed}"
+        return f"{stage.removesuffix(' by class')} class {owner} {configuration % OWN_NUMBERS:03d}{seed}"
+
+    def tags(self, configuration: int) -> dict[str, str]:
+        """From which class's own search a configuration comes, if it does."""
+        owner = self.owner(configuration)
+        return {} if owner is None else {"class": str(owner)}
+
+    def share(self, config: Mapping[str, Any]) -> float:
+        """The share of all classes that a trial trains."""
+        return len(config["classes"]) / len(self.base.classes)
+
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""
         fields = {
