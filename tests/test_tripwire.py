@@ -89,8 +89,8 @@ def test_a_trial_is_given_the_train_part_alone(
     assert list(inspect.signature(run_trial).parameters) == ["config", "data", "home", "threads"]
     monkeypatch.setattr(stages, "with_parameters", take)
     search, room = BlockSearch(record_of(small_plan((0,), epochs=1))), Resources(cpus=1, gpus=0, slots=1)
+    own: Any = SimpleNamespace(data=digits_train, home=tmp_path, room=room)
     with pytest.raises(GivenError):
-        own: Any = SimpleNamespace(data=digits_train, home=tmp_path, room=room)
         stages.Stages._stage(own, search, None, (1, 0))
     assert given.pop("function") is run_trial
     assert given == {"data": digits_train, "home": str(tmp_path), "threads": 1}

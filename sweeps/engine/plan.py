@@ -20,8 +20,8 @@ __all__ = ["OWN_NUMBERS", "Plan", "describe", "groups_of", "make_plan"]
 
 #: Training speed at width 8 and batch 64, images per second of one CPU core: benchmarks/throughput.py on 2 cores.
 CPU_SPEED_AT_WIDTH_8 = 1300
-#: TrainConfig fields that a flag of the same name sets.
-OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution")
+#: TrainConfig fields that a flag of the same name sets, where the script has it.
+OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector")
 #: Configurations of class i's own search are numbered from (i + 1) times this on.
 OWN_NUMBERS = 1000
 #: Fit images of the smallest class, by data set; for estimates before a file is opened.
@@ -128,7 +128,7 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     name = settings.scale or ("gpu" if has_cuda_device() else "laptop")
     scale = SCALES[name]
     train: dict[str, Any] = {**scale.train, "train_seed": settings.seed}
-    train |= {key: value for key in OVERRIDES if (value := getattr(settings, key)) is not None}
+    train |= {key: value for key in OVERRIDES if (value := getattr(settings, key, None)) is not None}
     dataset = train.get("dataset", TrainConfig.dataset)
     train["classes"] = check_classes(settings.normal_class, len(DATASETS[dataset].class_names), "normal-class")
     base = TrainConfig(**train)

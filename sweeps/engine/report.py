@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.table import Table
 
-from adcore.config import TrainConfig
+from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import DATASETS
 from adcore.figures import auroc_by_class
 from adcore.files import put_in_place
@@ -258,7 +258,8 @@ def commands(record: SweepRecord, winner: Confirmation, settings: SweepSettings,
 
 
 def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, float]]:
-    fixed = {"weight_reconstruction": plan.base.weight_reconstruction}
+    weights = {f"weight_{name}" for name in LOSS_WEIGHTS} & set(winner.block.params)
+    fixed = {"weight_reconstruction": plan.base.weight_reconstruction} if weights else {}  # the unit of the others
     return [(name, value) for name, value in (fixed | winner.block.params).items()]
 
 
