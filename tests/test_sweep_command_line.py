@@ -90,6 +90,7 @@ PURE = {
     "unknown protocol": (["--protocol", "seen"], ["'seen'", "paper, seen-unseen, one-class"]),
     "known classes without a protocol that has them": (["--known-classes", "2"], ["--known-classes", "seen-unseen"]),
     "nothing left unseen": (["--protocol", "seen-unseen", "--known-classes", "9"], ["--known-classes 9", "at most 8"]),
+    "several classes under a counted protocol": (["--protocol", "rare-504"], ["--normal-class 0,1", "give one"]),
     "labels without anomalies": (["--protocol", "one-class", "--labelled-share", "0.1"], ["--labelled-share"]),
     "share of labels 0": (["--labelled-share", "0"], ["--labelled-share 0", "> 0"]),
     "more than half polluted": (["--pollution", "0.6"], ["--pollution 0.6", "<= 0.5"]),
@@ -139,7 +140,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 63
+    assert len(PURE) == 64
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
              "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
              "protocol", "polluted", "opened again")  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
 from adcore.errors import UserError
+from adcore.exposure import check_one_experiment
 from adcore.options import check_classes
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.space import Space
@@ -131,6 +132,7 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     train |= {key: value for key in OVERRIDES if (value := getattr(settings, key, None)) is not None}
     dataset = train.get("dataset", TrainConfig.dataset)
     train["classes"] = check_classes(settings.normal_class, len(DATASETS[dataset].class_names), "normal-class")
+    check_one_experiment(train.get("protocol", TrainConfig.protocol), train["classes"], "normal-class")
     base = TrainConfig(**train)
     if space.is_grid and settings.configs:
         raise UserError(

@@ -79,7 +79,8 @@ class SweepSettings(RunSettings):
     normal_class: tuple[int, ...] = option((), "classes that are normal in turn: all, 6, or 0,3,6")
     protocol: str | None = option(
         None,
-        "anomaly classes seen in training: paper (all), seen-unseen, one-class; or leave-one-out [default: paper]",
+        "anomaly classes seen in training: paper (all), seen-unseen, one-class; or leave-one-out; with a number: "
+        "numbers of images are fixed, and --normal-class is one class [default: paper]",
         choices=PROTOCOLS,
     )
     known_classes: int | None = option(None, "seen-unseen: known anomaly classes [default: 1]", at_least=1)

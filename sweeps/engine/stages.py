@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset, load
-from adcore.protocols import split
+from adcore.train import split_train
 from sweeps.engine.blocks import BlockASHA, BlockSearch
 from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.final import TestResult, opened_before, score_models
@@ -168,14 +168,7 @@ class Stages(StageRunner):
         self.tracking.close_sweep(state, metrics, artifacts, step=opening)
 
     def _validation_images(self) -> int:
-        base = self.plan.base
-        parts = split(
-            self.data.labels,
-            split_seed=base.split_seed,
-            images_per_class=base.images_per_class,
-            validation_images=base.validation_images,
-        )
-        return len(parts.validation)
+        return len(split_train(self.plan.base, self.data.labels).validation)
 
     def _without_winner(self) -> int:
         with storage(self.home):
