@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -57,8 +58,9 @@ _TYPES: dict[str, click.ParamType] = {
 
 
 def dataclass_flags(settings: type[Any]) -> list[click.Parameter]:
-    """One option per field of a dataclass made with adcore.options.option. An unset option is None."""
-    return [_flag(field) for field in dataclasses.fields(settings)]
+    """One option per field of a dataclass made with adcore.options.option, inherited ones last. Unset, it is None."""
+    owner = {name: place for place, kind in enumerate(settings.__mro__) for name in inspect.get_annotations(kind)}
+    return [_flag(field) for field in sorted(dataclasses.fields(settings), key=lambda field: owner[field.name])]
 
 
 def run(

@@ -8,7 +8,7 @@ from typing import Any
 from adcore.datasets import DATASETS, check_name
 from adcore.detector_catalog import ANOMALIES, check_detector
 from adcore.errors import UserError
-from adcore.exposure import PROTOCOLS, Exposure, check_exposure
+from adcore.exposure import PROTOCOLS, Exposure, check_exposure, check_one_experiment
 from adcore.options import check_classes, check_options, option
 
 __all__ = ["LOSS_WEIGHTS", "TrainConfig"]
@@ -40,7 +40,7 @@ class TrainConfig:
     protocol: str = option(
         "paper",
         "anomaly classes seen in training: paper (all), seen-unseen (known ones), one-class (none); leave-one-out: "
-        "class i is anomalous, the rest normal",
+        "class i is anomalous, the rest normal; with a number: numbers of images are fixed, and --classes is one class",
         choices=PROTOCOLS,
     )  # fmt: skip
     known_classes: int | None = option(
@@ -97,6 +97,10 @@ class TrainConfig:
 
     mirrored_scores: bool = option(False, "score of an image: the mean over itself and its mirror image")
 
+    fold: int | None = option(
+        None, "k-fold cross-validation: which fifth of the train part is validation, 0 to 4 [default: the usual split]",
+        at_least=0, at_most=4,
+    )  # fmt: skip
     train_seed: int = option(0, "seed of initialisation, order, augmentation and sampling", at_least=0)
     split_seed: int = option(0, "seed of the fit/validation split", at_least=0)
     patience: int | None = option(
@@ -110,6 +114,7 @@ class TrainConfig:
         check_options(self)
         classes = check_classes(self.classes, len(DATASETS[self.dataset].class_names), "classes")
         object.__setattr__(self, "classes", classes)
+        check_one_experiment(self.protocol, classes, "classes")
         if self.batch_size > 1 and self.batch_size % 2:
             raise UserError(f"--batch-size {self.batch_size}: expected 1 or an even number (half normal images)")
         if not any(self.weights[name] for name in self.losses):
@@ -121,7 +126,7 @@ class TrainConfig:
             )
         known = check_exposure(self.exposure, len(DATASETS[self.dataset].class_names))
         object.__setattr__(self, "known_classes", known)
-        check_detector(self.detector, has_anomalies=self.exposure.has_anomalies)
+        check_detector(self.detector, self.protocol, has_anomalies=self.exposure.has_anomalies)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -131,7 +136,7 @@ class TrainConfig:
     @property
     def losses(self) -> tuple[str, ...]:
         """The generator losses in use: without anomalies, those on normal images."""
-        return tuple(name for name, images in _IMAGES.items() if images == NORMAL or self.protocol != "one-class")
+        return tuple(name for name, on in _IMAGES.items() if on == NORMAL or self.exposure.has_anomalies)
 
     @property
     def exposure(self) -> Exposure:

@@ -35,11 +35,11 @@ ANOMALIES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def check_detector(name: str, *, has_anomalies: bool) -> None:
+def check_detector(name: str, protocol: str, *, has_anomalies: bool) -> None:
     """Raises UserError for a supervised detector under a protocol without labelled anomalies."""
     if ANOMALIES[name] == "needed" and not has_anomalies:
         others = ", ".join(other for other, anomalies in ANOMALIES.items() if anomalies != "needed")
         raise UserError(
-            f"--detector {name}: it learns from labelled anomalies, and --protocol one-class has none; "
+            f"--detector {name}: it learns from labelled anomalies, and --protocol {protocol} has none; "
             f"take another protocol or one of {others}"
         )

@@ -2,12 +2,15 @@
 
 paper (Kim et al. 2020): every anomaly class. seen-unseen (after Ruff et al. 2020, arXiv 1906.02694): k
 known anomaly classes, the others first met in the test part. one-class: no anomalies. In all three, class i is normal
-in experiment i. leave-one-out turns that round: class i is anomalous, all others are normal.
+in experiment i. leave-one-out turns that round: class i is anomalous, all others are normal. The counted
+protocols, COUNTS, have class i normal and fixed numbers of images; a run trains one experiment.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adcore.errors import UserError
@@ -15,9 +18,35 @@ from adcore.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PROTOCOLS", "Exposure", "check_exposure", "known_anomalies"]
+__all__ = ["COUNTS", "PROTOCOLS", "Counts", "Exposure", "check_exposure", "check_one_experiment", "known_anomalies"]
 
-PROTOCOLS = ("paper", "seen-unseen", "one-class", "leave-one-out")
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Most images of an experiment, (normal, anomalous), of each part of the data set; None: all there are.
+
+    A fifth of either kind of the train part is validation. fits_anomalies: whether training sees the other anomalies.
+    """
+
+    train: tuple[int | None, int | None]
+    test: tuple[int | None, int | None]
+    fits_anomalies: bool = True
+
+
+#: The counted protocols, after student reports; anomalies are drawn at random from all other classes.
+#: balanced-9600: 9,600 images to fit, 2,400 for validation and 2,000 for the test, half of them anomalies.
+#: rare-504: MNIST's 5,923 zeros and 504 anomalies. The report's test has 1,070 images; that these are all 980 zeros
+#: and 90 anomalies is inferred here.
+#: normal-4500: 4,500 normal images to fit, 500 + 500 for the test. That a threshold is chosen on 1,125 more normal
+#: images and a fifth of 504 anomalies is a choice made here.
+COUNTS: Mapping[str, Counts] = MappingProxyType(
+    {
+        "balanced-9600": Counts(train=(6000, 6000), test=(1000, 1000)),
+        "rare-504": Counts(train=(None, 504), test=(None, 90)),
+        "normal-4500": Counts(train=(5625, 504), test=(500, 500), fits_anomalies=False),
+    }
+)
+PROTOCOLS = ("paper", "seen-unseen", "one-class", "leave-one-out", *COUNTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +65,12 @@ class Exposure:
     @property
     def has_anomalies(self) -> bool:
         """Whether training is shown images that are labelled as anomalies."""
-        return self.protocol != "one-class"
+        return self.counts.fits_anomalies if self.counts else self.protocol != "one-class"
+
+    @property
+    def counts(self) -> Counts | None:
+        """The numbers of images, where the protocol fixes them."""
+        return COUNTS.get(self.protocol)
 
     def anomalous(self, labels: Tensor, experiment: int) -> Tensor:
         """Which images are anomalies in an experiment, bool [n]; labels: int64 [n]."""
@@ -45,8 +79,8 @@ class Exposure:
 
 def check_exposure(exposure: Exposure, classes: int) -> int | None:
     """The number of known classes where the protocol has one. Raises UserError for fields at odds with each other."""
-    if exposure.protocol == "one-class" and exposure.labelled_share != 0.5:
-        raise UserError("--labelled-share: --protocol one-class has no labelled anomalies; leave it out")
+    if not exposure.has_anomalies and exposure.labelled_share != 0.5:
+        raise UserError(f"--labelled-share: --protocol {exposure.protocol} has no labelled anomalies; leave it out")
     if exposure.protocol != "seen-unseen":
         if exposure.known_classes is not None:
             raise UserError(f"--known-classes: only --protocol seen-unseen has them, not {exposure.protocol}")
@@ -55,6 +89,15 @@ def check_exposure(exposure: Exposure, classes: int) -> int | None:
     if known > classes - 2:
         raise UserError(f"--known-classes {known}: expected at most {classes - 2}, so that one class stays unseen")
     return known
+
+
+def check_one_experiment(protocol: str, classes: Sequence[int], flag: str) -> None:
+    """Raises UserError for several experiments under a counted protocol: each has images of its own."""
+    if protocol in COUNTS and len(classes) > 1:
+        raise UserError(
+            f"--{flag} {','.join(map(str, classes))}: --protocol {protocol} trains one class per run; "
+            f"give one, such as --{flag} {classes[0]}"
+        )
 
 
 def known_anomalies(exposure: Exposure, normal: int, classes: int, split_seed: int) -> list[int]:

@@ -15,7 +15,7 @@ __all__ = ["PURPOSES", "generator", "permutation"]
 #: The place of a purpose in this tuple is part of the seed: append, never reorder.
 PURPOSES = (
     "init", "order-normal", "order-anomaly", "augment-normal", "augment-anomaly", "sampling", "split", "known",
-    "pollution", "noise",
+    "pollution", "noise", "train-images", "test-images",
 )  # fmt: skip
 
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from adcore.datamodule import AnomalyDetectionDataModule
     from adcore.datasets import ImageDataset
     from adcore.detectors import Detector
+    from adcore.protocols import Split
 
-__all__ = ["Report", "TestScores", "TrainResult", "load_detector", "score_test", "train"]
+__all__ = ["Report", "TestScores", "TrainResult", "load_detector", "score_test", "split_train", "train"]
 
 #: Called after every epoch with its metrics; by hand it prints, in a trial it is tune.report, in a test list.append.
 Report = Callable[[dict[str, float]], object]
@@ -101,16 +102,11 @@ def train(
 
     from adcore.checkpoints import PlainCheckpointIO
     from adcore.epoch_end import EpochEnd
-    from adcore.protocols import require_every_class, split
+    from adcore.protocols import require_every_class
 
     _quiet_lightning()
     require_every_class(data.labels, len(data.class_names))
-    parts = split(
-        data.labels,
-        split_seed=config.split_seed,
-        images_per_class=config.images_per_class,
-        validation_images=config.validation_images,
-    )
+    parts = split_train(config, data.labels)
     module = _data_module(config, data, parts.fit)
     detector = _detector(config, data.channels, module.steps_per_epoch)
     validation = (data.images[parts.validation], data.labels[parts.validation])
@@ -146,6 +142,20 @@ def train(
     return TrainResult("diverged" if epochs.diverged else "complete", epochs.history, detector)
 
 
+def split_train(config: TrainConfig, labels: Tensor) -> Split:
+    """Positions of config's fit and validation images. labels: int64 [n] of the train part.
+
+    Raises UserError for fewer validation images than AUROC needs.
+    """
+    from adcore.protocols import split, split_counted
+
+    names = ("split_seed", "images_per_class", "validation_images", "fold")
+    settings = {name: getattr(config, name) for name in names}
+    if config.exposure.counts:
+        return split_counted(labels, config.exposure, config.classes[0], **settings)
+    return split(labels, **settings)
+
+
 def load_detector(path: Path, channels: int) -> tuple[TrainConfig, Detector]:
     """The configuration and the trained detector of a checkpoint, on the CPU. Raises UserError if it is not one."""
     from adcore import checkpoints
@@ -157,11 +167,16 @@ def load_detector(path: Path, channels: int) -> tuple[TrainConfig, Detector]:
 
 
 def score_test(detector: Detector, config: TrainConfig, data: ImageDataset) -> TestScores:
-    """Score the test part `data`. Opening the test part is the caller's decision."""
+    """Score the test part `data`, or what the protocol counts of it. Opening the test part is the caller's decision."""
     from adcore.epoch_end import anomaly_scores
-    from adcore.protocols import cap_per_class
+    from adcore.protocols import cap_per_class, select
 
-    kept = cap_per_class(data.labels, config.images_per_class)
+    caps = {"images_per_class": config.images_per_class}
+    if config.exposure.counts:
+        experiment, seed = config.classes[0], config.split_seed
+        kept = select(data.labels, config.exposure, experiment, part="test", split_seed=seed, **caps)
+    else:
+        kept = cap_per_class(data.labels, **caps)
     scores = anomaly_scores(detector, data.images[kept], mirrored=config.mirrored_scores)
     return TestScores(config, scores, data.labels[kept])
 

@@ -49,6 +49,8 @@ BAD = {
     "unknown protocol": (["--protocol", "seen"], "paper, seen-unseen, one-class, leave-one-out"),
     "known classes without a protocol that has them": (["--known-classes", "2"], "--known-classes"),
     "nothing left unseen": (["--protocol", "seen-unseen", "--known-classes", "9"], "--known-classes 9"),
+    "several classes under a counted protocol": (["--protocol", "rare-504", "--classes", "0,3"], "--classes 0,3"),
+    "a fold beyond the last": (["--fold", "5"], "--fold 5"),
     "labels without anomalies": (["--protocol", "one-class", "--labelled-share", "0.1"], "--labelled-share"),
     "more than half polluted": (["--pollution", "0.6"], "--pollution 0.6"),
     "no data folder": (["--dataset", "mnist", "--data-dir", "/no/such/folder"], "/no/such/folder"),
@@ -144,7 +146,7 @@ def test_no_flags_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_flag_sets_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
     shares = {"labelled_share": 0.25, "pollution": 0.125, "dropout": 0.75}
     numbers = {field.name: field.default + 2 for field in FIELDS if type(field.default) in (int, float)} | shares
-    numbers |= {"known_classes": 3, "patience": 2}
+    numbers |= {"known_classes": 3, "patience": 2, "fold": 4}
     switches = {field.name: not field.default for field in FIELDS if type(field.default) is bool}
     names = {"sampling": "random", "norm": "group", "schedule": "constant", "precision": "64-true"}
     names |= {"protocol": "seen-unseen", "reconstruction": "bce"}

@@ -41,9 +41,10 @@ def error_of(**values: Any) -> str:
 
 
 def test_every_field_but_switches_has_a_legal_range_that_is_tested_here() -> None:
-    tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, *SHARES, *POSITIVE, "classes", "dropout", "weight_decay"}
+    tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, *SHARES, *POSITIVE, "classes", "fold"}
+    tested |= {"dropout", "weight_decay"}
     assert tested == set(FIELDS) - set(SWITCHES)
-    assert len(tested) == 33
+    assert len(tested) == 34
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
@@ -93,6 +94,12 @@ def test_a_negative_seed_is_refused(name: str) -> None:
 def test_a_share_beyond_a_half_is_refused(name: str, value: float) -> None:
     assert error_of(**{name: value}).startswith(f"--{name.replace('_', '-')} {value}: expected a finite number >")
     assert getattr(TrainConfig(**{name: 0.5}), name) == 0.5
+
+
+@pytest.mark.parametrize("value", [-1, 5])
+def test_a_fold_outside_the_five_is_refused(value: int) -> None:
+    assert error_of(fold=value).startswith(f"--fold {value}: expected a whole number >= 0")
+    assert [TrainConfig(fold=fold).fold for fold in (None, 0, 4)] == [None, 0, 4]
 
 
 @pytest.mark.parametrize("value", [3, 65])

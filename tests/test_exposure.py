@@ -233,6 +233,9 @@ BAD = {
     "nothing left unseen": ({"protocol": "seen-unseen", "known_classes": 9}, "--known-classes 9: expected at most 8"),
     "nothing known": ({"protocol": "seen-unseen", "known_classes": 0}, "--known-classes 0: expected a whole number"),
     "labels without anomalies": ({"protocol": "one-class", "labelled_share": 0.1}, "--labelled-share: "),
+    "labels where none is fitted": (
+        {"protocol": "normal-4500", "classes": (0,), "labelled_share": 0.1}, "--labelled-share: --protocol normal-4500",
+    ),
     "no labels": ({"labelled_share": 0.0}, "--labelled-share 0.0: expected a finite number > 0"),
     "more labels than normal images": ({"labelled_share": 0.51}, "--labelled-share 0.51: expected"),
     "more than half polluted": ({"pollution": 0.6}, "--pollution 0.6: expected"),

@@ -98,19 +98,6 @@ def test_a_split_block_takes_every_class_once_in_an_order_that_the_flags_do_not_
     assert DATASETS[name].smallest_class > 0
 
 
-def test_what_a_space_fixes_holds_in_search_and_confirmation_unless_a_flag_says_otherwise() -> None:
-    space = dataclasses.replace(SPACE, fixed={"detector": "gan-small", "width": 12, "epochs": 9})
-    plan = make_plan("mine", SweepSettings(scale="workstation", epochs=7), space)
-    assert [(each.detector, each.width, each.epochs) for each in (plan.base, plan.searched)] == [
-        ("gan-small", 12, 7)
-    ] * 2
-    assert (
-        plan.as_record()["space"] == make_plan("mine", SweepSettings(scale="workstation"), SPACE).as_record()["space"]
-    )
-    with pytest.raises(UserError, match="did you mean 'gan'"):
-        make_plan("mine", SweepSettings(scale="smoke"), dataclasses.replace(SPACE, fixed={"detector": "gam"}))
-
-
 def test_groups_cut_the_classes_in_order() -> None:
     assert groups_of((6, 0, 3, 1), 2) == [(6, 0), (3, 1)]
     assert groups_of((6, 0, 3), 3) == [(6, 0, 3)]

@@ -18,8 +18,9 @@ from sweep_parts import record_of, small_plan
 
 from adcore.datasets import ImageDataset, load
 from adcore.errors import UserError
-from sweeps.engine.main import main, one_driver
+from sweeps.engine.main import main
 from sweeps.engine.plan import make_plan
+from sweeps.engine.program import one_driver
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.space import Space
 from sweeps.gan_loss_weights import SPACE
@@ -89,6 +90,7 @@ PURE = {
     "unknown protocol": (["--protocol", "seen"], ["'seen'", "paper, seen-unseen, one-class"]),
     "known classes without a protocol that has them": (["--known-classes", "2"], ["--known-classes", "seen-unseen"]),
     "nothing left unseen": (["--protocol", "seen-unseen", "--known-classes", "9"], ["--known-classes 9", "at most 8"]),
+    "several classes under a counted protocol": (["--protocol", "rare-504"], ["--normal-class 0,1", "give one"]),
     "labels without anomalies": (["--protocol", "one-class", "--labelled-share", "0.1"], ["--labelled-share"]),
     "share of labels 0": (["--labelled-share", "0"], ["--labelled-share 0", "> 0"]),
     "more than half polluted": (["--pollution", "0.6"], ["--pollution 0.6", "<= 0.5"]),
@@ -138,7 +140,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 63
+    assert len(PURE) == 64
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
              "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
              "protocol", "polluted", "opened again")  # fmt: skip
@@ -229,7 +231,7 @@ def test_a_name_that_is_taken_is_refused(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture
 def begun() -> dict[str, object]:
-    """The record of a smoke sweep of another length, as run_sweep leaves it; its settings."""
+    """The record of a smoke sweep of another length, as run_program leaves it; its settings."""
     Path("runs/mine").mkdir(parents=True)
     record = record_of(small_plan((0, 3), configs=2, epochs=2), path=Path("runs/mine/study.db"))
     settings = vars(SweepSettings(scale="smoke", normal_class=(0, 3), configs=2, epochs=2, name="mine"))
@@ -382,13 +384,13 @@ def test_the_train_part_alone_is_opened_for_a_sweep(monkeypatch: pytest.MonkeyPa
         opened.append(part)
         return load(name, part)  # type: ignore[arg-type]
 
-    def sweep(_plan: object, _settings: object, _home: object, data: ImageDataset) -> int:
-        swept.append(data)
+    def sweep(_program: object, _plan: object, _settings: object, _home: object, data: dict[str, ImageDataset]) -> int:
+        swept.extend(data.values())
         return 0
 
     monkeypatch.setattr("adcore.datasets.load", open_part)
-    monkeypatch.setattr("sweeps.engine.run.run_sweep", sweep)
-    monkeypatch.setattr("sweeps.engine.main.prepare_environment", lambda _: None)
+    monkeypatch.setattr("sweeps.engine.run.run_program", sweep)
+    monkeypatch.setattr("sweeps.engine.program.prepare_environment", lambda _: None)
     with pytest.raises(SystemExit) as ended:
         main("gan_loss_weights", "help", SPACE, ["--scale", "smoke", "--name", "mine"])
     assert ended.value.code == 0

@@ -6,14 +6,14 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from ray.tune import Callback
 
 from adcore.datasets import ImageDataset
-from sweeps.engine import tuning
+from sweeps.engine import stages
 from sweeps.engine.blocks import BlockSearch
 from sweeps.engine.cluster import Resources
 from sweeps.engine.trial import run_trial
@@ -87,10 +87,11 @@ def test_a_trial_is_given_the_train_part_alone(
         raise GivenError
 
     assert list(inspect.signature(run_trial).parameters) == ["config", "data", "home", "threads"]
-    monkeypatch.setattr(tuning.tune, "with_parameters", take)
+    monkeypatch.setattr(stages, "with_parameters", take)
     search, room = BlockSearch(record_of(small_plan((0,), epochs=1))), Resources(cpus=1, gpus=0, slots=1)
+    own: Any = SimpleNamespace(data=digits_train, home=tmp_path, room=room)
     with pytest.raises(GivenError):
-        tuning.fit(search, None, Callback(), home=tmp_path, data=digits_train, room=room)
+        stages.Stages._stage(own, search, None, (1, 0))
     assert given.pop("function") is run_trial
     assert given == {"data": digits_train, "home": str(tmp_path), "threads": 1}
     assert given["data"].part == "train"

@@ -13,7 +13,7 @@ from typing import Any
 
 from adcore.errors import UserError
 from sweeps.engine.plan import has_cuda_device
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.run_settings import RunSettings
 
 __all__ = ["Resources", "check_address", "prepare_environment", "probe", "ray_cluster", "resources"]
 
@@ -23,7 +23,7 @@ PROBE_SECONDS = 3.0
 OBJECT_STORE_BYTES = 600_000_000
 
 
-def check_address(settings: SweepSettings) -> None:
+def check_address(settings: RunSettings) -> None:
     """Raises UserError if a cluster does not answer, or this machine has fewer CPUs than a local trial needs."""
     cpus = os.cpu_count() or 1
     if settings.address == "local":
@@ -53,7 +53,7 @@ def probe(flag: str, given: str, host: str, port: int) -> None:
         raise UserError(f"{flag} {given}: nothing answers at {host}:{port} ({reason})") from error
 
 
-def prepare_environment(settings: SweepSettings) -> None:
+def prepare_environment(settings: RunSettings) -> None:
     """Set what Ray reads when it is imported: token authentication, and loopback alone for a Ray of our own."""
     os.environ.update(
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the record and MLflow hold what Ray's own files would
@@ -72,7 +72,7 @@ def prepare_environment(settings: SweepSettings) -> None:
 
 
 @contextmanager
-def ray_cluster(settings: SweepSettings) -> Iterator[None]:
+def ray_cluster(settings: RunSettings) -> Iterator[None]:
     """A Ray of our own, or a running cluster; left again at the end. Raises UserError if it cannot be had."""
     import ray
     from ray.exceptions import AuthenticationError
@@ -111,7 +111,7 @@ class Resources:
         return {"cpu": self.cpus, "gpu": self.gpus} if self.gpus else {"cpu": self.cpus}
 
 
-def resources(settings: SweepSettings) -> Resources:
+def resources(settings: RunSettings) -> Resources:
     """Resources of a trial on the cluster that is joined. Raises UserError if no node can hold one."""
     import ray
 

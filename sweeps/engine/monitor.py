@@ -47,7 +47,7 @@ class Monitor(tune.Callback):
     ) -> None:
         self.stage, self.tracking, self.display = stage, tracking, display
         self.close_ended, self.on_step, self.on_storage_error = close_ended, on_step, on_storage_error
-        self.base = tracking.plan.base
+        self.plan = tracking.plan
         self.epochs: dict[str, int] = {}  # last epoch heard of, by trial under way
         self.silence = Silence(60 * report_timeout)
         self.furthest: dict[tuple[Any, ...], int] = {}  # epoch
@@ -96,7 +96,7 @@ class Monitor(tune.Callback):
         self._show(event=True)
 
     def _share(self, trial: Trial) -> float:
-        return len(trial.config["classes"]) / len(self.base.classes)
+        return self.plan.share(trial.config)
 
     def _show(self, *, event: bool) -> None:
         self.close_ended()

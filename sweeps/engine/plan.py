@@ -12,6 +12,7 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
 from adcore.errors import UserError
+from adcore.exposure import check_one_experiment
 from adcore.options import check_classes
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.space import Space
@@ -20,8 +21,8 @@ __all__ = ["OWN_NUMBERS", "Plan", "describe", "groups_of", "make_plan"]
 
 #: Training speed at width 8 and batch 64, images per second of one CPU core: benchmarks/throughput.py on 2 cores.
 CPU_SPEED_AT_WIDTH_8 = 1300
-#: TrainConfig fields that a flag of the same name sets.
-OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution")
+#: TrainConfig fields that a flag of the same name sets, where the script has it.
+OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector")
 #: Configurations of class i's own search are numbered from (i + 1) times this on.
 OWN_NUMBERS = 1000
 
@@ -82,31 +83,60 @@ class Plan:
         is_own = self.objective == "per-class" and configuration >= OWN_NUMBERS
         return configuration // OWN_NUMBERS - 1 if is_own else None
 
+    @property
+    def dataset_names(self) -> tuple[str, ...]:
+        """The one data set."""
+        return (self.base.dataset,)
+
+    def params(self) -> dict[str, Any]:
+        """What all trainings have in common."""
+        return dataclasses.asdict(self.base)
+
+    def classes_of(self, configuration: int) -> tuple[int, ...]:
+        """The classes that a configuration is trained on."""
+        owner = self.owner(configuration)
+        return self.base.classes if owner is None else (owner,)
+
+    def title(self, stage: str, configuration: int, config: TrainConfig) -> str:
+        """The name of a configuration's run in a stage."""
+        owner, seed = self.owner(configuration), "" if "search" in stage else f" seed {config.train_seed}"
+        if owner is None:
+            return f"{stage} {configuration:03d}{seed}"
+        return f"{stage.removesuffix(' by class')} class {owner} {configuration % OWN_NUMBERS:03d}{seed}"
+
+    def tags(self, configuration: int) -> dict[str, str]:
+        """From which class's own search a configuration comes, if it does."""
+        owner = self.owner(configuration)
+        return {} if owner is None else {"class": str(owner)}
+
+    def share(self, config: Mapping[str, Any]) -> float:
+        """The share of all classes that a trial trains."""
+        return len(config["classes"]) / len(self.base.classes)
+
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""
         fields = {
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("base", "search", "space")
         }
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self.base).items()}
-        space = dataclasses.asdict(self.space)
-        del space["fixed"]  # in base, unless a flag prevailed
-        return {**fields, "search": dict(self.search), "base": settings, "space": space}
+        return {**fields, "search": dict(self.search), "base": settings, "space": dataclasses.asdict(self.space)}
 
 
 def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     """Resolve scale, data set, classes and counts. Raises UserError for a flag that does not fit the rest."""
     name = settings.scale or ("gpu" if has_cuda_device() else "laptop")
     scale = SCALES[name]
-    train: dict[str, Any] = {**scale.train, **space.fixed, "train_seed": settings.seed}
-    train |= {key: value for key in OVERRIDES if (value := getattr(settings, key)) is not None}
+    train: dict[str, Any] = {**scale.train, "train_seed": settings.seed}
+    train |= {key: value for key in OVERRIDES if (value := getattr(settings, key, None)) is not None}
     dataset = train.get("dataset", TrainConfig.dataset)
     train["classes"] = check_classes(settings.normal_class, len(DATASETS[dataset].class_names), "normal-class")
+    check_one_experiment(train.get("protocol", TrainConfig.protocol), train["classes"], "normal-class")
     base = TrainConfig(**train)
     if space.is_grid and settings.configs:
         raise UserError(
             f"--configs {settings.configs}: this script trains each of its {len(space.points)}; leave it out"
         )
-    search = {name: value for name, value in scale.search.items() if name not in space.fixed}
+    search = dict(scale.search)
     if "epochs" in search:  # a search is never longer than what it prepares
         search["epochs"] = min(search["epochs"], base.epochs)
     if settings.classes_per_trial != "auto":

@@ -9,10 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import optuna
@@ -20,9 +17,10 @@ from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from adcore.errors import UserError
+from sweeps.engine.facts import Facts
 from sweeps.engine.plan import OWN_NUMBERS, Plan
 from sweeps.engine.space import POINT
-from sweeps.engine.storage_error import StorageError, check_database, one_line, storage
+from sweeps.engine.storage_error import check_database, one_line
 
 __all__ = ["Block", "Job", "SweepRecord", "open_study"]
 
@@ -61,12 +59,10 @@ class Block:
         return math.fsum(found) / len(found)
 
 
-class SweepRecord:
+class SweepRecord(Facts):
     """Blocks in memory and in the study; every change is written before it is acted on.
 
     first: number of the study's first block. facts: the study that holds what is not a block's, if it is another one.
-    path: its file, for messages.
-    broken: why the study could not be written, from the first time on; everything that writes raises StorageError.
     """
 
     def __init__(
@@ -79,11 +75,10 @@ class SweepRecord:
         facts: optuna.Study | None = None,
         path: Path = Path("study.db"),
     ) -> None:
-        self.path = path
-        self.study, self.plan, self.groups, self.first, self.facts = study, plan, groups, first, facts or study
+        super().__init__(facts or study, path)
+        self.study, self.plan, self.groups, self.first = study, plan, groups, first
         self.blocks: dict[int, Block] = {}
-        self.broken: StorageError | None = None
-        with self._writing():
+        with self.writing():
             for point in list(plan.space.points)[: plan.configs]:
                 study.enqueue_trial(plan.space.proposed(point), skip_if_exists=True)
             for trial in study.get_trials(deepcopy=False):
@@ -92,7 +87,7 @@ class SweepRecord:
 
     def of_class(self, index: int) -> SweepRecord:
         """The record of a class's own search: another study in the same file, with the facts in common."""
-        with self._writing():
+        with self.writing():
             study = optuna.create_study(
                 storage=self.study._storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
             )
@@ -126,7 +121,7 @@ class SweepRecord:
     def write_rung(self, block: Block, epoch: int, group: int, values: list[float], *, stop_groups: int = 0) -> None:
         """Values of a group at a rung, and in the same breath the decision: stopped on so many groups, or 0."""
         block.values.setdefault(epoch, {})[group] = values
-        with self._writing():
+        with self.writing():
             self._trial(block).set_user_attr(f"epoch_{epoch}_group_{group}", {"values": values, "stop": stop_groups})
         if stop_groups:
             block.stopped_at = (epoch, stop_groups)
@@ -153,7 +148,7 @@ class SweepRecord:
         if block.state != "running" or self.broken:
             return
         block.state = state
-        with self._writing():
+        with self.writing():
             trial = self._trial(block)
             trial.set_user_attr("state", state)
             if (
@@ -189,28 +184,10 @@ class SweepRecord:
             found |= dict(zip(classes, values, strict=True))
         return dict(sorted(found.items()))
 
-    def write(self, key: str, value: Any) -> None:
-        """A fact of the sweep, by name: plain values only."""
-        with self._writing():
-            self.facts.set_user_attr(key, value)
-
-    def read(self, key: str) -> Any:
-        """A fact of the sweep, or None."""
-        return self.facts.user_attrs.get(key)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            with storage(self.path):
-                yield
-        except StorageError as error:
-            self.broken = self.broken or error
-            raise
-
     def _ask(self) -> Block:
         number = self.first + len(self.blocks)
         self._seed_sampler(number)
-        with self._writing():
+        with self.writing():
             trial = self.study.ask(self.plan.space.distributions())
         assert self.first + trial.number == number
         block = self.blocks[number] = Block(number, self.plan.space.fields(trial.params))

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.table import Table
 
-from adcore.config import TrainConfig
+from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import DATASETS
 from adcore.figures import auroc_by_class
 from adcore.files import put_in_place
@@ -26,7 +26,7 @@ from sweeps.engine.record import SweepRecord
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.summary import Summary
 
-__all__ = ["commands", "final_report", "resume_command", "write_figure", "write_summary", "write_table"]
+__all__ = ["commands", "final_report", "write_figure", "write_summary", "write_table"]
 
 
 def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str, float]]) -> Path:
@@ -242,8 +242,8 @@ def _mean_and_spread(values: list[float]) -> str:
     return f"{mean} ± {statistics.stdev(values):.4f}" if len(values) > 1 else mean
 
 
-def commands(record: SweepRecord, winner: Confirmation, settings: SweepSettings, name: str) -> list[str]:
-    """The commands that open MLflow, resume the sweep and repeat the winner."""
+def commands(record: SweepRecord, winner: Confirmation, settings: SweepSettings, resume: str) -> list[str]:
+    """The commands that open MLflow, resume the sweep (given) and repeat the winner."""
     plan = record.plan
     config = dataclasses.replace(plan.base, **winner.block.params, train_seed=next(iter(winner.by_seed)))
     data = ["--data-dir", settings.data_dir] if settings.data_dir else []
@@ -252,26 +252,15 @@ def commands(record: SweepRecord, winner: Confirmation, settings: SweepSettings,
     threads = f"OMP_NUM_THREADS={settings.cpus_per_trial}"
     return [
         f"browse:  {browse}",
-        f"resume:  {resume_command(plan, settings, name)}",
+        f"resume:  {resume}",
         f"repeat:  {threads} {shlex.join(['python', '-m', 'adcore.train', *_changed(config), *data])}",
     ]
 
 
-def resume_command(plan: Plan, settings: SweepSettings, name: str) -> str:
-    """The command that goes on with this sweep."""
-    words = ["python", f"sweeps/{plan.script}.py", "--resume", name]
-    for field in dataclasses.fields(settings):
-        given = getattr(settings, field.name)
-        if field.name in ("storage", "tracking_uri", "address", "data_dir") and given != field.default:
-            words += [f"--{field.name.replace('_', '-')}", str(given)]
-    return shlex.join(words)
-
-
 def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, float]]:
-    params = winner.block.params
-    has_weights = any(f"weight_{name}" in params for name in plan.base.weights)
-    unit = {"weight_reconstruction": plan.base.weight_reconstruction} if has_weights else {}
-    return list((unit | params).items())
+    weights = {f"weight_{name}" for name in LOSS_WEIGHTS} & set(winner.block.params)
+    fixed = {"weight_reconstruction": plan.base.weight_reconstruction} if weights else {}  # the unit of the others
+    return [(name, value) for name, value in (fixed | winner.block.params).items()]
 
 
 def _changed(config: TrainConfig) -> list[str]:

@@ -1,15 +1,18 @@
-"""run_sweep: a Ray, the record, MLflow's writer and the stages, brought together and taken apart in good order."""
+"""run_program: a Ray, the record, MLflow's writer and the stages, brought together and taken apart in good order."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import logging
+import shlex
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
 from rich.console import Console
 
 from adcore.datasets import ImageDataset
@@ -19,44 +22,68 @@ from sweeps.engine.display import Display
 from sweeps.engine.interrupt import Interrupt, interruptible
 from sweeps.engine.mlflow_outbox import Outbox
 from sweeps.engine.mlflow_writer import MlflowWriter
-from sweeps.engine.plan import Plan, classes_per_trial, groups_of
-from sweeps.engine.record import SweepRecord, open_study
-from sweeps.engine.report import resume_command
-from sweeps.engine.settings import SweepSettings
-from sweeps.engine.stages import INTERRUPTED, Stages
+from sweeps.engine.program import AnyPlan, Program
+from sweeps.engine.record import open_study
+from sweeps.engine.run_settings import RunSettings
+from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.storage_error import StorageError, storage
 from sweeps.engine.trial import check_checkpoints
 
-__all__ = ["run_sweep"]
+__all__ = ["Run", "run_program"]
 
 
-def run_sweep(plan: Plan, settings: SweepSettings, home: Path, data: ImageDataset) -> int:
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a running sweep works with. study: its record, in `home`; command: what resumes it."""
+
+    study: optuna.Study
+    home: Path
+    command: str
+    room: Resources
+    interrupt: Interrupt
+    outbox: Outbox
+    display: Display
+
+
+def run_program(
+    program: Program[Any], plan: AnyPlan, settings: RunSettings, home: Path, data: Mapping[str, ImageDataset]
+) -> int:
     """Run or resume the sweep in folder `home`; returns the exit code: 0 whole, 1 with failed trials, 130 interrupted.
 
-    data: the train part. Raises UserError if Ray cannot be had or has too little for a trial.
+    data: the train parts, by data set. Raises UserError if Ray cannot be had or has too little for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         with interruptible() as interrupt, ray_cluster(settings):
             interrupt.listen()
-            return _run(plan, settings, home, data, resources(settings), interrupt)
+            return _run(program, plan, settings, home, data, interrupt)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
 def _run(
-    plan: Plan, settings: SweepSettings, home: Path, data: ImageDataset, room: Resources, interrupt: Interrupt
+    program: Program[Any],
+    plan: AnyPlan,
+    settings: RunSettings,
+    home: Path,
+    data: Mapping[str, ImageDataset],
+    interrupt: Interrupt,
 ) -> int:
-    command = resume_command(plan, settings, home.name)
+    room, display, command = (
+        resources(settings),
+        Display(Console()),
+        resume_command(program.script, settings, home.name),
+    )
     try:
-        record = _open_record(plan, settings, home, room.slots)
-        sweep_id = record.read("sweep_id")
+        study = _open_record(home / "study.db", plan, program.facts(plan, settings, room.slots))
+        sweep_id = study.user_attrs["sweep_id"]
         outbox = Outbox(home / f"mlflow-outbox-{sweep_id[:8]}.db")
+        run = Run(study, home, command, room, interrupt, outbox, display)
+        stages = program.stages(plan, settings, run, data)
     except StorageError as error:
         print(f"the sweep cannot begin: {error}", file=sys.stderr)
         return 1
-    writer, display = MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox), Display(Console())
-    stages = Stages(record, settings, home, data, room=room, interrupt=interrupt, outbox=outbox, display=display)
+    writer = MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox)
     try:
         code = _run_stages(stages, writer)
     finally:
@@ -74,15 +101,15 @@ def _run(
     return code
 
 
-def _run_stages(stages: Stages, writer: MlflowWriter) -> int:
+def _run_stages(stages: StageRunner, writer: MlflowWriter) -> int:
     try:
         writer.require_usable_database()
-        _announce(stages.record, stages.home, stages.room, stages.display)
+        stages.display.print(f"sweep {stages.home.name}: {stages.summary_line}; record in {stages.home}")
         code = stages.run()
     except KeyboardInterrupt:
         code = INTERRUPTED
     except StorageError as error:
-        stages.record.broken = stages.record.broken or error
+        stages.on_storage_error(error)
         code = stages.report_failure(f"its files cannot be written: {error}")
     if code == INTERRUPTED:
         with contextlib.suppress(StorageError):  # MLflow shows it as running until it is resumed
@@ -90,42 +117,30 @@ def _run_stages(stages: Stages, writer: MlflowWriter) -> int:
     return code
 
 
-def _announce(record: SweepRecord, home: Path, room: Resources, display: Display) -> None:
-    plan, groups = record.plan, len(record.groups)
-    parts = "one trial" if groups == 1 else f"{groups} trials"
-    display.print(
-        f"sweep {home.name}: {plan.configs} configurations x {len(plan.classes)} classes of "
-        f"{plan.base.dataset}, {parts} each, {room.slots} at a time; record in {home}"
-    )
+def resume_command(script: str, settings: RunSettings, name: str) -> str:
+    """The command that goes on with this sweep."""
+    words = ["python", f"sweeps/{script}.py", "--resume", name]
+    for field in dataclasses.fields(settings):
+        given = getattr(settings, field.name)
+        if field.name in ("storage", "tracking_uri", "address", "data_dir") and given != field.default:
+            words += [f"--{field.name.replace('_', '-')}", str(given)]
+    return shlex.join(words)
 
 
-def _open_record(plan: Plan, settings: SweepSettings, home: Path, slots: int) -> SweepRecord:
+def _open_record(path: Path, plan: AnyPlan, facts: dict[str, Any]) -> optuna.Study:
     """The sweep's record, made if it is not there. Raises UserError for a checkpoint of it that is damaged."""
-    path = home / "study.db"
     if path.exists():
-        check_checkpoints(home)
+        check_checkpoints(path.parent)
     else:
         with storage(path):
-            _make_study(path, plan, settings, classes_per_trial(plan, settings.classes_per_trial, slots))
-    study = open_study(path, create=False)
-    groups = groups_of(plan.classes, study.user_attrs["classes_per_trial"])
-    return SweepRecord(study, plan, [tuple(sorted(group)) for group in groups], path=path)
+            _make_study(path, {"sweep_id": uuid.uuid4().hex, "plan": plan.as_record(), **facts})
+    return open_study(path, create=False)
 
 
-def _make_study(path: Path, plan: Plan, settings: SweepSettings, size: int) -> None:
+def _make_study(path: Path, facts: dict[str, Any]) -> None:
     """A study with all that a resume needs, under another name first: it is there whole, or not at all."""
     part = path.with_name(".study.db.part")
     part.unlink(missing_ok=True)
-    # the scale by name: a resume on another machine must not choose anew
-    resolved: dict[str, Any] = {"scale": plan.scale, "dataset": plan.base.dataset, "epochs": plan.base.epochs}
-    if not plan.space.is_grid:
-        resolved["configs"] = plan.configs
-    facts = {
-        "sweep_id": uuid.uuid4().hex,
-        "classes_per_trial": size,
-        "plan": plan.as_record(),
-        "settings": {**dataclasses.asdict(settings), **resolved},
-    }
     study = open_study(part, create=True)
     for name, value in facts.items():
         study.set_user_attr(name, value)

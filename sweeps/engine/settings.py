@@ -11,7 +11,8 @@ from typing import Any
 from adcore.datasets import DATASETS, check_name
 from adcore.errors import UserError
 from adcore.exposure import PROTOCOLS
-from adcore.options import check_classes, check_options, option
+from adcore.options import check_classes, option
+from sweeps.engine.run_settings import RunSettings, check_sweep_name
 
 __all__ = ["SCALES", "Scale", "SweepSettings"]
 
@@ -67,7 +68,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
 
 
 @dataclasses.dataclass(frozen=True)
-class SweepSettings:
+class SweepSettings(RunSettings):
     """The flags of a sweep. None and "auto" stand for what the scale or the cluster says.
 
     Raises UserError that names field, value and legal range when one of them is not legal.
@@ -75,12 +76,11 @@ class SweepSettings:
 
     scale: str | None = option(None, "how much to search [default: gpu with CUDA, else laptop]", choices=tuple(SCALES))
     dataset: str | None = option(None, "data set [default: the scale's]")
-    data_dir: str | None = option(None, "folder with the data set's files, the only place looked at")
-    allow_unverified_data: bool = option(False, "use files of --data-dir with another checksum")
     normal_class: tuple[int, ...] = option((), "classes that are normal in turn: all, 6, or 0,3,6")
     protocol: str | None = option(
         None,
-        "anomaly classes seen in training: paper (all), seen-unseen, one-class; or leave-one-out [default: paper]",
+        "anomaly classes seen in training: paper (all), seen-unseen, one-class; or leave-one-out; with a number: "
+        "numbers of images are fixed, and --normal-class is one class [default: paper]",
         choices=PROTOCOLS,
     )
     known_classes: int | None = option(None, "seen-unseen: known anomaly classes [default: 1]", at_least=1)
@@ -99,32 +99,12 @@ class SweepSettings:
     configs: int | None = option(None, "configurations to suggest, the first points included", at_least=1)
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0)
-    name: str | None = option(None, "name of the sweep [default: script and time]")
-    storage: str = option("runs", "folder for the sweeps' records and checkpoints; shared by all nodes of a cluster")
-    resume: str | None = option(None, "go on with the sweep of this name, with its own settings")
-    tracking_uri: str = option("sqlite:///mlflow.db", "MLflow database or server (http://HOST:PORT)")
-    address: str = option("local", "Ray cluster: local, auto or HOST:PORT")
-    gpus_per_trial: float | None = option(None, "GPUs of a trial [default: 0.25 where there are GPUs]", at_least=0)
-    cpus_per_trial: int = option(1, "CPUs and threads of a trial", at_least=1)
-    max_concurrent: int | None = option(None, "trials at a time [default: as many as fit]", at_least=1)
     classes_per_trial: str = option("auto", "classes that one trial trains as one network: auto or a number")
-    report_timeout: float = option(
-        30.0, "minutes without a report after which a trial is started again, from its checkpoint", above=0
-    )
     open_test_again: bool = option(False, "with --resume: score the test part once more, and record that")
-    plan: bool = option(False, "print what would run and what it would cost, and run nothing")
 
     def __post_init__(self) -> None:
-        check_options(self)
-        if re.search(r"[?%#\n]", self.storage):
-            raise UserError(f"--storage {self.storage!r}: expected a path without '?', '%', '#' or line breaks")
-        for name in (self.name, self.resume, self.start_from):
-            if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
-                raise UserError(
-                    f"sweep name {name!r}: expected up to 100 of a-z, A-Z, 0-9, '.', '_' and '-', not a path"
-                )
-        if self.name and self.resume:
-            raise UserError("--name and --resume exclude each other: a resumed sweep keeps its name")
+        super().__post_init__()
+        check_sweep_name(self.start_from)
         if self.open_test_again and not self.resume:
             raise UserError("--open-test-again: a new sweep opens the test part by itself; give it with --resume NAME")
         if self.dataset is not None:

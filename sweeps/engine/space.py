@@ -28,15 +28,13 @@ class Space:
     """Ranges by TrainConfig field, and named points to try before the sampler proposes; the default comes first.
 
     A point gives every field of `ranges`; `default` and `paper` are names of points, paper may be absent. Without
-    ranges the points are a grid: all of them are trained with every seed, and nothing is searched. fixed: TrainConfig
-    fields, classes and train_seed apart, that every configuration has, whatever the scale says; flags prevail.
+    ranges the points are a grid: all of them are trained with every seed, and nothing is searched.
     """
 
     ranges: Mapping[str, LogUniform]
     points: Mapping[str, Mapping[str, float]]
     default: str = "default"
     paper: str | None = None
-    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
 
     @property
     def is_grid(self) -> bool:

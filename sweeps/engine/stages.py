@@ -2,74 +2,51 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset, load
-from adcore.protocols import split
+from adcore.train import split_train
 from sweeps.engine.blocks import BlockASHA, BlockSearch
-from sweeps.engine.cluster import Resources
 from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
-from sweeps.engine.display import Display
 from sweeps.engine.final import TestResult, opened_before, score_models
-from sweeps.engine.interrupt import Interrupt
-from sweeps.engine.mlflow_outbox import Outbox
-from sweeps.engine.monitor import Monitor
 from sweeps.engine.per_class import PerClass, own_best, per_class
+from sweeps.engine.plan import Plan, groups_of
 from sweeps.engine.record import Block, SweepRecord
 from sweeps.engine.report import commands, final_report, write_figure, write_summary, write_table
+from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.side_by_side import SideBySide
-from sweeps.engine.storage_error import StorageError, storage
+from sweeps.engine.storage_error import storage
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
-from sweeps.engine.tracking import Tracking
-from sweeps.engine.trial import drop_checkpoints
-from sweeps.engine.tuning import fit
+from sweeps.engine.trial import drop_checkpoints, run_trial
 
-__all__ = ["INTERRUPTED", "Stages"]
+if TYPE_CHECKING:
+    from sweeps.engine.run import Run
 
-INTERRUPTED = 130
+__all__ = ["Stages"]
+
 UNCONFIRMED = "confirmation is not complete; --resume tries again what failed"
 
 
-class Stages:
-    """What a sweep does, one stage after another. data: the train part. failures: what failed, one line each."""
+class Stages(StageRunner):
+    """What a sweep does, one stage after another. data: the train part."""
 
-    def __init__(
-        self,
-        record: SweepRecord,
-        settings: SweepSettings,
-        home: Path,
-        data: ImageDataset,
-        *,
-        room: Resources,
-        interrupt: Interrupt,
-        outbox: Outbox,
-        display: Display,
-    ) -> None:
-        self.record, self.plan, self.settings, self.home, self.data = record, record.plan, settings, home, data
-        self.room, self.interrupt, self.outbox, self.display = room, interrupt, outbox, display
-        self.tracking = Tracking(outbox, self.plan, home.name)
-        self.records = [record]  # and those of the classes' own searches, once they begin
-        self.failures: list[str] = []
-        self.started = time.monotonic()
-
-    @property
-    def broken(self) -> StorageError | None:
-        """Why the sweep's own files cannot be written, if that is so."""
-        return next((each.broken for each in (self.outbox, *self.records) if each.broken), None)
-
-    def _on_storage_error(self, error: StorageError) -> None:
-        self.record.broken = self.record.broken or error
-
-    def _on_step(self) -> None:
-        """At each step of Tune's: whether to end its loop."""
-        if self.broken:
-            self.interrupt.end_tune()
-        self.interrupt.pass_on()
+    def __init__(self, plan: Plan, settings: SweepSettings, run: Run, data: ImageDataset) -> None:
+        groups = groups_of(plan.classes, run.study.user_attrs["classes_per_trial"])
+        self.record = SweepRecord(run.study, plan, [tuple(sorted(g)) for g in groups], path=run.home / "study.db")
+        self.of_classes: list[SweepRecord] = []  # of the classes' own searches, once they begin
+        super().__init__(plan, settings, run, [self.record])
+        self.plan, self.data, self.sweep_settings = plan, data, settings
+        parts = "one trial" if len(groups) == 1 else f"{len(groups)} trials"
+        self.summary_line = (
+            f"{plan.configs} configurations x {len(plan.classes)} classes of {plan.base.dataset}, {parts} each, "
+            f"{run.room.slots} at a time"
+        )
 
     def run(self) -> int:
         """All stages, as far as the record does not hold them; returns the exit code."""
@@ -99,6 +76,7 @@ class Stages:
         """A search and a confirmation of its own for each class, all of them side by side; then the end."""
         records = {index: self.record.of_class(index) for index in self.plan.classes}
         own = list(records.values())
+        self.of_classes = own
         self.records += own
         self._search(SideBySide("search by class", [BlockSearch(record) for record in own]), *own)
         if self.interrupt.requested:
@@ -117,7 +95,7 @@ class Stages:
 
     def _search(self, search: RecordSearcher, *records: SweepRecord) -> None:
         """Go on with what these records have not searched yet."""
-        self._close_ended(search)  # what a killed driver did not get to tell
+        self.close_ended(search)  # what a killed driver did not get to tell
         if not all(record.is_searched for record in records):
             # MLflow's outbox hears of an epoch before anything is decided on it: a stopped trial does not report again
             scheduler = BlockASHA(*records, hear=lambda t, r: self.tracking.epoch(search.name, t.config, r))
@@ -125,50 +103,32 @@ class Stages:
 
     def _confirm(self, search: RecordSearcher, trainings: float) -> None:
         """trainings: how many of all classes are still to be done."""
-        self._close_ended(search)
+        self.close_ended(search)
         if trainings:
             self._stage(search, None, (trainings * self.plan.base.epochs, 0))
 
     def _stage(self, search: RecordSearcher, scheduler: BlockASHA | None, epochs: tuple[float, float]) -> None:
-        self.tracking.open_sweep(search.name)
-        self.display.begin(search.name, *epochs)
-        monitor = Monitor(
-            search,
-            self.tracking,
-            self.display,
-            close_ended=lambda: self._close_ended(search),
-            on_step=self._on_step,
-            on_storage_error=self._on_storage_error,
-            report_timeout=self.settings.report_timeout,
-        )
-        self.interrupt.in_tune = True
-        try:
-            fit(search, scheduler, monitor, home=self.home, data=self.data, room=self.room)
-        except Exception:
-            if not self.broken:  # else Tune has wrapped it, in a traceback
-                raise
-        finally:
-            self.interrupt.in_tune = False
-            self.failures += monitor.failures
-        if self.broken:
-            raise self.broken
-        self._close_ended(search)
+        trainable = with_parameters(run_trial, data=self.data, home=str(self.home), threads=self.room.cpus)
+        self.run_stage(search, trainable, epochs=epochs, scheduler=scheduler)
         if not search.keeps_checkpoints:  # trials of a stopped configuration may have saved after it was closed
-            for block in (block for record in self.records for block in record.blocks.values()):
+            for block in (block for record in self._records for block in record.blocks.values()):
                 if block.state not in ("running", "failed"):
                     drop_checkpoints(self.home, block.number, self.plan.base.train_seed, unfinished=True)
-        self.display.end()
 
-    def _close_ended(self, search: RecordSearcher) -> None:
+    def close_ended(self, search: RecordSearcher) -> None:
         """Tell MLflow what has ended, and drop checkpoints that nothing will go on from."""
         for configuration, seed, state in search.newly_closed():
             self.tracking.close_configuration(search.name, configuration, seed, state)
             if not search.keeps_checkpoints and state != "failed":
                 drop_checkpoints(self.home, configuration, seed, unfinished=False)
 
+    @property
+    def _records(self) -> list[SweepRecord]:
+        return [self.record, *self.of_classes]
+
     def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation] | None = None) -> int:
         """own: each class's best, where they were searched."""
-        again, numbers = self.settings.open_test_again, {i: each.block.number for i, each in (own or {}).items()}
+        again, numbers = self.sweep_settings.open_test_again, {i: each.block.number for i, each in (own or {}).items()}
         if not again and (reason := opened_before(self.record, confirmed, numbers)):
             return self._fail(reason)
         self.tracking.open_sweep("final")
@@ -188,9 +148,9 @@ class Stages:
             self.display.print(part)
         for part in [by_class.table(), by_class.sentence] if by_class else []:
             self.display.print(part)
-        for line in commands(self.record, summary.winner, self.settings, self.home.name):
+        for line in commands(self.record, summary.winner, self.sweep_settings, self.command):
             self.display.print(line)
-        return 0 if whole else self.report_failure()
+        return 0 if whole else self.report_failure(f"{self._failed_count()} of {self._total()} configurations failed")
 
     def _publish(
         self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None, state: str
@@ -208,14 +168,7 @@ class Stages:
         self.tracking.close_sweep(state, metrics, artifacts, step=opening)
 
     def _validation_images(self) -> int:
-        base = self.plan.base
-        parts = split(
-            self.data.labels,
-            split_seed=base.split_seed,
-            images_per_class=base.images_per_class,
-            validation_images=base.validation_images,
-        )
-        return len(parts.validation)
+        return len(split_train(self.plan.base, self.data.labels).validation)
 
     def _without_winner(self) -> int:
         with storage(self.home):
@@ -228,17 +181,11 @@ class Stages:
         self.tracking.close_sweep("failed", {}, found)
         return self.report_failure(reason)
 
-    def report_failure(self, reason: str = "") -> int:
-        """Say on stderr that the sweep is not whole, and what failed; returns the exit code."""
-        total = len(self.records) * self.plan.configs
-        reason = reason or f"{self._failed_count()} of {total} configurations failed"
-        print(f"the sweep is not whole: {reason}", file=sys.stderr)
-        for line in self.failures:
-            print(f"  {line}", file=sys.stderr)
-        return 1
+    def _total(self) -> int:
+        return len(self._records) * self.plan.configs
 
     def _failed_count(self) -> int:
-        return sum(record.counts()["failed"] for record in self.records)
+        return sum(record.counts()["failed"] for record in self._records)
 
     def _open_test(self) -> ImageDataset:
         return load(

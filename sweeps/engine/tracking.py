@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adcore.config import TrainConfig
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
-from sweeps.engine.plan import OWN_NUMBERS, Plan
+from sweeps.engine.program import AnyPlan
 from sweeps.engine.trial import train_config
 
 __all__ = ["SWEEP", "Tracking", "run_key"]
@@ -34,7 +33,7 @@ class Tracking:
     Whatever is told again, by a trial that goes on from its checkpoint or by a resumed sweep, changes nothing.
     """
 
-    def __init__(self, outbox: Outbox, plan: Plan, name: str) -> None:
+    def __init__(self, outbox: Outbox, plan: AnyPlan, name: str) -> None:
         self.outbox, self.plan, self.name = outbox, plan, name
         self.opened: set[str] = set()
         self.closed: set[str] = set()
@@ -42,7 +41,7 @@ class Tracking:
     def open_sweep(self, stage: str) -> None:
         """Begin the sweep's run, or go on with it in another stage."""
         tags = {"level": "sweep", "stage": stage, "seed": str(self.plan.search_seed), "scale": self.plan.scale}
-        params = _params(self.plan.base) if not self.opened else {}
+        params = _as_text(self.plan.params()) if not self.opened else {}
         self.opened.add(SWEEP)
         self.outbox.put(RunUpdate(SWEEP, name=self.name, tags=tags, params=params, status="RUNNING"))
 
@@ -53,15 +52,13 @@ class Tracking:
         if key in self.closed:  # the last trial of a configuration that was stopped while it was waiting
             return
         tags = {"stage": stage, "seed": str(own.train_seed), "configuration": str(config["configuration"])}
-        owner = self.plan.owner(config["configuration"])
-        if owner is not None:
-            tags["class"] = str(owner)
-        whole = dataclasses.replace(own, classes=self._classes(config["configuration"]))
-        name = self._name(stage, config["configuration"]) + (f" seed {own.train_seed}" if "search" not in stage else "")
+        tags |= self.plan.tags(config["configuration"])
+        name = self.plan.title(stage, config["configuration"], own)
+        whole = dataclasses.asdict(own) | {"classes": self.plan.classes_of(config["configuration"])}
         with self.outbox.transaction():
             self._open(key, SWEEP, name, {**tags, "level": "config"}, whole)
             for index in own.classes:
-                child = dataclasses.replace(own, classes=(index,))
+                child = dataclasses.asdict(own) | {"classes": (index,)}
                 self._open(f"{key}/{index}", key, f"{name} class {index}", {**tags, "level": "class"}, child)
 
     def epoch(self, stage: str, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
@@ -80,7 +77,7 @@ class Tracking:
                 self._log(f"{key}/{index}", {**each, **speed}, step, now)
             mine = {f"val_auroc_{index}": each["val_auroc"] for index, each in of_class.items()}
             seen = self.outbox.noted(key, step)  # of a split block: the classes that other trials have reported, too
-            if len(seen) == len(self._classes(config["configuration"])):
+            if len(seen) == len(self.plan.classes_of(config["configuration"])):
                 mine |= _over_classes(list(seen.values()))
                 if step == own.epochs:
                     mine["classes_done"] = len(seen)
@@ -92,7 +89,7 @@ class Tracking:
         state: complete, stopped, diverged or failed.
         """
         key = run_key(stage, configuration, seed)
-        names = [key, *(f"{key}/{index}" for index in self._classes(configuration))]
+        names = [key, *(f"{key}/{index}" for index in self.plan.classes_of(configuration))]
         with self.outbox.transaction():
             for name in names:
                 self.outbox.put(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
@@ -114,30 +111,18 @@ class Tracking:
         for key in sorted(self.opened):
             self.outbox.put(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
 
-    def _classes(self, configuration: int) -> tuple[int, ...]:
-        """The classes that a configuration is trained on."""
-        owner = self.plan.owner(configuration)
-        return self.plan.base.classes if owner is None else (owner,)
-
-    def _name(self, stage: str, configuration: int) -> str:
-        owner = self.plan.owner(configuration)
-        if owner is None:
-            return f"{stage} {configuration:03d}"
-        return f"{stage.removesuffix(' by class')} class {owner} {configuration % OWN_NUMBERS:03d}"
-
-    def _open(self, key: str, parent: str, name: str, tags: dict[str, str], config: TrainConfig) -> None:
+    def _open(self, key: str, parent: str, name: str, tags: dict[str, str], config: dict[str, Any]) -> None:
         if key in self.opened:
             return
         self.opened.add(key)
-        update = RunUpdate(key, parent, name, {**tags, "state": "running"}, _params(config), status="RUNNING")
+        update = RunUpdate(key, parent, name, {**tags, "state": "running"}, _as_text(config), status="RUNNING")
         self.outbox.put(update)
 
     def _log(self, key: str, metrics: Mapping[str, float], step: int, now: int) -> None:
         self.outbox.put(RunUpdate(key, metrics=[(name, float(v), step, now) for name, v in metrics.items()]))
 
 
-def _params(config: TrainConfig) -> dict[str, str]:
-    values = dataclasses.asdict(config)
+def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in values.items()}
 
 

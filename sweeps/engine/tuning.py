@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
-from adcore.datasets import ImageDataset
 from sweeps.engine.blocks import BlockASHA
 from sweeps.engine.cluster import Resources
 from sweeps.engine.searcher import RecordSearcher
-from sweeps.engine.trial import run_trial
 
 __all__ = ["fit"]
 
@@ -25,14 +25,13 @@ def fit(
     search: RecordSearcher,
     scheduler: BlockASHA | None,
     callback: tune.Callback,
+    trainable: Callable[..., Any],
     *,
     home: Path,
-    data: ImageDataset,
     room: Resources,
 ) -> None:
-    """Train until the searcher has nothing left. data: the train part."""
+    """Train until the searcher has nothing left. trainable: what a worker runs with a trial's configuration."""
     _keep_credentials()
-    trainable = tune.with_parameters(run_trial, data=data, home=str(home), threads=room.cpus)
     tuner = tune.Tuner(
         tune.with_resources(trainable, room.as_request()),
         tune_config=tune.TuneConfig(

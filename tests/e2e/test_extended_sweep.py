@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from extended_copy import commands, extended_copy, run
+from extended_copy import PAGE, commands, extended_copy, run
 from sweep_process import MlflowRuns
 
-OF_A_DETECTOR = """
-from sweeps.engine.main import main
-from sweeps.engine.space import LogUniform, Space
-
-SPACE = Space(
-    ranges={"learning_rate": LogUniform(1e-3, 1e-1)},
-    points={"default": {"learning_rate": 1e-2}},
-    fixed={"detector": "rotations"},
-)
-
-if __name__ == "__main__":
-    main("rotations", "", SPACE)
-"""
+TUNE = ["sweeps/tune.py", "--detector", "rotations"]
+assert " ".join(TUNE) in PAGE
 
 
 def test_the_example_sweeps_its_own_loss_on_its_own_data(tmp_path: Path) -> None:
@@ -36,9 +25,8 @@ def test_the_example_sweeps_its_own_loss_on_its_own_data(tmp_path: Path) -> None
         assert float(runs.by_key[key].data.params["weight_gradient_difference"]) >= 0.01
 
 
-def test_a_space_that_fixes_the_detector_sweeps_that_detector(tmp_path: Path) -> None:
+def test_the_example_detector_is_tuned_over_its_own_ranges(tmp_path: Path) -> None:
     copy = extended_copy(tmp_path)
-    (copy / "sweeps" / "rotations.py").write_text(OF_A_DETECTOR)
-    out = run(copy, "sweeps/rotations.py", "--scale", "smoke", "--configs", "2", "--normal-class", "3,7")
+    out = run(copy, *TUNE, "--scale", "smoke", "--configs", "2", "--normal-class", "3,7")
     assert "--detector rotations" in out
     assert "weight_" not in out

@@ -1,0 +1,52 @@
+"""RunSettings: the flags that every script has: where it runs, what it is called, where things are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from adcore.errors import UserError
+from adcore.options import check_options, option
+
+__all__ = ["PLACES", "RunSettings", "check_sweep_name"]
+
+#: What may differ when a sweep is resumed: where it runs and where things are, not what it computes.
+PLACES = (
+    "resume", "name", "plan", "storage", "tracking_uri", "data_dir", "address",
+    "gpus_per_trial", "cpus_per_trial", "max_concurrent", "report_timeout",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """Flags that say where a sweep runs. Raises UserError that names field, value and legal range of a bad one."""
+
+    data_dir: str | None = option(None, "folder with the data set's files, the only place looked at")
+    allow_unverified_data: bool = option(False, "use files of --data-dir with another checksum")
+    name: str | None = option(None, "name of the sweep [default: script and time]")
+    storage: str = option("runs", "folder for the sweeps' records and checkpoints; shared by all nodes of a cluster")
+    resume: str | None = option(None, "go on with the sweep of this name, with its own settings")
+    tracking_uri: str = option("sqlite:///mlflow.db", "MLflow database or server (http://HOST:PORT)")
+    address: str = option("local", "Ray cluster: local, auto or HOST:PORT")
+    gpus_per_trial: float | None = option(None, "GPUs of a trial [default: 0.25 where there are GPUs]", at_least=0)
+    cpus_per_trial: int = option(1, "CPUs and threads of a trial", at_least=1)
+    max_concurrent: int | None = option(None, "trials at a time [default: as many as fit]", at_least=1)
+    report_timeout: float = option(
+        30.0, "minutes without a report after which a trial is started again, from its checkpoint", above=0
+    )
+    plan: bool = option(False, "print what would run and what it would cost, and run nothing")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if re.search(r"[?%#\n]", self.storage):
+            raise UserError(f"--storage {self.storage!r}: expected a path without '?', '%', '#' or line breaks")
+        check_sweep_name(self.name)
+        check_sweep_name(self.resume)
+        if self.name and self.resume:
+            raise UserError("--name and --resume exclude each other: a resumed sweep keeps its name")
+
+
+def check_sweep_name(name: str | None) -> None:
+    """Raises UserError for a name that cannot be a folder's."""
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
+        raise UserError(f"sweep name {name!r}: expected up to 100 of a-z, A-Z, 0-9, '.', '_' and '-', not a path")

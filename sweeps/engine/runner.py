@@ -1,0 +1,110 @@
+"""StageRunner: what the stages of every program have in common."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sweeps.engine.blocks import BlockASHA
+from sweeps.engine.facts import Facts
+from sweeps.engine.monitor import Monitor
+from sweeps.engine.program import AnyPlan
+from sweeps.engine.run_settings import RunSettings
+from sweeps.engine.searcher import RecordSearcher
+from sweeps.engine.storage_error import StorageError
+from sweeps.engine.tracking import Tracking
+from sweeps.engine.tuning import fit
+
+if TYPE_CHECKING:
+    from sweeps.engine.run import Run
+
+__all__ = ["INTERRUPTED", "StageRunner"]
+
+INTERRUPTED = 130
+
+
+class StageRunner:
+    """Runs the trials of one stage after another. failures: what failed, one line each.
+
+    summary_line: the sweep in a line, for its beginning.
+    """
+
+    summary_line: str
+
+    def __init__(self, plan: AnyPlan, settings: RunSettings, run: Run, records: list[Facts]) -> None:
+        self.settings, self.home, self.room, self.interrupt = settings, run.home, run.room, run.interrupt
+        self.outbox, self.display, self.command = run.outbox, run.display, run.command
+        self.tracking = Tracking(run.outbox, plan, run.home.name)
+        self.records = records
+        self.failures: list[str] = []
+        self.started = time.monotonic()
+
+    def run(self) -> int:
+        """All stages, as far as the record does not hold them; returns the exit code."""
+        raise NotImplementedError
+
+    @property
+    def broken(self) -> StorageError | None:
+        """Why the sweep's own files cannot be written, if that is so."""
+        return next((each.broken for each in (self.outbox, *self.records) if each.broken), None)
+
+    def on_storage_error(self, error: StorageError) -> None:
+        """Something could not be written: the record takes nothing more."""
+        self.records[0].broken = self.records[0].broken or error
+
+    def run_stage(
+        self,
+        search: RecordSearcher,
+        trainable: Callable[..., Any],
+        *,
+        epochs: tuple[float, float],
+        scheduler: BlockASHA | None = None,
+    ) -> None:
+        """Run a searcher's trials to their end. epochs: how much there is to train, and how much of it was done.
+
+        Raises StorageError if the sweep's files cannot be written.
+        """
+        self.tracking.open_sweep(search.name)
+        self.display.begin(search.name, *epochs)
+        monitor = Monitor(
+            search,
+            self.tracking,
+            self.display,
+            close_ended=lambda: self.close_ended(search),
+            on_step=self._on_step,
+            on_storage_error=self.on_storage_error,
+            report_timeout=self.settings.report_timeout,
+        )
+        self.interrupt.in_tune = True
+        try:
+            fit(search, scheduler, monitor, trainable, home=self.home, room=self.room)
+        except Exception:
+            if not self.broken:  # else Tune has wrapped it, in a traceback
+                raise
+        finally:
+            self.interrupt.in_tune = False
+            self.failures += monitor.failures
+        if self.broken:
+            raise self.broken
+        self.close_ended(search)
+        self.display.end()
+
+    def close_ended(self, search: RecordSearcher) -> None:
+        """Tell MLflow what has ended."""
+        for configuration, seed, state in search.newly_closed():
+            self.tracking.close_configuration(search.name, configuration, seed, state)
+
+    def report_failure(self, reason: str) -> int:
+        """Say on stderr that the sweep is not whole, and what failed; returns the exit code."""
+        print(f"the sweep is not whole: {reason}", file=sys.stderr)
+        for line in self.failures:
+            print(f"  {line}", file=sys.stderr)
+        return 1
+
+    def _on_step(self) -> None:
+        """At each step of Tune's: whether to end its loop."""
+        if self.broken:
+            self.interrupt.end_tune()
+        self.interrupt.pass_on()
