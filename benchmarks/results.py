@@ -197,6 +197,25 @@ def peers(found: dict[str, Any]) -> list[str]:
     return [f"`python benchmarks/peers.py` ({versions}): {found['repetitions']} orders.", markdown(head, rows)]
 
 
+def baselines(found: dict[str, Any]) -> list[str]:
+    """Every system of the reports and papers beside what it reports."""
+    plan, rows = found["plan"], found["rows"]
+    command = f"python sweeps/baselines.py --scale {plan['scale']}"
+    head = ["system", "protocol", "reported", "ours", "difference", "AUROC of decisions", "minutes", "reported by"]
+    by_class = [
+        [each["name"], *(f"{value:.3f}" for value in each["by_class"].values())]
+        for each in rows
+        if len(each["by_class"]) == 10
+    ]
+    return [
+        f"`{command}`: {plan['seeds']} seeds. Test AUROC, ± over seeds (over folds for the cross-validation); decisions "
+        "are those at the threshold of most correct ones on validation; minutes of one core, all experiments of a seed.",
+        markdown(head, [[*each["cells"], each["source"]] for each in rows]),
+        "By normal class, mean over the seeds:",
+        markdown(["system", *range(10)], by_class),
+    ]
+
+
 #: Title, file and writer of each section.
 SECTIONS: list[tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = [
     ("Fashion-MNIST", "fashion_mnist", lambda found: sweep(found, f"{SWEEP} --scale workstation --name fashion")),
@@ -206,6 +225,7 @@ SECTIONS: list[tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = [
     ("One known anomaly class, eight unseen", "unseen_1", lambda f: unseen(f, f"{SWEEP} {UNSEEN} --known-classes 1")),
     ("Three known anomaly classes, six unseen", "unseen_3", lambda f: unseen(f, f"{SWEEP} {UNSEEN} --known-classes 3")),
     ("Which losses earn their place", "ablation", lambda f: ablation(f, ABLATION)),
+    ("Baselines", "baselines", baselines),
     ("Does the block search find good configurations for less?", "search", replay),
     ("Peers on the same table", "peers", peers),
 ]

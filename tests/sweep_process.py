@@ -18,13 +18,13 @@ import psutil
 from sweeps.engine.mlflow_writer import KEY_TAG
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "sweeps" / "gan_loss_weights.py"
+SCRIPT = "gan_loss_weights"
 
 
 class SweepProcess:
     """`python sweeps/gan_loss_weights.py ...` in a process group of its own; storage and MLflow lie in `folder`.
 
-    uri: another MLflow. storage: another folder for the record.
+    uri: another MLflow. storage: another folder for the record. script: another one of sweeps/.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class SweepProcess:
         env: Mapping[str, str] | None = None,
         uri: str | None = None,
         storage: Path | None = None,
+        script: str = SCRIPT,
     ) -> None:
         self.folder, self.uri = folder, uri or f"sqlite:///{folder / 'mlflow.db'}"
         own = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "ADCORE_DATA")}
@@ -41,7 +42,7 @@ class SweepProcess:
         self.log = (folder / f"output-{time.monotonic_ns()}.txt").open("w+")
         self.errors = (folder / f"errors-{time.monotonic_ns()}.txt").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), *arguments, *places],
+            [sys.executable, str(ROOT / "sweeps" / f"{script}.py"), *arguments, *places],
             stdout=self.log,
             stderr=self.errors,
             cwd=folder,
@@ -124,7 +125,7 @@ def rungs(home: Path) -> int:
 class MlflowRuns:
     """All runs of the one experiment in a database, by key within the sweep."""
 
-    def __init__(self, uri: str, experiment: str = "gan_loss_weights", sweep_id: str | None = None) -> None:
+    def __init__(self, uri: str, experiment: str = SCRIPT, sweep_id: str | None = None) -> None:
         from mlflow.tracking import MlflowClient
 
         self.client = MlflowClient(uri)

@@ -12,21 +12,20 @@ __all__ = ["Autoencoder"]
 
 
 class Autoencoder(ReconstructionDetector):
-    """Two 3x3 convolutions, each with ReLU and 2x2 max-pooling, and two 2x2 transposed convolutions of stride 2.
+    """Two 5x5 convolutions, each with ReLU and 4x4 max-pooling, and two 4x4 transposed convolutions of stride 4.
 
-    The report gives kinds and number of layers, sigmoid, squared error and learning rate; kernel sizes and channels
-    (width, then a quarter of it in the bottleneck of 8x8 pixels) are ours.
+    The report gives kinds and number of layers, sigmoid, squared error and learning rate; sizes and channels (width) are
+    ours. The bottleneck has 2x2 pixels: what keeps more of an image reconstructs anomalies, too (with pooling of 2x2,
+    AUROC is near .6).
     """
 
     def __init__(self, *, channels: int, width: int, **training: Any) -> None:
-        narrow = max(1, width // 4)
-
         def network() -> nn.Sequential:
             return nn.Sequential(
-                nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-                nn.Conv2d(width, narrow, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-                nn.ConvTranspose2d(narrow, width, 2, stride=2), nn.ReLU(),
-                nn.ConvTranspose2d(width, channels, 2, stride=2), nn.Sigmoid(),
+                nn.Conv2d(channels, width, 5, padding=2), nn.ReLU(), nn.MaxPool2d(4),
+                nn.Conv2d(width, width, 5, padding=2), nn.ReLU(), nn.MaxPool2d(4),
+                nn.ConvTranspose2d(width, width, 4, stride=4), nn.ReLU(),
+                nn.ConvTranspose2d(width, channels, 4, stride=4), nn.Sigmoid(),
             )  # fmt: skip
 
         super().__init__(network, **training)

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,22 @@ class Tracking:
                 if step == own.epochs:
                     mine["classes_done"] = len(seen)
             self._log(key, mine, step, now)
+
+    def assessed(
+        self,
+        stage: str,
+        configuration: int,
+        seed: int,
+        index: int,
+        metrics: Mapping[str, float],
+        artifacts: Sequence[Path],
+    ) -> None:
+        """Add a model's figures to the run of its class, once, however often this is told."""
+        key = f"{run_key(stage, configuration, seed)}/{index}"
+        with self.outbox.transaction():
+            if self.outbox.note(key, 0, "assessed", {}):
+                self._log(key, metrics, 0, _now())
+                self.outbox.put(RunUpdate(key, artifacts=[str(path) for path in artifacts]))
 
     def close_configuration(self, stage: str, configuration: int, seed: int, state: str) -> None:
         """End a configuration's runs, those that exist; may be repeated.

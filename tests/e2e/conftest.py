@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sweep_process import Begin, SweepProcess
+from sweep_process import SCRIPT, Begin, SweepProcess
 
 
 @pytest.fixture
@@ -15,9 +15,14 @@ def begin() -> Iterator[Begin]:
     begun: list[SweepProcess] = []
 
     def _begin(
-        folder: Path, *arguments: str, uri: str | None = None, storage: Path | None = None, **env: str
+        folder: Path,
+        *arguments: str,
+        uri: str | None = None,
+        storage: Path | None = None,
+        script: str = SCRIPT,
+        **env: str,
     ) -> SweepProcess:
-        begun.append(SweepProcess(folder, *arguments, env=env, uri=uri, storage=storage))
+        begun.append(SweepProcess(folder, *arguments, env=env, uri=uri, storage=storage, script=script))
         return begun[-1]
 
     yield _begin

@@ -139,3 +139,16 @@ def test_what_mlflow_missed_is_delivered_in_mid_sweep_and_by_the_resume(
     assert away.wait() == 2, "an address that is given has to answer"
     server.start()
     _ends_as_ever(begin(tmp_path, "--resume", "k", uri=server.uri), loop, server.backend)
+
+
+def test_a_server_that_takes_requests_and_does_not_answer_holds_up_nothing(
+    loop: KillLoop, server: Server, begin: Begin, tmp_path: Path
+) -> None:
+    sweep = begin(tmp_path, *FUSED, uri=server.uri)
+    _at_a_rung(sweep, 1)
+    assert server.process
+    os.killpg(server.process.pid, signal.SIGSTOP)
+    assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
+    assert "updates wait in" in sweep.err
+    os.killpg(server.process.pid, signal.SIGCONT)  # it now carries out what it was asked and the sweep had given up
+    _ends_as_ever(begin(tmp_path, "--resume", "k", uri=server.uri), loop, server.backend)

@@ -1,0 +1,149 @@
+"""From flags to the trainings of every row."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adcore.config import TrainConfig
+from adcore.errors import UserError, unknown_name
+from adcore.options import option
+from sweeps.engine.baselines.rows import FOLDS, SCALES, Baseline, Scale
+from sweeps.engine.plan import has_cuda_device
+from sweeps.engine.run_settings import RunSettings
+
+__all__ = ["BaselinePlan", "BaselineSettings", "Job", "describe", "make_plan"]
+
+#: Configurations of a row are numbered from its place times this on, one for each fold.
+NUMBERS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselineSettings(RunSettings):
+    """The flags of the table of baselines. Raises UserError that names field, value and legal range of a bad one."""
+
+    scale: str | None = option(None, "how much to train [default: full with CUDA, else laptop]", choices=tuple(SCALES))
+    only: str | None = option(None, "rows by name, separated by commas [default: all]")
+    seeds: int | None = option(
+        None, "trainings of each experiment, with as many seeds [default: the scale's]", at_least=1
+    )
+    seed: int = option(0, "the first seed", at_least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One training: a row's experiment with a seed; configuration: row and fold in a number."""
+
+    configuration: int
+    index: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Its name in the record."""
+        return f"done_{self.configuration}_{self.seed}_{self.index}"
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselinePlan:
+    """rows: by place, which numbers their configurations; the same for every selection of rows."""
+
+    script: str
+    scale: str
+    rows: Mapping[int, Baseline]
+    seeds: int
+    search_seed: int
+
+    @property
+    def settings(self) -> Scale:
+        """What the scale stands for."""
+        return SCALES[self.scale]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every training; all rows with the first seed, then with the next."""
+        return [
+            Job(number, index, seed)
+            for seed in range(self.search_seed, self.search_seed + self.seeds)
+            for place in self.rows
+            for number in self.configurations(place)
+            for index in self.classes_of(number)
+        ]
+
+    def configurations(self, place: int) -> list[int]:
+        """The numbers of a row's configurations."""
+        return [place * NUMBERS + fold for fold in range(FOLDS if self.rows[place].cross_validated else 1)]
+
+    def row(self, configuration: int) -> Baseline:
+        """The row of a configuration."""
+        return self.rows[configuration // NUMBERS]
+
+    def config(self, job: Job) -> TrainConfig:
+        """What a job trains."""
+        row = self.row(job.configuration)
+        fold = job.configuration % NUMBERS if row.cross_validated else None
+        return row.config(self.settings, job.index, seed=job.seed, fold=fold)
+
+    @property
+    def dataset_names(self) -> tuple[str, ...]:
+        """The data sets of all rows."""
+        return tuple(dict.fromkeys(self.config(job).dataset for job in self.jobs))
+
+    def params(self) -> dict[str, Any]:
+        """What MLflow shows of the whole table."""
+        return {"scale": self.scale, "seeds": self.seeds, "rows": ", ".join(row.name for row in self.rows.values())}
+
+    def classes_of(self, configuration: int) -> tuple[int, ...]:
+        """The experiments of a configuration."""
+        return self.row(configuration).experiments(self.settings)
+
+    def title(self, stage: str, configuration: int, config: TrainConfig) -> str:
+        """The name of a row's run with a seed."""
+        fold = "" if config.fold is None else f" fold {config.fold}"
+        return f"{self.row(configuration).name}{fold} seed {config.train_seed}"
+
+    def tags(self, configuration: int) -> dict[str, str]:
+        """The row's name."""
+        return {"row": self.row(configuration).name}
+
+    def share(self, config: Mapping[str, Any]) -> float:
+        """Each epoch of a training as a part of the whole training."""
+        return 1 / config["epochs"]
+
+    def as_record(self) -> dict[str, Any]:
+        """Everything that decides the results, as plain values."""
+        first = {place: Job(numbers[0], self.classes_of(numbers[0])[0], self.search_seed)
+                 for place in self.rows if (numbers := self.configurations(place))}  # fmt: skip
+        configs = {self.rows[place].name: dataclasses.asdict(self.config(job)) for place, job in first.items()}
+        classes = {row.name: list(row.experiments(self.settings)) for row in self.rows.values()}
+        return {"scale": self.scale, "seeds": self.seeds, "search_seed": self.search_seed,
+                "configs": configs, "experiments": classes}  # fmt: skip
+
+
+def make_plan(script: str, settings: BaselineSettings, rows: Sequence[Baseline]) -> BaselinePlan:
+    """Resolve scale and rows. Raises UserError for a row that is not there, or is given twice."""
+    names = [row.name for row in rows]
+    chosen = names if settings.only is None else [name.strip() for name in settings.only.split(",")]
+    for name in chosen:
+        if name not in names:
+            raise unknown_name("row", name, names)
+        if chosen.count(name) > 1:
+            raise UserError(f"--only: {name} is given twice; give each row once")
+    scale = settings.scale or ("full" if has_cuda_device() else "laptop")
+    selected = {place: row for place, row in enumerate(rows) if row.name in chosen}
+    return BaselinePlan(script, scale, selected, settings.seeds or SCALES[scale].seeds, settings.seed)
+
+
+def describe(plan: BaselinePlan) -> str:
+    """The rows in words; opens no file and no connection."""
+    lines = [f"{plan.script}, scale {plan.scale}: nothing is run"]
+    for place, row in plan.rows.items():
+        jobs = [job for job in plan.jobs if job.configuration in plan.configurations(place)]
+        config = plan.config(jobs[0])
+        reported = "no figure reported" if row.reported is None else f"{row.reported:g} {row.metric} reported"
+        lines.append(
+            f"  {row.name:18} {config.detector}, {config.dataset}, protocol {config.protocol}, {len(jobs)} trainings "
+            f"of {config.epochs} epochs, width {config.width}; {reported}"
+        )
+    return "\n".join([*lines, f"  {len(plan.jobs)} trainings in all"])

@@ -1,0 +1,54 @@
+"""The program behind sweeps/baselines.py."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeps.engine import program
+from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, describe, make_plan
+from sweeps.engine.baselines.rows import Baseline
+
+if TYPE_CHECKING:
+    from adcore.datasets import ImageDataset
+    from sweeps.engine.baselines.stages import BaselineStages
+    from sweeps.engine.run import Run
+
+__all__ = ["BaselineProgram", "main"]
+
+
+def main(script: str, text: str, rows: Sequence[Baseline], argv: Sequence[str] | None = None) -> None:
+    """Parse argv and train the rows. Exits with 0 if all are there, 1 with failed trials, 2 for bad input."""
+    program.main(BaselineProgram(script, tuple(rows)), text, argv)
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselineProgram:
+    """Train every row, and put what is reported beside it."""
+
+    script: str
+    rows: tuple[Baseline, ...]
+    settings: type[BaselineSettings] = BaselineSettings
+    places: tuple[str, ...] = ()
+
+    def plan(self, settings: BaselineSettings, home: Path) -> BaselinePlan:
+        """The plan of the rows that were asked for."""
+        return make_plan(self.script, settings, self.rows)
+
+    def describe(self, plan: BaselinePlan, settings: BaselineSettings) -> str:
+        """The plan in words."""
+        return describe(plan)
+
+    def facts(self, plan: BaselinePlan, settings: BaselineSettings, slots: int) -> dict[str, Any]:
+        """The scale by name: a resume on another machine must not choose anew."""
+        return {"settings": {**dataclasses.asdict(settings), "scale": plan.scale}}
+
+    def stages(
+        self, plan: BaselinePlan, settings: BaselineSettings, run: Run, data: Mapping[str, ImageDataset]
+    ) -> BaselineStages:
+        """The one stage."""
+        from sweeps.engine.baselines.stages import BaselineStages
+
+        return BaselineStages(plan, settings, run, data)

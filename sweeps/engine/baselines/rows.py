@@ -1,0 +1,71 @@
+"""Rows of the table of baselines, and how much of each a scale trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from adcore.config import TrainConfig
+from adcore.datasets import DATASETS
+
+__all__ = ["FOLDS", "SCALES", "Baseline", "Scale"]
+
+#: Parts of a cross-validation.
+FOLDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """A system under its protocol. train: the TrainConfig fields of its full scale that differ from the defaults.
+
+    source: who reports `reported`, a mean AUROC over `classes` on the test part, or, with cross_validated, the mean
+    accuracy over the folds; None: no figure for this protocol is known.
+    """
+
+    name: str
+    source: str
+    reported: float | None
+    train: Mapping[str, Any]
+    classes: tuple[int, ...] = ()
+    cross_validated: bool = False
+
+    @property
+    def metric(self) -> str:
+        """What is reported."""
+        return f"accuracy, {FOLDS} folds" if self.cross_validated else "AUROC"
+
+    def config(self, scale: Scale, index: int, *, seed: int, fold: int | None) -> TrainConfig:
+        """The training of one experiment, named by its class."""
+        fields = {**self.train, "classes": (index,), "train_seed": seed, "fold": fold}
+        for name, cap in scale.caps.items():
+            value = fields.get(name, TrainConfig.__dataclass_fields__[name].default)
+            fields[name] = cap if value is None else min(value, cap)
+        return TrainConfig(**{**fields, **scale.train})
+
+    def experiments(self, scale: Scale) -> tuple[int, ...]:
+        """The experiments that a scale trains."""
+        dataset = scale.train.get("dataset", self.train.get("dataset", TrainConfig.dataset))
+        return (self.classes or tuple(range(len(DATASETS[dataset].class_names))))[: scale.classes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """caps: the most of some TrainConfig fields; train: fields that are the same for all rows."""
+
+    caps: Mapping[str, int]
+    train: Mapping[str, Any]
+    classes: int
+    seeds: int
+
+
+SCALES: Mapping[str, Scale] = MappingProxyType(
+    {
+        "smoke": Scale({"epochs": 2, "width": 8}, {"dataset": "digits", "batch_size": 32}, classes=2, seeds=1),
+        "laptop": Scale(
+            {"epochs": 8, "width": 8, "images_per_class": 1500, "validation_images": 2500}, {}, classes=10, seeds=1
+        ),
+        "full": Scale({}, {}, classes=10, seeds=3),
+    }
+)

@@ -1,0 +1,87 @@
+"""The one stage of the table of baselines: train what is left, and write the table of what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ray.tune import with_parameters
+
+from adcore.datasets import ImageDataset, load
+from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings
+from sweeps.engine.baselines.search import BaselineSearch
+from sweeps.engine.baselines.table import Outcome, outcomes, rich_table, write_csv, write_json, write_markdown
+from sweeps.engine.baselines.trial import run_baseline
+from sweeps.engine.facts import Facts
+from sweeps.engine.runner import INTERRUPTED, StageRunner
+from sweeps.engine.searcher import RecordSearcher
+from sweeps.engine.storage_error import storage
+
+if TYPE_CHECKING:
+    from sweeps.engine.run import Run
+
+__all__ = ["BaselineStages"]
+
+
+class BaselineStages(StageRunner):
+    """Trains every row's experiments, each once per seed, and scores each model on the test part. data: train parts."""
+
+    def __init__(
+        self, plan: BaselinePlan, settings: BaselineSettings, run: Run, data: Mapping[str, ImageDataset]
+    ) -> None:
+        self.record = Facts(run.study, run.home / "study.db")
+        super().__init__(plan, settings, run, [self.record])
+        self.plan, self.train_parts = plan, data
+        self.summary_line = f"{len(plan.rows)} baselines, {len(plan.jobs)} trainings, {run.room.slots} at a time"
+
+    def run(self) -> int:
+        """Train what the record does not hold; returns the exit code."""
+        self.tracking.open_sweep("baselines")
+        search = BaselineSearch(self.record, self.plan)
+        self.close_ended(search)
+        if search.jobs:
+            parts = {name: (own, self._test_part(name)) for name, own in self.train_parts.items()}
+            trainable = with_parameters(run_baseline, parts=parts, home=str(self.home), threads=self.room.cpus)
+            total = float(len(self.plan.jobs))
+            self.run_stage(search, trainable, epochs=(total, total - len(search.jobs)))
+        found = outcomes(self.plan, self.record)
+        files = self._write(found)
+        if self.interrupt.requested:
+            return INTERRUPTED
+        missing = [job for job in self.plan.jobs if not self.record.read(job.key)]
+        metrics = {f"{each.row.name}_{_identifier(each.row.metric)}": each.mean for each in found}
+        # a row that was missing has another step when it is there
+        step = len(self.plan.jobs) - len(missing)
+        self.tracking.close_sweep("failed" if missing else "complete", metrics, files, step=step)
+        self.display.print(rich_table(found, self.plan.scale))
+        self.display.print(f"table: {', '.join(str(path) for path in files[:3])}")
+        self.display.print(f"resume:  {self.command}")
+        return self.report_failure(f"{len(missing)} of {len(self.plan.jobs)} trainings failed") if missing else 0
+
+    def close_ended(self, search: RecordSearcher) -> None:
+        """Tell MLflow what has ended, with the figures of its models."""
+        assert isinstance(search, BaselineSearch)
+        for job in search.newly_done():
+            found = self.record.read(job.key)
+            files = [self.home / name for name in found["figures"]]
+            self.tracking.assessed(search.name, job.configuration, job.seed, job.index, found["metrics"], files)
+        super().close_ended(search)
+
+    def _write(self, found: list[Outcome]) -> list[Path]:
+        home = self.home
+        with storage(home):
+            return [
+                write_csv(home / "baselines.csv", found),
+                write_markdown(home / "baselines.md", found),
+                write_json(home / "results.json", self.plan, found),
+                home / "study.db",
+            ]
+
+    def _test_part(self, name: str) -> ImageDataset:
+        settings = self.settings
+        return load(name, "test", data_dir=settings.data_dir, allow_unverified=settings.allow_unverified_data)
+
+
+def _identifier(text: str) -> str:
+    return "_".join(text.replace(",", "").lower().split())

@@ -1,0 +1,151 @@
+"""The table of baselines: what is reported beside what was measured here."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from sweeps.engine.baselines.plan import BaselinePlan
+from sweeps.engine.baselines.rows import Baseline
+from sweeps.engine.facts import Facts
+
+__all__ = ["Outcome", "outcomes", "rich_table", "write_csv", "write_json", "write_markdown"]
+
+HEADER = ("system", "protocol", "reported", "ours", "difference", "of decisions", "minutes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a row came to. values: the mean over the experiments, one per seed; with folds, one per fold and seed.
+
+    decisions: AUROC of the decisions at the threshold of most correct ones, chosen on validation, a mean over
+    experiments and seeds; None for a cross-validation. by_class: the mean over the seeds. seconds: of all experiments,
+    per seed.
+    """
+
+    row: Baseline
+    protocol: str
+    values: list[float]
+    decisions: float | None
+    by_class: dict[int, float]
+    metrics: dict[str, float]
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds, or the folds."""
+        return statistics.fmean(self.values)
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over the seeds, or the folds; None for a single one."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """What stands under HEADER."""
+        reported, spread = self.row.reported, self.spread
+        of = "folds" if self.row.cross_validated else "seed" if len(self.values) == 1 else "seeds"
+        ours = f"{self.mean:.4f}" + ("" if spread is None else f" ± {spread:.4f}") + f" (n {len(self.values)} {of})"
+        return (
+            self.row.name,
+            f"{self.protocol}, {self.row.metric}",
+            "-" if reported is None else f"{reported:g}",
+            ours,
+            "-" if reported is None else f"{self.mean - reported:+.4f}",
+            "-" if self.decisions is None else f"{self.decisions:.4f}",
+            f"{self.seconds / 60:.1f}",
+        )
+
+
+def outcomes(plan: BaselinePlan, record: Facts) -> list[Outcome]:
+    """The rows of which every training with at least one seed is on record."""
+    found = [_outcome(plan, record, place) for place in plan.rows]
+    return [each for each in found if each]
+
+
+def _outcome(plan: BaselinePlan, record: Facts, place: int) -> Outcome | None:
+    row, numbers = plan.rows[place], plan.configurations(place)
+    jobs = [job for job in plan.jobs if job.configuration in numbers]
+    by_seed: dict[int, list[tuple[int, dict[str, Any]]]] = {}
+    for seed in dict.fromkeys(job.seed for job in jobs):
+        own = [(job.index, record.read(job.key)) for job in jobs if job.seed == seed]
+        if all(result for _, result in own):
+            by_seed[seed] = own
+    if not by_seed:
+        return None
+    results = [each for own in by_seed.values() for each in own]
+    name = "val_accuracy" if row.cross_validated else "test_auroc"
+    per_seed = [[result["metrics"][name] for _, result in own] for own in by_seed.values()]
+    decisions = [r["metrics"]["test_auroc_of_decisions"] for _, r in results if not row.cross_validated]
+    indices = sorted({index for index, _ in results})
+    common = set.intersection(*(set(result["metrics"]) for _, result in results))
+    config = plan.config(jobs[0])
+    return Outcome(
+        row=row,
+        protocol=_protocol(config.dataset, config.protocol, row.experiments(plan.settings)),
+        values=[v for own in per_seed for v in own] if row.cross_validated else [statistics.fmean(v) for v in per_seed],
+        decisions=statistics.fmean(decisions) if decisions else None,
+        by_class={i: statistics.fmean(r["metrics"][name] for index, r in results if index == i) for i in indices},
+        metrics={each: statistics.fmean(r["metrics"][each] for _, r in results) for each in sorted(common)},
+        seconds=sum(result["seconds"] for _, result in results) / len(by_seed),
+    )
+
+
+def _protocol(dataset: str, protocol: str, classes: tuple[int, ...]) -> str:
+    which = f"class {classes[0]}" if len(classes) == 1 else f"mean over {len(classes)} classes"
+    return f"{dataset}, {protocol}, {which}"
+
+
+def rich_table(found: Sequence[Outcome], scale: str) -> Table:
+    """The table for a terminal."""
+    table = Table(title=f"baselines, scale {scale}; test AUROC, mean ± standard deviation")
+    for name in HEADER:
+        table.add_column(name, justify="left" if name in HEADER[:2] else "right")
+    for each in found:
+        table.add_row(*each.cells)
+    return table
+
+
+def write_csv(path: Path, found: Sequence[Outcome]) -> Path:
+    """Every figure of every row, unrounded; spread and differences as in the table."""
+    extra = sorted({name for each in found for name in each.metrics})
+    columns = ["system", "protocol", "metric", "source", "reported", "mean", "spread", "n", "seconds", *extra]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for each in found:
+            own = {"system": each.row.name, "protocol": each.protocol, "metric": each.row.metric}
+            own |= {"source": each.row.source, "reported": each.row.reported, "mean": each.mean, "spread": each.spread}
+            writer.writerow({**own, "n": len(each.values), "seconds": each.seconds, **each.metrics})
+    return path
+
+
+def write_markdown(path: Path, found: Sequence[Outcome]) -> Path:
+    """The table as Markdown, with the source of each reported figure."""
+    header = (*HEADER, "source")
+    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    lines += [f"| {' | '.join((*each.cells, each.row.source))} |" for each in found]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_json(path: Path, plan: BaselinePlan, found: Sequence[Outcome]) -> Path:
+    """The rows as docs/results.md takes them."""
+    rows = [
+        {
+            "name": each.row.name, "source": each.row.source, "reported": each.row.reported, "metric": each.row.metric,
+            "protocol": each.protocol, "values": each.values, "decisions": each.decisions, "cells": each.cells,
+            "by_class": each.by_class, "metrics": each.metrics, "seconds": each.seconds,
+        }
+        for each in found
+    ]  # fmt: skip
+    path.write_text(json.dumps({"plan": plan.as_record(), "rows": rows}, indent=1) + "\n")
+    return path

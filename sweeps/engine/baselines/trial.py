@@ -1,0 +1,89 @@
+"""The function that a Ray worker runs for a baseline: train, choose thresholds on validation, score the test part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adcore.datasets import ImageDataset
+from sweeps.engine.trial import checkpoint_path, train_config
+
+if TYPE_CHECKING:
+    from adcore.assessment import Assessment
+    from adcore.config import TrainConfig
+    from adcore.detectors import Detector
+
+__all__ = ["run_baseline"]
+
+#: Train and test part of each data set.
+Parts = Mapping[str, tuple[ImageDataset, ImageDataset]]
+
+
+def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: int) -> None:
+    """Train and report to Tune after each epoch, and once more with the model's figures, under "result".
+
+    Nothing is chosen by what the test part says: a baseline has fixed settings. A training that diverges has no result.
+    A fold's model is scored on its held-out images, and not on the test part.
+    """
+    import torch
+    from ray import tune
+
+    from adcore.checkpoints import Checkpoints
+    from adcore.train import train
+
+    torch.set_num_threads(threads)
+    own, started = train_config(config), time.monotonic()
+    train_part, test_part = parts[own.dataset]
+    path = checkpoint_path(home, config["configuration"], own.classes, own.train_seed)
+    ended = train(own, tune.report, data=train_part, checkpoints=Checkpoints(path))
+    if ended.state == "diverged":
+        return
+    seconds = time.monotonic() - started
+    detector = ended.detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    if own.fold is None:
+        folder = Path(home, "figures", f"configuration-{config['configuration']:04d}", f"seed-{own.train_seed}")
+        metrics, files = _on_test(detector, own, train_part, test_part, ended.history, folder)
+    else:
+        metrics, files = {"val_accuracy": _held_out_accuracy(detector, own, train_part)}, []
+    figures = [str(file.relative_to(home)) for file in files]
+    result = {"metrics": metrics, "seconds": seconds, "epochs": len(ended.history), "figures": figures}
+    tune.report({**ended.history[-1], "result": result})
+
+
+def _on_test(
+    detector: Detector,
+    config: TrainConfig,
+    train_part: ImageDataset,
+    test_part: ImageDataset,
+    history: list[dict[str, float]],
+    folder: Path,
+) -> tuple[dict[str, float], list[Path]]:
+    """The model's metrics and its figures' files."""
+    from adcore.assessment import assess
+    from adcore.assessment_figures import write_figures
+
+    [(index, found)] = assess(detector, config, train_part, test_part).items()
+    files = write_figures(folder / f"class-{index}", found, detector, test_part, history)
+    return found.metrics() | {"test_auroc_of_decisions": _auroc_of_decisions(found)}, files
+
+
+def _auroc_of_decisions(found: Assessment) -> float:
+    """AUROC of hard labels, (TPR + TNR) / 2, at the threshold of most correct ones on validation."""
+    normal, anomalous = found.decisions["most correct"].confusion
+    return float(normal[0] / normal.sum() + anomalous[1] / anomalous.sum()) / 2
+
+
+def _held_out_accuracy(detector: Detector, config: TrainConfig, train_part: ImageDataset) -> float:
+    """Accuracy of a supervised detector's decisions, logit >= 0, on the fold that it was not fitted on."""
+    from adcore.epoch_end import anomaly_scores
+    from adcore.exposure import validation_images
+    from adcore.thresholds import at_threshold
+    from adcore.train import split_train
+
+    held_out = split_train(config, train_part.labels).validation
+    images, labels = train_part.images[held_out], train_part.labels[held_out]
+    shown, anomalous = validation_images(labels, config.exposure, config.classes[0], config.split_seed)
+    scores = anomaly_scores(detector, images, mirrored=config.mirrored_scores)[:, 0]
+    return at_threshold(scores[shown], anomalous[shown], 0.0)["accuracy"]

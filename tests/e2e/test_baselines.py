@@ -1,0 +1,44 @@
+"""The table of baselines, ended in its middle and gone on with: every row once, its figures in MLflow."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from sweep_process import Begin, MlflowRuns, poll
+
+ROWS = ("random", "autoencoder-kde", "cnn-folds", "conv-autoencoder")
+FIGURES = {"roc.png", "confusion_matrix.png", "score_densities.png", "loss_curves.png", "reconstructions.png"}
+
+
+def test_a_table_that_was_interrupted_is_filled_without_repetition(begin: Begin, tmp_path: Path) -> None:
+    home = tmp_path / "runs" / "b"
+    arguments = ["--scale", "smoke", "--only", ",".join(ROWS), "--name", "b"]
+    table = begin(tmp_path, *arguments, script="baselines")
+    poll(lambda: table.process.poll() is not None or any(home.glob("figures/*/*/*/roc.png")), 120, "a figure")
+    table.interrupt()
+    assert table.wait(60) == 130, f"{table.out}\n{table.err}"
+    done = json.loads((home / "results.json").read_text())["rows"]
+    assert len(done) < len(ROWS), "interrupted too late"
+
+    resumed = begin(tmp_path, "--resume", "b", script="baselines")
+    assert resumed.wait(200) == 0, f"{resumed.out}\n{resumed.err}"
+    assert "Traceback" not in resumed.out + resumed.err
+    rows = list(csv.DictReader((home / "baselines.csv").open()))
+    assert [row["system"] for row in rows] == list(ROWS)
+    assert [int(row["n"]) for row in rows] == [1, 1, 5, 1]
+    assert 0.4 < float(rows[0]["mean"]) < 0.6
+    assert all(row["system"] in resumed.out for row in rows)
+    for old in done:  # what was trained before the interruption was not trained again
+        assert old["seconds"] == pytest.approx(float(next(r["seconds"] for r in rows if r["system"] == old["name"])))
+
+    runs = MlflowRuns(table.uri, "baselines")
+    runs.assert_whole()
+    assert len(runs.level("config")) == 3 + 5
+    kde = next(run for run in runs.level("class").values() if run.data.tags["mlflow.runName"].startswith("autoencoder"))
+    assert {file.path for file in runs.client.list_artifacts(kde.info.run_id)} >= FIGURES
+    assert kde.data.metrics["test_auroc"] == pytest.approx(float(rows[1]["mean"]))
+    assert "test_f1_two_scores" in kde.data.metrics
+    assert runs.by_key["sweep"].data.metrics["random_auroc"] == pytest.approx(float(rows[0]["mean"]))

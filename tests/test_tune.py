@@ -1,0 +1,58 @@
+"""sweeps/tune.py: every detector can be searched over what it declares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adcore.config import TrainConfig
+from adcore.detectors import DETECTORS
+from adcore.errors import UserError
+from sweeps.engine.space import Space
+from sweeps.engine.tune import TuneProgram, TuneSettings, detector_space, main
+
+PROGRAM = TuneProgram("tune", Space(ranges={}, points={"default": {}}))
+
+
+@pytest.mark.parametrize("name", [name for name, kind in DETECTORS.items() if kind.search])
+def test_a_detectors_space_holds_its_first_point_and_sets_what_it_reads(name: str) -> None:
+    space = detector_space(name)
+    point = space.points["default"]
+    assert set(point) == set(space.ranges) == set(DETECTORS[name].search)
+    assert all(space.ranges[field].low <= value <= space.ranges[field].high for field, value in point.items())
+    TrainConfig(detector=name, **point)  # type: ignore[arg-type]
+    taken = {"weight_patch": "weights"}
+    assert all(taken.get(field, field) in DETECTORS[name].settings or "weight_" in field for field in space.ranges)
+
+
+def test_the_plan_trains_that_detector() -> None:
+    plan = PROGRAM.plan(TuneSettings(detector="vae", scale="smoke", protocol="one-class"), Path())
+    assert (plan.base.detector, plan.base.protocol, plan.searched.detector) == ("vae", "one-class", "vae")
+    assert set(plan.space.ranges) == {"learning_rate", "weight_decay"}
+    assert plan.space.points["default"] == {"learning_rate": 1e-3, "weight_decay": 1e-7}
+
+
+def test_a_detector_that_cannot_be_tuned_is_named_with_those_that_can() -> None:
+    with pytest.raises(UserError, match="--detector random: it has nothing to tune; expected one of gan, "):
+        PROGRAM.plan(TuneSettings(detector="random", scale="smoke"), Path())
+    with pytest.raises(UserError, match="--detector cnn: it learns from labelled anomalies"):
+        PROGRAM.plan(TuneSettings(detector="cnn", scale="smoke", protocol="one-class"), Path())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [([], "--detector: expected one of gan, "), (["--detector", "vea"], "did you mean 'vae'"),
+     (["--detector", "vae", "--start-from", "../up"], "not a path")],
+)  # fmt: skip
+def test_a_mistake_is_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main("tune", "help", arguments)
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert expected in err
+
+
+def test_a_resumed_sweep_needs_no_detector() -> None:
+    assert TuneSettings(resume="mine").detector is None
