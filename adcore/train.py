@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from adcore.datamodule import AnomalyDetectionDataModule
     from adcore.datasets import ImageDataset
     from adcore.detectors import Detector
+    from adcore.protocols import Split
 
-__all__ = ["Report", "TestScores", "TrainResult", "load_detector", "score_test", "train"]
+__all__ = ["Report", "TestScores", "TrainResult", "load_detector", "score_test", "train", "train_split"]
 
 #: Called after every epoch with its metrics; by hand it prints, in a trial it is tune.report, in a test list.append.
 Report = Callable[[dict[str, float]], object]
@@ -101,16 +102,11 @@ def train(
 
     from adcore.checkpoints import PlainCheckpointIO
     from adcore.epoch_end import EpochEnd
-    from adcore.protocols import require_every_class, split
+    from adcore.protocols import require_every_class
 
     _quiet_lightning()
     require_every_class(data.labels, len(data.class_names))
-    parts = split(
-        data.labels,
-        split_seed=config.split_seed,
-        images_per_class=config.images_per_class,
-        validation_images=config.validation_images,
-    )
+    parts = train_split(config, data.labels)
     module = _data_module(config, data, parts.fit)
     detector = _detector(config, data.channels, module.steps_per_epoch)
     validation = (data.images[parts.validation], data.labels[parts.validation])
@@ -144,6 +140,21 @@ def train(
                 raise KeyboardInterrupt from None
             raise
     return TrainResult("diverged" if epochs.diverged else "complete", epochs.history, detector)
+
+
+def train_split(config: TrainConfig, labels: Tensor) -> Split:
+    """Which images of the train part config's training is fitted on, and which it is validated on. labels: int64 [n].
+
+    Raises UserError for fewer validation images than classes.
+    """
+    from adcore.protocols import split
+
+    return split(
+        labels,
+        split_seed=config.split_seed,
+        images_per_class=config.images_per_class,
+        validation_images=config.validation_images,
+    )
 
 
 def load_detector(path: Path, channels: int) -> tuple[TrainConfig, Detector]:
