@@ -18,12 +18,12 @@ from adcore.checkpoints import Checkpoints
 from adcore.config import TrainConfig
 from adcore.datamodule import AnomalyDetectionDataModule
 from adcore.detectors import Detector
-from adcore.exposure import known_anomalies
+from adcore.exposure import validation_images
 from adcore.networks import IMAGE_SIZE
 from adcore.scoring import METRICS, measure
 from adcore.train import Report
 
-__all__ = ["EpochEnd", "anomaly_scores"]
+__all__ = ["EpochEnd", "anomaly_scores", "by_batch"]
 
 #: Images that are scored at a time, for each member.
 SCORE_BATCH = 500
@@ -118,12 +118,9 @@ class EpochEnd(pl.Callback):
         """Each experiment's figures on its normal images and the anomaly classes that it may know."""
         images, labels = self.validation
         scores = anomaly_scores(detector, images, mirrored=self.config.mirrored_scores)
-        count = int(labels.max()) + 1
         measured: list[dict[str, float]] = []
-        for member, normal in enumerate(self.config.classes):
-            known = known_anomalies(self.config.exposure, normal, count, self.config.split_seed)
-            anomalous = self.config.exposure.anomalous(labels, normal)
-            shown = ~anomalous | torch.isin(labels, torch.tensor(known))
+        for member, experiment in enumerate(self.config.classes):
+            shown, anomalous = validation_images(labels, self.config.exposure, experiment, self.config.split_seed)
             measured.append(measure(scores[shown, member], anomalous[shown]))
         return measured
 
@@ -132,7 +129,7 @@ class EpochEnd(pl.Callback):
         if not detector.has_normal_loss:
             return -self.history[-1]["val_auroc_mean"]
         images, labels = self.validation
-        losses = _by_batch(detector, images, detector.normal_loss)
+        losses = by_batch(detector, images, detector.normal_loss)
         normal = [~self.config.exposure.anomalous(labels, index) for index in self.config.classes]
         own = [losses[images, member].mean() for member, images in enumerate(normal)]
         return float(torch.stack(own).mean())
@@ -141,21 +138,27 @@ class EpochEnd(pl.Callback):
 def anomaly_scores(detector: Detector, images: Tensor, *, mirrored: bool = False) -> Tensor:
     """Anomaly scores of uint8 images [n, channels, side, side]: [n, members] on the CPU, higher is more anomalous.
 
-    mirrored: the mean of an image's score and that of its mirror image.
+    mirrored: as for `by_batch`.
+    """
+    return by_batch(detector, images, detector.score, mirrored=mirrored)
+
+
+def by_batch(
+    detector: Detector, images: Tensor, function: Callable[[Tensor], Tensor], *, mirrored: bool = False
+) -> Tensor:
+    """function of uint8 images [n, channels, side, side] as the detector takes them: [n, ...] on the CPU.
+
+    function: of [batch, channels, 32, 32] in [-1, 1] to [batch, ...], SCORE_BATCH images at a time. mirrored: the mean
+    of its values for an image and for its mirror image.
     """
 
-    def score(plain: Tensor) -> Tensor:
-        return (detector.score(plain) + detector.score(plain.flip(3))) / 2 if mirrored else detector.score(plain)
+    def value(plain: Tensor) -> Tensor:
+        return (function(plain) + function(plain.flip(3))) / 2 if mirrored else function(plain)
 
-    return _by_batch(detector, images, score)
+    resample = Resampler(images.shape[-1], IMAGE_SIZE, detector.device, cast(torch.dtype, detector.dtype))
+    return torch.cat([value(resample.plain(batch.to(detector.device))) for batch in images.split(SCORE_BATCH)]).cpu()
 
 
 def early_stopping(patience: int) -> EarlyStopping:
     """Lightning's callback over the figure WATCHED, which is to fall; asked by on_validation_end alone."""
     return EarlyStopping(WATCHED, patience=patience, mode="min", check_on_train_epoch_end=False)
-
-
-def _by_batch(detector: Detector, images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """function of uint8 images as the networks take them, SCORE_BATCH at a time: [n, members] on the CPU."""
-    resample = Resampler(images.shape[-1], IMAGE_SIZE, detector.device, cast(torch.dtype, detector.dtype))
-    return torch.cat([function(resample.plain(batch.to(detector.device))) for batch in images.split(SCORE_BATCH)]).cpu()

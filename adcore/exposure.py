@@ -18,7 +18,16 @@ from adcore.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["COUNTS", "PROTOCOLS", "Counts", "Exposure", "check_exposure", "check_one_experiment", "known_anomalies"]
+__all__ = [
+    "COUNTS",
+    "PROTOCOLS",
+    "Counts",
+    "Exposure",
+    "check_exposure",
+    "check_one_experiment",
+    "known_anomalies",
+    "validation_images",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,3 +126,15 @@ def known_anomalies(exposure: Exposure, normal: int, classes: int, split_seed: i
 
     drawn = torch.randperm(len(others), generator=generator(split_seed, normal, "known"))[: exposure.known_classes]
     return sorted(others[place] for place in drawn.tolist())
+
+
+def validation_images(labels: Tensor, exposure: Exposure, experiment: int, split_seed: int) -> tuple[Tensor, Tensor]:
+    """Which validation images an experiment may look at, and which images are its anomalies; bool [n] both.
+
+    It sees its normal images and the anomaly classes that it may know. labels: int64 [n], of every class.
+    """
+    import torch
+
+    known = known_anomalies(exposure, experiment, int(labels.max()) + 1, split_seed)
+    anomalous = exposure.anomalous(labels, experiment)
+    return ~anomalous | torch.isin(labels, torch.tensor(known)), anomalous

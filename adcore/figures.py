@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ __all__ = ["auroc_by_class", "confusion_matrix", "loss_curves", "reconstructions
 
 KINDS = ("normal", "anomalous")
 COLOURS = ("tab:blue", "tab:orange")
+#: Of an image among reconstructions, and between normal and anomalous ones; 1 is the distance from one to the next.
+IMAGE_SIDE, GROUP_GAP = 0.92, 0.3
 
 
 def auroc_by_class(
@@ -23,6 +26,7 @@ def auroc_by_class(
     *,
     title: str,
     intervals: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+    xlabel: str = "normal class",
 ) -> Figure:
     """Bars of AUROC, one group per class and one bar per series, with each series' mean in the legend.
 
@@ -42,7 +46,7 @@ def auroc_by_class(
     lowest = min([*lows, *(min(values) for values in series.values())])
     axes.set_ylim(max(0.0, lowest - 0.05), 1.03)
     axes.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right")
-    axes.set_xlabel("normal class")
+    axes.set_xlabel(xlabel)
     axes.set_ylabel("AUROC")
     axes.set_title(title)
     figure.legend(loc="outside lower center", ncols=len(series))  # outside: no bar is hidden
@@ -58,22 +62,21 @@ def roc(
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
-    figure, axes = _figure(5, 5)
+    figure, axes = _figure(5, 5.9)
     false_positives, true_positives, _ = roc_curve(anomalous, scores)
     area = roc_auc_score(anomalous, scores)
     axes.plot([0, 1], [0, 1], "--", color="0.7", linewidth=1)
     axes.plot(false_positives, true_positives, color="black", label=f"AUROC {area:.4f}")
-    for name, threshold in (thresholds or {}).items():
+    for (name, threshold), marker in zip((thresholds or {}).items(), itertools.cycle("osD^")):
         rates = [float((scores[anomalous == kind] >= threshold).mean()) for kind in (False, True)]
         label = f"{name}: FPR {rates[0]:.3f}, TPR {rates[1]:.3f}"
-        axes.plot(*rates, "o", label=label, clip_on=False)
+        axes.plot(*rates, marker, label=label, clip_on=False, fillstyle="none", markeredgewidth=1.5)
     axes.set_xlabel("false positive rate: normal images flagged")
     axes.set_ylabel("true positive rate: anomalies flagged")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
-    axes.set_aspect("equal")
     axes.set_title(title)
-    axes.legend(loc="lower right", fontsize=8)
+    figure.legend(loc="outside lower center", fontsize=8)  # outside: a curve below the diagonal is not hidden
     return figure
 
 
@@ -107,22 +110,26 @@ def reconstructions(
 
     rows = [np.concatenate([own[part] for own in (normal, anomalous)]) for part in (0, 1)]
     errors = np.abs(rows[0] - rows[1]).mean(1)
-    count = len(errors)
-    figure = _new(0.9 * count + 1.4, 3.7)
-    axes = figure.subplots(3, count, squeeze=False)
+    count, width = len(errors), len(errors) + GROUP_GAP
+    figure = _new(0.9 * width + 1.2, 3.5)
+    # one axes per row, not per image: constrained layout takes its time for each of them
+    panels = figure.subplots(3, 1)
+    lefts = [place + GROUP_GAP * (place >= len(normal[0])) for place in range(count)]
     shown: Any = None
-    for place in range(count):
-        for row, images in enumerate(rows):
-            axes[row, place].imshow(*_picture(images[place]), vmin=0, vmax=1)
-        shown = axes[2, place].imshow(errors[place], cmap="magma", vmin=0, vmax=errors.max())
-        axes[2, place].set_xlabel(f"{errors[place].mean():.3f}", fontsize=8)
-        kind = int(place >= len(normal[0]))
-        axes[0, place].set_title(KINDS[kind], fontsize=8, color=COLOURS[kind])
-    for row, name in enumerate(("input", "reconstruction", "error")):
-        axes[row, 0].set_ylabel(name, fontsize=8)
-    for each in axes.flat:
-        each.set(xticks=[], yticks=[])
-    figure.colorbar(shown, ax=list(axes.flat), shrink=0.3, anchor=(0, 0), pad=0.01)
+    for place, left in enumerate(lefts):
+        extent = (left, left + IMAGE_SIDE, 0, IMAGE_SIDE)
+        for axes, images in zip(panels, rows, strict=False):
+            axes.imshow(*_picture(images[place]), vmin=0, vmax=1, extent=extent)
+        shown = panels[2].imshow(errors[place], cmap="magma", vmin=0, vmax=errors.max(), extent=extent)
+    for axes, name in zip(panels, ("input", "reconstruction", "error"), strict=True):
+        axes.set(xlim=(0, width), ylim=(0, IMAGE_SIDE), xticks=[], yticks=[])
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+        axes.spines[:].set_visible(False)
+    for kind, first, own in ((0, 0, len(normal[0])), (1, len(normal[0]) + GROUP_GAP, len(anomalous[0]))):
+        panels[0].text(first + own / 2, 1, KINDS[kind], color=COLOURS[kind], ha="center", va="bottom")
+    panels[2].set_xticks([left + IMAGE_SIDE / 2 for left in lefts], [f"{each.mean():.3f}" for each in errors])
+    panels[2].tick_params(length=0)
+    figure.colorbar(shown, ax=list(panels), shrink=0.3, anchor=(0, 0.03), pad=0.01)
     figure.suptitle(title)
     return figure
 
@@ -132,26 +139,24 @@ def score_densities(
 ) -> Figure:
     """Histograms of the scores of normal images and of anomalies, each of area 1, with thresholds as lines.
 
-    scores: [n]; anomalous: bool [n]. The highest 1 % of the scores are left out of sight.
+    scores: [n]; anomalous: bool [n]. Of either kind, the lowest and the highest 1 % may be out of sight.
     """
     import numpy as np
 
-    figure, axes = _figure(7, 4)
+    figure, axes = _figure(7, 4.4)
     finite = {name: value for name, value in (thresholds or {}).items() if math.isfinite(value)}
-    low, high = (
-        min(scores.min(), *finite.values(), math.inf),
-        max(np.quantile(scores, 0.99), *finite.values(), -math.inf),
-    )
-    bins = np.linspace(low, high, 60)
+    ends = [np.quantile(scores[anomalous == kind], [0.01, 0.99]) for kind in (False, True)]
+    shown = [*np.concatenate(ends), *finite.values()]
+    bins = np.histogram_bin_edges(shown, 50).tolist()  # of some width even if all scores are equal
     for kind, (name, colour) in enumerate(zip(KINDS, COLOURS, strict=True)):
         own = scores[anomalous == bool(kind)]
         axes.hist(own, bins, density=True, alpha=0.55, color=colour, label=f"{name} (n = {len(own)})")
-    for (name, value), style in zip(finite.items(), ["-", "--", "-.", ":"] * len(finite), strict=False):
+    for (name, value), style in zip(finite.items(), itertools.cycle(["-", "--", "-.", ":"])):
         axes.axvline(value, color="black", linestyle=style, linewidth=1, label=f"{name}: {value:.3g}")
     axes.set_xlabel("anomaly score")
     axes.set_ylabel("density")
     axes.set_title(title)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 
@@ -159,12 +164,12 @@ def loss_curves(curves: Mapping[str, Sequence[float]], *, title: str) -> Figure:
     """A panel for each loss, because their scales differ: its mean over each epoch, from epoch 1."""
     columns = min(4, len(curves))
     rows = math.ceil(len(curves) / columns)
-    figure = _new(2.8 * columns, 2.2 * rows + 0.4)
+    figure = _new(max(2.8 * columns, 4), 2.2 * rows + 0.6)  # as wide as a title of two lines
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, (name, values) in zip(panels, curves.items(), strict=False):
         axes.plot(range(1, len(values) + 1), values, marker=".", color="black")
         axes.set_title(name.replace("_", " "), fontsize=9)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     for axes in panels[len(curves) :]:
         axes.set_visible(False)
     figure.supxlabel("epoch")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from adcore.detectors import Detector
     from adcore.protocols import Split
 
-__all__ = ["Report", "TestScores", "TrainResult", "load_detector", "score_test", "split_train", "train"]
+__all__ = ["Report", "TestScores", "TrainResult", "load_detector", "score_test", "split_train", "tested", "train"]
 
 #: Called after every epoch with its metrics; by hand it prints, in a trial it is tune.report, in a test list.append.
 Report = Callable[[dict[str, float]], object]
@@ -167,18 +167,28 @@ def load_detector(path: Path, channels: int) -> tuple[TrainConfig, Detector]:
 
 
 def score_test(detector: Detector, config: TrainConfig, data: ImageDataset) -> TestScores:
-    """Score the test part `data`, or what the protocol counts of it. Opening the test part is the caller's decision."""
+    """Score the test part `data`. Opening the test part is the caller's decision."""
     from adcore.epoch_end import anomaly_scores
-    from adcore.protocols import cap_per_class, select
 
-    caps = {"images_per_class": config.images_per_class}
-    if config.exposure.counts:
-        experiment, seed = config.classes[0], config.split_seed
-        kept = select(data.labels, config.exposure, experiment, part="test", split_seed=seed, **caps)
-    else:
-        kept = cap_per_class(data.labels, **caps)
+    kept = tested(config, data.labels)
     scores = anomaly_scores(detector, data.images[kept], mirrored=config.mirrored_scores)
     return TestScores(config, scores, data.labels[kept])
+
+
+def tested(config: TrainConfig, labels: Tensor) -> Tensor:
+    """Positions of the images that config's models are tested on, ascending. labels: int64 [n] of the test part."""
+    from adcore.protocols import cap_per_class, select
+
+    if not config.exposure.counts:
+        return cap_per_class(labels, config.images_per_class)
+    return select(
+        labels,
+        config.exposure,
+        config.classes[0],
+        part="test",
+        split_seed=config.split_seed,
+        images_per_class=config.images_per_class,
+    )
 
 
 def _resume(path: Path, config: TrainConfig) -> tuple[list[dict[str, float]], dict[str, Tensor]]:

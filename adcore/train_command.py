@@ -5,13 +5,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
 from adcore.errors import UserError
+
+if TYPE_CHECKING:
+    from adcore.assessment import Decisions
+    from adcore.datasets import ImageDataset
+    from adcore.train import TrainResult
 
 __all__ = ["main"]
 
@@ -24,6 +29,7 @@ _FLAGS = (
     click.Option(["--allow-unverified-data"], is_flag=True, help="use files of --data-dir with another checksum"),
     click.Option(["--checkpoint"], help="save to this file after each epoch, and go on from it if it is there"),
     click.Option(["--test"], is_flag=True, help="score the test part at the end; do it once, for the final model"),
+    click.Option(["--figures"], metavar="DIR", help="with --test: draw each class's figures there, and show decisions"),
 )
 
 
@@ -37,11 +43,16 @@ def _train(
     checkpoint: str | None = None,
     allow_unverified_data: bool = False,
     test: bool = False,
+    figures: str | None = None,
     **settings: Any,
 ) -> int:
     config = TrainConfig(**settings)
+    if figures is not None and not test:
+        raise UserError(f"--figures {figures!r}: they are of the test part; add --test, or leave --figures out")
     if checkpoint:
-        _check_writable(Path(checkpoint))
+        _check_file(Path(checkpoint))
+    if figures is not None:
+        _check_folder(Path(figures), f"--figures {figures!r}")
     from adcore.checkpoints import Checkpoints
     from adcore.datasets import load
     from adcore.fetch_display import fetch_progress
@@ -56,8 +67,36 @@ def _train(
         click.echo("diverged: a loss became NaN or infinite; try a lower --learning-rate", err=True)
         return 1
     if test:
-        _print_test(score_test(result.detector, config, load(config.dataset, "test", **source)).measured())
+        test_part = load(config.dataset, "test", **source)
+        if figures is not None:
+            _assess(Path(figures), result, config, data, test_part)
+        else:
+            _print_test(score_test(result.detector, config, test_part).measured())
     return 0
+
+
+def _assess(
+    folder: Path, result: TrainResult, config: TrainConfig, data: ImageDataset, test_part: ImageDataset
+) -> None:
+    """Print what --test prints, then each experiment's decisions; write the figures, those of a class in its folder."""
+    from adcore.assessment import BEST_F1, assess
+    from adcore.assessment_figures import write_auroc_by_class, write_figures
+
+    found = assess(result.detector, config, data, test_part)
+    _print_test({index: each.measured for index, each in found.items()})
+    for index, each in found.items():
+        click.echo(f"class {index}, {BEST_F1}: {_decisions_line(each.decisions.get(BEST_F1))}")
+    written = write_auroc_by_class(folder, found)
+    for index, each in found.items():
+        written += write_figures(folder / f"class-{index}", each, result.detector, test_part, result.history)
+    click.echo(f"{len(written)} figures in {folder}")
+
+
+def _decisions_line(decisions: Decisions | None) -> str:
+    if decisions is None:
+        return "no decisions, for scores that are not finite"
+    named = {"threshold": f"{decisions.threshold:.4g}"} | {k: f"{v:.4f}" for k, v in decisions.figures.items()}
+    return "  ".join(f"{name} {value}" for name, value in named.items()).replace("f1 ", "F1 ")
 
 
 def _print_test(measured: dict[int, dict[str, float]]) -> None:
@@ -68,15 +107,21 @@ def _print_test(measured: dict[int, dict[str, float]]) -> None:
         click.echo(f"test {label} {sum(values) / len(values):.4f} | {_by_class(measured, values)}")
 
 
-def _check_writable(path: Path) -> None:
+def _check_file(path: Path) -> None:
+    flag = f"--checkpoint {str(path)!r}"
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UserError(f"--checkpoint {str(path)!r}: expected a file, or a name that is not taken")
+        raise UserError(f"{flag}: expected a file, or a name that is not taken")
+    _check_folder(path.parent, flag)
+
+
+def _check_folder(folder: Path, flag: str) -> None:
+    """Make the folder; raises UserError, which begins with the flag, if no file can be written there."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(f"--checkpoint {str(path)!r}: cannot be written ({error.strerror})") from error
+        raise UserError(f"{flag}: cannot be written ({error.strerror})") from error
 
 
 def _print_epoch(metrics: dict[str, float]) -> None:

@@ -208,8 +208,8 @@ def baselines(found: dict[str, Any]) -> list[str]:
         if len(each["by_class"]) == 10
     ]
     return [
-        f"`{command}`: {plan['seeds']} seeds. Test AUROC, ± over seeds (over folds for the cross-validation); decisions "
-        "are those at the threshold of most correct ones on validation; minutes of one core, all experiments of a seed.",
+        f"`{command}`: {plan['seeds']} seeds. Test AUROC, ± over seeds, or over folds for the cross-validation. Decisions "
+        "are those at the threshold of most correct ones on validation. Minutes: of all experiments of a seed, one core.",
         markdown(head, [[*each["cells"], each["source"]] for each in rows]),
         "By normal class, mean over the seeds:",
         markdown(["system", *range(10)], by_class),

@@ -116,7 +116,7 @@ def test_the_table_has_the_mean_over_classes_per_seed_and_the_folds_one_by_one(t
     assert two.seconds == pytest.approx(60)
     assert cross.values == pytest.approx([0.9, 0.91, 0.92, 0.93, 0.94])  # the second seed lacks a fold
     assert cross.cells[5] == "-"
-    rows = list(csv.DictReader(write_csv(tmp_path / "t.csv", [two, cross]).open()))
+    rows = list(csv.DictReader(write_csv(tmp_path / "t.csv", [two, cross]).read_text().splitlines()))
     assert float(rows[0]["mean"]) == pytest.approx(0.88)
     assert write_markdown(tmp_path / "t.md", [two, cross]).read_text().count("\n") == 4
     assert json.loads(write_json(tmp_path / "t.json", own, [two]).read_text())["rows"][0]["by_class"].keys() == {

@@ -56,6 +56,9 @@ BAD = {
     "no data folder": (["--dataset", "mnist", "--data-dir", "/no/such/folder"], "/no/such/folder"),
     "too few validation images": ([*QUICK, "--validation-images", "3"], "--validation-images 3"),
     "checkpoint is a folder": ([*QUICK, "--checkpoint", "/usr"], "/usr"),
+    "figures without the test part": ([*QUICK, "--figures", "plots"], "--test"),
+    "figures in a file": ([*QUICK, "--test", "--figures", "/dev/null"], "--figures '/dev/null'"),
+    "figures cannot be written": ([*QUICK, "--test", "--figures", "/dev/null/plots"], "/dev/null/plots"),
     "checkpoint cannot be written": ([*QUICK, "--checkpoint", "/dev/null/run.ckpt"], "/dev/null/run.ckpt"),
 }  # fmt: skip
 

@@ -66,11 +66,33 @@ def test_a_confusion_matrix_shows_numbers_and_shares_of_a_row() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_error_maps_share_a_scale_and_name_their_mean(channels: int) -> None:
     figure = figures.reconstructions(pictures(3, channels, value=0.25), pictures(2, channels, value=0.75), title="")
-    grid = figure.axes[: 3 * 5]
-    assert [axes.get_title() for axes in grid[:5]] == ["normal"] * 3 + ["anomalous"] * 2
-    assert [axes.get_xlabel() for axes in grid[10:]] == ["0.250"] * 3 + ["0.750"] * 2
-    assert {axes.images[0].get_clim() for axes in grid[10:]} == {(0, 0.75)}
-    assert grid[0].images[0].get_array().shape == ((4, 4) if channels == 1 else (4, 4, 3))  # type: ignore[union-attr]
+    rows = figure.axes[:3]
+    assert [text.get_text() for text in rows[0].texts] == ["normal", "anomalous"]
+    assert [len(axes.images) for axes in rows] == [5, 5, 5]
+    assert [tick.get_text() for tick in rows[2].get_xticklabels()] == ["0.250"] * 3 + ["0.750"] * 2
+    assert {image.get_clim() for image in rows[2].images} == {(0, 0.75)}
+    shown = rows[0].images[0].get_array()
+    assert shown is not None
+    assert shown.shape == ((4, 4) if channels == 1 else (4, 4, 3))
+
+
+def test_images_of_a_column_stand_below_each_other_and_apart_from_the_next() -> None:
+    figure = figures.reconstructions(pictures(2), pictures(2), title="")
+    extents = [[image.get_extent() for image in axes.images] for axes in figure.axes[:3]]
+    assert extents[0] == extents[1] == extents[2]
+    lefts, rights = ([extent[side] for extent in extents[0]] for side in (0, 1))
+    assert all(right < left for right, left in zip(rights, lefts[1:], strict=False))
+    figure.draw_without_rendering()
+    boxes = [axes.get_position() for axes in figure.axes[:3]]
+    assert [box.x0 for box in boxes] == pytest.approx([boxes[0].x0] * 3)
+    assert [box.width for box in boxes] == pytest.approx([boxes[0].width] * 3)
+
+
+def test_a_tail_of_the_scores_does_not_squeeze_the_densities() -> None:
+    scores = np.concatenate([[-1e6], np.linspace(0, 1, 999), np.linspace(1, 2, 999), [1e6]])
+    low, high = figures.score_densities(scores, np.arange(2000) >= 1000, title="").axes[0].get_xlim()
+    assert -0.2 < low < 0.05
+    assert 1.95 < high < 2.2
 
 
 def test_densities_have_an_area_of_one_and_their_thresholds() -> None:
@@ -84,6 +106,13 @@ def test_densities_have_an_area_of_one_and_their_thresholds() -> None:
     assert areas == pytest.approx([1, 1])
     assert [float(line.get_xdata()[0]) for line in axes.lines] == [2.5]  # type: ignore[index]
     assert legend(figure) == ["normal (n = 60)", "anomalous (n = 20)", "fixed: 2.5"]
+
+
+def test_equal_scores_of_a_dead_network_are_drawn_too() -> None:
+    figure = figures.score_densities(np.full(6, 2.0), ANOMALOUS, title="", thresholds={"best F1": 2.0})
+    figure.draw_without_rendering()
+    heights = [max(bar.get_height() for bar in bars) for bars in figure.axes[0].containers]  # type: ignore[attr-defined]
+    assert heights == pytest.approx([50, 50])  # one bin of 50 over a range of 1
 
 
 def test_each_loss_has_a_panel_of_its_own() -> None:

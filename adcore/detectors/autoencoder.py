@@ -14,9 +14,8 @@ __all__ = ["Autoencoder"]
 class Autoencoder(ReconstructionDetector):
     """Two 5x5 convolutions, each with ReLU and 4x4 max-pooling, and two 4x4 transposed convolutions of stride 4.
 
-    The report gives kinds and number of layers, sigmoid, squared error and learning rate; sizes and channels (width) are
-    ours. The bottleneck has 2x2 pixels: what keeps more of an image reconstructs anomalies, too (with pooling of 2x2,
-    AUROC is near .6).
+    The report gives kinds and number of layers, sigmoid, squared error and learning rate; sizes and channels (width)
+    are ours. The bottleneck has 2x2 pixels: what keeps more of an image reconstructs anomalies, too.
     """
 
     def __init__(self, *, channels: int, width: int, **training: Any) -> None:

@@ -29,7 +29,7 @@ class ConvAutoencoder(ReconstructionDetector):
 
 
 class DeepAutoencoder(ConvAutoencoder):
-    """As ConvAutoencoder with four 3x3 layers of stride 2 each way: the bottleneck has 2x2 pixels of 8 * width channels."""
+    """As ConvAutoencoder with four 3x3 layers of stride 2 each way: 2x2 pixels of 8 * width channels in between."""
 
     layers: ClassVar[int] = 4
     stride: ClassVar[int] = 2

@@ -26,7 +26,7 @@ def test_a_table_that_was_interrupted_is_filled_without_repetition(begin: Begin,
     resumed = begin(tmp_path, "--resume", "b", script="baselines")
     assert resumed.wait(200) == 0, f"{resumed.out}\n{resumed.err}"
     assert "Traceback" not in resumed.out + resumed.err
-    rows = list(csv.DictReader((home / "baselines.csv").open()))
+    rows = list(csv.DictReader((home / "baselines.csv").read_text().splitlines()))
     assert [row["system"] for row in rows] == list(ROWS)
     assert [int(row["n"]) for row in rows] == [1, 1, 5, 1]
     assert 0.4 < float(rows[0]["mean"]) < 0.6

@@ -1,0 +1,147 @@
+"""What a trained detector is worth on the test part: thresholds from validation images, decisions on test images."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adcore.config import TrainConfig
+from adcore.datasets import ImageDataset
+from adcore.detectors import AutoencoderKDE, Detector
+from adcore.epoch_end import anomaly_scores, by_batch
+from adcore.errors import UserError
+from adcore.exposure import validation_images
+from adcore.thresholds import RULES, TwoScores, at_threshold, best_f1, confusion
+from adcore.train import score_test, split_train, tested
+
+__all__ = ["BEST_F1", "TWO_SCORES", "Assessment", "Decisions", "assess"]
+
+#: The rule whose decisions are shown where there is room for one.
+BEST_F1 = "best F1"
+#: The rule of thresholds.TwoScores, for detectors that have them: best F1 of the distance from both normal means.
+TWO_SCORES = "two scores"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decisions:
+    """A rule's decisions on the test images.
+
+    threshold: from validation images; infinite if the rule flags nothing. figures: accuracy, precision, recall, f1, as
+    thresholds.at_threshold gives them. confusion: as thresholds.confusion gives it, [2, 2].
+    """
+
+    threshold: float
+    figures: dict[str, float]
+    confusion: NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Assessment:
+    """One experiment of config on the test part.
+
+    scores: [n] of test images; anomalous: bool [n]. measured: as TestScores.measured gives it. decisions: by name, of
+    thresholds.RULES and, for detectors that have two scores, TWO_SCORES; empty if a score is not finite.
+    """
+
+    config: TrainConfig
+    experiment: int
+    scores: Tensor
+    anomalous: Tensor
+    measured: dict[str, float]
+    decisions: dict[str, Decisions]
+
+    def metrics(self) -> dict[str, float]:
+        """Every figure by a name of letters, digits and underscores; only finite ones, as trackers know no others.
+
+        test_<metric> of each in `measured`; threshold_<rule>, test_accuracy_<rule> and its like of each in `decisions`.
+        """
+        found = {f"test_{name}": value for name, value in self.measured.items()}
+        for rule, own in self.decisions.items():
+            name = "_".join(rule.lower().replace("%", "percent").split())
+            found[f"threshold_{name}"] = own.threshold
+            found |= {f"test_{figure}_{name}": value for figure, value in own.figures.items()}
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def assess(
+    detector: Detector, config: TrainConfig, train_part: ImageDataset, test_part: ImageDataset
+) -> dict[int, Assessment]:
+    """Each experiment of config by its class: thresholds chosen on its validation images, figures on the test part.
+
+    Validation images are those of the train part that config's training was validated on, of the kinds that the
+    experiment may look at. Opening the test part is the caller's decision. Raises UserError for a test part without
+    normal images or without anomalies of an experiment.
+    """
+    _require_both_kinds(config, test_part.labels)
+    test = score_test(detector, config, test_part)
+    measured = test.measured()
+    validation = split_train(config, train_part.labels).validation
+    images, labels = train_part.images[validation], train_part.labels[validation]
+    scores = anomaly_scores(detector, images, mirrored=config.mirrored_scores)
+    pairs = test_pairs = None
+    if isinstance(detector, AutoencoderKDE):
+        test_images = test_part.images[tested(config, test_part.labels)]
+        pairs, test_pairs = (_score_pairs(detector, config, each) for each in (images, test_images))
+    found: dict[int, Assessment] = {}
+    for member, experiment in enumerate(config.classes):
+        shown, truth = validation_images(labels, config.exposure, experiment, config.split_seed)
+        kinds = truth[shown], ~test.normal(experiment)
+        own = scores[shown, member], test.scores[:, member]
+        decisions = _decide(RULES, own, kinds)
+        if pairs is not None and test_pairs is not None:
+            decisions |= _decide_by_two((pairs[shown, member], test_pairs[:, member]), kinds)
+        found[experiment] = Assessment(config, experiment, own[1], kinds[1], measured[experiment], decisions)
+    return found
+
+
+def _decide(
+    rules: Mapping[str, Callable[[Tensor, Tensor], float]],
+    scores: tuple[Tensor, Tensor],
+    anomalous: tuple[Tensor, Tensor],
+) -> dict[str, Decisions]:
+    """Each rule's decisions; none if a score is not finite. scores, anomalous: of validation and of test, [n] each."""
+    if not all(own.isfinite().all() for own in scores):
+        return {}
+    found: dict[str, Decisions] = {}
+    for name, rule in rules.items():
+        threshold = rule(scores[0], anomalous[0])
+        on_test = scores[1], anomalous[1], threshold
+        found[name] = Decisions(threshold, at_threshold(*on_test), confusion(*on_test))
+    return found
+
+
+def _decide_by_two(pairs: tuple[Tensor, Tensor], anomalous: tuple[Tensor, Tensor]) -> dict[str, Decisions]:
+    """Decisions by the distance from the normal means of both scores, if there are such; pairs: [n, 2] each."""
+    try:
+        normal = TwoScores.of(pairs[0][:, 0], pairs[0][:, 1], anomalous[0])
+    except ValueError:  # a score that is not finite, or the same for every normal image, has no unit of distance
+        return {}
+    validation, test = (normal.distance(own[:, 0], own[:, 1]) for own in pairs)
+    return _decide({TWO_SCORES: best_f1}, (validation, test), anomalous)
+
+
+def _score_pairs(detector: AutoencoderKDE, config: TrainConfig, images: Tensor) -> Tensor:
+    """Reconstruction error and log density of normal images, [n, members, 2], of uint8 images."""
+
+    def pair(plain: Tensor) -> Tensor:
+        named = detector.scores_by_name(plain)
+        return torch.stack([named["reconstruction"], named["log_density_normal"]], 2)
+
+    return by_batch(detector, images, pair, mirrored=config.mirrored_scores)
+
+
+def _require_both_kinds(config: TrainConfig, labels: Tensor) -> None:
+    for experiment in config.classes:
+        anomalies = int(config.exposure.anomalous(labels, experiment).sum())
+        if not 0 < anomalies < len(labels):
+            kind = "anomalies" if anomalies == 0 else "normal images"
+            raise UserError(
+                f"the test part has no {kind} of experiment {experiment}, expected both kinds; "
+                f"leave class {experiment} out of --classes, or take another test part"
+            )

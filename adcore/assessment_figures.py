@@ -1,0 +1,146 @@
+"""The figures of one experiment's assessment, and of all experiments side by side, as PNG files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from adcore import figures
+from adcore.assessment import BEST_F1, Assessment
+from adcore.config import TrainConfig
+from adcore.datasets import DATASETS, ImageDataset
+from adcore.detectors import Detector
+from adcore.epoch_end import by_batch
+from adcore.errors import UserError
+from adcore.reconstruction import unit_range
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["RECONSTRUCTED", "write_auroc_by_class", "write_figures"]
+
+#: Images of each kind whose reconstructions are shown.
+RECONSTRUCTED = 8
+#: Rules whose thresholds are drawn: of those within the scores' range, the ones that differ most from each other.
+SHOWN_RULES = (BEST_F1, "mean of means", "5 % false positives")
+DOTS_PER_INCH = 100
+
+
+def write_figures(
+    folder: Path,
+    assessment: Assessment,
+    detector: Detector,
+    test_part: ImageDataset,
+    history: Sequence[dict[str, float]],
+) -> list[Path]:
+    """Write one experiment's figures into folder, which is made if need be, and give their paths.
+
+    roc.png, confusion_matrix.png at the best F1's threshold, score_densities.png; reconstructions.png of the first
+    test images of each class in turn, if the detector reconstructs; loss_curves.png, if it has losses. Where scores are
+    not finite the losses stand alone. history: each epoch's metrics, of TrainResult or of a checkpoint. Raises
+    UserError if a file cannot be written.
+    """
+    config, experiment = assessment.config, assessment.experiment
+    title = _title(config, experiment)
+    drawn: dict[str, Figure] = {}
+    if assessment.decisions:
+        drawn |= _figures_of_scores(assessment, title)
+        if detector.reconstructs:
+            member = config.classes.index(experiment)
+            drawn["reconstructions"] = _reconstructions(detector, member, test_part, assessment, title)
+    if curves := _losses(history, experiment):
+        drawn["loss_curves"] = figures.loss_curves(curves, title=title)
+    return _write(folder, drawn)
+
+
+def write_auroc_by_class(folder: Path, assessments: dict[int, Assessment]) -> list[Path]:
+    """Write auroc_by_class.png of the experiments whose AUROC is known, if there are several; give its path.
+
+    Under seen-unseen the seen and the unseen anomalies' have bars of their own. Raises UserError as `write_figures`.
+    """
+    known = {index: each for index, each in assessments.items() if math.isfinite(each.measured["auroc"])}
+    if len(known) < 2:
+        return []
+    first = next(iter(known.values()))
+    endings = [name.removeprefix("auroc") for name in first.measured if name.startswith("auroc")]
+    series = {
+        f"test AUROC{ending.replace('_', ', ')}": [each.measured[f"auroc{ending}"] for each in known.values()]
+        for ending in endings
+    }
+    names = DATASETS[first.config.dataset].class_names
+    drawn = figures.auroc_by_class(
+        series,
+        [names[index] for index in known],
+        title=f"{first.config.detector} on {first.config.dataset}",
+        xlabel=f"{_kind_of_class(first.config)} class",
+    )
+    return _write(folder, {"auroc_by_class": drawn})
+
+
+def _figures_of_scores(assessment: Assessment, title: str) -> dict[str, Figure]:
+    scores, anomalous = assessment.scores.double().numpy(), assessment.anomalous.numpy()
+    thresholds = {name: assessment.decisions[name].threshold for name in SHOWN_RULES}
+    best = assessment.decisions[BEST_F1]
+    return {
+        "roc": figures.roc(scores, anomalous, title=title, thresholds=thresholds),
+        "confusion_matrix": figures.confusion_matrix(
+            best.confusion, title=f"{title}\nthreshold {best.threshold:.4g} ({BEST_F1})"
+        ),
+        "score_densities": figures.score_densities(scores, anomalous, title=title, thresholds=thresholds),
+    }
+
+
+def _reconstructions(
+    detector: Detector, member: int, test_part: ImageDataset, assessment: Assessment, title: str
+) -> Figure:
+    anomalous = assessment.config.exposure.anomalous(test_part.labels, assessment.experiment)
+    shown = []
+    for kind in (~anomalous, anomalous):
+        own = kind.nonzero()[:, 0]
+        images = test_part.images[own[_class_by_class(test_part.labels[own])[:RECONSTRUCTED]]]
+        plain = by_batch(detector, images, lambda plain: plain)
+        output = by_batch(detector, images, detector.reconstruct)[:, member]
+        shown.append(tuple(unit_range(each).clamp(0, 1).double().numpy() for each in (plain, output)))
+    return figures.reconstructions(*shown, title=title)
+
+
+def _class_by_class(labels: Tensor) -> Tensor:
+    """Positions of all images, the classes taking turns and each in its own order, int64 [n]. labels: int64 [n]."""
+    turn = torch.zeros_like(labels)
+    for index in labels.unique():
+        own = labels == index
+        turn[own] = torch.arange(int(own.sum()))
+    return (turn * (labels.max() + 1) + labels).argsort()
+
+
+def _losses(history: Sequence[dict[str, float]], experiment: int) -> dict[str, list[float]]:
+    """Each loss of an experiment over the epochs, by name."""
+    start, end = "loss_", f"_{experiment}"
+    names = [name for name in (history[0] if history else ()) if name.startswith(start) and name.endswith(end)]
+    return {name.removeprefix(start).removesuffix(end): [epoch[name] for epoch in history] for name in names}
+
+
+def _title(config: TrainConfig, experiment: int) -> str:
+    name = DATASETS[config.dataset].class_names[experiment]
+    return f"{config.detector} on {config.dataset}\n{_kind_of_class(config)} class: {name}"
+
+
+def _kind_of_class(config: TrainConfig) -> str:
+    """What the class that names an experiment is in it."""
+    return "anomalous" if config.protocol == "leave-one-out" else "normal"
+
+
+def _write(folder: Path, drawn: dict[str, Figure]) -> list[Path]:
+    paths = [folder / f"{name}.png" for name in drawn]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, figure in zip(paths, drawn.values(), strict=True):
+            figure.savefig(path, dpi=DOTS_PER_INCH)
+    except OSError as error:
+        raise UserError(f"{folder}: figures cannot be written ({error.strerror or error})") from error
+    return paths
