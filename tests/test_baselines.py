@@ -20,7 +20,7 @@ from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.table import outcomes, write_csv, write_json, write_markdown
 from sweeps.engine.facts import Facts
 
-TWO = Baseline("two", "a paper", 0.9, {"detector": "random", "epochs": 3}, classes=(1, 2))
+TWO = Baseline("two", "a paper", 0.9, {"dataset": "digits", "detector": "random", "epochs": 3}, classes=(1, 2))
 CROSS = Baseline(
     "cross", "a report", 0.99, {"detector": "cnn", "protocol": "paper"}, classes=(0,), cross_validated=True
 )
@@ -79,13 +79,13 @@ def test_what_is_on_record_is_not_trained_again() -> None:
     first = BaselineSearch(record, own)
     config = first.suggest("a")
     assert (config["classes"], config["train_seed"], config["detector"]) == ((1,), 0, "random")
-    first.on_trial_complete("a", {"result": result(0.8)})
+    first.on_trial_complete("a", {"result": json.dumps(result(0.8))})
     assert [job.index for job in first.newly_done()] == [1]
     assert first.newly_done() == []
     assert first.newly_closed() == []  # class 2 of the row is still to come
     again = BaselineSearch(record, own)
     assert again.suggest("b")["classes"] == (2,)
-    again.on_trial_complete("b", {"result": result(0.9)})
+    again.on_trial_complete("b", {"result": json.dumps(result(0.9))})
     assert again.newly_closed() == [(0, 0, "complete")]
     assert len(again.newly_done()) == 2  # MLflow may not have heard of the first
 
@@ -116,6 +116,7 @@ def test_the_table_has_the_mean_over_classes_per_seed_and_the_folds_one_by_one(t
     assert two.seconds == pytest.approx(60)
     assert cross.values == pytest.approx([0.9, 0.91, 0.92, 0.93, 0.94])  # the second seed lacks a fold
     assert cross.cells[5] == "-"
+    assert cross.cells[2:5:2] == ("0.99", "-")  # digits are not what is reported on
     rows = list(csv.DictReader(write_csv(tmp_path / "t.csv", [two, cross]).read_text().splitlines()))
     assert float(rows[0]["mean"]) == pytest.approx(0.88)
     assert write_markdown(tmp_path / "t.md", [two, cross]).read_text().count("\n") == 4

@@ -31,6 +31,9 @@ from sweeps.engine.trial import check_checkpoints
 
 __all__ = ["Run", "run_program"]
 
+#: Columns of a table in a file or a pipe, which has no width of its own.
+FILE_WIDTH = 140
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -71,7 +74,7 @@ def _run(
 ) -> int:
     room, display, command = (
         resources(settings),
-        Display(Console()),
+        Display(Console(width=None if sys.stdout.isatty() else FILE_WIDTH)),
         resume_command(program.script, settings, home.name),
     )
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -15,7 +16,7 @@ __all__ = ["BaselineSearch"]
 
 
 class BaselineSearch(RecordSearcher):
-    """A trial is a job; what it reports at its end, under "result", is written to the record.
+    """A trial is a job; what it reports at its end, under "result" as JSON, is written to the record.
 
     A trial without a result has diverged or failed; one that failed is tried once more.
     """
@@ -49,7 +50,7 @@ class BaselineSearch(RecordSearcher):
             return
         found = None if error or result is None else result.get("result")
         if found:
-            self.record.write(job.key, found)
+            self.record.write(job.key, json.loads(found))
         self.ended[job] = "complete" if found else "failed" if error else "diverged"
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:

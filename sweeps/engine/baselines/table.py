@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
+from adcore.config import TrainConfig
 from sweeps.engine.baselines.plan import BaselinePlan
 from sweeps.engine.baselines.rows import Baseline
 from sweeps.engine.facts import Facts
@@ -31,6 +32,7 @@ class Outcome:
     """
 
     row: Baseline
+    dataset: str
     protocol: str
     values: list[float]
     decisions: float | None
@@ -49,6 +51,12 @@ class Outcome:
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     @property
+    def difference(self) -> float | None:
+        """Ours minus what is reported; None without a figure, and on other data than the report's."""
+        of_report = self.row.train.get("dataset", TrainConfig.dataset)
+        return None if self.row.reported is None or self.dataset != of_report else self.mean - self.row.reported
+
+    @property
     def cells(self) -> tuple[str, ...]:
         """What stands under HEADER."""
         reported, spread = self.row.reported, self.spread
@@ -59,7 +67,7 @@ class Outcome:
             f"{self.protocol}, {self.row.metric}",
             "-" if reported is None else f"{reported:g}",
             ours,
-            "-" if reported is None else f"{self.mean - reported:+.4f}",
+            "-" if self.difference is None else f"{self.difference:+.4f}",
             "-" if self.decisions is None else f"{self.decisions:.4f}",
             f"{self.seconds / 60:.1f}",
         )
@@ -90,6 +98,7 @@ def _outcome(plan: BaselinePlan, record: Facts, place: int) -> Outcome | None:
     config = plan.config(jobs[0])
     return Outcome(
         row=row,
+        dataset=config.dataset,
         protocol=_protocol(config.dataset, config.protocol, row.experiments(plan.settings)),
         values=[v for own in per_seed for v in own] if row.cross_validated else [statistics.fmean(v) for v in per_seed],
         decisions=statistics.fmean(decisions) if decisions else None,
@@ -139,13 +148,11 @@ def write_markdown(path: Path, found: Sequence[Outcome]) -> Path:
 
 def write_json(path: Path, plan: BaselinePlan, found: Sequence[Outcome]) -> Path:
     """The rows as docs/results.md takes them."""
+    own = ("dataset", "protocol", "values", "difference", "decisions", "cells", "by_class", "metrics", "seconds")
+    of_row = ("name", "source", "reported", "metric")
     rows = [
-        {
-            "name": each.row.name, "source": each.row.source, "reported": each.row.reported, "metric": each.row.metric,
-            "protocol": each.protocol, "values": each.values, "decisions": each.decisions, "cells": each.cells,
-            "by_class": each.by_class, "metrics": each.metrics, "seconds": each.seconds,
-        }
+        {name: getattr(each.row, name) for name in of_row} | {name: getattr(each, name) for name in own}
         for each in found
-    ]  # fmt: skip
+    ]
     path.write_text(json.dumps({"plan": plan.as_record(), "rows": rows}, indent=1) + "\n")
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ Parts = Mapping[str, tuple[ImageDataset, ImageDataset]]
 
 
 def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: int) -> None:
-    """Train and report to Tune after each epoch, and once more with the model's figures, under "result".
+    """Train and report to Tune after each epoch, and once more with the model's figures, under "result" as JSON.
 
     Nothing is chosen by what the test part says: a baseline has fixed settings. A training that diverges has no result.
     A fold's model is scored on its held-out images, and not on the test part.
@@ -49,7 +50,7 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
         metrics, files = {"val_accuracy": _held_out_accuracy(detector, own, train_part)}, []
     figures = [str(file.relative_to(home)) for file in files]
     result = {"metrics": metrics, "seconds": seconds, "epochs": len(ended.history), "figures": figures}
-    tune.report({**ended.history[-1], "result": result})
+    tune.report({**ended.history[-1], "result": json.dumps(result)})  # as text: Tune would flatten it
 
 
 def _on_test(
