@@ -16,7 +16,6 @@ from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
 from adcore.detectors import Detector
 from adcore.epoch_end import by_batch
-from adcore.errors import UserError
 from adcore.reconstruction import unit_range
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def write_figures(
     roc.png, confusion_matrix.png at the best F1's threshold, score_densities.png; reconstructions.png of the first
     test images of each class in turn, if the detector reconstructs; loss_curves.png, if it has losses. Where scores are
     not finite the losses stand alone. history: each epoch's metrics, of TrainResult or of a checkpoint. Raises
-    UserError if a file cannot be written.
+    OSError if a file cannot be written.
     """
     config, experiment = assessment.config, assessment.experiment
     title = _title(config, experiment)
@@ -61,7 +60,7 @@ def write_figures(
 def write_auroc_by_class(folder: Path, assessments: dict[int, Assessment]) -> list[Path]:
     """Write auroc_by_class.png of the experiments whose AUROC is known, if there are several; give its path.
 
-    Under seen-unseen the seen and the unseen anomalies' have bars of their own. Raises UserError as `write_figures`.
+    Under seen-unseen the seen and the unseen anomalies' have bars of their own. Raises OSError as `write_figures`.
     """
     known = {index: each for index, each in assessments.items() if math.isfinite(each.measured["auroc"])}
     if len(known) < 2:
@@ -136,11 +135,8 @@ def _kind_of_class(config: TrainConfig) -> str:
 
 
 def _write(folder: Path, drawn: dict[str, Figure]) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png" for name in drawn]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, figure in zip(paths, drawn.values(), strict=True):
-            figure.savefig(path, dpi=DOTS_PER_INCH)
-    except OSError as error:
-        raise UserError(f"{folder}: figures cannot be written ({error.strerror or error})") from error
+    for path, figure in zip(paths, drawn.values(), strict=True):
+        figure.savefig(path, dpi=DOTS_PER_INCH)
     return paths

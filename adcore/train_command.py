@@ -86,9 +86,12 @@ def _assess(
     _print_test({index: each.measured for index, each in found.items()})
     for index, each in found.items():
         click.echo(f"class {index}, {BEST_F1}: {_decisions_line(each.decisions.get(BEST_F1))}")
-    written = write_auroc_by_class(folder, found)
-    for index, each in found.items():
-        written += write_figures(folder / f"class-{index}", each, result.detector, test_part, result.history)
+    try:
+        written = write_auroc_by_class(folder, found)
+        for index, each in found.items():
+            written += write_figures(folder / f"class-{index}", each, result.detector, test_part, result.history)
+    except OSError as error:
+        raise UserError(f"--figures {str(folder)!r}: cannot be written ({error.strerror})") from error
     click.echo(f"{len(written)} figures in {folder}")
 
 

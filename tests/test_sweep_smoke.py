@@ -82,6 +82,17 @@ def test_mlflow_holds_the_tree_of_sweep_configurations_and_classes(swept: Simple
     assert (sweep.data.tags["stage"], sweep.data.tags["state"], sweep.data.tags["seed"]) == ("final", "complete", "0")
 
 
+def test_the_winners_models_have_figures_and_decisions_in_mlflow(swept: SimpleNamespace) -> None:
+    for key, run in swept.mlflow.level("class", "confirm").items():
+        files = {file.path for file in swept.mlflow.client.list_artifacts(run.info.run_id)}
+        if key.startswith(f"confirm/{_winner(swept)}/1/"):
+            assert {"roc.png", "confusion_matrix.png", "reconstructions.png", "loss_curves.png"} <= files
+            assert 0 <= run.data.metrics["test_f1_best_f1"] <= 1
+            assert run.data.metrics["threshold_best_f1"] > 0
+        else:
+            assert not files
+
+
 def test_sampled_is_used_is_logged(swept: SimpleNamespace) -> None:
     rows = {int(row["configuration"]): row for row in swept.rows}
     for trial in swept.study.trials:
@@ -146,11 +157,15 @@ def test_the_table_has_a_row_per_configuration_best_first(swept: SimpleNamespace
             assert (float(row["val_auroc_mean"]), row["epoch"]) == (trial.value, str(EPOCHS))
 
 
-def test_the_test_part_is_scored_once_and_stands_on_the_sweeps_run_alone(swept: SimpleNamespace) -> None:
+def test_the_test_part_is_scored_once_and_stands_on_the_sweeps_run_and_the_winners_models(swept: SimpleNamespace) -> None:
     names = {f"test_{metric}_{ending}" for metric in METRICS for ending in ("mean", *CLASSES)}
     names |= {"test_auroc_mean_low", "test_auroc_mean_high"}
     for key, run in swept.mlflow.by_key.items():
-        assert {name for name in run.data.metrics if name.startswith("test")} == (names if key == "sweep" else set())
+        found = {name for name in run.data.metrics if name.startswith("test")}
+        if key.startswith(f"confirm/{_winner(swept)}/1/"):
+            assert {f"test_{metric}" for metric in METRICS} <= found
+        else:
+            assert found == (names if key == "sweep" else set())
     values = {name: swept.mlflow.history("sweep", name) for name in names}
     assert all(len(history) == 1 for history in values.values())
     assert len(swept.study.user_attrs["test_openings"]) == 1

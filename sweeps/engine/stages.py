@@ -13,6 +13,7 @@ from adcore.train import split_train
 from sweeps.engine.blocks import BlockASHA, BlockSearch
 from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.final import TestResult, opened_before, score_models
+from sweeps.engine.inspection import inspection
 from sweeps.engine.per_class import PerClass, own_best, per_class
 from sweeps.engine.plan import Plan, groups_of
 from sweeps.engine.record import Block, SweepRecord
@@ -132,7 +133,16 @@ class Stages(StageRunner):
         if not again and (reason := opened_before(self.record, confirmed, numbers)):
             return self._fail(reason)
         self.tracking.open_sweep("final")
-        test = score_models(self.record, confirmed, str(self.home), self._open_test, own=numbers, again=again)
+        winner, seed = confirmed[0].block.number, self.plan.confirm_seeds[0]
+        test = score_models(
+            self.record,
+            confirmed,
+            str(self.home),
+            self._open_test,
+            own=numbers,
+            again=again,
+            inspect=inspection(winner, seed, tracking=self.tracking, home=self.home, data=self.data),
+        )
         summary = summarise(
             confirmed,
             test,
