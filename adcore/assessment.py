@@ -16,9 +16,10 @@ from adcore.datasets import ImageDataset
 from adcore.detectors import AutoencoderKDE, Detector
 from adcore.epoch_end import anomaly_scores, by_batch
 from adcore.errors import UserError
+from adcore.evaluation import score_test, tested
 from adcore.exposure import validation_images
 from adcore.thresholds import RULES, TwoScores, at_threshold, best_f1, confusion
-from adcore.train import score_test, split_train, tested
+from adcore.train import split_train
 
 __all__ = ["BEST_F1", "TWO_SCORES", "Assessment", "Decisions", "assess"]
 

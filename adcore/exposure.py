@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COUNTS",
+    "FOLDS",
     "PROTOCOLS",
     "Counts",
     "Exposure",
@@ -55,6 +56,8 @@ COUNTS: Mapping[str, Counts] = MappingProxyType(
         "normal-4500": Counts(train=(5625, 504), test=(500, 500), fits_anomalies=False),
     }
 )
+#: Parts of the train part that are validation in turn, in k-fold cross-validation.
+FOLDS = 5
 PROTOCOLS = ("paper", "seen-unseen", "one-class", "leave-one-out", *COUNTS)
 
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from adcore.datamodule import AnomalyDetectionDataModule
     from adcore.datasets import ImageDataset
     from adcore.detectors import Detector
-    from adcore.protocols import Split
+    from adcore.splits import Split
 
-__all__ = ["Report", "TestScores", "TrainResult", "load_detector", "score_test", "split_train", "tested", "train"]
+__all__ = ["Report", "TrainResult", "load_detector", "split_train", "train"]
 
 #: Called after every epoch with its metrics; by hand it prints, in a trial it is tune.report, in a test list.append.
 Report = Callable[[dict[str, float]], object]
@@ -38,50 +38,6 @@ class TrainResult:
     state: str
     history: list[dict[str, float]]
     detector: Detector
-
-
-@dataclasses.dataclass(frozen=True)
-class TestScores:
-    """Anomaly scores of the test part: scores [n, members], one member per class of config; labels int64 [n]."""
-
-    config: TrainConfig
-    scores: Tensor
-    labels: Tensor
-
-    def normal(self, experiment: int) -> Tensor:
-        """Which images count as normal, bool [n]."""
-        return ~self.config.exposure.anomalous(self.labels, experiment)
-
-    def anomalous(self, normal: int) -> dict[str, Tensor]:
-        """Which images count as anomalies of experiment `normal`, bool [n], by name of the comparison.
-
-        "": all anomalies; under seen-unseen also "seen" and "unseen": the known classes, and the others.
-        """
-        import torch
-
-        from adcore.exposure import known_anomalies
-
-        others = ~self.normal(normal)
-        if self.config.protocol != "seen-unseen":
-            return {"": others}
-        classes = int(self.labels.max()) + 1
-        known = known_anomalies(self.config.exposure, normal, classes, self.config.split_seed)
-        seen = torch.isin(self.labels, torch.tensor(known))
-        return {"": others, "seen": seen, "unseen": others & ~seen}
-
-    def measured(self) -> dict[int, dict[str, float]]:
-        """By experiment: scoring.METRICS over all anomalies; under seen-unseen also with the endings _seen, _unseen."""
-        from adcore.scoring import measure
-
-        found: dict[int, dict[str, float]] = {}
-        for member, normal in enumerate(self.config.classes):
-            own = found[normal] = {}
-            for name, anomalous in self.anomalous(normal).items():
-                shown = anomalous | self.normal(normal)
-                ending = f"_{name}" if name else ""
-                values = measure(self.scores[shown, member], anomalous[shown])
-                own |= {f"{metric}{ending}": value for metric, value in values.items()}
-        return found
 
 
 def train(
@@ -102,7 +58,7 @@ def train(
 
     from adcore.checkpoints import PlainCheckpointIO
     from adcore.epoch_end import EpochEnd
-    from adcore.protocols import require_every_class
+    from adcore.splits import require_every_class
 
     _quiet_lightning()
     require_every_class(data.labels, len(data.class_names))
@@ -147,7 +103,7 @@ def split_train(config: TrainConfig, labels: Tensor) -> Split:
 
     Raises UserError for fewer validation images than AUROC needs.
     """
-    from adcore.protocols import split, split_counted
+    from adcore.splits import split, split_counted
 
     names = ("split_seed", "images_per_class", "validation_images", "fold")
     settings = {name: getattr(config, name) for name in names}
@@ -164,31 +120,6 @@ def load_detector(path: Path, channels: int) -> tuple[TrainConfig, Detector]:
     detector = _detector(config, channels, steps_per_epoch=1)
     detector.load_state_dict(weights)
     return config, detector
-
-
-def score_test(detector: Detector, config: TrainConfig, data: ImageDataset) -> TestScores:
-    """Score the test part `data`. Opening the test part is the caller's decision."""
-    from adcore.epoch_end import anomaly_scores
-
-    kept = tested(config, data.labels)
-    scores = anomaly_scores(detector, data.images[kept], mirrored=config.mirrored_scores)
-    return TestScores(config, scores, data.labels[kept])
-
-
-def tested(config: TrainConfig, labels: Tensor) -> Tensor:
-    """Positions of the images that config's models are tested on, ascending. labels: int64 [n] of the test part."""
-    from adcore.protocols import cap_per_class, select
-
-    if not config.exposure.counts:
-        return cap_per_class(labels, config.images_per_class)
-    return select(
-        labels,
-        config.exposure,
-        config.classes[0],
-        part="test",
-        split_seed=config.split_seed,
-        images_per_class=config.images_per_class,
-    )
 
 
 def _resume(path: Path, config: TrainConfig) -> tuple[list[dict[str, float]], dict[str, Tensor]]:

@@ -55,8 +55,9 @@ def _train(
         _check_folder(Path(figures), f"--figures {figures!r}")
     from adcore.checkpoints import Checkpoints
     from adcore.datasets import load
+    from adcore.evaluation import score_test
     from adcore.fetch_display import fetch_progress
-    from adcore.train import score_test, train
+    from adcore.train import train
 
     source: dict[str, Any] = {"data_dir": data_dir, "allow_unverified": allow_unverified_data}
     with fetch_progress() as progress:

@@ -27,8 +27,9 @@ from adcore.augment import Augmentation, Resampler
 from adcore.datamodule import AnomalyDetectionDataModule
 from adcore.datasets import load
 from adcore.networks import IMAGE_SIZE
-from adcore.protocols import one_vs_rest, split
+from adcore.protocols import one_vs_rest
 from adcore.scoring import measure
+from adcore.splits import split
 from adcore.streams import generator
 
 SEEDS = (1, 2)

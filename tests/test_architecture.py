@@ -71,8 +71,8 @@ def test_the_science_knows_nothing_of_the_search(module: str) -> None:
 
 @pytest.mark.parametrize(
     "module", ["adcore.losses", "adcore.networks", "adcore.scoring", "adcore.augment", "adcore.sampling",
-               "adcore.exposure", "adcore.protocols", "adcore.datamodule", "adcore.detectors", "adcore.detectors.gan",
-               "adcore.thresholds", "adcore.reconstruction"]
+               "adcore.exposure", "adcore.splits", "adcore.protocols", "adcore.datamodule",
+               "adcore.detectors", "adcore.detectors.gan", "adcore.thresholds", "adcore.reconstruction"]
 )  # fmt: skip
 def test_below_train_nothing_knows_the_configuration(module: str) -> None:
     forbidden = {"adcore.config", "adcore.options", "adcore.train", "adcore.command_line"}

@@ -15,10 +15,11 @@ from adcore.datasets import ImageDataset
 from adcore.detectors import AutoencoderKDE
 from adcore.epoch_end import anomaly_scores, by_batch
 from adcore.errors import UserError
+from adcore.evaluation import score_test
 from adcore.exposure import known_anomalies
 from adcore.scoring import METRICS
 from adcore.thresholds import RULES, TwoScores, at_threshold, best_f1
-from adcore.train import TrainResult, score_test, split_train, train
+from adcore.train import TrainResult, split_train, train
 
 FIGURES = ("accuracy", "precision", "recall", "f1")
 

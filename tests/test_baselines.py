@@ -13,9 +13,10 @@ from ray.tune.search import Searcher
 
 from adcore.detectors import DETECTORS
 from adcore.errors import UserError
+from adcore.exposure import FOLDS
 from sweeps.baselines import ROWS
 from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, describe, make_plan
-from sweeps.engine.baselines.rows import FOLDS, SCALES, Baseline
+from sweeps.engine.baselines.rows import SCALES, Baseline
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.table import outcomes, write_csv, write_json, write_markdown
 from sweeps.engine.facts import Facts

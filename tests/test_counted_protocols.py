@@ -12,10 +12,12 @@ from torch import Tensor
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, load
 from adcore.errors import UserError
-from adcore.exposure import COUNTS, PROTOCOLS, Exposure
-from adcore.protocols import FOLDS, one_vs_rest, select
+from adcore.evaluation import score_test
+from adcore.exposure import COUNTS, FOLDS, PROTOCOLS, Exposure
+from adcore.protocols import one_vs_rest
 from adcore.scoring import measure
-from adcore.train import score_test, split_train, train
+from adcore.splits import select
+from adcore.train import split_train, train
 
 #: A detector that can be trained under each protocol.
 DETECTORS = {"rare-504": "cnn", "normal-4500": "autoencoder"}

@@ -12,7 +12,8 @@ from adcore.augment import Augmentation, Resampler
 from adcore.datamodule import AnomalyDetectionDataModule
 from adcore.datasets import ImageDataset
 from adcore.networks import IMAGE_SIZE
-from adcore.protocols import Experiment, one_vs_rest, split
+from adcore.protocols import Experiment, one_vs_rest
+from adcore.splits import split
 from adcore.streams import PURPOSES, generator, permutation
 
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ from adcore import datasets
 from adcore.dataset_files import MANIFEST, DatasetError, find_file
 from adcore.dataset_search import Request, find_part
 from adcore.datasets import DATASETS, PARTS, DatasetInfo, ImageDataset, check_name, load
-from adcore.protocols import split
+from adcore.splits import split
 from tests.small_idx import IMAGES, LABELS, idx_images, idx_labels, small_set, write_train
 
 

@@ -14,12 +14,14 @@ from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.epoch_end import EpochEnd
 from adcore.errors import UserError
+from adcore.evaluation import score_test
 from adcore.exposure import Exposure, known_anomalies
-from adcore.protocols import Experiment, one_vs_rest, split
+from adcore.protocols import Experiment, one_vs_rest
 from adcore.sampling import cluster, draw_by_cluster, draw_random
 from adcore.scoring import METRICS, measure
+from adcore.splits import split
 from adcore.streams import PURPOSES, generator
-from adcore.train import score_test, train
+from adcore.train import train
 
 KMEANS_OR_RANDOM = pytest.mark.parametrize("sampling", ["kmeans", "random"])
 

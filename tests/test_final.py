@@ -15,9 +15,10 @@ from adcore.checkpoints import Checkpoints
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
+from adcore.evaluation import TestScores as Scores  # under its own name pytest would take it for a class of tests
+from adcore.evaluation import score_test
 from adcore.scoring import auroc_influence
-from adcore.train import TestScores as Scores  # under its own name pytest would take it for a class of tests
-from adcore.train import load_detector, score_test, train
+from adcore.train import load_detector, train
 from sweeps.engine import final
 from sweeps.engine.confirm import Confirmation, confirmations
 from sweeps.engine.final import TestResult as Result

@@ -26,7 +26,8 @@ from adcore.detectors import TwoDiscriminatorGAN
 from adcore.epoch_end import anomaly_scores
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
-from adcore.protocols import one_vs_rest, split
+from adcore.protocols import one_vs_rest
+from adcore.splits import split
 from adcore.streams import generator
 from adcore.train import train
 from tests.members import member_state

@@ -9,8 +9,9 @@ import torch
 
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.protocols import Experiment, Split, cap_per_class, one_vs_rest, split
+from adcore.protocols import Experiment, one_vs_rest
 from adcore.sampling import cluster
+from adcore.splits import Split, cap_per_class, split
 
 
 def experiments(data: ImageDataset, parts: Split, **changes: Any) -> list[Experiment]:

@@ -18,9 +18,9 @@ from sweep_parts import record_of, small_plan
 
 from adcore.datasets import ImageDataset, load
 from adcore.errors import UserError
+from sweeps.engine.launch import one_driver
 from sweeps.engine.main import main
 from sweeps.engine.plan import make_plan
-from sweeps.engine.program import one_driver
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.space import Space
 from sweeps.gan_loss_weights import SPACE
@@ -390,7 +390,7 @@ def test_the_train_part_alone_is_opened_for_a_sweep(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("adcore.datasets.load", open_part)
     monkeypatch.setattr("sweeps.engine.run.run_program", sweep)
-    monkeypatch.setattr("sweeps.engine.program.prepare_environment", lambda _: None)
+    monkeypatch.setattr("sweeps.engine.launch.prepare_environment", lambda _: None)
     with pytest.raises(SystemExit) as ended:
         main("gan_loss_weights", "help", SPACE, ["--scale", "smoke", "--name", "mine"])
     assert ended.value.code == 0

@@ -157,7 +157,9 @@ def test_the_table_has_a_row_per_configuration_best_first(swept: SimpleNamespace
             assert (float(row["val_auroc_mean"]), row["epoch"]) == (trial.value, str(EPOCHS))
 
 
-def test_the_test_part_is_scored_once_and_stands_on_the_sweeps_run_and_the_winners_models(swept: SimpleNamespace) -> None:
+def test_the_test_part_is_scored_once_and_stands_on_the_sweeps_run_and_the_winners_models(
+    swept: SimpleNamespace,
+) -> None:
     names = {f"test_{metric}_{ending}" for metric in METRICS for ending in ("mean", *CLASSES)}
     names |= {"test_auroc_mean_low", "test_auroc_mean_high"}
     for key, run in swept.mlflow.by_key.items():

@@ -23,11 +23,12 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detectors import TwoDiscriminatorGAN
 from adcore.errors import UserError
+from adcore.evaluation import score_test
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
-from adcore.protocols import split
 from adcore.scoring import METRICS, measure
-from adcore.train import TrainResult, load_detector, score_test, train
+from adcore.splits import split
+from adcore.train import TrainResult, load_detector, train
 
 Metrics = dict[str, float]
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
+from adcore.evaluation import TestScores, score_test
 from adcore.scoring import auroc_influence
-from adcore.train import TestScores, load_detector, score_test
+from adcore.train import load_detector
 from sweeps.engine.confirm import Confirmation
 from sweeps.engine.inspection import Inspect
 from sweeps.engine.record import SweepRecord

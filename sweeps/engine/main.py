@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.engine import program
+from sweeps.engine.launch import launch, read_fact
 from sweeps.engine.plan import Plan, classes_per_trial, describe, make_plan
-from sweeps.engine.program import read_fact
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.space import Space
 from sweeps.engine.start_from import start_from
@@ -24,7 +23,7 @@ __all__ = ["SweepProgram", "main"]
 
 def main(script: str, text: str, space: Space, argv: Sequence[str] | None = None) -> None:
     """Parse argv and run the sweep. Exits with 0 if it is whole, 1 with failed trials, 2 for bad input."""
-    program.main(SweepProgram(script, space), text, argv)
+    launch(SweepProgram(script, space), text, argv)
 
 
 @dataclasses.dataclass(frozen=True)

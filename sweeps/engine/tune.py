@@ -10,7 +10,7 @@ from adcore.config import TrainConfig
 from adcore.detector_catalog import ANOMALIES
 from adcore.errors import UserError
 from adcore.options import option
-from sweeps.engine import program
+from sweeps.engine.launch import launch
 from sweeps.engine.main import SweepProgram
 from sweeps.engine.plan import Plan
 from sweeps.engine.settings import SweepSettings
@@ -63,4 +63,4 @@ def detector_space(name: str) -> Space:
 
 def main(script: str, text: str, argv: Sequence[str] | None = None) -> None:
     """Parse argv and run the sweep. Exits with 0 if it is whole, 1 with failed trials, 2 for bad input."""
-    program.main(TuneProgram(script, Space(ranges={}, points={"default": {}})), text, argv)
+    launch(TuneProgram(script, Space(ranges={}, points={"default": {}})), text, argv)

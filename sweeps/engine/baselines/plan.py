@@ -8,8 +8,9 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError, unknown_name
+from adcore.exposure import FOLDS
 from adcore.options import option
-from sweeps.engine.baselines.rows import FOLDS, SCALES, Baseline, Scale
+from sweeps.engine.baselines.rows import SCALES, Baseline, Scale
 from sweeps.engine.plan import has_cuda_device
 from sweeps.engine.run_settings import RunSettings
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.engine import program
 from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, describe, make_plan
 from sweeps.engine.baselines.rows import Baseline
+from sweeps.engine.launch import launch
 
 if TYPE_CHECKING:
     from adcore.datasets import ImageDataset
@@ -21,7 +21,7 @@ __all__ = ["BaselineProgram", "main"]
 
 def main(script: str, text: str, rows: Sequence[Baseline], argv: Sequence[str] | None = None) -> None:
     """Parse argv and train the rows. Exits with 0 if all are there, 1 with failed trials, 2 for bad input."""
-    program.main(BaselineProgram(script, tuple(rows)), text, argv)
+    launch(BaselineProgram(script, tuple(rows)), text, argv)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,11 +9,9 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
+from adcore.exposure import FOLDS
 
-__all__ = ["FOLDS", "SCALES", "Baseline", "Scale"]
-
-#: Parts of a cross-validation.
-FOLDS = 5
+__all__ = ["SCALES", "Baseline", "Scale"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,77 @@
+"""A trained detector on the test part: its scores, and the figures of each experiment."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from adcore.config import TrainConfig
+from adcore.datasets import ImageDataset
+from adcore.detectors import Detector
+from adcore.epoch_end import anomaly_scores
+from adcore.exposure import known_anomalies
+from adcore.scoring import measure
+from adcore.splits import cap_per_class, select
+
+__all__ = ["TestScores", "score_test", "tested"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TestScores:
+    """Anomaly scores of the test part: scores [n, members], one member per class of config; labels int64 [n]."""
+
+    config: TrainConfig
+    scores: Tensor
+    labels: Tensor
+
+    def normal(self, experiment: int) -> Tensor:
+        """Which images count as normal, bool [n]."""
+        return ~self.config.exposure.anomalous(self.labels, experiment)
+
+    def anomalous(self, normal: int) -> dict[str, Tensor]:
+        """Which images count as anomalies of experiment `normal`, bool [n], by name of the comparison.
+
+        "": all anomalies; under seen-unseen also "seen" and "unseen": the known classes, and the others.
+        """
+        others = ~self.normal(normal)
+        if self.config.protocol != "seen-unseen":
+            return {"": others}
+        classes = int(self.labels.max()) + 1
+        known = known_anomalies(self.config.exposure, normal, classes, self.config.split_seed)
+        seen = torch.isin(self.labels, torch.tensor(known))
+        return {"": others, "seen": seen, "unseen": others & ~seen}
+
+    def measured(self) -> dict[int, dict[str, float]]:
+        """By experiment: scoring.METRICS over all anomalies; under seen-unseen also with the endings _seen, _unseen."""
+        found: dict[int, dict[str, float]] = {}
+        for member, normal in enumerate(self.config.classes):
+            own = found[normal] = {}
+            for name, anomalous in self.anomalous(normal).items():
+                shown = anomalous | self.normal(normal)
+                ending = f"_{name}" if name else ""
+                values = measure(self.scores[shown, member], anomalous[shown])
+                own |= {f"{metric}{ending}": value for metric, value in values.items()}
+        return found
+
+
+def score_test(detector: Detector, config: TrainConfig, data: ImageDataset) -> TestScores:
+    """Score the test part `data`. Opening the test part is the caller's decision."""
+    kept = tested(config, data.labels)
+    scores = anomaly_scores(detector, data.images[kept], mirrored=config.mirrored_scores)
+    return TestScores(config, scores, data.labels[kept])
+
+
+def tested(config: TrainConfig, labels: Tensor) -> Tensor:
+    """Positions of the images that config's models are tested on, ascending. labels: int64 [n] of the test part."""
+    if not config.exposure.counts:
+        return cap_per_class(labels, config.images_per_class)
+    return select(
+        labels,
+        config.exposure,
+        config.classes[0],
+        part="test",
+        split_seed=config.split_seed,
+        images_per_class=config.images_per_class,
+    )

@@ -1,0 +1,137 @@
+"""Which images of a data set are fitted on, which validate, and which are tested on.
+
+The train part is split once into fit and validation images, stratified by class, by `split_seed`; in k-fold
+cross-validation once for each fold. Counted protocols select the images of every part first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from adcore.errors import UserError
+from adcore.exposure import FOLDS, Exposure
+from adcore.sampling import equal_shares
+from adcore.streams import generator
+
+__all__ = ["VALIDATION_SHARE", "Split", "cap_per_class", "require_every_class", "select", "split", "split_counted"]
+
+#: Share of the train part that is kept for validation: 10,000 of Fashion-MNIST's 60,000.
+VALIDATION_SHARE = 1 / 6
+#: Images of a class that a train part must have: some for validation, some to fit.
+MINIMUM_IMAGES = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Positions in a data set's train part, int64; disjoint."""
+
+    fit: Tensor
+    validation: Tensor
+
+
+def require_every_class(labels: Tensor, count: int) -> None:
+    """Raises UserError unless labels, int64 [n] of a train part, hold enough images of each of `count` classes."""
+    if int(labels.max()) >= count:
+        raise UserError(f"the data set's labels go up to {int(labels.max())}, expected 0 to {count - 1}")
+    for index, images in enumerate(torch.bincount(labels, minlength=count).tolist()):
+        if images < MINIMUM_IMAGES:
+            raise UserError(f"class {index} of the data set has {images} images, expected at least {MINIMUM_IMAGES}")
+
+
+def split(
+    labels: Tensor,
+    *,
+    split_seed: int,
+    images_per_class: int | None = None,
+    validation_images: int | None = None,
+    fold: int | None = None,
+) -> Split:
+    """Fit and validation positions, stratified by class. labels: int64 [n] of the train part.
+
+    images_per_class caps each class in both parts, validation_images the validation part as a whole; None: no cap.
+    fold: which of FOLDS equal parts, 0..FOLDS-1, is validation; None: one part of VALIDATION_SHARE.
+    Raises UserError for fewer validation images than classes: AUROC needs one of each.
+    """
+    classes = labels.unique().tolist()
+    if validation_images is not None and validation_images < len(classes):
+        raise UserError(f"--validation-images {validation_images}: expected at least {len(classes)}, one of each class")
+    fit: list[Tensor] = []
+    validation: list[Tensor] = []
+    for index in classes:
+        own = (labels == index).nonzero()[:, 0]
+        own = own[torch.randperm(len(own), generator=generator(split_seed, index, "split"))]
+        start, stop = _held_out(len(own), fold)
+        validation.append(own[start:stop][:images_per_class])
+        fit.append(torch.cat([own[:start], own[stop:]])[:images_per_class])
+    sizes = [len(part) for part in validation]
+    shares = equal_shares(min(validation_images or sum(sizes), sum(sizes)), sizes)
+    kept = [part[:share] for part, share in zip(validation, shares, strict=True)]
+    return Split(fit=torch.cat(fit).sort().values, validation=torch.cat(kept).sort().values)
+
+
+def _held_out(count: int, fold: int | None) -> tuple[int, int]:
+    """Where validation begins and ends among `count` images."""
+    if fold is None:
+        return 0, round(count * VALIDATION_SHARE)
+    return round(count * fold / FOLDS), round(count * (fold + 1) / FOLDS)
+
+
+def split_counted(
+    labels: Tensor,
+    exposure: Exposure,
+    experiment: int,
+    *,
+    split_seed: int,
+    images_per_class: int | None = None,
+    validation_images: int | None = None,
+    fold: int | None = None,
+) -> Split:
+    """Fit and validation positions of one experiment under a counted protocol. labels: int64 [n] of the train part.
+
+    As `split`, of the selected images, stratified by kind, normal and anomalous, which take the place of the classes in
+    the caps too. Without a fold the first one is validation.
+    """
+    selected = select(labels, exposure, experiment, part="train", split_seed=split_seed)
+    parts = split(
+        exposure.anomalous(labels[selected], experiment).long(),
+        split_seed=split_seed,
+        images_per_class=images_per_class,
+        validation_images=validation_images,
+        fold=fold or 0,
+    )
+    return Split(fit=selected[parts.fit], validation=selected[parts.validation])
+
+
+def select(
+    labels: Tensor,
+    exposure: Exposure,
+    experiment: int,
+    *,
+    part: Literal["train", "test"],
+    split_seed: int,
+    images_per_class: int | None = None,
+) -> Tensor:
+    """Positions of a part's images that a counted protocol takes, ascending. labels: int64 [n] of the whole part.
+
+    Of either kind the protocol's number is drawn at random, whatever the training; all where there are no more.
+    images_per_class caps each kind. Raises ValueError for a protocol that is not counted.
+    """
+    if exposure.counts is None:
+        raise ValueError(f"expected a counted protocol, got {exposure.protocol!r}")
+    anomalous = exposure.anomalous(labels, experiment)
+    stream = generator(split_seed, experiment, f"{part}-images")
+    drawn: list[Tensor] = []
+    for places, number in zip((~anomalous, anomalous), getattr(exposure.counts, part), strict=True):
+        own = places.nonzero()[:, 0]
+        drawn.append(own[torch.randperm(len(own), generator=stream)][:number][:images_per_class])
+    return torch.cat(drawn).sort().values
+
+
+def cap_per_class(labels: Tensor, images_per_class: int | None) -> Tensor:
+    """Positions of the first images of each class, in the data set's order. labels: int64 [n]; None: all of them."""
+    kept = [(labels == index).nonzero()[:images_per_class, 0] for index in labels.unique()]
+    return torch.cat(kept).sort().values
