@@ -203,7 +203,7 @@ def baselines(found: dict[str, Any]) -> list[str]:
     command = f"python sweeps/baselines.py --scale {plan['scale']}"
     head = ["system", "protocol", "reported", "ours", "difference", "AUROC of decisions", "minutes", "reported by"]
     by_class = [
-        [each["name"], *(f"{value:.3f}" for value in each["by_class"].values())]
+        [each["name"], *(f"{fmean(values):.3f}" for values in each["by_class"].values())]
         for each in rows
         if len(each["by_class"]) == 10
     ]

@@ -15,6 +15,7 @@ from adcore.detectors import DETECTORS
 from adcore.errors import UserError
 from adcore.exposure import FOLDS
 from sweeps.baselines import ROWS
+from sweeps.engine.baselines.bars import write_bars
 from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, describe, make_plan
 from sweeps.engine.baselines.rows import SCALES, Baseline
 from sweeps.engine.baselines.search import BaselineSearch
@@ -121,6 +122,7 @@ def test_the_table_has_the_mean_over_classes_per_seed_and_the_folds_one_by_one(t
     rows = list(csv.DictReader(write_csv(tmp_path / "t.csv", [two, cross]).read_text().splitlines()))
     assert float(rows[0]["mean"]) == pytest.approx(0.88)
     assert write_markdown(tmp_path / "t.md", [two, cross]).read_text().count("\n") == 4
+    assert [path.name for path in write_bars(tmp_path, [two, cross])] == ["two.png"]
     assert json.loads(write_json(tmp_path / "t.json", own, [two]).read_text())["rows"][0]["by_class"].keys() == {
         "1",
         "2",

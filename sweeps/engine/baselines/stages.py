@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset, load
+from sweeps.engine.baselines.bars import write_bars
 from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.table import Outcome, outcomes, rich_table, write_csv, write_json, write_markdown
@@ -76,6 +77,7 @@ class BaselineStages(StageRunner):
                 write_markdown(home / "baselines.md", found),
                 write_json(home / "results.json", self.plan, found),
                 home / "study.db",
+                *write_bars(home / "figures", found),
             ]
 
     def _test_part(self, name: str) -> ImageDataset:

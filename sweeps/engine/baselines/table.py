@@ -27,8 +27,8 @@ class Outcome:
     """What a row came to. values: the mean over the experiments, one per seed; with folds, one per fold and seed.
 
     decisions: AUROC of the decisions at the threshold of most correct ones, chosen on validation, a mean over
-    experiments and seeds; None for a cross-validation. by_class: the mean over the seeds. seconds: of all experiments,
-    per seed.
+    experiments and seeds; None for a cross-validation. by_class: one value per seed, or per fold and seed. seconds: of
+    all experiments, per seed.
     """
 
     row: Baseline
@@ -36,7 +36,7 @@ class Outcome:
     protocol: str
     values: list[float]
     decisions: float | None
-    by_class: dict[int, float]
+    by_class: dict[int, list[float]]
     metrics: dict[str, float]
     seconds: float
 
@@ -102,7 +102,7 @@ def _outcome(plan: BaselinePlan, record: Facts, place: int) -> Outcome | None:
         protocol=_protocol(config.dataset, config.protocol, row.experiments(plan.settings)),
         values=[v for own in per_seed for v in own] if row.cross_validated else [statistics.fmean(v) for v in per_seed],
         decisions=statistics.fmean(decisions) if decisions else None,
-        by_class={i: statistics.fmean(r["metrics"][name] for index, r in results if index == i) for i in indices},
+        by_class={i: [r["metrics"][name] for index, r in results if index == i] for i in indices},
         metrics={each: statistics.fmean(r["metrics"][each] for _, r in results) for each in sorted(common)},
         seconds=sum(result["seconds"] for _, result in results) / len(by_seed),
     )
