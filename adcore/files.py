@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["put_in_place"]
+__all__ = ["put_in_place", "write_whole"]
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a text file under another name first: what was there stays until the new one is whole. Raises OSError."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text)
+    put_in_place(part, path)
+    return path
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

@@ -38,6 +38,12 @@ class TrainResult:
     state: str
     history: list[dict[str, float]]
     detector: Detector
+    images_per_epoch: int
+
+    @property
+    def seconds(self) -> float:
+        """How long all epochs trained, validation apart, whenever that was."""
+        return sum(self.images_per_epoch / epoch["images_per_second"] for epoch in self.history)
 
 
 def train(
@@ -95,7 +101,8 @@ def train(
                 signal.signal(signal.SIGINT, on_interrupt)
                 raise KeyboardInterrupt from None
             raise
-    return TrainResult("diverged" if epochs.diverged else "complete", epochs.history, detector)
+    state = "diverged" if epochs.diverged else "complete"
+    return TrainResult(state, epochs.history, detector, module.images_per_epoch)
 
 
 def split_train(config: TrainConfig, labels: Tensor) -> Split:

@@ -45,9 +45,8 @@ def test_every_detector_has_a_row_and_every_row_a_training_that_is_legal_at_ever
     assert {row.train["detector"] for row in ROWS} == set(DETECTORS)
     assert len({row.name for row in ROWS}) == len(ROWS) == 18
     for name in SCALES:
-        jobs = plan(*ROWS, scale=name).jobs
-        configs = [plan(*ROWS, scale=name).config(job) for job in jobs[:: max(1, len(jobs) // 40)]]
-        assert all(len(config.classes) == 1 for config in configs)
+        own = plan(*ROWS, scale=name)
+        assert {own.config(job).train_seed for job in own.jobs} == set(range(own.seeds))
 
 
 def test_a_smaller_scale_caps_and_never_lengthens() -> None:
@@ -74,6 +73,17 @@ def test_a_row_keeps_its_number_whichever_are_chosen() -> None:
         plan(only="crass")
     with pytest.raises(UserError, match="cross is given twice"):
         plan(only="cross,cross")
+
+
+def test_another_order_of_the_rows_is_another_plan() -> None:
+    assert plan(TWO, CROSS).as_record() != plan(CROSS, TWO).as_record()
+    assert plan(TWO, CROSS, only="two").as_record() == plan(TWO, only="two").as_record()
+
+
+@pytest.mark.parametrize("flags", [{"seeds": 101}, {"seeds": 0}, {"seed": 2**53}])
+def test_seeds_have_a_legal_range(flags: dict[str, int]) -> None:
+    with pytest.raises(UserError, match="expected a whole number"):
+        plan(**flags)
 
 
 def test_what_is_on_record_is_not_trained_again() -> None:

@@ -12,6 +12,7 @@ from sweep_parts import Sweep, record_of, small_plan
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
 from adcore.errors import UserError
+from adcore.exposure import PROTOCOLS
 from sweeps.engine.plan import classes_per_trial, describe, groups_of, has_cuda_device, make_plan
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.trial import checkpoint_path, train_config, trial_config
@@ -202,3 +203,10 @@ def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
         assert not has_cuda_device()
         assert _plan().scale == "laptop"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_scale_takes_every_protocol(scale: str, protocol: str) -> None:
+    plan = _plan(scale=scale, protocol=protocol, normal_class=(0,))
+    assert plan.base.protocol == plan.searched.protocol == protocol

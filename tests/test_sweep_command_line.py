@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import os
@@ -300,7 +301,7 @@ def _in_a_process(*arguments: str) -> tuple[int, str, str, list[str]]:
     result = Path("../result.json").resolve()
     code = f"""
 import json, pathlib, runpy, sys
-sys.argv = {[str(SCRIPTS[0]), *arguments]!r}
+sys.argv = {[str(ROOT / "sweeps" / "gan_loss_weights.py"), *arguments]!r}
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 except SystemExit as end:
@@ -333,7 +334,7 @@ def test_what_needs_no_file_is_answered_with_nothing_heavy_imported(arguments: l
     assert sorted(path.name for path in Path().iterdir()) == ["notes.txt"]
 
 
-def test_help_names_every_flag_of_the_issue() -> None:
+def test_help_names_every_flag() -> None:
     _, out, _, _ = _in_a_process("--help")
     words = """dataset data-dir allow-unverified-data normal-class configs epochs scale seed name storage resume
         tracking-uri address gpus-per-trial cpus-per-trial max-concurrent classes-per-trial plan
@@ -398,10 +399,15 @@ def test_the_train_part_alone_is_opened_for_a_sweep(monkeypatch: pytest.MonkeyPa
     assert [data.part for data in swept] == ["train"]
 
 
-def test_every_sweep_script_is_a_docstring_a_space_and_one_call() -> None:
-    assert len(SCRIPTS) >= 2, "found no sweeps to check"
+def test_every_sweep_script_is_a_docstring_what_it_trains_and_one_call() -> None:
+    assert len(SCRIPTS) >= 4, "found no sweeps to check"
     for path in SCRIPTS:
-        assert len(path.read_text().splitlines()) < 60, path
+        text = path.read_text()
+        tree = ast.parse(text)
+        assert f"python sweeps/{path.name}" in (ast.get_docstring(tree) or ""), path
+        [last] = [node for node in tree.body if isinstance(node, ast.If)]
+        assert ast.unparse(last.body[0]).startswith(f"main({path.stem!r}, __doc__"), path
+        assert len(text.splitlines()) < 130, path
 
 
 def test_links_that_lead_in_a_circle_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

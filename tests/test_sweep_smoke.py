@@ -83,6 +83,7 @@ def test_mlflow_holds_the_tree_of_sweep_configurations_and_classes(swept: Simple
 
 
 def test_the_winners_models_have_figures_and_decisions_in_mlflow(swept: SimpleNamespace) -> None:
+    assert f"confirm/{_winner(swept)}/1/0" in swept.mlflow.by_key
     for key, run in swept.mlflow.level("class", "confirm").items():
         files = {file.path for file in swept.mlflow.client.list_artifacts(run.info.run_id)}
         if key.startswith(f"confirm/{_winner(swept)}/1/"):

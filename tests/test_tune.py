@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adcore.config import TrainConfig
+from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.detectors import DETECTORS
 from adcore.errors import UserError
 from sweeps.engine.space import Space
@@ -22,8 +22,8 @@ def test_a_detectors_space_holds_its_first_point_and_sets_what_it_reads(name: st
     assert set(point) == set(space.ranges) == set(DETECTORS[name].search)
     assert all(space.ranges[field].low <= value <= space.ranges[field].high for field, value in point.items())
     TrainConfig(detector=name, **point)  # type: ignore[arg-type]
-    taken = {"weight_patch": "weights"}
-    assert all(taken.get(field, field) in DETECTORS[name].settings or "weight_" in field for field in space.ranges)
+    losses = {f"weight_{loss}" for loss in LOSS_WEIGHTS}
+    assert all(("weights" if field in losses else field) in DETECTORS[name].settings for field in space.ranges)
 
 
 def test_the_plan_trains_that_detector() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import nn
@@ -13,34 +13,35 @@ __all__ = ["ConvAutoencoder", "DeepAutoencoder"]
 
 
 class ConvAutoencoder(ReconstructionDetector):
-    """Two 5x5 convolutions of stride 4 and two transposed ones; ReLU within, sigmoid at the end.
+    """A 5x5 convolution of stride 4, one over the whole 8x8 pixels that are left, and both transposed.
 
-    The report gives the number of layers, the activations and both errors, cross-entropy and squared; strides and
-    channels (width, doubled with each layer) are ours. The bottleneck has 2x2 pixels of 2 * width channels: what keeps
-    more of an image reconstructs anomalies, too.
+    ReLU within, sigmoid at the end. The report gives the number of layers, the activations and both errors,
+    cross-entropy and squared; sizes and channels (width, then twice as many numbers in the bottleneck) are ours. The
+    second layer is global: local ones reconstruct anomalies from the same strokes.
     """
 
-    layers: ClassVar[int] = 2
-    stride: ClassVar[int] = 4
+    #: Kernel, stride, padding and channels as a multiple of width, of each convolution.
+    layers: ClassVar[Sequence[tuple[int, int, int, int]]] = ((5, 4, 2, 1), (8, 1, 0, 2))
 
     def __init__(self, *, channels: int, width: int, **training: Any) -> None:
-        sizes = [channels, *(width << layer for layer in range(self.layers))]
-        super().__init__(lambda: _network(sizes, self.stride), **training)
+        super().__init__(lambda: _network(self.layers, channels, width), **training)
 
 
 class DeepAutoencoder(ConvAutoencoder):
     """As ConvAutoencoder with four 3x3 layers of stride 2 each way: 2x2 pixels of 8 * width channels in between."""
 
-    layers: ClassVar[int] = 4
-    stride: ClassVar[int] = 2
+    layers: ClassVar[Sequence[tuple[int, int, int, int]]] = tuple((3, 2, 1, 1 << layer) for layer in range(4))
 
 
-def _network(sizes: list[int], stride: int) -> nn.Sequential:
-    kernel, padding, pairs = stride + 1, stride // 2, list(pairwise(sizes))
-    down = [nn.Sequential(nn.Conv2d(fewer, more, kernel, stride, padding), nn.ReLU()) for fewer, more in pairs]
-    up = [
-        nn.Sequential(nn.ConvTranspose2d(more, fewer, kernel, stride, padding, output_padding=stride - 1), nn.ReLU())
-        for fewer, more in reversed(pairs)
-    ]
-    up[-1][1] = nn.Sigmoid()
+def _network(layers: Sequence[tuple[int, int, int, int]], channels: int, width: int) -> nn.Sequential:
+    down: list[nn.Module] = []
+    up: list[nn.Module] = []
+    last: nn.Module = nn.Sigmoid()
+    for kernel, stride, padding, multiple in layers:
+        more = multiple * width
+        down += [nn.Conv2d(channels, more, kernel, stride, padding), nn.ReLU()]
+        # a transposed convolution gives stride * pixels back if the output's padding makes up for what was cut
+        back = nn.ConvTranspose2d(more, channels, kernel, stride, padding, output_padding=stride - 1)
+        up = [back, last, *up]
+        channels, last = more, nn.ReLU()
     return nn.Sequential(*down, *up)

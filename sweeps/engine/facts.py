@@ -33,6 +33,10 @@ class Facts:
         """A fact of the sweep, or None."""
         return self.facts.user_attrs.get(key)
 
+    def all(self) -> dict[str, Any]:
+        """Every fact by name: one look at the file, where many are asked for."""
+        return self.facts.user_attrs
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """What fails within is a StorageError, and remembered."""

@@ -19,7 +19,6 @@ from adcore.evaluation import TestScores, score_test
 from adcore.scoring import auroc_influence
 from adcore.train import load_detector
 from sweeps.engine.confirm import Confirmation
-from sweeps.engine.inspection import Inspect
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.trial import checkpoint_path
 
@@ -114,13 +113,12 @@ def score_models(
     *,
     own: Mapping[int, int] = NONE,
     again: bool = False,
-    inspect: Inspect | None = None,
 ) -> TestResult:
     """Score the models of every confirmed configuration; from the record if that was done before.
 
     open_test opens the test part: here and nowhere else. Each opening is on record by its time; one that ended without
     a figure is gone on with. own: each class's best configuration, which are scored together as OWN_BEST. again: open
-    once more whatever was scored before. inspect: is shown each model that is scored.
+    once more whatever was scored before.
     """
     stored = record.read("test")
     if stored is not None and not again:
@@ -131,7 +129,7 @@ def score_models(
     if not openings or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record.write("test_openings", [*openings, now])
-    result = dataclasses.replace(_score(models, home, open_test(), inspect), own=own)
+    result = dataclasses.replace(_score(models, home, open_test()), own=own)
     record.write("test", result.as_record())
     return result
 
@@ -165,17 +163,12 @@ def _require_checkpoints(models: Mapping[tuple[int, int], Networks], home: str) 
                 raise UserError(f"{path}: the model is gone, and the test part stays closed; begin a new sweep")
 
 
-def _score(
-    models: Mapping[tuple[int, int], Networks], home: str, data: ImageDataset, inspect: Inspect | None
-) -> TestResult:
+def _score(models: Mapping[tuple[int, int], Networks], home: str, data: ImageDataset) -> TestResult:
     @functools.cache
     def scored(number: int, classes: tuple[int, ...], seed: int) -> tuple[TestScores, dict[int, dict[str, float]]]:
-        path = checkpoint_path(home, number, classes, seed)
-        config, detector = load_detector(path, data.channels)
+        config, detector = load_detector(checkpoint_path(home, number, classes, seed), data.channels)
         detector.to("cuda" if torch.cuda.is_available() else "cpu")
         scores = score_test(detector, config, data)
-        if inspect:
-            inspect(number, seed, path, detector, data)
         return scores, scores.measured()
 
     measured: dict[tuple[int, int], dict[int, dict[str, float]]] = {}

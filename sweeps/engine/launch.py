@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
     _check_tracking(settings, given)
     check_address(settings)
     _check_same_plan(home, plan)
-    data = _train_parts(plan, settings)
+    data = _load(plan.dataset_names, program.parts, settings)
     prepare_environment(settings)
     from sweeps.engine.run import run_program
 
@@ -59,17 +60,20 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
         return run_program(program, plan, settings, home, data)
 
 
-def _train_parts(plan: AnyPlan, settings: RunSettings) -> dict[str, ImageDataset]:
+def _load(names: Sequence[str], parts: Sequence[str], settings: RunSettings) -> dict[tuple[str, str], ImageDataset]:
     from adcore.datasets import load
     from adcore.fetch_display import fetch_progress
     from adcore.splits import require_every_class
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
+    found: dict[tuple[str, str], ImageDataset] = {}
     with fetch_progress() as progress:
-        data = {name: load(name, "train", **source, progress=progress) for name in plan.dataset_names}
-    for each in data.values():
-        require_every_class(each.labels, len(each.class_names))
-    return data
+        for name, part in itertools.product(names, parts):
+            found[name, part] = load(name, part, **source, progress=progress)  # type: ignore[arg-type]
+    for (_, part), each in found.items():
+        if part == "train":
+            require_every_class(each.labels, len(each.class_names))
+    return found
 
 
 def _check_tracking(settings: RunSettings, given: dict[str, Any]) -> None:

@@ -34,6 +34,7 @@ class SweepProgram:
     space: Space
     settings: type[SweepSettings] = SweepSettings
     places: tuple[str, ...] = ("open_test_again",)
+    parts: tuple[str, ...] = ("train",)
 
     def plan(self, settings: SweepSettings, home: Path) -> Plan:
         """The plan; a resumed sweep starts from the points on record: the sweep that they came from may be gone."""
@@ -58,8 +59,10 @@ class SweepProgram:
             "settings": {**dataclasses.asdict(settings), **resolved},
         }
 
-    def stages(self, plan: Plan, settings: SweepSettings, run: Run, data: Mapping[str, ImageDataset]) -> Stages:
+    def stages(
+        self, plan: Plan, settings: SweepSettings, run: Run, data: Mapping[tuple[str, str], ImageDataset]
+    ) -> Stages:
         """Search, confirm, final."""
         from sweeps.engine.stages import Stages
 
-        return Stages(plan, settings, run, data[plan.base.dataset])
+        return Stages(plan, settings, run, data[plan.base.dataset, "train"])

@@ -128,6 +128,8 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     scale = SCALES[name]
     train: dict[str, Any] = {**scale.train, "train_seed": settings.seed}
     train |= {key: value for key in OVERRIDES if (value := getattr(settings, key, None)) is not None}
+    if train.get("protocol", TrainConfig.protocol) != "paper":
+        train.pop("draws", None)  # only there are anomalies drawn down
     dataset = train.get("dataset", TrainConfig.dataset)
     train["classes"] = check_classes(settings.normal_class, len(DATASETS[dataset].class_names), "normal-class")
     check_one_experiment(train.get("protocol", TrainConfig.protocol), train["classes"], "normal-class")

@@ -79,6 +79,11 @@ class Program(Protocol[Settings]):
         """Flags of its own that may differ when it is resumed, beside PLACES."""
         ...
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of its data sets that it begins with: a search opens the test part at its end, by itself."""
+        ...
+
     def plan(self, settings: Settings, home: Path) -> Any:
         """The plan. Raises UserError for flags that do not fit each other."""
         ...
@@ -91,6 +96,8 @@ class Program(Protocol[Settings]):
         """What a new record holds beside the plan. slots: how many trials fit at a time."""
         ...
 
-    def stages(self, plan: Any, settings: Settings, run: Run, data: Mapping[str, ImageDataset]) -> StageRunner:
-        """What is to be run. data: the train part of each of the plan's data sets."""
+    def stages(
+        self, plan: Any, settings: Settings, run: Run, data: Mapping[tuple[str, str], ImageDataset]
+    ) -> StageRunner:
+        """What is to be run. data: its parts of each of the plan's data sets, by name and part."""
         ...

@@ -16,7 +16,7 @@ from rich.table import Table
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import DATASETS
 from adcore.figures import auroc_by_class
-from adcore.files import put_in_place
+from adcore.files import write_whole
 from sweeps.engine.confirm import Confirmation, references
 from sweeps.engine.final import TestResult
 from sweeps.engine.intervals import Interval
@@ -113,10 +113,7 @@ def write_summary(
     }
     if per_class:
         found["per_class"] = per_class.as_record()
-    part = path.with_name(f".{path.name}.part")  # --start-from of another sweep may read it at any moment
-    part.write_text(json.dumps(found, indent=1) + "\n")
-    put_in_place(part, path)
-    return path
+    return write_whole(path, json.dumps(found, indent=1) + "\n")  # --start-from of another sweep may read it
 
 
 def _plain(each: Interval | None) -> dict[str, float] | None:

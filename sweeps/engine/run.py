@@ -49,11 +49,15 @@ class Run:
 
 
 def run_program(
-    program: Program[Any], plan: AnyPlan, settings: RunSettings, home: Path, data: Mapping[str, ImageDataset]
+    program: Program[Any],
+    plan: AnyPlan,
+    settings: RunSettings,
+    home: Path,
+    data: Mapping[tuple[str, str], ImageDataset],
 ) -> int:
     """Run or resume the sweep in folder `home`; returns the exit code: 0 whole, 1 with failed trials, 130 interrupted.
 
-    data: the train parts, by data set. Raises UserError if Ray cannot be had or has too little for a trial.
+    data: by data set and part. Raises UserError if Ray cannot be had or has too little for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
@@ -69,7 +73,7 @@ def _run(
     plan: AnyPlan,
     settings: RunSettings,
     home: Path,
-    data: Mapping[str, ImageDataset],
+    data: Mapping[tuple[str, str], ImageDataset],
     interrupt: Interrupt,
 ) -> int:
     room, display, command = (

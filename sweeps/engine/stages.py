@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from adcore.train import split_train
 from sweeps.engine.blocks import BlockASHA, BlockSearch
 from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.final import TestResult, opened_before, score_models
-from sweeps.engine.inspection import inspection
+from sweeps.engine.inspection import inspect_model
 from sweeps.engine.per_class import PerClass, own_best, per_class
 from sweeps.engine.plan import Plan, groups_of
 from sweeps.engine.record import Block, SweepRecord
@@ -24,7 +25,7 @@ from sweeps.engine.settings import SweepSettings
 from sweeps.engine.side_by_side import SideBySide
 from sweeps.engine.storage_error import storage
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
-from sweeps.engine.trial import drop_checkpoints, run_trial
+from sweeps.engine.trial import checkpoint_path, drop_checkpoints, run_trial
 
 if TYPE_CHECKING:
     from sweeps.engine.run import Run
@@ -133,16 +134,8 @@ class Stages(StageRunner):
         if not again and (reason := opened_before(self.record, confirmed, numbers)):
             return self._fail(reason)
         self.tracking.open_sweep("final")
-        winner, seed = confirmed[0].block.number, self.plan.confirm_seeds[0]
-        test = score_models(
-            self.record,
-            confirmed,
-            str(self.home),
-            self._open_test,
-            own=numbers,
-            again=again,
-            inspect=inspection(winner, seed, tracking=self.tracking, home=self.home, data=self.data),
-        )
+        test = score_models(self.record, confirmed, str(self.home), lambda: self._test_part, own=numbers, again=again)
+        self._inspect(confirmed[0].block.number, self.plan.confirm_seeds[0])
         summary = summarise(
             confirmed,
             test,
@@ -197,7 +190,17 @@ class Stages(StageRunner):
     def _failed_count(self) -> int:
         return sum(record.counts()["failed"] for record in self._records)
 
-    def _open_test(self) -> ImageDataset:
+    def _inspect(self, winner: int, seed: int) -> None:
+        """Figures of the winner's models, drawn once."""
+        if self.record.read("inspected"):
+            return
+        for classes in self.record.groups:
+            path = checkpoint_path(self.home, winner, classes, seed)
+            inspect_model(path, winner, train=self.data, test=self._test_part, tracking=self.tracking, home=self.home)
+        self.record.write("inspected", True)
+
+    @functools.cached_property
+    def _test_part(self) -> ImageDataset:
         return load(
             self.plan.base.dataset,
             "test",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,9 +28,9 @@ class BaselineSettings(RunSettings):
     scale: str | None = option(None, "how much to train [default: full with CUDA, else laptop]", choices=tuple(SCALES))
     only: str | None = option(None, "rows by name, separated by commas [default: all]")
     seeds: int | None = option(
-        None, "trainings of each experiment, with as many seeds [default: the scale's]", at_least=1
+        None, "trainings of each experiment, with as many seeds [default: the scale's]", at_least=1, at_most=100
     )
-    seed: int = option(0, "the first seed", at_least=0)
+    seed: int = option(0, "the first seed", at_least=0, at_most=2**53 - 100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,7 @@ class BaselinePlan:
         """What the scale stands for."""
         return SCALES[self.scale]
 
-    @property
+    @functools.cached_property
     def jobs(self) -> list[Job]:
         """Every training; all rows with the first seed, then with the next."""
         return [
@@ -118,8 +119,9 @@ class BaselinePlan:
                  for place in self.rows if (numbers := self.configurations(place))}  # fmt: skip
         configs = {self.rows[place].name: dataclasses.asdict(self.config(job)) for place, job in first.items()}
         classes = {row.name: list(row.experiments(self.settings)) for row in self.rows.values()}
-        return {"scale": self.scale, "seeds": self.seeds, "search_seed": self.search_seed,
-                "configs": configs, "experiments": classes}  # fmt: skip
+        numbers = {row.name: place for place, row in self.rows.items()}  # by which the record knows a row
+        return {"script": self.script, "scale": self.scale, "seeds": self.seeds, "search_seed": self.search_seed,
+                "numbers": numbers, "configs": configs, "experiments": classes}  # fmt: skip
 
 
 def make_plan(script: str, settings: BaselineSettings, rows: Sequence[Baseline]) -> BaselinePlan:
@@ -142,9 +144,10 @@ def describe(plan: BaselinePlan) -> str:
     for place, row in plan.rows.items():
         jobs = [job for job in plan.jobs if job.configuration in plan.configurations(place)]
         config = plan.config(jobs[0])
-        reported = "no figure reported" if row.reported is None else f"{row.reported:g} {row.metric} reported"
+        reported = "no figure reported" if row.reported is None else f"reported: {row.metric} {row.reported:g}"
         lines.append(
-            f"  {row.name:18} {config.detector}, {config.dataset}, protocol {config.protocol}, {len(jobs)} trainings "
-            f"of {config.epochs} epochs, width {config.width}; {reported}"
+            f"  {row.name:18} {config.detector}, {config.dataset}, protocol {config.protocol}, trainings: {len(jobs)}, "
+            f"epochs: {config.epochs}, width {config.width}; {reported}"
         )
-    return "\n".join([*lines, f"  {len(plan.jobs)} trainings in all"])
+    epochs = sum(plan.config(job).epochs for job in plan.jobs)
+    return "\n".join([*lines, f"  cost: {len(plan.jobs)} trainings, at most {epochs} epochs, in all"])

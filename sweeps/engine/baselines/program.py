@@ -32,6 +32,7 @@ class BaselineProgram:
     rows: tuple[Baseline, ...]
     settings: type[BaselineSettings] = BaselineSettings
     places: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ("train", "test")
 
     def plan(self, settings: BaselineSettings, home: Path) -> BaselinePlan:
         """The plan of the rows that were asked for."""
@@ -42,11 +43,12 @@ class BaselineProgram:
         return describe(plan)
 
     def facts(self, plan: BaselinePlan, settings: BaselineSettings, slots: int) -> dict[str, Any]:
-        """The scale by name: a resume on another machine must not choose anew."""
-        return {"settings": {**dataclasses.asdict(settings), "scale": plan.scale}}
+        """What was chosen by name: a resume on another machine must not choose anew."""
+        chosen = {"scale": plan.scale, "seeds": plan.seeds}
+        return {"settings": {**dataclasses.asdict(settings), **chosen}}
 
     def stages(
-        self, plan: BaselinePlan, settings: BaselineSettings, run: Run, data: Mapping[str, ImageDataset]
+        self, plan: BaselinePlan, settings: BaselineSettings, run: Run, data: Mapping[tuple[str, str], ImageDataset]
     ) -> BaselineStages:
         """The one stage."""
         from sweeps.engine.baselines.stages import BaselineStages

@@ -27,7 +27,8 @@ class BaselineSearch(RecordSearcher):
     def __init__(self, record: Facts, plan: BaselinePlan) -> None:
         super().__init__()
         self.record, self.plan = record, plan
-        self.jobs = [job for job in plan.jobs if not record.read(job.key)]
+        known = record.all()
+        self.jobs = [job for job in plan.jobs if job.key not in known]
         self.trials: dict[str, Job] = {}
         self.ended: dict[Job, str] = {job: "complete" for job in plan.jobs if job not in self.jobs}
         self.told: set[Job] = set()

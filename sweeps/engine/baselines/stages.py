@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ray.tune import with_parameters
 
-from adcore.datasets import ImageDataset, load
+from adcore.datasets import ImageDataset
 from sweeps.engine.baselines.bars import write_bars
-from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings
+from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, Job
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.table import Outcome, outcomes, rich_table, write_csv, write_json, write_markdown
 from sweeps.engine.baselines.trial import run_baseline
@@ -26,14 +26,18 @@ __all__ = ["BaselineStages"]
 
 
 class BaselineStages(StageRunner):
-    """Trains every row's experiments, each once per seed, and scores each model on the test part. data: train parts."""
+    """Trains every row's experiments, each once per seed, and scores each model on the test part.
+
+    data: train and test part of each data set, by name and part.
+    """
 
     def __init__(
-        self, plan: BaselinePlan, settings: BaselineSettings, run: Run, data: Mapping[str, ImageDataset]
+        self, plan: BaselinePlan, settings: BaselineSettings, run: Run, data: Mapping[tuple[str, str], ImageDataset]
     ) -> None:
         self.record = Facts(run.study, run.home / "study.db")
         super().__init__(plan, settings, run, [self.record])
-        self.plan, self.train_parts = plan, data
+        self.plan = plan
+        self.parts = {name: (data[name, "train"], data[name, "test"]) for name in plan.dataset_names}
         self.summary_line = f"{len(plan.rows)} baselines, {len(plan.jobs)} trainings, {run.room.slots} at a time"
 
     def run(self) -> int:
@@ -42,15 +46,16 @@ class BaselineStages(StageRunner):
         search = BaselineSearch(self.record, self.plan)
         self.close_ended(search)
         if search.jobs:
-            parts = {name: (own, self._test_part(name)) for name, own in self.train_parts.items()}
-            trainable = with_parameters(run_baseline, parts=parts, home=str(self.home), threads=self.room.cpus)
+            trainable = with_parameters(run_baseline, parts=self.parts, home=str(self.home), threads=self.room.cpus)
             total = float(len(self.plan.jobs))
             self.run_stage(search, trainable, epochs=(total, total - len(search.jobs)))
         found = outcomes(self.plan, self.record)
         files = self._write(found)
-        if self.interrupt.requested:
-            return INTERRUPTED
-        missing = [job for job in self.plan.jobs if not self.record.read(job.key)]
+        return INTERRUPTED if self.interrupt.requested else self._finish(search, found, files)
+
+    def _finish(self, search: BaselineSearch, found: list[Outcome], files: list[Path]) -> int:
+        missing = [job for job in self.plan.jobs if search.ended.get(job) != "complete"]
+        self.failures += [f"{self._named(job)}: diverged" for job in missing if search.ended.get(job) == "diverged"]
         metrics = {f"{each.row.name}_{_identifier(each.row.metric)}": each.mean for each in found}
         # a row that was missing has another step when it is there
         step = len(self.plan.jobs) - len(missing)
@@ -60,11 +65,15 @@ class BaselineStages(StageRunner):
         self.display.print(f"resume:  {self.command}")
         return self.report_failure(f"{len(missing)} of {len(self.plan.jobs)} trainings failed") if missing else 0
 
+    def _named(self, job: Job) -> str:
+        return f"{self.plan.row(job.configuration).name}, class {job.index}, seed {job.seed}"
+
     def close_ended(self, search: RecordSearcher) -> None:
         """Tell MLflow what has ended, with the figures of its models."""
         assert isinstance(search, BaselineSearch)
-        for job in search.newly_done():
-            found = self.record.read(job.key)
+        known = self.record.all() if (done := search.newly_done()) else {}
+        for job in done:
+            found = known[job.key]
             files = [self.home / name for name in found["figures"]]
             self.tracking.assessed(search.name, job.configuration, job.seed, job.index, found["metrics"], files)
         super().close_ended(search)
@@ -79,10 +88,6 @@ class BaselineStages(StageRunner):
                 home / "study.db",
                 *write_bars(home / "figures", found),
             ]
-
-    def _test_part(self, name: str) -> ImageDataset:
-        settings = self.settings
-        return load(name, "test", data_dir=settings.data_dir, allow_unverified=settings.allow_unverified_data)
 
 
 def _identifier(text: str) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from adcore.config import TrainConfig
+from adcore.files import write_whole
 from sweeps.engine.baselines.plan import BaselinePlan
 from sweeps.engine.baselines.rows import Baseline
 from sweeps.engine.facts import Facts
@@ -75,18 +77,19 @@ class Outcome:
 
 def outcomes(plan: BaselinePlan, record: Facts) -> list[Outcome]:
     """The rows of which every training with at least one seed is on record."""
-    found = [_outcome(plan, record, place) for place in plan.rows]
+    known = record.all()
+    found = [_outcome(plan, known, place) for place in plan.rows]
     return [each for each in found if each]
 
 
-def _outcome(plan: BaselinePlan, record: Facts, place: int) -> Outcome | None:
+def _outcome(plan: BaselinePlan, known: Mapping[str, Any], place: int) -> Outcome | None:
     row, numbers = plan.rows[place], plan.configurations(place)
     jobs = [job for job in plan.jobs if job.configuration in numbers]
     by_seed: dict[int, list[tuple[int, dict[str, Any]]]] = {}
     for seed in dict.fromkeys(job.seed for job in jobs):
-        own = [(job.index, record.read(job.key)) for job in jobs if job.seed == seed]
-        if all(result for _, result in own):
-            by_seed[seed] = own
+        own = [job for job in jobs if job.seed == seed]
+        if all(job.key in known for job in own):
+            by_seed[seed] = [(job.index, known[job.key]) for job in own]
     if not by_seed:
         return None
     results = [each for own in by_seed.values() for each in own]
@@ -127,14 +130,14 @@ def write_csv(path: Path, found: Sequence[Outcome]) -> Path:
     """Every figure of every row, unrounded; spread and differences as in the table."""
     extra = sorted({name for each in found for name in each.metrics})
     columns = ["system", "protocol", "metric", "source", "reported", "mean", "spread", "n", "seconds", *extra]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        for each in found:
-            own = {"system": each.row.name, "protocol": each.protocol, "metric": each.row.metric}
-            own |= {"source": each.row.source, "reported": each.row.reported, "mean": each.mean, "spread": each.spread}
-            writer.writerow({**own, "n": len(each.values), "seconds": each.seconds, **each.metrics})
-    return path
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for each in found:
+        own = {"system": each.row.name, "protocol": each.protocol, "metric": each.row.metric}
+        own |= {"source": each.row.source, "reported": each.row.reported, "mean": each.mean, "spread": each.spread}
+        writer.writerow({**own, "n": len(each.values), "seconds": each.seconds, **each.metrics})
+    return write_whole(path, text.getvalue())
 
 
 def write_markdown(path: Path, found: Sequence[Outcome]) -> Path:
@@ -142,8 +145,7 @@ def write_markdown(path: Path, found: Sequence[Outcome]) -> Path:
     header = (*HEADER, "source")
     lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     lines += [f"| {' | '.join((*each.cells, each.row.source))} |" for each in found]
-    path.write_text("\n".join(lines) + "\n")
-    return path
+    return write_whole(path, "\n".join(lines) + "\n")
 
 
 def write_json(path: Path, plan: BaselinePlan, found: Sequence[Outcome]) -> Path:
@@ -154,5 +156,4 @@ def write_json(path: Path, plan: BaselinePlan, found: Sequence[Outcome]) -> Path
         {name: getattr(each.row, name) for name in of_row} | {name: getattr(each, name) for name in own}
         for each in found
     ]
-    path.write_text(json.dumps({"plan": plan.as_record(), "rows": rows}, indent=1) + "\n")
-    return path
+    return write_whole(path, json.dumps({"plan": plan.as_record(), "rows": rows}, indent=1) + "\n")

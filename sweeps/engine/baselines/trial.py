@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,13 +35,12 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
     from adcore.train import train
 
     torch.set_num_threads(threads)
-    own, started = train_config(config), time.monotonic()
+    own = train_config(config)
     train_part, test_part = parts[own.dataset]
     path = checkpoint_path(home, config["configuration"], own.classes, own.train_seed)
     ended = train(own, tune.report, data=train_part, checkpoints=Checkpoints(path))
     if ended.state == "diverged":
         return
-    seconds = time.monotonic() - started
     detector = ended.detector.to("cuda" if torch.cuda.is_available() else "cpu")
     if own.fold is None:
         folder = Path(home, "figures", f"configuration-{config['configuration']:04d}", f"seed-{own.train_seed}")
@@ -49,7 +48,7 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
     else:
         metrics, files = {"val_accuracy": _held_out_accuracy(detector, own, train_part)}, []
     figures = [str(file.relative_to(home)) for file in files]
-    result = {"metrics": metrics, "seconds": seconds, "epochs": len(ended.history), "figures": figures}
+    result = {"metrics": metrics, "seconds": ended.seconds, "figures": figures}
     tune.report({**ended.history[-1], "result": json.dumps(result)})  # as text: Tune would flatten it
 
 
@@ -71,7 +70,9 @@ def _on_test(
 
 
 def _auroc_of_decisions(found: Assessment) -> float:
-    """AUROC of hard labels, (TPR + TNR) / 2, at the threshold of most correct ones on validation."""
+    """AUROC of hard labels, (TPR + TNR) / 2, at the threshold of most correct ones on validation; NaN without any."""
+    if not found.decisions:
+        return math.nan
     normal, anomalous = found.decisions["most correct"].confusion
     return float(normal[0] / normal.sum() + anomalous[1] / anomalous.sum()) / 2
 
