@@ -1,6 +1,6 @@
 """The control of every two-discriminator figure: a plain supervised CNN on the same split and the same draws.
 
-    python benchmarks/supervised_control.py --json FILE          # about 10 minutes on 2 cores
+    python benchmarks/supervised_control.py --json FILE          # about 25 minutes on 2 cores
 
 With all nine anomaly classes in training, one-vs-rest detection is binary classification. A CNN (three blocks of two
 3x3 convolutions, 32, 64 and 128 channels, batch norm, dropout .2, mean pooling, one logit, 0.29 million parameters) is
