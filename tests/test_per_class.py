@@ -18,7 +18,7 @@ import torch
 from sweep_parts import Sweep, record_of, small_plan
 from sweep_process import MlflowRuns, SweepProcess
 
-from adcore import train
+from adcore import evaluation, train
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
@@ -220,21 +220,21 @@ def test_a_class_whose_search_failed_falls_back_on_the_common_winner() -> None:
     assert [own[index].block.number for index in (0, 3)] == [0, 4 * OWN_NUMBERS]
 
 
-def scores_of(number: int, classes: tuple[int, ...], seed: int) -> train.TestScores:
+def scores_of(number: int, classes: tuple[int, ...], seed: int) -> evaluation.TestScores:
     """Made-up anomaly scores of 60 images of six classes; those of one class depend on its own training alone."""
     labels = torch.arange(60) % 6
     columns = [
         torch.from_numpy(np.random.default_rng([number + 1, index, seed]).normal(size=60)) + (labels != index)
         for index in classes
     ]
-    return train.TestScores(TrainConfig(classes=classes), torch.stack(columns, 1), labels)
+    return evaluation.TestScores(TrainConfig(classes=classes), torch.stack(columns, 1), labels)
 
 
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     """A test part scored for configuration 0, the winner, and 1; class 3 has an own best, class 0 has the winner."""
 
-    def load(path: Path, channels: int) -> tuple[train.TestScores, torch.nn.Module]:
+    def load(path: Path, channels: int) -> tuple[evaluation.TestScores, torch.nn.Module]:
         number, seed, classes = (part.split("-", 1)[1] for part in path.with_suffix("").parts[-3:])
         return scores_of(int(number), tuple(map(int, classes.split("-"))), int(seed)), torch.nn.Identity()
 
@@ -368,7 +368,7 @@ def test_the_own_bests_are_the_best_confirmed_and_their_models_give_the_test_val
         path = checkpoint_path(swept.home, each["configuration"], classes, 1)
         config, detector = train.load_detector(path, digits_test.channels)
         assert {name: getattr(config, name) for name in each["params"]} == each["params"]
-        value = train.score_test(detector, config, digits_test).measured()[int(index)]["auroc"]
+        value = evaluation.score_test(detector, config, digits_test).measured()[int(index)]["auroc"]
         assert each["test"] == [pytest.approx(value, abs=1e-6)]
 
 

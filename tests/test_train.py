@@ -184,10 +184,13 @@ def test_an_interrupt_stays_an_interrupt_and_later_ones_are_heard(digits_train: 
     def report(_: Metrics) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        train(config(), report, data=digits_train)
-    assert signal.getsignal(signal.SIGINT) is before
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(config(), report, data=digits_train)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, inherited)
 
 
 def test_a_report_that_ends_the_process_ends_it_with_its_own_code(digits_train: ImageDataset) -> None:
