@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kill_loop import KillLoop
 from sweep_process import SCRIPT, Begin, SweepProcess
 
 
@@ -28,3 +29,9 @@ def begin() -> Iterator[Begin]:
     yield _begin
     for sweep in begun:
         sweep.end()
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> KillLoop:
+    """Uninterrupted sweeps to compare with, made once."""
+    return KillLoop(tmp_path_factory.mktemp("loop"), seed=7)

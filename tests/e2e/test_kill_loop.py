@@ -6,12 +6,6 @@ import pytest
 from kill_loop import KillLoop
 
 
-@pytest.fixture(scope="module")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> KillLoop:
-    """Uninterrupted sweeps to compare with, made once."""
-    return KillLoop(tmp_path_factory.mktemp("loop"), seed=7)
-
-
 @pytest.mark.parametrize("number", range(3))
 def test_a_driver_killed_at_random_moments_leaves_what_an_uninterrupted_one_does(loop: KillLoop, number: int) -> None:
     different, done = loop.round(number)

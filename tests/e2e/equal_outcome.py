@@ -1,0 +1,24 @@
+"""A small sweep that is disturbed, and the uninterrupted one that it has to equal."""
+
+from __future__ import annotations
+
+from kill_loop import ARGUMENTS, KINDS, KillLoop
+from sweep_outcome import outcome
+from sweep_process import SweepProcess, poll, rungs
+
+FUSED = [*ARGUMENTS, *KINDS[0], "--name", "k"]
+
+
+def at_a_rung(sweep: SweepProcess, count: int) -> None:
+    """Wait until the record holds so many values at rungs."""
+    home = sweep.folder / "runs" / "k"
+    poll(lambda: sweep.process.poll() is not None or rungs(home) >= count, 120, f"{count} values at rungs")
+    assert sweep.process.poll() is None, f"it ended too early\n{sweep.out}\n{sweep.err}"
+
+
+def ends_as_ever(sweep: SweepProcess, loop: KillLoop, uri: str | None = None) -> None:
+    """Wait for its end, and compare what it leaves."""
+    assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
+    expected, _ = loop.reference(0)
+    found = outcome(sweep.folder / "runs" / "k", uri or sweep.uri)
+    assert found == expected

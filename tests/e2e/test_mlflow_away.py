@@ -1,0 +1,95 @@
+"""An MLflow server that goes, comes back or does not answer: what a sweep leaves is the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from equal_outcome import FUSED, at_a_rung, ends_as_ever
+from kill_loop import KillLoop
+from sweep_process import Begin, poll
+
+
+class Server:
+    """An MLflow server on an address of its own, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.uri, self.backend = f"http://127.0.0.1:{port}", f"sqlite:///{folder / 'server.db'}"
+        program = str(Path(sys.executable).with_name("mlflow"))
+        self.command = [
+            program, "server", "--backend-store-uri", self.backend,
+            "--artifacts-destination", str(folder / "artifacts"),
+            "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        ]  # fmt: skip
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder, start_new_session=True
+        )
+        poll(self._answers, 120, "the MLflow server")
+
+    def kill(self) -> None:
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(30)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path)
+    made.start()
+    yield made
+    made.kill()
+
+
+def test_what_mlflow_missed_is_delivered_in_mid_sweep_and_by_the_resume(
+    loop: KillLoop, server: Server, begin: Begin, tmp_path: Path
+) -> None:
+    sweep = begin(tmp_path, *FUSED, uri=server.uri)
+    at_a_rung(sweep, 1)
+    server.kill()
+    at_a_rung(sweep, 2)
+    server.start()
+    poll(lambda: "confirm:" in sweep.out or sweep.process.poll() is not None, 120, "the confirmation")
+    server.kill()
+    assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
+    assert "updates wait in" in sweep.err
+    assert "--resume k" in sweep.err
+    assert "Traceback" not in sweep.out + sweep.err
+
+    away = begin(tmp_path, "--resume", "k", uri=server.uri)
+    assert away.wait() == 2, "an address that is given has to answer"
+    server.start()
+    ends_as_ever(begin(tmp_path, "--resume", "k", uri=server.uri), loop, server.backend)
+
+
+def test_a_server_that_takes_requests_and_does_not_answer_holds_up_nothing(
+    loop: KillLoop, server: Server, begin: Begin, tmp_path: Path
+) -> None:
+    sweep = begin(tmp_path, *FUSED, uri=server.uri)
+    at_a_rung(sweep, 1)
+    assert server.process
+    os.killpg(server.process.pid, signal.SIGSTOP)
+    assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
+    assert "updates wait in" in sweep.err
+    os.killpg(server.process.pid, signal.SIGCONT)  # it now carries out what it was asked and the sweep had given up
+    ends_as_ever(begin(tmp_path, "--resume", "k", uri=server.uri), loop, server.backend)
