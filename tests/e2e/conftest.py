@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,5 +34,8 @@ def begin() -> Iterator[Begin]:
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> KillLoop:
-    """Uninterrupted sweeps to compare with, made once."""
-    return KillLoop(tmp_path_factory.mktemp("loop"), seed=7)
+    """Uninterrupted sweeps to compare with, made once for all processes of this run."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    shared = tmp_path_factory.getbasetemp().parent / f"references-{run}"
+    shared.mkdir(exist_ok=True)
+    return KillLoop(tmp_path_factory.mktemp("loop"), seed=7, shared=shared, kills=1)

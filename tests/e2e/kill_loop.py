@@ -10,12 +10,15 @@ decisions, validation and test values, tables, and MLflow's tree. Prints a line 
 from __future__ import annotations
 
 import argparse
+import pickle
 import random
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does
 from sweep_outcome import outcome
@@ -28,21 +31,27 @@ LONGEST = 300.0
 
 
 class KillLoop:
-    """References by kind, made once, and the rounds that are held against them."""
+    """References by kind, made once, and the rounds that are held against them.
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.random = folder, random.Random(seed)
-        self.references: dict[int, tuple[dict[str, Any], float]] = {}
+    shared: a folder for the references of several processes. kills: the most of a round.
+    """
+
+    def __init__(self, folder: Path, seed: int, *, shared: Path | None = None, kills: int = 3) -> None:
+        self.folder, self.random, self.kills = folder, random.Random(seed), kills
+        self.shared = shared or folder
 
     def reference(self, kind: int) -> tuple[dict[str, Any], float]:
         """What an uninterrupted sweep leaves, and how long it takes."""
-        if kind not in self.references:
-            folder, started = self._new_folder(f"reference-{kind}"), time.monotonic()
-            sweep = SweepProcess(folder, *ARGUMENTS, *KINDS[kind], "--name", "k")
-            assert sweep.wait(LONGEST) == 0, sweep.out + sweep.err
-            sweep.end()
-            self.references[kind] = outcome(folder / "runs" / "k", sweep.uri), time.monotonic() - started
-        return self.references[kind]
+        file = self.shared / f"reference-{kind}.pickle"
+        with FileLock(file.with_suffix(".lock")):
+            if not file.exists():
+                folder, started = self._new_folder(f"reference-{kind}"), time.monotonic()
+                sweep = SweepProcess(folder, *ARGUMENTS, *KINDS[kind], "--name", "k")
+                assert sweep.wait(LONGEST) == 0, sweep.out + sweep.err
+                sweep.end()
+                seconds = time.monotonic() - started
+                file.write_bytes(pickle.dumps((outcome(folder / "runs" / "k", sweep.uri), seconds)))
+        return pickle.loads(file.read_bytes())
 
     def round(self, number: int) -> tuple[list[str], str]:
         """Kill and resume until the end; what differs from the reference, and what was done in words."""
@@ -50,7 +59,7 @@ class KillLoop:
         expected, usual = self.reference(kind)
         folder = self._new_folder(f"round-{number}")
         done = [f"classes per trial {KINDS[kind][1]}"]
-        for kill in range(self.random.randint(1, 3)):
+        for kill in range(self.random.randint(1, self.kills)):
             after = self.random.uniform(1.0, usual if not kill else usual / 2)
             sweep = self._begin(folder, kind)
             ended = self._ended_within(sweep, after)

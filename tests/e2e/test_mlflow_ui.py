@@ -53,6 +53,7 @@ def ui(begin: Begin, tmp_path: Path) -> Iterator[tuple[str, MlflowRuns]]:
     server = subprocess.Popen(
         [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
         stdout=log, stderr=log, cwd=tmp_path, start_new_session=True,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # else ten more processes
     )  # fmt: skip
     try:
         poll(lambda: _answers(f"http://127.0.0.1:{port}/health"), 90, "mlflow ui")
