@@ -34,7 +34,7 @@ test: .setup-test
 	$(BIN)/python -m pytest $(ARGS)
 
 e2e: .setup-test
-	$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --timeout 500 $(ARGS)
+	$(BIN)/python -m pytest tests/e2e -n 3 --dist loadgroup --timeout 500 $(ARGS)
 
 check: .setup-dev
 	$(BIN)/ruff format --check .

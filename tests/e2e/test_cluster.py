@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from sweep_process import Begin, MlflowRuns, poll, rungs
 
+pytestmark = pytest.mark.xdist_group("cluster")  # one process for all: a machine has one address "auto"
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,3,6"]
 
 
