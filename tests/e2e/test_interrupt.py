@@ -12,7 +12,7 @@ from sweep_process import Begin, MlflowRuns, poll, rungs
 
 from sweeps.engine.record import open_study
 
-CONFIGS, EPOCHS = 5, 8
+CONFIGS, EPOCHS = 4, 6
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--configs", str(CONFIGS), "--epochs", str(EPOCHS)]
 
 
