@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["DATASETS", "PARTS", "DatasetError", "DatasetInfo", "ImageDataset", "Progress", "check_name", "load"]
+__all__ = ["DATASETS", "PARTS", "DatasetError", "DatasetInfo", "ImageDataset", "Part", "Progress", "check_name", "load"]
 
-PARTS = ("train", "test")
+Part = Literal["train", "test"]
+PARTS: tuple[Part, ...] = ("train", "test")
 DIGITS = tuple("0123456789")
 
 
@@ -74,7 +75,7 @@ class ImageDataset:
 
 def load(
     name: str,
-    part: Literal["train", "test"],
+    part: Part,
     *,
     data_dir: str | Path | None = None,
     allow_unverified: bool = False,

@@ -6,7 +6,7 @@ After Beggel, Pfeiffer, Bischl, "Robust Anomaly Detection in Images using Advers
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from sklearn.neighbors import KernelDensity
@@ -80,7 +80,7 @@ class AutoencoderKDE(ReconstructionDetector):
         self.references = state
 
     def _embed(self, member: int, images: Tensor) -> Tensor:
-        return self.networks[member][0]((images + 1) / 2).flatten(1)  # type: ignore[index]
+        return cast(nn.Sequential, self.networks[member])[0]((images + 1) / 2).flatten(1)
 
     def _log_densities(self, member: int, images: Tensor) -> dict[str, Tensor]:
         """Log density of each image's embedding by kind of reference, [batch] each; NaN if a number is not finite."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -68,19 +68,22 @@ class VariationalAutoencoder(MemberDetector):
     def normal_loss(self, images: Tensor) -> Tensor:
         """The negative ELBO with the latent at its mean, [batch, members]."""
         with self.evaluating():
-            each = [sum(self._terms(member, images, _mean)) for member in range(len(self.networks))]
-            return torch.stack(each, 1)  # type: ignore[arg-type]
+            terms = [self._terms(member, images, _mean) for member in range(len(self.networks))]
+            return torch.stack([error + distance for error, distance in terms], 1)
 
     def _output(self, member: int, images: Tensor) -> Tensor:
         """Images in [0, 1] reconstructed from the means of their latents."""
-        network = self.networks[member]
-        return network.decode(network.encode(images)[0])  # type: ignore[operator]
+        network = self._network(member)
+        return network.decode(network.encode(images)[0])
+
+    def _network(self, member: int) -> _Network:
+        return cast(_Network, self.networks[member])
 
     def _terms(self, member: int, images: Tensor, draw: Any) -> tuple[Tensor, Tensor]:
         """Reconstruction and divergence of each image, [batch] each, nats."""
-        images, network = unit_range(images), self.networks[member]
-        mean, log_variance = network.encode(images)  # type: ignore[operator]
-        output = network.decode(draw(mean, log_variance))  # type: ignore[operator]
+        images, network = unit_range(images), self._network(member)
+        mean, log_variance = network.encode(images)
+        output = network.decode(draw(mean, log_variance))
         return bce(images, output) * self.pixels, divergence(mean, log_variance)
 
 

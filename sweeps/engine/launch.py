@@ -22,7 +22,7 @@ from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.run_settings import PLACES, RunSettings
 
 if TYPE_CHECKING:
-    from adcore.datasets import ImageDataset
+    from adcore.datasets import ImageDataset, Part
 
 __all__ = ["launch", "one_driver", "read_fact"]
 
@@ -60,7 +60,7 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
         return run_program(program, plan, settings, home, data)
 
 
-def _load(names: Sequence[str], parts: Sequence[str], settings: RunSettings) -> dict[tuple[str, str], ImageDataset]:
+def _load(names: Sequence[str], parts: Sequence[Part], settings: RunSettings) -> dict[tuple[str, str], ImageDataset]:
     from adcore.datasets import load
     from adcore.fetch_display import fetch_progress
     from adcore.splits import require_every_class
@@ -69,7 +69,7 @@ def _load(names: Sequence[str], parts: Sequence[str], settings: RunSettings) -> 
     found: dict[tuple[str, str], ImageDataset] = {}
     with fetch_progress() as progress:
         for name, part in itertools.product(names, parts):
-            found[name, part] = load(name, part, **source, progress=progress)  # type: ignore[arg-type]
+            found[name, part] = load(name, part, **source, progress=progress)
     for (_, part), each in found.items():
         if part == "train":
             require_every_class(each.labels, len(each.class_names))

@@ -14,7 +14,7 @@ from sweeps.engine.space import Space
 from sweeps.engine.start_from import start_from
 
 if TYPE_CHECKING:
-    from adcore.datasets import ImageDataset
+    from adcore.datasets import ImageDataset, Part
     from sweeps.engine.run import Run
     from sweeps.engine.stages import Stages
 
@@ -34,7 +34,7 @@ class SweepProgram:
     space: Space
     settings: type[SweepSettings] = SweepSettings
     places: tuple[str, ...] = ("open_test_again",)
-    parts: tuple[str, ...] = ("train",)
+    parts: tuple[Part, ...] = ("train",)
 
     def plan(self, settings: SweepSettings, home: Path) -> Plan:
         """The plan; a resumed sweep starts from the points on record: the sweep that they came from may be gone."""

@@ -10,7 +10,7 @@ from sweeps.engine.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from adcore.config import TrainConfig
-    from adcore.datasets import ImageDataset
+    from adcore.datasets import ImageDataset, Part
     from sweeps.engine.run import Run
     from sweeps.engine.runner import StageRunner
 
@@ -80,7 +80,7 @@ class Program(Protocol[Settings]):
         ...
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def parts(self) -> tuple[Part, ...]:
         """The parts of its data sets that it begins with: a search opens the test part at its end, by itself."""
         ...
 

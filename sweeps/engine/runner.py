@@ -80,8 +80,8 @@ class StageRunner:
         self.interrupt.in_tune = True
         try:
             fit(search, scheduler, monitor, trainable, home=self.home, room=self.room)
-        except Exception:
-            if not self.broken:  # else Tune has wrapped it, in a traceback
+        except Exception:  # whatever Tune made of a StorageError; the error itself is in self.broken, raised below
+            if not self.broken:
                 raise
         finally:
             self.interrupt.in_tune = False

@@ -12,7 +12,7 @@ from sweeps.engine.baselines.rows import Baseline
 from sweeps.engine.launch import launch
 
 if TYPE_CHECKING:
-    from adcore.datasets import ImageDataset
+    from adcore.datasets import ImageDataset, Part
     from sweeps.engine.baselines.stages import BaselineStages
     from sweeps.engine.run import Run
 
@@ -32,7 +32,7 @@ class BaselineProgram:
     rows: tuple[Baseline, ...]
     settings: type[BaselineSettings] = BaselineSettings
     places: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ("train", "test")
+    parts: tuple[Part, ...] = ("train", "test")
 
     def plan(self, settings: BaselineSettings, home: Path) -> BaselinePlan:
         """The plan of the rows that were asked for."""
