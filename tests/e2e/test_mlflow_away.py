@@ -43,7 +43,14 @@ class Server:
             env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # else ten more processes
             start_new_session=True,
         )
+        self.wait_for_answers()
+
+    def wait_for_answers(self) -> None:
         poll(self._answers, 120, "the MLflow server")
+
+    def signal(self, number: int) -> None:
+        assert self.process
+        os.killpg(self.process.pid, number)
 
     def kill(self) -> None:
         if self.process and self.process.poll() is None:
@@ -75,26 +82,16 @@ def test_what_mlflow_missed_is_delivered_in_mid_sweep_and_by_the_resume(
     at_a_rung(sweep, 2)
     server.start()
     poll(lambda: "confirm:" in sweep.out or sweep.process.poll() is not None, 120, "the confirmation")
-    server.kill()
+    server.signal(signal.SIGSTOP)  # it takes requests and does not answer
     assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
     assert "updates wait in" in sweep.err
     assert "--resume k" in sweep.err
     assert "Traceback" not in sweep.out + sweep.err
 
+    server.signal(signal.SIGCONT)  # it carries out what it was asked for and the sweep had given up
+    server.wait_for_answers()
+    server.kill()
     away = begin(tmp_path, "--resume", "k", uri=server.uri)
     assert away.wait() == 2, "an address that is given has to answer"
     server.start()
-    ends_as_ever(begin(tmp_path, "--resume", "k", uri=server.uri), loop, server.backend)
-
-
-def test_a_server_that_takes_requests_and_does_not_answer_holds_up_nothing(
-    loop: KillLoop, server: Server, begin: Begin, tmp_path: Path
-) -> None:
-    sweep = begin(tmp_path, *FUSED, uri=server.uri)
-    at_a_rung(sweep, 1)
-    assert server.process
-    os.killpg(server.process.pid, signal.SIGSTOP)
-    assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
-    assert "updates wait in" in sweep.err
-    os.killpg(server.process.pid, signal.SIGCONT)  # it now carries out what it was asked and the sweep had given up
     ends_as_ever(begin(tmp_path, "--resume", "k", uri=server.uri), loop, server.backend)
