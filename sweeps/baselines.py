@@ -36,7 +36,7 @@ ROWS = [
         "autoencoder-kde", B, 0.99,
         {
             **ALL, **PATIENT, "detector": "autoencoder-kde", "protocol": "leave-one-out", "width": 16,
-            "weight_decay": 1e-5, "batch_size": 128,
+            "weight_decay": 1e-5, "batch_size": 128, "bandwidth": 1.0,
         },
         classes=(5,),
     ),

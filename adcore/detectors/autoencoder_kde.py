@@ -17,7 +17,7 @@ from adcore.detectors.reconstruction import ReconstructionDetector
 __all__ = ["REFERENCES", "AutoencoderKDE"]
 
 #: Embeddings of each kind that a density is made of, at most: its cost is images scored x references.
-REFERENCES = 2000
+REFERENCES = 5000
 #: Of embeddings that are all alike a density is still made.
 MINIMUM_SPREAD = 1e-6
 
