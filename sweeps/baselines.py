@@ -62,7 +62,7 @@ ROWS = [
     ),
     Baseline(
         "cnn-folds", C, 0.9983,
-        {**ALL, **ZEROS, "detector": "cnn", "protocol": "rare-504", "width": 16, "epochs": 10},
+        {**ALL, **ZEROS, "detector": "cnn", "protocol": "rare-504", "width": 16, "epochs": 20, "crop": True},
         classes=(0,), cross_validated=True,
     ),
     Baseline(
