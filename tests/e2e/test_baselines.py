@@ -1,9 +1,11 @@
-"""The table of baselines, ended in its middle and gone on with: every row once, its figures in MLflow."""
+"""The table of baselines, interrupted, gone on with and killed: every row once, its figures in MLflow."""
 
 from __future__ import annotations
 
 import csv
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ ROWS = ("random", "autoencoder-kde", "cnn-folds", "conv-autoencoder")
 FIGURES = {"roc.png", "confusion_matrix.png", "score_densities.png", "loss_curves.png", "reconstructions.png"}
 
 
-def test_a_table_that_was_interrupted_is_filled_without_repetition(begin: Begin, tmp_path: Path) -> None:
+def test_a_table_that_was_interrupted_and_killed_is_filled_without_repetition(begin: Begin, tmp_path: Path) -> None:
     home = tmp_path / "runs" / "b"
     arguments = ["--scale", "smoke", "--only", ",".join(ROWS), "--name", "b"]
     table = begin(tmp_path, *arguments, script="baselines")
@@ -22,6 +24,12 @@ def test_a_table_that_was_interrupted_is_filled_without_repetition(begin: Begin,
     assert table.wait(60) == 130, f"{table.out}\n{table.err}"
     done = json.loads((home / "results.json").read_text())["rows"]
     assert len(done) < len(ROWS), "interrupted too late"
+
+    killed = begin(tmp_path, "--resume", "b", script="baselines")
+    before = _trainings(home)
+    poll(lambda: killed.process.poll() is not None or _trainings(home) > before, 120, "one more training")
+    assert killed.process.poll() is None, f"killed too late\n{killed.out}\n{killed.err}"
+    killed.end()
 
     resumed = begin(tmp_path, "--resume", "b", script="baselines")
     assert resumed.wait(200) == 0, f"{resumed.out}\n{resumed.err}"
@@ -42,3 +50,10 @@ def test_a_table_that_was_interrupted_is_filled_without_repetition(begin: Begin,
     assert kde.data.metrics["test_auroc"] == pytest.approx(float(rows[1]["mean"]))
     assert "test_f1_two_scores" in kde.data.metrics
     assert runs.by_key["sweep"].data.metrics["random_auroc"] == pytest.approx(float(rows[0]["mean"]))
+
+
+def _trainings(home: Path) -> int:
+    """How many trainings the record holds."""
+    with closing(sqlite3.connect(f"file:{home / 'study.db'}?mode=ro", uri=True)) as database:
+        query = "SELECT count(*) FROM study_user_attributes WHERE key LIKE 'done_%'"
+        return int(database.execute(query).fetchone()[0])
