@@ -73,10 +73,20 @@ def _fill(files: FileSet, folder: Path, mirrors: Sequence[str] | None, progress:
             except FAILURES as error:
                 tried.append(f"{label}: {error}")
                 continue
-            for path in Path(staging).iterdir():
-                os.replace(path, folder / path.name)
+            _put_in_place(Path(staging), folder, missing)
             return
     raise FetchError(files.name, tried)
+
+
+def _put_in_place(staging: Path, folder: Path, missing: Sequence[DataFile]) -> None:
+    """Move what was fetched to the cache; wrong files go only now, when there is something in their place."""
+    wrong = [path for file in missing if (path := find_file(folder, file))]
+    fetched = {path.name for path in staging.iterdir()}
+    for name in fetched:
+        os.replace(staging / name, folder / name)
+    for path in wrong:
+        if path.name not in fetched:  # gzipped here and not there, or the other way round
+            path.unlink()
 
 
 def _is_right(folder: Path, file: DataFile) -> bool:
@@ -86,7 +96,6 @@ def _is_right(folder: Path, file: DataFile) -> bool:
     try:
         read_verified(path, file)
     except DatasetError:
-        path.unlink()  # only ever in our own cache
         return False
     return True
 

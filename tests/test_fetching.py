@@ -111,6 +111,19 @@ def test_bad_file_in_the_cache_is_fetched_again_and_good_ones_are_kept(
     assert not (bad.parent / ".fetch-killed").exists()
 
 
+def test_a_bad_file_stays_until_there_is_another_in_its_place(mirror: Mirror, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "small"
+    folder.mkdir(parents=True)
+    bad = folder / IMAGES
+    bad.write_bytes(b"not gzipped, not right")
+    with pytest.raises(FetchError):
+        fill_cache(small_set((tmp_path / "nowhere").as_uri()), tmp_path / "cache")
+    assert bad.exists()
+    fill_cache(small_set(mirror.address), tmp_path / "cache")
+    assert not bad.exists()
+    assert (folder / f"{IMAGES}.gz").exists()
+
+
 @pytest.mark.parametrize(
     ("served", "reason"),
     [

@@ -54,6 +54,7 @@ PURE = {
     "gpus negative": (["--gpus-per-trial", "-0.5"], ["--gpus-per-trial -0.5", ">= 0"]),
     "gpus nan": (["--gpus-per-trial", "nan"], ["--gpus-per-trial nan", "finite"]),
     "seed negative": (["--seed", "-1"], ["--seed -1", ">= 0"]),
+    "seed without room for fresh ones": (["--seed", str(2**53)], [f"--seed {2**53}", "<="]),
     "classes per trial does not divide": (["--classes-per-trial", "3"], ["--classes-per-trial 3", "(1, 2, 5, 10)"]),
     "classes per trial does not divide those chosen": (
         ["--normal-class", "0,3,6", "--classes-per-trial", "2"],
@@ -141,12 +142,27 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 64
+    assert len(PURE) == 65
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
              "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
              "protocol", "polluted", "opened again")  # fmt: skip
     for kind in kinds:
         assert any(kind in name for name in PURE), kind
+
+
+def test_a_pipe_is_no_database(capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe")
+    line = _refused(["--tracking-uri", "sqlite:///pipe"], capsys, left=("notes.txt", "pipe"))
+    assert "ordinary file" in line
+    assert Path("pipe").is_fifo()
+
+
+def test_a_folder_of_something_else_is_no_place_for_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs", "mine").mkdir(parents=True)
+    Path("runs", "mine", "results.json").write_text("{}")
+    line = _refused(["--name", "mine"], capsys, left=("notes.txt", "runs"))
+    assert "--name mine" in line
+    assert "other files (results.json" in line
 
 
 def test_an_unknown_flag_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

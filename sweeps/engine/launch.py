@@ -121,6 +121,8 @@ def _home(script: str, settings: RunSettings) -> Path:
     home = storage / (settings.name or f"{script}-{now:%Y%m%d-%H%M%S}")
     if (home / "study.db").exists():
         raise UserError(f"sweep {home.name!r} exists in {storage}: give another --name, or --resume {home.name}")
+    if other := next((path.name for path in home.glob("*") if not path.name.startswith(".")), None):
+        raise UserError(f"--name {home.name}: {home} holds other files ({other}, ...); give another --name")
     return home
 
 

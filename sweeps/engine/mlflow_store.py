@@ -79,6 +79,8 @@ def _check_database(path: Path) -> None:
         if path.is_dir() or not path.parent.is_dir():
             raise UserError(f"--tracking-uri {path}: expected a file in a folder that exists")
         is_new = not path.exists()
+        if not is_new and not path.is_file():  # a device or a pipe
+            raise UserError(f"--tracking-uri {path}: expected an ordinary file; name another one")
         with path.open("ab+") as file:
             file.seek(0)
             start = file.read(15)
