@@ -208,9 +208,9 @@ def baselines(found: dict[str, Any]) -> list[str]:
         if len(each["by_class"]) == 10
     ]
     return [
-        f"`{command}`: {plan['seeds']} seeds. Test AUROC, ± over seeds, or over folds for the cross-validation. "
-        "Decisions are those at the threshold of most correct ones on validation. Minutes: of one core, for all "
-        "experiments of a seed.",
+        f"`{command}`; n: seeds of which every experiment was trained. Test AUROC, ± over seeds, or accuracy, ± over "
+        "folds, for the cross-validation. Decisions are those at the threshold of most correct ones on validation. "
+        "Minutes: of one core, for all experiments of a seed.",
         markdown(head, [[*each["cells"], each["source"]] for each in rows]),
         "By normal class, mean over the seeds:",
         markdown(["system", *range(10)], by_class),
