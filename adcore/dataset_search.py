@@ -46,7 +46,10 @@ def find_part(files: FileSet, request: Request) -> list[Content]:
     """
     root = request.data_dir or os.environ.get(DATA_VARIABLE)
     if root:
-        folder = Path(root).expanduser()
+        try:
+            folder = Path(root).expanduser()
+        except RuntimeError as error:  # the home folder of nobody
+            raise DatasetError(f"data folder {str(root)!r}: {error}; name an existing folder") from error
         return read_from_data_folder(files, request.part, folder, allow_unverified=request.allow_unverified)
     from adcore.fetching import FetchError, fill_cache  # here: it takes half of the time that importing datasets has
 

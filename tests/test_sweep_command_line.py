@@ -271,6 +271,13 @@ def test_a_resumed_sweep_must_be_what_this_program_would_compute(capsys: pytest.
 
 
 @pytest.mark.usefixtures("begun")
+@pytest.mark.parametrize("more", [[], ["--plan"]])
+def test_a_sweep_is_not_resumed_by_another_script(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    line = _refused(["--resume", "mine", *more], capsys, left=("notes.txt", "runs"), script="loss_ablation", space=GRID)
+    assert "record of another script" in line
+
+
+@pytest.mark.usefixtures("begun")
 def test_a_resumed_sweep_shows_its_own_plan(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main("gan_loss_weights", "help", SPACE, ["--resume", "mine", "--plan"])
@@ -284,7 +291,7 @@ def test_a_record_that_was_never_begun_is_named(capsys: pytest.CaptureFixture[st
     assert "ended before it began" in _refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
 
 
-@pytest.mark.parametrize("kind", ["truncated", "foreign", "not gzip", "missing", "no folder"])
+@pytest.mark.parametrize("kind", ["truncated", "foreign", "not gzip", "missing", "no folder", "nobody's"])
 def test_a_data_file_that_cannot_be_used_is_named(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("data/fashion-mnist")
     images = write_train(folder, idx_images(), idx_labels())
@@ -298,8 +305,11 @@ def test_a_data_file_that_cannot_be_used_is_named(kind: str, capsys: pytest.Capt
         part = images.stem
     elif kind == "no folder":
         part = "elsewhere"
+    elif kind == "nobody's":
+        part = "~nosuchuser"
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    arguments = ["--data-dir", "elsewhere" if kind == "no folder" else "data", "--dataset", "fashion-mnist"]
+    place = {"no folder": "elsewhere", "nobody's": "~nosuchuser"}.get(kind, "data")
+    arguments = ["--data-dir", place, "--dataset", "fashion-mnist"]
     line = _refused(arguments, capsys, left=("notes.txt", "data"))
     assert part in line
     assert {path: path.read_bytes() for path in folder.iterdir()} == before

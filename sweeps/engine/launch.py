@@ -128,8 +128,10 @@ def _home(script: str, settings: RunSettings) -> Path:
 
 def _stored(program: Program[Any], home: Path, given: dict[str, Any]) -> Any:
     """A resumed sweep's own settings, with places as given now. Raises UserError for any other difference."""
-    stored = read_fact(home, "settings")
-    if not isinstance(stored, dict) or set(stored) != {field.name for field in dataclasses.fields(program.settings)}:
+    stored, plan = read_fact(home, "settings"), read_fact(home, "plan")
+    names = {field.name for field in dataclasses.fields(program.settings)}
+    is_own = isinstance(plan, dict) and plan.get("script") == program.script
+    if not is_own or not isinstance(stored, dict) or set(stored) != names:
         raise UserError(
             f"{home / 'study.db'}: the record of another script, or of another version of sweeps/{program.script}.py; "
             "resume it with its own, or begin a new sweep"
