@@ -62,13 +62,14 @@ def _train(
     source: dict[str, Any] = {"data_dir": data_dir, "allow_unverified": allow_unverified_data}
     with fetch_progress() as progress:
         data = load(config.dataset, "train", **source, progress=progress)
+        # before the training, which a file that is missing would waste
+        test_part = load(config.dataset, "test", **source, progress=progress) if test else None
     checkpoints = Checkpoints(Path(checkpoint), every=0) if checkpoint else None
     result = train(config, _print_epoch, data=data, checkpoints=checkpoints)
     if result.state == "diverged":
         click.echo("diverged: a loss became NaN or infinite; try a lower --learning-rate", err=True)
         return 1
-    if test:
-        test_part = load(config.dataset, "test", **source)
+    if test_part is not None:
         if figures is not None:
             _assess(Path(figures), result, config, data, test_part)
         else:
@@ -113,7 +114,11 @@ def _print_test(measured: dict[int, dict[str, float]]) -> None:
 
 def _check_file(path: Path) -> None:
     flag = f"--checkpoint {str(path)!r}"
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    try:
+        is_taken = path.is_symlink() or (path.exists() and not path.is_file())
+    except OSError as error:  # too long a name, or a folder that may not be entered
+        raise UserError(f"{flag}: cannot be written ({error.strerror})") from error
+    if is_taken:
         raise UserError(f"{flag}: expected a file, or a name that is not taken")
     _check_folder(path.parent, flag)
 

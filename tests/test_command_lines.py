@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from small_idx import idx_images, idx_labels, write_train
 
 from adcore.command_line import dataclass_flags
 from adcore.config import TrainConfig
@@ -59,6 +60,7 @@ BAD = {
     "figures without the test part": ([*QUICK, "--figures", "plots"], "--test"),
     "figures in a file": ([*QUICK, "--test", "--figures", "/dev/null"], "--figures '/dev/null'"),
     "figures cannot be written": ([*QUICK, "--test", "--figures", "/dev/null/plots"], "/dev/null/plots"),
+    "checkpoint with too long a name": ([*QUICK, "--checkpoint", "a" * 300], "too long"),
     "checkpoint cannot be written": ([*QUICK, "--checkpoint", "/dev/null/run.ckpt"], "/dev/null/run.ckpt"),
 }  # fmt: skip
 
@@ -96,6 +98,17 @@ def test_bad_input_ends_the_process_with_one_line_and_code_2() -> None:
     assert ran.returncode == 2
     assert ran.stdout == ""
     assert len(ran.stderr.splitlines()) == 1
+
+
+def test_test_images_that_are_missing_are_told_before_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_train(tmp_path / "small", idx_images(), idx_labels())
+    argv = ["--dataset", "fashion-mnist", "--classes", "0", "--data-dir", str(tmp_path / "small"), "--test"]
+    assert exit_code_of([*argv, "--allow-unverified-data"]) == 2
+    captured = capsys.readouterr()
+    assert "t10k" in captured.err
+    assert "epoch" not in captured.out
 
 
 def test_a_cut_checkpoint_is_one_line_that_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,7 @@ PURE = {
     "database in memory": (["--tracking-uri", "sqlite:///:memory:"], ["sqlite:///FILE"]),
     "host that cannot be": (["--address", "a..b:1"], ["--address a..b:1", "nothing answers"]),
     "storage that no SQLite address can name": (["--storage", "a?b"], ["--storage 'a?b'"]),
+    "storage empty": (["--storage", ""], ["--storage ''", "expected a path"]),
     "storage with too long a name": (["--storage", "a" * 300], ["--storage 'aaa"]),
     "storage of nobody": (["--storage", "~nosuchuser/x"], ["--storage '~nosuchuser/x'"]),
     "storage is a file": (["--storage", "notes.txt"], ["--storage", "notes.txt"]),
@@ -142,7 +143,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 65
+    assert len(PURE) == 66
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
              "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
              "protocol", "polluted", "opened again")  # fmt: skip

@@ -38,7 +38,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if re.search(r"[?%#\n]", self.storage):
+        if not self.storage or re.search(r"[?%#\n]", self.storage):
             raise UserError(f"--storage {self.storage!r}: expected a path without '?', '%', '#' or line breaks")
         check_sweep_name(self.name)
         check_sweep_name(self.resume)
