@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
-from sweep_process import MlflowRuns, SweepProcess
+from sweep_process import MlflowRuns, SweepProcess, poll
 
 from adcore import checkpoints
 from adcore.config import TrainConfig
@@ -259,13 +259,15 @@ def test_search_checkpoints_are_gone_and_nothing_else_is_left_behind(swept: Simp
 
 
 def test_a_configuration_that_fails_ends_the_sweep_with_1_and_a_summary(tmp_path: Path) -> None:
-    broken = checkpoint_path(tmp_path / "runs" / "f", 1, (6,), 0)
-    broken.parent.mkdir(parents=True)
-    broken.write_bytes(b"no checkpoint")  # the trial finds it, cannot read it, and fails at every retry
+    home = tmp_path / "runs" / "f"
     sweep = SweepProcess(
         tmp_path, "--scale", "smoke", "--normal-class", "6", "--configs", "2", "--epochs", "1", "--name", "f"
     )
     try:
+        poll((home / "study.db").exists, 60, "the record")  # Ray, and with it the first trial, starts seconds later
+        broken = checkpoint_path(home, 1, (6,), 0)
+        broken.parent.mkdir(parents=True, exist_ok=True)
+        broken.write_bytes(b"no checkpoint")  # the trial finds it, cannot read it, and fails at every retry
         assert sweep.wait(200) == 1, f"{sweep.out}\n{sweep.err}"
         assert "1 of 2 configurations failed" in sweep.err
         assert re.search(r"search configuration 1, classes 6: .*classes-6\.ckpt", sweep.err)
