@@ -1,4 +1,4 @@
-"""Does every detector reach what its source reports, under the source's own protocol?
+"""Does every detector reach what its source reports, under the source's own protocol or near it?
 
     python sweeps/baselines.py                         # laptop: every row once, with up to 1,500 images a class
     python sweeps/baselines.py --scale smoke           # the same road on scikit-learn's digits, in minutes

@@ -87,7 +87,7 @@ class DeepSVDD(MemberDetector):
 class DeepSAD(DeepSVDD):
     """Deep SVDD that also pushes labelled anomalies away: the mean over a batch of distances and inverse distances.
 
-    Anomalies weigh as much as normal images, the paper's eta = 1. Without labelled anomalies it is Deep SVDD.
+    Anomalies together weigh as much as the normal images; with the paper's eta = 1 each image does. Without labelled anomalies it is Deep SVDD.
     """
 
     has_normal_loss: ClassVar[bool] = False
