@@ -87,7 +87,8 @@ class DeepSVDD(MemberDetector):
 class DeepSAD(DeepSVDD):
     """Deep SVDD that also pushes labelled anomalies away: the mean over a batch of distances and inverse distances.
 
-    Anomalies together weigh as much as the normal images; with the paper's eta = 1 each image does. Without labelled anomalies it is Deep SVDD.
+    Anomalies together weigh as much as the normal images; with the paper's eta = 1 each image does. Without labelled
+    anomalies it is Deep SVDD.
     """
 
     has_normal_loss: ClassVar[bool] = False
