@@ -18,14 +18,14 @@ from adcore.epoch_end import anomaly_scores, by_batch
 from adcore.errors import UserError
 from adcore.evaluation import score_test, tested
 from adcore.exposure import validation_images
-from adcore.thresholds import RULES, TwoScores, at_threshold, best_f1, confusion
+from adcore.thresholds import RULES, TwoScores, at_threshold, confusion, most_correct
 from adcore.train import split_train
 
 __all__ = ["BEST_F1", "TWO_SCORES", "Assessment", "Decisions", "assess"]
 
 #: The rule whose decisions are shown where there is room for one.
 BEST_F1 = "best F1"
-#: The rule of thresholds.TwoScores, for detectors that have them: best F1 of the distance from both normal means.
+#: The rule of thresholds.TwoScores, for detectors that have them: most correct by the distance from both normal means.
 TWO_SCORES = "two scores"
 
 
@@ -124,7 +124,7 @@ def _decide_by_two(pairs: tuple[Tensor, Tensor], anomalous: tuple[Tensor, Tensor
     except ValueError:  # a score that is not finite, or the same for every normal image, has no unit of distance
         return {}
     validation, test = (normal.distance(own[:, 0], own[:, 1]) for own in pairs)
-    return _decide({TWO_SCORES: best_f1}, (validation, test), anomalous)
+    return _decide({TWO_SCORES: most_correct}, (validation, test), anomalous)
 
 
 def _score_pairs(detector: AutoencoderKDE, config: TrainConfig, images: Tensor) -> Tensor:

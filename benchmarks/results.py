@@ -207,11 +207,18 @@ def baselines(found: dict[str, Any]) -> list[str]:
         for each in rows
         if len(each["by_class"]) == 10
     ]
+    differs = [f"- `{each['name']}`: {each['differs']}." for each in rows if each["differs"]]
+    separate = [
+        f"- `{name}` is from a run of its own, `{command} {flags}`."
+        for name, flags in found.get("separate", {}).items()
+    ]
     return [
         f"`{command}`; n: seeds of which every experiment was trained. Test AUROC, ± over seeds, or accuracy, ± over "
         "folds, for the cross-validation. Decisions are those at the threshold of most correct ones on validation. "
         "Minutes: of one core, for all experiments of a seed.",
         markdown(head, [[*each["cells"], each["source"]] for each in rows]),
+        "In what a row is not what its source measured, and where it comes from:",
+        "\n".join([*differs, *separate]),
         "By normal class, mean over the seeds:",
         markdown(["system", *range(10)], by_class),
     ]

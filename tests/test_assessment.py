@@ -18,7 +18,7 @@ from adcore.errors import UserError
 from adcore.evaluation import score_test
 from adcore.exposure import known_anomalies
 from adcore.scoring import METRICS
-from adcore.thresholds import RULES, TwoScores, at_threshold, best_f1
+from adcore.thresholds import RULES, TwoScores, at_threshold, best_f1, most_correct
 from adcore.train import TrainResult, split_train, train
 
 FIGURES = ("accuracy", "precision", "recall", "f1")
@@ -132,7 +132,7 @@ def test_two_scores_are_measured_and_their_threshold_chosen_on_validation_images
         )  # fmt: skip
         rule = TwoScores.of(error, density, truth)
         own = found[index].decisions[TWO_SCORES]
-        assert own.threshold == best_f1(rule.distance(error, density), truth)
+        assert own.threshold == most_correct(rule.distance(error, density), truth)
         assert own.figures == at_threshold(rule.distance(*test[:2]), test[2], own.threshold)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import optuna
 import pytest
@@ -19,6 +20,7 @@ from sweeps.engine.baselines.bars import write_bars
 from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, describe, make_plan
 from sweeps.engine.baselines.rows import SCALES, Baseline
 from sweeps.engine.baselines.search import BaselineSearch
+from sweeps.engine.baselines.stages import BaselineStages
 from sweeps.engine.baselines.table import outcomes, write_csv, write_json, write_markdown
 from sweeps.engine.facts import Facts
 
@@ -114,6 +116,13 @@ def test_a_trial_that_fails_is_tried_once_more_and_one_without_a_result_has_dive
     assert search.suggest("d") == Searcher.FINISHED
     assert search.newly_closed() == [(0, 0, "failed")]
     assert search.ended[search.plan.jobs[1]] == "diverged"
+
+
+def test_a_training_that_diverged_is_named_with_its_fold() -> None:
+    own = plan(only="cross")
+    stages = cast(BaselineStages, SimpleNamespace(plan=own))
+    named = [BaselineStages._named(stages, job) for job in own.jobs]
+    assert named == [f"cross fold {fold} seed 0, class 0" for fold in range(FOLDS)]
 
 
 def test_the_table_has_the_mean_over_classes_per_seed_and_the_folds_one_by_one(tmp_path: Path) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import pytest
 from optuna.distributions import FloatDistribution
 from sweep_parts import Sweep, record_of, small_plan
 
 from adcore.config import TrainConfig
-from adcore.datasets import DATASETS
+from adcore.datasets import DATASETS, ImageDataset
 from adcore.errors import UserError
 from adcore.exposure import PROTOCOLS
+from adcore.train import train
 from sweeps.engine.plan import classes_per_trial, describe, groups_of, has_cuda_device, make_plan
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.trial import checkpoint_path, train_config, trial_config
@@ -196,6 +198,17 @@ def test_a_plan_in_words_tells_what_would_run() -> None:
                  "epochs 2 (1 of 3", "2 configurations x 2 fresh seeds", "runs/mine", "weight_abc 0.1-10"):  # fmt: skip
         assert part in text, part
     assert "0.1 M images in the search" in text  # 5 x 2 x 4 x (1500 + 1500) = 120,000
+
+
+@pytest.mark.parametrize("protocol", ["paper", "seen-unseen", "leave-one-out"])
+def test_a_plan_counts_about_as_many_images_as_training_takes(protocol: str, digits_train: ImageDataset) -> None:
+    settings = SweepSettings(scale="smoke", protocol=protocol, normal_class=(0,), epochs=1)
+    plan = make_plan("gan_loss_weights", settings, SPACE)
+    counted = re.search(r"fresh seeds x 1 classes x 1 epochs x 2 x (\d+) images", describe(plan, settings))
+    assert counted
+    config = dataclasses.replace(plan.base, detector="random")
+    taken = train(config, lambda _: None, data=digits_train).images_per_epoch
+    assert 0.75 * taken <= 2 * int(counted[1]) <= 1.25 * taken
 
 
 def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,7 @@ def describe(plan: Plan, settings: SweepSettings) -> str:
         search, confirm = 2 * search, confirm + plan.best * plan.seeds * _images(base)
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
-        f"  data       {base.dataset}, normal classes {','.join(map(str, base.classes))}, protocol {base.protocol}",
+        f"  data       {base.dataset}, classes {','.join(map(str, base.classes))}, protocol {base.protocol}",
         *([] if plan.space.is_grid else _search_lines(plan)),
         f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base)}",
         *(_own_lines(plan) if plan.objective == "per-class" else []),
@@ -238,7 +238,10 @@ def _training(config: TrainConfig) -> str:
 
 
 def _normal_images(config: TrainConfig) -> int:
-    return min(config.images_per_class or 10**9, DATASETS[config.dataset].smallest_class)
+    """Normal images of an experiment, at most; under leave-one-out they are of all classes but one."""
+    dataset = DATASETS[config.dataset]
+    classes = len(dataset.class_names) - 1 if config.protocol == "leave-one-out" else 1
+    return classes * min(config.images_per_class or 10**9, dataset.smallest_class)
 
 
 def _images(config: TrainConfig) -> int:

@@ -19,7 +19,8 @@ class Baseline:
     """A system under its protocol. train: the TrainConfig fields of its full scale that differ from the defaults.
 
     source: who reports `reported`, a mean AUROC over `classes` on the test part, or, with cross_validated, the mean
-    accuracy over the folds; None: no figure for this protocol is known.
+    accuracy over the folds; None: no figure for this protocol is known. differs: in what the row is not what its source
+    measured, of data, split, score or weights.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Baseline:
     train: Mapping[str, Any]
     classes: tuple[int, ...] = ()
     cross_validated: bool = False
+    differs: str = ""
 
     @property
     def metric(self) -> str:

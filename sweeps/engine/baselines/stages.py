@@ -66,7 +66,8 @@ class BaselineStages(StageRunner):
         return self.report_failure(f"{len(missing)} of {len(self.plan.jobs)} trainings failed") if missing else 0
 
     def _named(self, job: Job) -> str:
-        return f"{self.plan.row(job.configuration).name}, class {job.index}, seed {job.seed}"
+        title = self.plan.title("baselines", job.configuration, self.plan.config(job))
+        return f"{title}, class {job.index}"
 
     def close_ended(self, search: RecordSearcher) -> None:
         """Tell MLflow what has ended, with the figures of its models."""

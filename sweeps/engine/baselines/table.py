@@ -151,7 +151,7 @@ def write_markdown(path: Path, found: Sequence[Outcome]) -> Path:
 def write_json(path: Path, plan: BaselinePlan, found: Sequence[Outcome]) -> Path:
     """The rows as docs/results.md takes them."""
     own = ("dataset", "protocol", "values", "difference", "decisions", "cells", "by_class", "metrics", "seconds")
-    of_row = ("name", "source", "reported", "metric")
+    of_row = ("name", "source", "differs", "reported", "metric")
     rows = [
         {name: getattr(each.row, name) for name in of_row} | {name: getattr(each, name) for name in own}
         for each in found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,8 @@ Parts = Mapping[str, tuple[ImageDataset, ImageDataset]]
 def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: int) -> None:
     """Train and report to Tune after each epoch, and once more with the model's figures, under "result" as JSON.
 
-    Nothing is chosen by what the test part says: a baseline has fixed settings. A training that diverges has no result.
+    Nothing is chosen by what the test part says: a baseline has fixed settings. A training that diverges has no result,
+    nor has one whose scores are not finite.
     A fold's model is scored on its held-out images, and not on the test part.
     """
     import torch
@@ -44,7 +44,10 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
     detector = ended.detector.to("cuda" if torch.cuda.is_available() else "cpu")
     if own.fold is None:
         folder = Path(home, "figures", f"configuration-{config['configuration']:04d}", f"seed-{own.train_seed}")
-        metrics, files = _on_test(detector, own, train_part, test_part, ended.history, folder)
+        found = _on_test(detector, own, train_part, test_part, ended.history, folder)
+        if found is None:
+            return
+        metrics, files = found
     else:
         metrics, files = {"val_accuracy": _held_out_accuracy(detector, own, train_part)}, []
     figures = [str(file.relative_to(home)) for file in files]
@@ -59,20 +62,20 @@ def _on_test(
     test_part: ImageDataset,
     history: list[dict[str, float]],
     folder: Path,
-) -> tuple[dict[str, float], list[Path]]:
-    """The model's metrics and its figures' files."""
+) -> tuple[dict[str, float], list[Path]] | None:
+    """The model's metrics and its figures' files; None if a score is not finite."""
     from adcore.assessment import assess
     from adcore.assessment_figures import write_figures
 
     [(index, found)] = assess(detector, config, train_part, test_part).items()
+    if not found.decisions:
+        return None
     files = write_figures(folder / f"class-{index}", found, detector, test_part, history)
     return found.metrics() | {"test_auroc_of_decisions": _auroc_of_decisions(found)}, files
 
 
 def _auroc_of_decisions(found: Assessment) -> float:
-    """AUROC of hard labels, (TPR + TNR) / 2, at the threshold of most correct ones on validation; NaN without any."""
-    if not found.decisions:
-        return math.nan
+    """AUROC of hard labels, (TPR + TNR) / 2, at the threshold of most correct ones on validation."""
     normal, anomalous = found.decisions["most correct"].confusion
     return float(normal[0] / normal.sum() + anomalous[1] / anomalous.sum()) / 2
 
