@@ -14,18 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from refusals import refused
 from small_idx import idx_images, idx_labels, write_train
-from sweep_parts import record_of, small_plan
 
 from adcore.datasets import ImageDataset, load
-from adcore.errors import UserError
-from sweeps.engine.launch import one_driver
 from sweeps.engine.main import main
 from sweeps.engine.plan import make_plan
 from sweeps.engine.settings import SweepSettings
-from sweeps.engine.space import Space
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path for path in (ROOT / "sweeps").glob("*.py") if path.name != "__init__.py")
@@ -106,38 +105,10 @@ PURE = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    Path("notes.txt").write_text("a list of things to buy")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the same answers on a machine with a GPU
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.delenv("ADCORE_DATA", raising=False)
-
-
-def _refused(
-    arguments: list[str],
-    capsys: pytest.CaptureFixture[str],
-    left: tuple[str, ...] = ("notes.txt",),
-    script: str = "gan_loss_weights",
-    space: Space = SPACE,
-) -> str:
-    """The one line on stderr of a command that ends with 2 and leaves the folder as it was."""
-    with pytest.raises(SystemExit) as ended:
-        main(script, "help", space, arguments)
-    out, error = capsys.readouterr()
-    assert (ended.value.code, out) == (2, "")
-    assert len([line for line in error.split("\n") if line.strip()]) == 1, error
-    assert error.startswith("error: ")
-    assert sorted(path.name for path in Path().iterdir()) == sorted(left)
-    return error
-
-
 @pytest.mark.parametrize("name", PURE)
 def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, parts = PURE[name]
-    line = _refused(arguments, capsys)
+    line = refused(arguments, capsys)
     for part in parts:
         assert part in line, line
 
@@ -153,7 +124,7 @@ def test_all_bad_input_of_the_command_line_is_here() -> None:
 
 def test_a_pipe_is_no_database(capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo("pipe")
-    line = _refused(["--tracking-uri", "sqlite:///pipe"], capsys, left=("notes.txt", "pipe"))
+    line = refused(["--tracking-uri", "sqlite:///pipe"], capsys, left=("notes.txt", "pipe"))
     assert "ordinary file" in line
     assert Path("pipe").is_fifo()
 
@@ -161,7 +132,7 @@ def test_a_pipe_is_no_database(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_folder_of_something_else_is_no_place_for_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     Path("runs", "mine").mkdir(parents=True)
     Path("runs", "mine", "results.json").write_text("{}")
-    line = _refused(["--name", "mine"], capsys, left=("notes.txt", "runs"))
+    line = refused(["--name", "mine"], capsys, left=("notes.txt", "runs"))
     assert "--name mine" in line
     assert "other files (results.json" in line
 
@@ -169,7 +140,7 @@ def test_a_folder_of_something_else_is_no_place_for_a_sweep(capsys: pytest.Captu
 def test_an_unknown_flag_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     nearest = {"--config": "--configs", "--normal-clas": "--normal-class", "--track": "--tracking-uri"}
     for wrong, right in nearest.items():
-        assert right in _refused([wrong, "1"], capsys)
+        assert right in refused([wrong, "1"], capsys)
 
 
 @pytest.fixture
@@ -192,7 +163,7 @@ def test_a_dead_address_is_answered_within_seconds(
 ) -> None:
     address = f"127.0.0.1:{dead_port}"
     started = time.monotonic()
-    line = _refused([flag, f"http://{address}" if flag == "--tracking-uri" else address], capsys)
+    line = refused([flag, f"http://{address}" if flag == "--tracking-uri" else address], capsys)
     assert time.monotonic() - started < 8
     assert flag in line
     assert f"nothing answers at {address}" in line
@@ -202,94 +173,7 @@ def test_a_cluster_that_the_environment_names_is_probed(
     dead_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{dead_port}")
-    assert f"nothing answers at 127.0.0.1:{dead_port}" in _refused(["--address", "auto"], capsys)
-
-
-def test_a_name_to_resume_that_is_unknown_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("monday", "tuesday"):
-        (Path("runs") / name).mkdir(parents=True)
-        (Path("runs") / name / "study.db").touch()
-    line = _refused(["--resume", "tuesda"], capsys, left=("notes.txt", "runs"))
-    assert "did you mean 'tuesday'?" in line
-    assert "monday, tuesday" in line
-
-
-def test_a_foreign_file_in_a_records_place_is_named_and_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    file = Path("runs/mine/study.db")
-    file.parent.mkdir(parents=True)
-    file.touch()  # an empty file is a valid SQLite database: Optuna would make its tables in it
-    line = _refused(["--resume", "mine", "--plan"], capsys, left=("notes.txt", "runs"))
-    assert "not the record of a sweep" in line
-    assert file.stat().st_size == 0
-
-
-def test_a_second_driver_on_one_sweep_is_refused(tmp_path: Path) -> None:
-    home = tmp_path / "mine"
-    with (
-        one_driver(home, is_new=False),
-        pytest.raises(UserError, match="'mine' is being run by another process"),
-        one_driver(home, is_new=False),
-    ):
-        pass
-    with one_driver(home, is_new=False):  # the first has ended
-        pass
-
-
-def test_a_sweep_that_does_not_begin_leaves_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError), one_driver(tmp_path / "runs" / "mine", is_new=True):
-        raise UserError("the cluster has too little")
-    assert not (tmp_path / "runs").exists()
-
-
-def test_a_name_that_is_taken_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("runs/mine").mkdir(parents=True)
-    Path("runs/mine/study.db").touch()
-    assert "--resume mine" in _refused(["--name", "mine"], capsys, left=("notes.txt", "runs"))
-
-
-@pytest.fixture
-def begun() -> dict[str, object]:
-    """The record of a smoke sweep of another length, as run_program leaves it; its settings."""
-    Path("runs/mine").mkdir(parents=True)
-    record = record_of(small_plan((0, 3), configs=2, epochs=2), path=Path("runs/mine/study.db"))
-    settings = vars(SweepSettings(scale="smoke", normal_class=(0, 3), configs=2, epochs=2, name="mine"))
-    record.write("settings", settings)
-    record.write("plan", record.plan.as_record())
-    return settings
-
-
-@pytest.mark.usefixtures("begun")
-def test_a_resumed_sweep_keeps_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
-    line = _refused(["--resume", "mine", "--epochs", "3"], capsys, left=("notes.txt", "runs"))
-    assert "--epochs 2, not 3" in line
-
-
-@pytest.mark.usefixtures("begun")
-def test_a_resumed_sweep_must_be_what_this_program_would_compute(capsys: pytest.CaptureFixture[str]) -> None:
-    # small_plan has other rungs than the scale: as a version with another scale table would have
-    line = _refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
-    assert "other settings of: reduction" in line
-
-
-@pytest.mark.usefixtures("begun")
-@pytest.mark.parametrize("more", [[], ["--plan"]])
-def test_a_sweep_is_not_resumed_by_another_script(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    line = _refused(["--resume", "mine", *more], capsys, left=("notes.txt", "runs"), script="loss_ablation", space=GRID)
-    assert "record of another script" in line
-
-
-@pytest.mark.usefixtures("begun")
-def test_a_resumed_sweep_shows_its_own_plan(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main("gan_loss_weights", "help", SPACE, ["--resume", "mine", "--plan"])
-    assert ended.value.code == 0
-    assert "2 configurations x 2 classes x 2 epochs" in capsys.readouterr().out
-
-
-def test_a_record_that_was_never_begun_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("runs/mine").mkdir(parents=True)
-    record_of(small_plan(), path=Path("runs/mine/study.db"))
-    assert "ended before it began" in _refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+    assert f"nothing answers at 127.0.0.1:{dead_port}" in refused(["--address", "auto"], capsys)
 
 
 @pytest.mark.parametrize("kind", ["truncated", "foreign", "not gzip", "missing", "no folder", "nobody's"])
@@ -311,7 +195,7 @@ def test_a_data_file_that_cannot_be_used_is_named(kind: str, capsys: pytest.Capt
     before = {path: path.read_bytes() for path in folder.iterdir()}
     place = {"no folder": "elsewhere", "nobody's": "~nosuchuser"}.get(kind, "data")
     arguments = ["--data-dir", place, "--dataset", "fashion-mnist"]
-    line = _refused(arguments, capsys, left=("notes.txt", "data"))
+    line = refused(arguments, capsys, left=("notes.txt", "data"))
     assert part in line
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -320,7 +204,7 @@ def test_a_server_that_answers_passes_and_the_next_check_is_made(
     live_port: int, dead_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri, address = f"http://127.0.0.1:{live_port}", f"127.0.0.1:{dead_port}"
-    assert "--address" in _refused(["--tracking-uri", uri, "--address", address], capsys)
+    assert "--address" in refused(["--tracking-uri", uri, "--address", address], capsys)
 
 
 def _in_a_process(*arguments: str) -> tuple[int, str, str, list[str]]:
@@ -399,7 +283,7 @@ def _settings_of(flags: list[str]) -> SweepSettings:
 
 
 def test_a_grid_is_not_asked_for_a_number_of_configurations(capsys: pytest.CaptureFixture[str]) -> None:
-    line = _refused(["--configs", "5", "--plan"], capsys, script="loss_ablation", space=GRID)
+    line = refused(["--configs", "5", "--plan"], capsys, script="loss_ablation", space=GRID)
     assert "--configs 5" in line
     assert "trains each of its 12" in line
 
@@ -440,5 +324,5 @@ def test_every_sweep_script_is_a_docstring_what_it_trains_and_one_call() -> None
 def test_links_that_lead_in_a_circle_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     Path("loop").symlink_to("loop")
     for name in ("loop", "loop/x"):
-        line = _refused(["--tracking-uri", f"sqlite:///{name}"], capsys, left=("loop", "notes.txt"))
+        line = refused(["--tracking-uri", f"sqlite:///{name}"], capsys, left=("loop", "notes.txt"))
         assert f"--tracking-uri {name}" in line

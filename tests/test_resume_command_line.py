@@ -1,0 +1,105 @@
+"""Names and records of sweeps on the command line: taken, unknown, of another script, in use, resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from refusals import refused
+from sweep_parts import record_of, small_plan
+
+from adcore.errors import UserError
+from sweeps.engine.launch import one_driver
+from sweeps.engine.main import main
+from sweeps.engine.settings import SweepSettings
+from sweeps.gan_loss_weights import SPACE
+from sweeps.loss_ablation import SPACE as GRID
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+def test_a_name_to_resume_that_is_unknown_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("monday", "tuesday"):
+        (Path("runs") / name).mkdir(parents=True)
+        (Path("runs") / name / "study.db").touch()
+    line = refused(["--resume", "tuesda"], capsys, left=("notes.txt", "runs"))
+    assert "did you mean 'tuesday'?" in line
+    assert "monday, tuesday" in line
+
+
+def test_a_foreign_file_in_a_records_place_is_named_and_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path("runs/mine/study.db")
+    file.parent.mkdir(parents=True)
+    file.touch()  # an empty file is a valid SQLite database: Optuna would make its tables in it
+    line = refused(["--resume", "mine", "--plan"], capsys, left=("notes.txt", "runs"))
+    assert "not the record of a sweep" in line
+    assert file.stat().st_size == 0
+
+
+def test_a_second_driver_on_one_sweep_isrefused(tmp_path: Path) -> None:
+    home = tmp_path / "mine"
+    with (
+        one_driver(home, is_new=False),
+        pytest.raises(UserError, match="'mine' is being run by another process"),
+        one_driver(home, is_new=False),
+    ):
+        pass
+    with one_driver(home, is_new=False):  # the first has ended
+        pass
+
+
+def test_a_sweep_that_does_not_begin_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError), one_driver(tmp_path / "runs" / "mine", is_new=True):
+        raise UserError("the cluster has too little")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_name_that_is_taken_isrefused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/mine").mkdir(parents=True)
+    Path("runs/mine/study.db").touch()
+    assert "--resume mine" in refused(["--name", "mine"], capsys, left=("notes.txt", "runs"))
+
+
+@pytest.fixture
+def begun(elsewhere: None) -> dict[str, object]:
+    """The record of a smoke sweep of another length, as run_program leaves it; its settings."""
+    Path("runs/mine").mkdir(parents=True)
+    record = record_of(small_plan((0, 3), configs=2, epochs=2), path=Path("runs/mine/study.db"))
+    settings = vars(SweepSettings(scale="smoke", normal_class=(0, 3), configs=2, epochs=2, name="mine"))
+    record.write("settings", settings)
+    record.write("plan", record.plan.as_record())
+    return settings
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_resumed_sweep_keeps_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(["--resume", "mine", "--epochs", "3"], capsys, left=("notes.txt", "runs"))
+    assert "--epochs 2, not 3" in line
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_resumed_sweep_must_be_what_this_program_would_compute(capsys: pytest.CaptureFixture[str]) -> None:
+    # small_plan has other rungs than the scale: as a version with another scale table would have
+    line = refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+    assert "other settings of: reduction" in line
+
+
+@pytest.mark.usefixtures("begun")
+@pytest.mark.parametrize("more", [[], ["--plan"]])
+def test_a_sweep_is_not_resumed_by_another_script(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(["--resume", "mine", *more], capsys, left=("notes.txt", "runs"), script="loss_ablation", space=GRID)
+    assert "record of another script" in line
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_resumed_sweep_shows_its_own_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main("gan_loss_weights", "help", SPACE, ["--resume", "mine", "--plan"])
+    assert ended.value.code == 0
+    assert "2 configurations x 2 classes x 2 epochs" in capsys.readouterr().out
+
+
+def test_a_record_that_was_never_begun_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/mine").mkdir(parents=True)
+    record_of(small_plan(), path=Path("runs/mine/study.db"))
+    assert "ended before it began" in refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
