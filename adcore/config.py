@@ -65,6 +65,11 @@ class TrainConfig:
     reconstruction: str = option(
         "mse", "autoencoders: error of a reconstruction in [0, 1], loss and score", choices=("mse", "bce", "l1")
     )
+    vae_score: str = option(
+        "excess-bce",
+        "vae: score of a reconstruction, its cross-entropy, what of that exceeds the pixels' own, or the negative ELBO",
+        choices=("excess-bce", "bce", "elbo"),
+    )  # fmt: skip
     latent_size: int = option(64, "numbers in a detector's embedding of an image", at_least=1, at_most=4096)
     dropout: float = option(0.2, "supervised detectors: share of the dense units left out", at_least=0, at_most=0.9)
     bandwidth: float = option(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from adcore.config import TrainConfig
-from adcore.datasets import ImageDataset
+from adcore.datasets import DATASETS, ImageDataset
 from adcore.detectors import Detector
 from adcore.epoch_end import anomaly_scores
 from adcore.exposure import known_anomalies
@@ -38,7 +38,7 @@ class TestScores:
         others = ~self.normal(normal)
         if self.config.protocol != "seen-unseen":
             return {"": others}
-        classes = int(self.labels.max()) + 1
+        classes = len(DATASETS[self.config.dataset].class_names)
         known = known_anomalies(self.config.exposure, normal, classes, self.config.split_seed)
         seen = torch.isin(self.labels, torch.tensor(known))
         return {"": others, "seen": seen, "unseen": others & ~seen}

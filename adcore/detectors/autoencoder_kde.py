@@ -6,6 +6,7 @@ After Beggel, Pfeiffer, Bischl, "Robust Anomaly Detection in Images using Advers
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 import torch
@@ -13,6 +14,7 @@ from sklearn.neighbors import KernelDensity
 from torch import Tensor, nn
 
 from adcore.detectors.reconstruction import ReconstructionDetector
+from adcore.reconstruction import unit_range
 
 __all__ = ["REFERENCES", "AutoencoderKDE"]
 
@@ -25,21 +27,47 @@ MINIMUM_SPREAD = 1e-6
 class AutoencoderKDE(ReconstructionDetector):
     """Three convolutions to a 1x1 embedding, three transposed ones; Gaussian kernel densities of the embeddings.
 
-    The autoencoder learns from normal images alone. After each epoch the density of its training images' embeddings is
-    estimated anew, of normal ones, p_n, and of anomalies, p_a, if the protocol has some. The score is
-    log p_a - log p_n, or -log p_n without anomalies. The report thresholds the reconstruction error as well:
-    `scores_by_name` gives all three, and adcore.thresholds the rule. The embedding has latent_size numbers, 64 in the
-    report. Its bandwidth, not told there, is here in units of the references' spread, the root of their mean variance:
-    the scale of an embedding is arbitrary.
+    The autoencoder learns from all images alike, as in the report, labelled anomalies among them by their share of
+    the images. After each epoch the density of its training images' embeddings is estimated anew, of normal ones, p_n,
+    and of anomalies, p_a, if the protocol has some. The score is log p_a - log p_n, or -log p_n without anomalies. The
+    report thresholds the reconstruction error as well: `scores_by_name` gives all three, and adcore.thresholds the
+    rule. The embedding has latent_size numbers, 64 in the report. Its bandwidth, not told there, is here in units of
+    the references' spread, the root of their mean variance: the scale of an embedding is arbitrary.
     """
 
-    settings: ClassVar[tuple[str, ...]] = (*ReconstructionDetector.settings, "latent_size", "bandwidth")
+    settings: ClassVar[tuple[str, ...]] = (
+        *ReconstructionDetector.settings, "latent_size", "bandwidth", "labelled_share",
+    )  # fmt: skip
 
-    def __init__(self, *, channels: int, width: int, latent_size: int, bandwidth: float, **training: Any) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int,
+        width: int,
+        latent_size: int,
+        bandwidth: float,
+        labelled_share: float,
+        **training: Any,
+    ) -> None:
         super().__init__(lambda: _network(channels, width, latent_size), **training)
-        self.bandwidth = bandwidth
-        #: Embeddings by kind, [members, n, latent] each, on the CPU.
-        self.references: dict[str, Tensor] = {}
+        self.bandwidth, self.labelled_share = bandwidth, labelled_share
+        self.references = {}
+
+    @property
+    def references(self) -> Mapping[str, Tensor]:
+        """Embeddings by kind, [members, n, latent] each, on the CPU."""
+        return self._references
+
+    @references.setter
+    def references(self, references: Mapping[str, Tensor]) -> None:
+        self._references = references
+        self._densities = {kind: [self._density(own) for own in each] for kind, each in references.items()}
+
+    def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
+        error = self.errors(member, normal).mean()
+        if len(anomalous):
+            error = (1 - self.labelled_share) * error + self.labelled_share * self.errors(member, anomalous).mean()
+        return {"reconstruction": error}
 
     def finish_epoch(self) -> None:
         """Embed the epoch's images, up to REFERENCES of each kind."""
@@ -74,26 +102,32 @@ class AutoencoderKDE(ReconstructionDetector):
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """The references: tensors whose size is not known before an epoch's end, as a buffer's must be."""
-        return self.references
+        return dict(self.references)
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
         self.references = state
 
     def _embed(self, member: int, images: Tensor) -> Tensor:
-        return cast(nn.Sequential, self.networks[member])[0]((images + 1) / 2).flatten(1)
+        return cast(nn.Sequential, self.networks[member])[0](unit_range(images)).flatten(1)
 
     def _log_densities(self, member: int, images: Tensor) -> dict[str, Tensor]:
         """Log density of each image's embedding by kind of reference, [batch] each; NaN if a number is not finite."""
         points = self._embed(member, images)
-        return {kind: self._log_density(each[member], points) for kind, each in self.references.items()}
+        return {kind: _log_density(each[member], points) for kind, each in self._densities.items()}
 
-    def _log_density(self, references: Tensor, points: Tensor) -> Tensor:
-        if not (references.isfinite().all() and points.isfinite().all()):
-            return torch.full_like(points[:, 0], torch.nan)
+    def _density(self, references: Tensor) -> KernelDensity | None:
+        """None of embeddings that are not finite."""
+        if not references.isfinite().all():
+            return None
         known = references.double().numpy()
         spread = max(float(known.var(0).mean()) ** 0.5, MINIMUM_SPREAD)
-        density = KernelDensity(kernel="gaussian", bandwidth=self.bandwidth * spread).fit(known)
-        return torch.from_numpy(density.score_samples(points.double().cpu().numpy())).to(points)
+        return KernelDensity(kernel="gaussian", bandwidth=self.bandwidth * spread).fit(known)
+
+
+def _log_density(density: KernelDensity | None, points: Tensor) -> Tensor:
+    if density is None or not points.isfinite().all():
+        return torch.full_like(points[:, 0], torch.nan)
+    return torch.from_numpy(density.score_samples(points.double().cpu().numpy())).to(points)
 
 
 def _network(channels: int, width: int, latent_size: int) -> nn.Sequential:

@@ -85,21 +85,29 @@ class DeepSVDD(MemberDetector):
 
 
 class DeepSAD(DeepSVDD):
-    """Deep SVDD that also pushes labelled anomalies away: the mean over a batch of distances and inverse distances.
+    """Deep SVDD that also pushes labelled anomalies away, by their inverse distances: equation 7 of Ruff et al. 2020.
 
-    Anomalies together weigh as much as the normal images; with the paper's eta = 1 each image does. Without labelled
+    Every image weighs the same, the paper's eta = 1: with the share s of labelled anomalies, a batch's mean distance
+    counts 1 - s and its mean inverse distance s, however often the anomalies are repeated in it. Without labelled
     anomalies it is Deep SVDD.
     """
 
+    settings: ClassVar[tuple[str, ...]] = (*DeepSVDD.settings, "labelled_share")
     has_normal_loss: ClassVar[bool] = False
+
+    def __init__(self, *, labelled_share: float, **training: Any) -> None:
+        super().__init__(**training)
+        self.labelled_share = labelled_share
 
     def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
         embeddings = self.networks[member](torch.cat([normal, anomalous]))
         near, far = embeddings[: len(normal)], embeddings[len(normal) :]
-        terms = {"distance": squared_distance(near, self.centres[member]).sum() / len(embeddings)}
-        if len(anomalous):
-            terms["inverse_distance"] = inverse_distance(far, self.centres[member]).sum() / len(embeddings)
-        return terms
+        distance = squared_distance(near, self.centres[member]).mean()
+        if not len(anomalous):
+            return {"distance": distance}
+        inverse = inverse_distance(far, self.centres[member]).mean()
+        share = self.labelled_share
+        return {"distance": (1 - share) * distance, "inverse_distance": share * inverse}
 
 
 def _network(channels: int, width: int, latent_size: int) -> nn.Sequential:

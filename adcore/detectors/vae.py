@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adcore.detectors.members import MemberDetector
 from adcore.networks import IMAGE_SIZE
-from adcore.reconstruction import bce, excess_bce, unit_range
+from adcore.reconstruction import bce, unit_range
 
 __all__ = ["VariationalAutoencoder", "divergence"]
 
@@ -30,23 +30,26 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 class VariationalAutoencoder(MemberDetector):
     """Minimises the negative ELBO, reconstruction + KL, in nats per image, on normal images alone.
 
-    The reconstruction is the binary cross-entropy summed over the pixels, its latent drawn once per image. The score is
-    what of it exceeds the pixels' entropy, with the latent at its mean, so that scores repeat. A student report on
-    Fashion-MNIST scores by the cross-entropy itself, which is small for dark images whatever they show: sandals, as
-    anomalies, then pass for normal. Layers as in the report, which gives their kinds: two convolutions and
-    two linear heads, one linear and two transposed layers; their sizes are ours.
+    The reconstruction is the binary cross-entropy summed over the pixels, its latent drawn once per image. The score,
+    with the latent at its mean, so that scores repeat, is one of three: the cross-entropy ("bce"), as in a student
+    report on Fashion-MNIST; the negative ELBO ("elbo"); or what of the cross-entropy exceeds the pixels' entropy
+    ("excess-bce"). The first two are small for dark images whatever they show: sandals, as anomalies, then pass for
+    normal. Layers as in the report, which gives their kinds: two convolutions and two linear heads, one linear and two
+    transposed layers; their sizes are ours.
     """
 
-    settings: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
+    settings: ClassVar[tuple[str, ...]] = (
+        "width", "latent_size", "learning_rate", "schedule", "weight_decay", "vae_score",
+    )  # fmt: skip
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {"learning_rate": (1e-4, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )
     has_normal_loss: ClassVar[bool] = True
     reconstructs: ClassVar[bool] = True
 
-    def __init__(self, *, channels: int, width: int, latent_size: int, **training: Any) -> None:
+    def __init__(self, *, channels: int, width: int, latent_size: int, vae_score: str, **training: Any) -> None:
         super().__init__(lambda: _Network(channels, width, latent_size), **training)
-        self.pixels = channels * IMAGE_SIZE**2
+        self.pixels, self.vae_score = channels * IMAGE_SIZE**2, vae_score
 
     def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
         noise = self.noise[member]
@@ -59,8 +62,11 @@ class VariationalAutoencoder(MemberDetector):
         return {"reconstruction": reconstruction.mean(), "divergence": divergence.mean()}
 
     def member_scores(self, member: int, images: Tensor) -> Tensor:
-        images = unit_range(images)
-        return excess_bce(images, self._output(member, images)) * self.pixels
+        reconstruction, divergence = self._terms(member, images, _mean)
+        if self.vae_score == "excess-bce":
+            plain = unit_range(images)
+            return reconstruction - bce(plain, plain) * self.pixels
+        return reconstruction + divergence if self.vae_score == "elbo" else reconstruction
 
     def member_reconstructions(self, member: int, images: Tensor) -> Tensor:
         return 2 * self._output(member, unit_range(images)) - 1

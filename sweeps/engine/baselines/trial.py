@@ -75,8 +75,11 @@ def _on_test(
 
 
 def _auroc_of_decisions(found: Assessment) -> float:
-    """AUROC of hard labels, (TPR + TNR) / 2, at the threshold of most correct ones on validation."""
-    normal, anomalous = found.decisions["most correct"].confusion
+    """AUROC of hard labels, (TPR + TNR) / 2, of most correct ones on validation; by two scores where there are two."""
+    from adcore.assessment import TWO_SCORES
+
+    decisions = found.decisions
+    normal, anomalous = (decisions.get(TWO_SCORES) or decisions["most correct"]).confusion
     return float(normal[0] / normal.sum() + anomalous[1] / anomalous.sum()) / 2
 
 
