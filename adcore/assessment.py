@@ -15,7 +15,6 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detectors import AutoencoderKDE, Detector
 from adcore.epoch_end import anomaly_scores, by_batch
-from adcore.errors import UserError
 from adcore.evaluation import score_test, tested
 from adcore.exposure import validation_images
 from adcore.thresholds import RULES, TwoScores, at_threshold, confusion, most_correct
@@ -79,7 +78,6 @@ def assess(
     experiment may look at. Opening the test part is the caller's decision. Raises UserError for a test part without
     normal images or without anomalies of an experiment.
     """
-    _require_both_kinds(config, test_part.labels)
     test = score_test(detector, config, test_part)
     measured = test.measured()
     validation = split_train(config, train_part.labels).validation
@@ -135,14 +133,3 @@ def _score_pairs(detector: AutoencoderKDE, config: TrainConfig, images: Tensor) 
         return torch.stack([named["reconstruction"], named["log_density_normal"]], 2)
 
     return by_batch(detector, images, pair, mirrored=config.mirrored_scores)
-
-
-def _require_both_kinds(config: TrainConfig, labels: Tensor) -> None:
-    for experiment in config.classes:
-        anomalies = int(config.exposure.anomalous(labels, experiment).sum())
-        if not 0 < anomalies < len(labels):
-            kind = "anomalies" if anomalies == 0 else "normal images"
-            raise UserError(
-                f"the test part has no {kind} of experiment {experiment}, expected both kinds; "
-                f"leave class {experiment} out of --classes, or take another test part"
-            )

@@ -76,7 +76,7 @@ def write_auroc_by_class(folder: Path, assessments: dict[int, Assessment]) -> li
         series,
         [names[index] for index in known],
         title=f"{first.config.detector} on {first.config.dataset}",
-        xlabel=f"{_kind_of_class(first.config)} class",
+        xlabel=first.config.exposure.named_class,
     )
     return _write(folder, {"auroc_by_class": drawn})
 
@@ -126,12 +126,7 @@ def _losses(history: Sequence[dict[str, float]], experiment: int) -> dict[str, l
 
 def _title(config: TrainConfig, experiment: int) -> str:
     name = DATASETS[config.dataset].class_names[experiment]
-    return f"{config.detector} on {config.dataset}\n{_kind_of_class(config)} class: {name}"
-
-
-def _kind_of_class(config: TrainConfig) -> str:
-    """What the class that names an experiment is in it."""
-    return "anomalous" if config.protocol == "leave-one-out" else "normal"
+    return f"{config.detector} on {config.dataset}\n{config.exposure.named_class}: {name}"
 
 
 def _write(folder: Path, drawn: dict[str, Figure]) -> list[Path]:

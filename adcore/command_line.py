@@ -77,6 +77,8 @@ def run(
 
     def callback(**values: Any) -> int | None:
         given = {name: value for name, value in values.items() if value is not None}
+        for name, value in given.items():
+            check_text(name, value)
         return body(**{name: None if isinstance(value, Unlimited) else value for name, value in given.items()})
 
     command = click.Command(program, params=list(parameters), callback=callback, help=_paragraphs(text))
@@ -89,6 +91,15 @@ def run(
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
     sys.exit(code or 0)
+
+
+def check_text(name: str, value: Any) -> None:
+    """Raises UserError for an option's text that is empty, or not text: bytes that are not UTF-8."""
+    flag = f"--{name.replace('_', '-')}"
+    if value == "":
+        raise UserError(f"{flag} '': expected a value; leave {flag} out for its default")
+    if isinstance(value, str) and not value.isprintable():  # bytes that are not UTF-8 stand as what cannot be printed
+        raise UserError(f"{flag} {value!a}: expected printable text in UTF-8")
 
 
 def fail(message: str) -> NoReturn:

@@ -67,7 +67,7 @@ class TrainConfig:
     )
     vae_score: str = option(
         "excess-bce",
-        "vae: score of a reconstruction, its cross-entropy, what of that exceeds the pixels' own, or the negative ELBO",
+        "vae: score by the reconstruction's loss, by its excess over the pixels' own entropy, or by the negative ELBO",
         choices=("excess-bce", "bce", "elbo"),
     )  # fmt: skip
     latent_size: int = option(64, "numbers in a detector's embedding of an image", at_least=1, at_most=4096)

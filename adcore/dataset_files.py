@@ -171,4 +171,6 @@ def read_from_data_folder(files: FileSet, part: str, root: Path, *, allow_unveri
     try:
         return read_part(files, part, folder, allow_unverified=allow_unverified)
     except UnverifiedError as error:
-        raise UnverifiedError(f"{error} (allow_unverified=True uses a file of your own making)") from None
+        raise UnverifiedError(
+            f"{error} (--allow-unverified-data, or allow_unverified=True, uses a file of your own making)"
+        ) from None

@@ -45,7 +45,9 @@ def _idx_shape(content: Content, magic: int, *, dimensions: int) -> tuple[int, .
     if found != magic:
         raise DatasetError(f"{content.path}: not the IDX file expected, magic number 0x{found:08x}, not 0x{magic:08x}")
     expected = header + math.prod(shape)
-    if len(content.data) != expected or shape[0] == 0:
+    if shape[0] == 0:
+        raise DatasetError(f"{content.path}: 0 images or labels, expected at least one")
+    if len(content.data) != expected:
         raise DatasetError(
             f"{content.path}: {len(content.data)} bytes, but shape {shape} in its header takes {expected}"
         )

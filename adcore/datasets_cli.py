@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from adcore.command_line import check_text
 from adcore.dataset_catalog import FILE_SETS
 from adcore.dataset_search import cache_root, describe_places
 from adcore.datasets import DATASETS, check_name
@@ -36,6 +37,7 @@ def list_datasets() -> None:
 def fetch(name: str, mirror: str | None) -> None:
     """Put the data set NAME into the user's cache, checked."""
     check_name(name)
+    check_text("mirror", mirror)
     if name not in FILE_SETS:
         click.echo(f"{name}: nothing to fetch, {_without_files(name)}")
         return

@@ -65,7 +65,7 @@ class EpochEnd(pl.Callback):
     @property
     def stopped(self) -> bool:
         """Whether early stopping ended the run."""
-        return self.stopper is not None and self.stopper.stopped_epoch > 0
+        return self.stopper is not None and self.stopper.wait_count >= self.stopper.patience
 
     def repeat(self, history: list[dict[str, float]]) -> None:
         """Report a checkpoint's epochs again: whoever listens may have missed the last of them."""
@@ -160,5 +160,8 @@ def by_batch(
 
 
 def early_stopping(patience: int) -> EarlyStopping:
-    """Lightning's callback over the figure WATCHED, which is to fall; asked by on_validation_end alone."""
-    return EarlyStopping(WATCHED, patience=patience, mode="min", check_on_train_epoch_end=False)
+    """Lightning's callback over the figure WATCHED, which is to fall; asked by on_validation_end alone.
+
+    A figure that is not finite is no better one.
+    """
+    return EarlyStopping(WATCHED, patience=patience, mode="min", check_finite=False, check_on_train_epoch_end=False)

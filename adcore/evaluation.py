@@ -11,6 +11,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
 from adcore.detectors import Detector
 from adcore.epoch_end import anomaly_scores
+from adcore.errors import UserError
 from adcore.exposure import known_anomalies
 from adcore.scoring import measure
 from adcore.splits import cap_per_class, select
@@ -44,7 +45,11 @@ class TestScores:
         return {"": others, "seen": seen, "unseen": others & ~seen}
 
     def measured(self) -> dict[int, dict[str, float]]:
-        """By experiment: scoring.METRICS over all anomalies; under seen-unseen also with the endings _seen, _unseen."""
+        """By experiment: scoring.METRICS over all anomalies; under seen-unseen also with the endings _seen, _unseen.
+
+        Raises UserError for a test part that lacks a kind of images.
+        """
+        self.require_every_kind()
         found: dict[int, dict[str, float]] = {}
         for member, normal in enumerate(self.config.classes):
             own = found[normal] = {}
@@ -54,6 +59,17 @@ class TestScores:
                 values = measure(self.scores[shown, member], anomalous[shown])
                 own |= {f"{metric}{ending}": value for metric, value in values.items()}
         return found
+
+    def require_every_kind(self) -> None:
+        """Raises UserError if an experiment has no normal images, or none of a kind of anomalies."""
+        for experiment in self.config.classes:
+            kinds = {f"{name} anomalies".lstrip(): own for name, own in self.anomalous(experiment).items()}
+            for name, own in {"normal images": self.normal(experiment), **kinds}.items():
+                if not own.any():
+                    raise UserError(
+                        f"the test part has no {name} of experiment {experiment}, expected some of each kind; "
+                        f"leave class {experiment} out of the classes, or take another test part"
+                    )
 
 
 def score_test(detector: Detector, config: TrainConfig, data: ImageDataset) -> TestScores:

@@ -84,6 +84,11 @@ class Exposure:
         """The numbers of images, where the protocol fixes them."""
         return COUNTS.get(self.protocol)
 
+    @property
+    def named_class(self) -> str:
+        """What the class that an experiment is named by is in it."""
+        return "anomalous class" if self.protocol == "leave-one-out" else "normal class"
+
     def anomalous(self, labels: Tensor, experiment: int) -> Tensor:
         """Which images are anomalies in an experiment, bool [n]; labels: int64 [n]."""
         return labels == experiment if self.protocol == "leave-one-out" else labels != experiment

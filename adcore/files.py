@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
-__all__ = ["put_in_place", "write_whole"]
+from adcore.errors import UserError
+
+__all__ = ["check_writable", "put_in_place", "write_whole"]
+
+
+def check_writable(folder: Path, flag: str) -> None:
+    """Raises UserError, which begins with the flag, if no file can be written in a folder, or in what it is to be in.
+
+    Nothing is left behind: a later check may still refuse what the folder is for.
+    """
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:  # also for a name that is too long
+        raise UserError(f"{flag}: cannot be written ({error.strerror})") from error
 
 
 def write_whole(path: Path, text: str) -> Path:

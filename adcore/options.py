@@ -11,6 +11,15 @@ from adcore.errors import UserError, unknown_name
 
 __all__ = ["check_classes", "check_options", "option"]
 
+#: What a field's annotation admits.
+_KINDS: dict[str, Any] = {
+    "str": str,
+    "int": (int, float),
+    "float": (int, float),
+    "bool": bool,
+    "tuple[int, ...]": (tuple, list),
+}
+
 
 def option(
     default: Any,
@@ -41,12 +50,23 @@ def check_options(settings: Any) -> None:
     """
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
+        _check_type(field, value)
         if value is None:
             continue
         if field.metadata["choices"] and value not in field.metadata["choices"]:
             raise unknown_name(field.name.replace("_", " "), str(value), field.metadata["choices"])
         if isinstance(value, int | float) and not isinstance(value, bool):
             _check_number(field, value)
+
+
+def _check_type(field: dataclasses.Field[Any], value: Any) -> None:
+    """Raises UserError for another kind of value than the field's; whether a number is whole is its range's matter."""
+    kind = str(field.type)
+    if value is None and kind.endswith("| None"):
+        return
+    expected = _KINDS.get(kind.removesuffix(" | None"), object)
+    if not isinstance(value, expected) or (isinstance(value, bool) and kind != "bool"):
+        raise UserError(f"--{field.name.replace('_', '-')} {value!r}: expected {kind}")
 
 
 def _check_number(field: dataclasses.Field[Any], value: float) -> None:

@@ -89,7 +89,7 @@ def train(
     resumed = checkpoints.path if checkpoints and checkpoints.path.exists() else None
     if resumed:
         history, weights = _resume(resumed, config)
-        detector.load_state_dict(weights)
+        _load_weights(detector, weights, resumed)
         epochs.repeat(history)
     if not epochs.finished:
         on_interrupt = signal.getsignal(signal.SIGINT)
@@ -125,8 +125,17 @@ def load_detector(path: Path, channels: int) -> tuple[TrainConfig, Detector]:
 
     config, _, weights = checkpoints.read(path)
     detector = _detector(config, channels, steps_per_epoch=1)
-    detector.load_state_dict(weights)
+    _load_weights(detector, weights, path)
     return config, detector
+
+
+def _load_weights(detector: Detector, weights: dict[str, Tensor], path: Path) -> None:
+    try:
+        detector.load_state_dict(weights)
+    except (RuntimeError, AttributeError, KeyError, TypeError) as error:  # other names, shapes or kinds of values
+        raise UserError(
+            f"{path}: weights of another network than this version's {type(detector).__name__}; move it away"
+        ) from error
 
 
 def _resume(path: Path, config: TrainConfig) -> tuple[list[dict[str, float]], dict[str, Tensor]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
 from adcore.errors import UserError
+from adcore.files import check_writable
 
 if TYPE_CHECKING:
     from adcore.assessment import Decisions
@@ -52,7 +52,7 @@ def _train(
     if checkpoint:
         _check_file(Path(checkpoint))
     if figures is not None:
-        _check_folder(Path(figures), f"--figures {figures!r}")
+        check_writable(Path(figures), f"--figures {figures!r}")
     from adcore.checkpoints import Checkpoints
     from adcore.datasets import load
     from adcore.evaluation import score_test
@@ -120,17 +120,7 @@ def _check_file(path: Path) -> None:
         raise UserError(f"{flag}: cannot be written ({error.strerror})") from error
     if is_taken:
         raise UserError(f"{flag}: expected a file, or a name that is not taken")
-    _check_folder(path.parent, flag)
-
-
-def _check_folder(folder: Path, flag: str) -> None:
-    """Make the folder; raises UserError, which begins with the flag, if no file can be written there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"{flag}: cannot be written ({error.strerror})") from error
+    check_writable(path.parent, flag)
 
 
 def _print_epoch(metrics: dict[str, float]) -> None:

@@ -6,7 +6,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in child processes
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +15,8 @@ import torch
 
 from adcore import sampling
 from adcore.datasets import ImageDataset, load
+from adcore.train import TrainResult, train
+from tests.detector_runs import config, ignore
 
 torch.set_num_threads(1)
 
@@ -52,3 +54,16 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the same answers on a machine with a GPU
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.delenv("ADCORE_DATA", raising=False)
+
+
+@pytest.fixture(scope="session")
+def whole_run(digits_train: ImageDataset) -> Callable[[str], TrainResult]:
+    """Each detector's run of config(name), trained once."""
+    results: dict[str, TrainResult] = {}
+
+    def run(name: str) -> TrainResult:
+        if name not in results:
+            results[name] = train(config(name), ignore, data=digits_train)
+        return results[name]
+
+    return run

@@ -45,7 +45,7 @@ def result(value: float) -> dict[str, Any]:
 
 def test_every_detector_has_a_row_and_every_row_a_training_that_is_legal_at_every_scale() -> None:
     assert {row.train["detector"] for row in ROWS} == set(DETECTORS)
-    assert len({row.name for row in ROWS}) == len(ROWS) == 18
+    assert len({row.name for row in ROWS}) == len(ROWS) == 22
     for name in SCALES:
         own = plan(*ROWS, scale=name)
         assert {own.config(job).train_seed for job in own.jobs} == set(range(own.seeds))

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from small_idx import idx_images, idx_labels, write_train
 
 from adcore.command_line import dataclass_flags
@@ -61,6 +62,10 @@ BAD = {
     "figures in a file": ([*QUICK, "--test", "--figures", "/dev/null"], "--figures '/dev/null'"),
     "figures cannot be written": ([*QUICK, "--test", "--figures", "/dev/null/plots"], "/dev/null/plots"),
     "checkpoint with too long a name": ([*QUICK, "--checkpoint", "a" * 300], "too long"),
+    "checkpoint empty": ([*QUICK, "--checkpoint", ""], "--checkpoint ''"),
+    "figures empty": ([*QUICK, "--test", "--figures", ""], "--figures ''"),
+    "data folder empty": ([*QUICK, "--data-dir", ""], "--data-dir ''"),
+    "data folder of bytes that are no text": (["--dataset", "mnist", "--data-dir", "a\udcff"], "printable text"),
     "checkpoint cannot be written": ([*QUICK, "--checkpoint", "/dev/null/run.ckpt"], "/dev/null/run.ckpt"),
 }  # fmt: skip
 
@@ -119,6 +124,27 @@ def test_a_cut_checkpoint_is_one_line_that_names_the_file(tmp_path: Path, capsys
     assert line.startswith(f"error: {path}: ")
 
 
+def test_a_checkpoint_of_another_network_is_one_line_that_names_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.ckpt"
+    assert exit_code_of([*QUICK, "--checkpoint", str(path)]) == 0
+    stored = torch.load(path, weights_only=True)
+    stored["state_dict"] = {f"{name}.old": value for name, value in stored["state_dict"].items()}
+    torch.save(stored, path)
+    capsys.readouterr()
+    assert exit_code_of([*QUICK, "--checkpoint", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {path}: weights of another network")
+
+
+def test_a_refused_run_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["--checkpoint", str(tmp_path / "deep" / "er" / "run.ckpt"), "--test", "--figures", str(tmp_path / "plots")]
+    assert exit_code_of(["--dataset", "mnist", "--data-dir", str(tmp_path / "none"), *argv]) == 2
+    assert "none" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_is_there_in_two_seconds_and_without_torch() -> None:
     began = time.perf_counter()
     ran = python("-X", "importtime", "-m", "adcore.train", "--help")
@@ -165,7 +191,7 @@ def test_every_flag_sets_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers |= {"known_classes": 3, "patience": 2, "fold": 4}
     switches = {field.name: not field.default for field in FIELDS if type(field.default) is bool}
     names = {"sampling": "random", "norm": "group", "schedule": "constant", "precision": "64-true"}
-    names |= {"protocol": "seen-unseen", "reconstruction": "bce"}
+    names |= {"protocol": "seen-unseen", "reconstruction": "bce", "vae_score": "elbo"}
     expected = TrainConfig(dataset="digits", detector="gan", classes=(6, 0, 3), **numbers, **switches, **names)
     apart = {"dataset", "classes", "detector", "draws"}  # draws: not with seen-unseen
     assert {*numbers, *switches, *names, *apart} == {field.name for field in FIELDS}

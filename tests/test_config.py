@@ -26,6 +26,7 @@ NAMES = {
     "detector": ("gam", "gan"),
     "norm": ("bach", "batch"),
     "reconstruction": ("mae", "mse"),
+    "vae_score": ("exces-bce", "excess-bce"),
     "schedule": ("onecycle", "one-cycle"),
     "precision": ("64true", "64-true"),
 }
@@ -40,11 +41,26 @@ def error_of(**values: Any) -> str:
     return message
 
 
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({"epochs": "many"}, "--epochs 'many': expected int"),
+        ({"epochs": None}, "--epochs None: expected int"),
+        ({"horizontal_flip": 1}, "--horizontal-flip 1: expected bool"),
+        ({"width": True}, "--width True: expected int"),
+        ({"schedule": 3}, "--schedule 3: expected str"),
+        ({"classes": 3}, "--classes 3: expected tuple"),
+    ],
+)
+def test_another_kind_of_value_is_refused(values: dict[str, Any], part: str) -> None:
+    assert part in error_of(**values)
+
+
 def test_every_field_but_switches_has_a_legal_range_that_is_tested_here() -> None:
     tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, *SHARES, *POSITIVE, "classes", "fold"}
     tested |= {"dropout", "weight_decay"}
     assert tested == set(FIELDS) - set(SWITCHES)
-    assert len(tested) == 34
+    assert len(tested) == 35
 
 
 @pytest.mark.parametrize("name", WEIGHTS)

@@ -150,7 +150,7 @@ def test_decompression_bomb_is_refused_beyond_the_expected_size(tmp_path: Path) 
         (idx_images(magic=0x801), idx_labels(), "magic number 0x00000801, not 0x00000803"),
         (idx_images(size=32), idx_labels(), "images of 32x32 pixels, expected 28x28"),
         (idx_images()[:-5], idx_labels(), "bytes, but shape"),
-        (idx_images(0), idx_labels(0), "bytes, but shape"),
+        (idx_images(0), idx_labels(0), "0 images or labels, expected at least one"),
         (b"\0" * 7, idx_labels(), "too short for an IDX file"),
         (idx_images(), idx_labels(4), "4 labels for the 3 images"),
         (idx_images(), idx_labels(first=8), "label 10, expected 0 to 9"),

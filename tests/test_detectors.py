@@ -12,11 +12,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.optim.optimizer import (
-    Optimizer,
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 
 from adcore.augment import Resampler
 from adcore.checkpoints import Checkpoints
@@ -24,14 +19,13 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detector_catalog import ANOMALIES
 from adcore.detectors import DETECTORS, Detector
-from adcore.detectors.autoencoder_kde import AutoencoderKDE
-from adcore.detectors.ganomaly import GANomaly
 from adcore.detectors.members import MemberDetector
 from adcore.epoch_end import EpochEnd
 from adcore.errors import UserError
 from adcore.networks import IMAGE_SIZE
-from adcore.scoring import METRICS, measure
+from adcore.scoring import METRICS
 from adcore.train import TrainResult, load_detector, train
+from tests.detector_runs import config, ignore
 
 Metrics = dict[str, float]
 
@@ -62,18 +56,6 @@ class InterruptedRunError(Exception):
     """Stands for the end of a process."""
 
 
-def config(name: str, **changes: Any) -> TrainConfig:
-    settings: dict[str, Any] = {
-        "detector": name, "dataset": "digits", "classes": (0, 3), "width": 4, "latent_size": 8, "epochs": 2,
-        "sampling": "random", "images_per_class": 64, "validation_images": 60, "batch_size": 32,
-    }  # fmt: skip
-    return TrainConfig(**(settings | changes))
-
-
-def ignore(_: Metrics) -> None:
-    pass
-
-
 def comparable(history: list[Metrics]) -> list[Metrics]:
     return [{name: value for name, value in metrics.items() if name != "images_per_second"} for metrics in history]
 
@@ -89,19 +71,6 @@ def tensors(state: Any) -> dict[str, Tensor]:
 def same_state(first: Detector, second: Detector) -> bool:
     ours, theirs = tensors(first.state_dict()), tensors(second.state_dict())
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
-
-
-@pytest.fixture(scope="module")
-def whole_run(digits_train: ImageDataset) -> Callable[[str], TrainResult]:
-    """Each detector's run of config(name), trained once."""
-    results: dict[str, TrainResult] = {}
-
-    def run(name: str) -> TrainResult:
-        if name not in results:
-            results[name] = train(config(name), ignore, data=digits_train)
-        return results[name]
-
-    return run
 
 
 def test_detectors_and_their_catalogue_name_the_same_fifteen() -> None:
@@ -313,24 +282,6 @@ def test_what_early_stopping_watches_is_the_mean_loss_of_normal_images(
         assert sum(value.item() for value in terms.values()) == pytest.approx(losses[:, member].mean().item(), rel=0.05)
 
 
-def test_the_densities_prefer_images_of_their_own_kind(digits_train: ImageDataset) -> None:
-    settings = config(
-        "autoencoder-kde", width=8, latent_size=64, epochs=6, learning_rate=3e-3, images_per_class=None, batch_size=16
-    )
-    detector = train(settings, ignore, data=digits_train).detector
-    assert isinstance(detector, AutoencoderKDE)
-    images = Resampler(8, IMAGE_SIZE, torch.device("cpu")).plain(digits_train.images)
-    named = detector.scores_by_name(images)
-    assert set(named) == {"reconstruction", "log_density_normal", "log_density_anomalous"}
-    for member, index in enumerate((0, 3)):
-        anomalous = digits_train.labels != index
-        for name, sign in (("reconstruction", 1), ("log_density_normal", -1), ("log_density_anomalous", 1)):
-            assert measure(sign * named[name][:, member], anomalous)["auroc"] > 0.5, (name, index)
-        ratio = named["log_density_anomalous"] - named["log_density_normal"]
-        assert torch.equal(detector.score(images), ratio)
-    assert measure(detector.score(images)[:, 0], digits_train.labels != 0)["auroc"] > 0.9
-
-
 SHALLOW = ("autoencoder", "conv-autoencoder")  # they reconstruct anomalies of 8x8 pixels nearly as well
 
 
@@ -343,77 +294,6 @@ def test_it_learns_to_score_anomalies_higher(name: str, digits_train: ImageDatas
     )  # fmt: skip
     # with the sign the wrong way round it would be as far below a half
     assert train(settings, ignore, data=digits_train).history[-1]["val_auroc_mean"] > least
-
-
-@pytest.mark.parametrize("name", ["deep-svdd", "deep-sad"])
-def test_the_centre_is_that_of_the_first_embeddings_and_stays(name: str, digits_train: ImageDataset) -> None:
-    first = train(config(name, epochs=1, schedule="constant"), ignore, data=digits_train).detector
-    longer = train(config(name, epochs=3, schedule="constant"), ignore, data=digits_train).detector
-    centres, stayed = first.get_buffer("centres"), longer.get_buffer("centres")
-    assert centres.shape == (2, 8)
-    assert torch.equal(centres, stayed)
-    assert centres.abs().min() >= 0.1
-    assert not torch.equal(centres[0], centres[1])
-
-
-def test_one_network_is_not_trained_with_another_ones_loss(digits_train: ImageDataset) -> None:
-    """GANomaly's discriminator learns from its own loss alone, its generator from the others."""
-    moved: list[set[str]] = []
-    parts: dict[str, list[Tensor]] = {}
-    before: dict[str, list[Tensor]] = {}
-
-    def keep(_: Optimizer, *__: Any) -> None:
-        before.update({part: [p.detach().clone() for p in own] for part, own in parts.items()})
-
-    def compare(_: Optimizer, *__: Any) -> None:
-        moved.append({part for part, own in parts.items() if not all(map(torch.equal, own, before[part]))})
-
-    class Watched(GANomaly):
-        def on_train_start(self) -> None:
-            parts.update({part: self.part_parameters(part) for part in self.parts})
-
-    hooks = [register_optimizer_step_pre_hook(keep), register_optimizer_step_post_hook(compare)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adcore.detectors.DETECTORS", {"ganomaly": Watched})
-        train(config("ganomaly", epochs=1), ignore, data=digits_train)
-    for hook in hooks:
-        hook.remove()
-    assert moved
-    assert moved == [{"generator"}, {"discriminator"}] * (len(moved) // 2)
-
-
-def test_a_latent_is_drawn_with_the_standard_deviation_that_the_encoder_names(
-    whole_run: Callable[[str], TrainResult], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    detector = whole_run("vae").detector
-    assert isinstance(detector, MemberDetector)
-    drawn: list[Tensor] = []
-    count, network = 500, detector.networks[1]
-
-    def decode(latents: Tensor) -> Tensor:
-        drawn.append(latents)
-        return torch.full((count, 1, 32, 32), 0.5)
-
-    monkeypatch.setattr(network, "encode", lambda _: (torch.ones(count, 8), torch.full((count, 8), math.log(4))))
-    monkeypatch.setattr(network, "decode", decode)
-    detector.noise = [torch.Generator().manual_seed(0) for _ in range(2)]
-    images = torch.zeros(count, 1, 32, 32)
-    detector.losses(1, images, images[:0])
-    detector.member_scores(1, images)
-    in_training, in_scoring = drawn
-    error = 2 / (count * 8) ** 0.5
-    assert abs(in_training.mean() - 1) < 5 * error
-    assert abs(in_training.std() - 2) < 5 * error
-    assert torch.equal(in_scoring, torch.ones(count, 8))
-
-
-@pytest.mark.parametrize(("name", "all_patches"), [("gan-small", True), ("gan", False), ("gan-two-heads", False)])
-def test_all_patches_count_in_the_small_gan_alone(
-    name: str, all_patches: bool, whole_run: Callable[[str], TrainResult]
-) -> None:
-    # patches that tile the image: their mean is the reconstruction loss; the worst three are above it
-    metrics = whole_run(name).history[0]
-    assert (metrics["loss_patch_0"] == pytest.approx(metrics["loss_reconstruction_0"], rel=1e-5)) == all_patches
 
 
 def test_early_stopping_watches_normal_images_of_each_experiment_alone(digits_train: ImageDataset) -> None:

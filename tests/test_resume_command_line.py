@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from sweep_parts import record_of, small_plan
 from adcore.errors import UserError
 from sweeps.engine.launch import one_driver
 from sweeps.engine.main import main
+from sweeps.engine.plan import make_plan
 from sweeps.engine.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
@@ -64,7 +67,7 @@ def test_a_name_that_is_taken_isrefused(capsys: pytest.CaptureFixture[str]) -> N
 def begun(elsewhere: None) -> dict[str, object]:
     """The record of a smoke sweep of another length, as run_program leaves it; its settings."""
     Path("runs/mine").mkdir(parents=True)
-    record = record_of(small_plan((0, 3), configs=2, epochs=2), path=Path("runs/mine/study.db"))
+    record = record_of(small_plan((0, 3), configs=2, epochs=2), path=Path("runs/mine/study.db").resolve())
     settings = vars(SweepSettings(scale="smoke", normal_class=(0, 3), configs=2, epochs=2, name="mine"))
     record.write("settings", settings)
     record.write("plan", record.plan.as_record())
@@ -91,12 +94,53 @@ def test_a_sweep_is_not_resumed_by_another_script(more: list[str], capsys: pytes
     assert "record of another script" in line
 
 
-@pytest.mark.usefixtures("begun")
-def test_a_resumed_sweep_shows_its_own_plan(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_sweep_shows_its_own_plan(begun: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan("gan_loss_weights", SweepSettings(**begun), SPACE)  # type: ignore[arg-type]
+    record_of(plan, path=Path("runs/mine/study.db").resolve()).write("plan", plan.as_record())
     with pytest.raises(SystemExit) as ended:
         main("gan_loss_weights", "help", SPACE, ["--resume", "mine", "--plan"])
     assert ended.value.code == 0
     assert "2 configurations x 2 classes x 2 epochs" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_plan_of_another_sweep_than_the_one_on_record_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(["--resume", "mine", "--plan"], capsys, left=("notes.txt", "runs"))
+    assert "other settings of: reduction" in line
+
+
+@pytest.mark.parametrize("damage", [{"epochs": "many"}, {"normal_class": 3}, {"storage": None}])
+def test_settings_on_record_that_no_command_line_gives_are_named(
+    damage: dict[str, object], begun: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = record_of(small_plan((0, 3), configs=2, epochs=2), path=Path("runs/mine/study.db").resolve())
+    record.write("settings", begun | damage)
+    assert "runs/mine/study.db" in refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_fact_on_record_that_was_cut_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect("runs/mine/study.db")) as database, database:
+        database.execute("UPDATE study_user_attributes SET value_json = '{\"cut' WHERE key = 'settings'")
+    line = refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+    assert "study.db: damaged" in line
+
+
+def test_a_lock_that_cannot_be_had_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine" / ".lock").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"\.lock: cannot be locked"), one_driver(tmp_path / "mine", is_new=True):
+        pass
+
+
+def test_a_damaged_queue_for_mlflow_is_named_before_ray_starts(
+    begun: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = make_plan("gan_loss_weights", SweepSettings(**begun), SPACE)  # type: ignore[arg-type]
+    record_of(plan, path=Path("runs/mine/study.db").resolve()).write("plan", plan.as_record())
+    Path("runs/mine/mlflow-outbox-01234567.db").write_bytes(b"SQLite format 3\0 and no more")
+    line = refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+    assert "mlflow-outbox-01234567.db: damaged" in line
+    assert "move it away and resume again" in line
 
 
 def test_a_record_that_was_never_begun_is_named(capsys: pytest.CaptureFixture[str]) -> None:

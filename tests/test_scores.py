@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from adcore.config import TrainConfig
+from adcore.errors import UserError
 from adcore.evaluation import TestScores as Scores  # under its own name pytest would take it for a class of tests
 from adcore.exposure import known_anomalies
 from adcore.scoring import METRICS, measure
@@ -53,6 +54,32 @@ def test_seen_and_unseen_anomalies_are_the_known_classes_and_the_rest(known: int
         weighted = (known * found["auroc_seen"] + (9 - known) * found["auroc_unseen"]) / 9
         assert found["auroc"] == pytest.approx(weighted, abs=1e-12)
         assert found["auroc_seen"] != found["auroc_unseen"]
+
+
+def test_known_classes_do_not_depend_on_which_images_are_tested() -> None:
+    whole = scored(protocol="seen-unseen", known_classes=3)
+    kept = LABELS != 9
+    without = Scores(whole.config, whole.scores[kept], LABELS[kept])
+    for index in (0, 3):
+        for name, own in whole.anomalous(index).items():
+            assert torch.equal(without.anomalous(index)[name], own[kept])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "missing", "named"),
+    [
+        ("seen-unseen", "seen", "no seen anomalies of experiment 0"),
+        ("seen-unseen", "unseen", "no unseen anomalies of experiment 0"),
+        ("paper", "", "no anomalies of experiment 0"),
+        ("paper", "normal", "no normal images of experiment 0"),
+    ],
+)
+def test_a_test_part_without_a_kind_of_images_is_refused(protocol: str, missing: str, named: str) -> None:
+    whole = scored(protocol=protocol)
+    kept = ~(whole.normal(0) if missing == "normal" else whole.anomalous(0)[missing])
+    without = Scores(whole.config, whole.scores[kept], LABELS[kept])
+    with pytest.raises(UserError, match=named):
+        without.measured()
 
 
 def test_the_normal_class_is_never_an_anomaly_of_any_kind() -> None:

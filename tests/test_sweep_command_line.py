@@ -63,7 +63,9 @@ PURE = {
     "classes per trial no number": (["--classes-per-trial", "most"], ["--classes-per-trial 'most'", "auto"]),
     "name is a path": (["--name", "a/b"], ["'a/b'", "not a path"]),
     "name leads out": (["--name", ".."], ["'..'", "not a path"]),
-    "name empty": (["--name", ""], ["''", "not a path"]),
+    "name empty": (["--name", ""], ["--name ''", "expected a value"]),
+    "data folder empty": (["--data-dir", ""], ["--data-dir ''", "expected a value"]),
+    "storage of bytes that are no text": (["--storage", "a\udcff"], ["--storage 'a\\udcff'", "printable text"]),
     "resume is a path": (["--resume", "/etc/passwd"], ["'/etc/passwd'", "not a path"]),
     "name and resume": (["--name", "a", "--resume", "b"], ["--name", "--resume"]),
     "unknown name to resume, none there": (["--resume", "nothing"], ["unknown sweep 'nothing'", "none in"]),
@@ -85,7 +87,7 @@ PURE = {
     "database in memory": (["--tracking-uri", "sqlite:///:memory:"], ["sqlite:///FILE"]),
     "host that cannot be": (["--address", "a..b:1"], ["--address a..b:1", "nothing answers"]),
     "storage that no SQLite address can name": (["--storage", "a?b"], ["--storage 'a?b'"]),
-    "storage empty": (["--storage", ""], ["--storage ''", "expected a path"]),
+    "storage empty": (["--storage", ""], ["--storage ''", "expected a value"]),
     "storage with too long a name": (["--storage", "a" * 300], ["--storage 'aaa"]),
     "storage of nobody": (["--storage", "~nosuchuser/x"], ["--storage '~nosuchuser/x'"]),
     "storage is a file": (["--storage", "notes.txt"], ["--storage", "notes.txt"]),
@@ -114,7 +116,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 66
+    assert len(PURE) == 68
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
              "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
              "protocol", "polluted", "opened again")  # fmt: skip

@@ -9,8 +9,9 @@ import pytest
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.detectors import DETECTORS
 from adcore.errors import UserError
-from sweeps.engine.space import Space
+from sweeps.engine.space import LogUniform, Space
 from sweeps.engine.tune import TuneProgram, TuneSettings, detector_space, main
+from sweeps.gan_loss_weights import SPACE
 
 PROGRAM = TuneProgram("tune", Space(ranges={}, points={"default": {}}))
 
@@ -56,3 +57,9 @@ def test_a_mistake_is_one_line(arguments: list[str], expected: str, capsys: pyte
 
 def test_a_resumed_sweep_needs_no_detector() -> None:
     assert TuneSettings(resume="mine").detector is None
+
+
+def test_the_sweep_of_loss_weights_searches_what_its_detector_declares() -> None:
+    ranges = {name: (own.low, own.high) for name, own in SPACE.ranges.items() if isinstance(own, LogUniform)}
+    assert ranges == DETECTORS["gan"].search
+    assert set(SPACE.ranges) == set(ranges)

@@ -35,12 +35,15 @@ def check_address(settings: RunSettings) -> None:
     address = settings.address
     if address == "auto":
         file = Path("/tmp/ray/ray_current_cluster")  # written by `ray start`
-        address = os.environ.get("RAY_ADDRESS") or (file.read_text().strip() if file.exists() else "")
+        address = os.environ.get("RAY_ADDRESS", "")
+        if address in ("", "auto"):
+            address = file.read_text().strip() if file.exists() else ""
         if not address:
             raise UserError("--address auto: no Ray cluster runs on this machine; start one with `ray start --head`")
     host, _, port = address.rpartition(":")
     if not host or not (port.isdecimal() and len(port) <= 5):
-        raise UserError(f"--address {settings.address!r}: expected local, auto or HOST:PORT")
+        given = address if settings.address != "auto" else f"auto, from RAY_ADDRESS {address}"
+        raise UserError(f"--address {given!r}: expected local, auto or HOST:PORT")
     probe("--address", address, host, int(port))
 
 

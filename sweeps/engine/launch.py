@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import itertools
 import json
-import tempfile
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,12 +16,15 @@ import click
 
 from adcore.command_line import dataclass_flags, run
 from adcore.errors import UserError, unknown_name
+from adcore.files import check_writable
 from sweeps.engine.cluster import check_address, prepare_environment
 from sweeps.engine.mlflow_store import check_tracking_uri
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.run_settings import PLACES, RunSettings
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
     from adcore.datasets import ImageDataset, Part
 
 __all__ = ["launch", "one_driver", "read_fact"]
@@ -45,13 +48,14 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
     if settings.resume:
         settings = _stored(program, home, given)
     plan: AnyPlan = program.plan(settings, home)
+    _check_same_plan(home, plan)
     if settings.plan:
         click.echo(program.describe(plan, settings))
         return 0
-    _check_writable(home)
+    check_writable(home, f"--storage {settings.storage!r}")
     _check_tracking(settings, given)
     check_address(settings)
-    _check_same_plan(home, plan)
+    _check_outbox(home)
     data = _load(plan.dataset_names, program.parts, settings)
     prepare_environment(settings)
     from sweeps.engine.run import run_program
@@ -89,15 +93,13 @@ def _check_tracking(settings: RunSettings, given: dict[str, Any]) -> None:
 @contextmanager
 def one_driver(home: Path, *, is_new: bool) -> Iterator[None]:
     """One driver per sweep. Raises UserError if another one works on it, or has begun it in the meantime."""
-    from filelock import FileLock, Timeout
-
     created = [folder for folder in (home, *home.parents) if not folder.exists()]
     home.mkdir(parents=True, exist_ok=True)
+    lock = _locked(home)
     try:
-        with FileLock(home / ".lock", timeout=0):
-            if is_new and (home / "study.db").exists():
-                raise UserError(f"sweep {home.name!r} exists: give another --name, or --resume {home.name}")
-            yield
+        if is_new and (home / "study.db").exists():
+            raise UserError(f"sweep {home.name!r} exists: give another --name, or --resume {home.name}")
+        yield
     except UserError:
         if not (home / "study.db").exists():  # it has not begun: nothing is left of it
             (home / ".lock").unlink(missing_ok=True)
@@ -105,8 +107,21 @@ def one_driver(home: Path, *, is_new: bool) -> Iterator[None]:
                 with suppress(OSError):  # somebody else has put something there in the meantime
                     folder.rmdir()
         raise
+    finally:
+        lock.release()
+
+
+def _locked(home: Path) -> BaseFileLock:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(home / ".lock", timeout=0)
+    try:
+        lock.acquire()
     except Timeout:
         raise UserError(f"sweep {home.name!r} is being run by another process; wait for it, or end it") from None
+    except OSError as error:
+        raise UserError(f"{home / '.lock'}: cannot be locked ({error.strerror}); move it away") from error
+    return lock
 
 
 def _home(script: str, settings: RunSettings) -> Path:
@@ -142,6 +157,10 @@ def _stored(program: Program[Any], home: Path, given: dict[str, Any]) -> Any:
         if name not in places and value != stored[name]:
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"sweep {home.name!r} was begun with {flag} {stored[name]}, not {value}; leave {flag} out")
+    try:
+        program.settings(**stored)
+    except UserError as error:
+        raise UserError(f"{home / 'study.db'}: damaged, with settings that no command line gives ({error})") from error
     return program.settings(**{**stored, "name": None, **{k: v for k, v in given.items() if k in places}})
 
 
@@ -160,16 +179,25 @@ def _check_same_plan(home: Path, plan: AnyPlan) -> None:
 def read_fact(home: Path, key: str) -> Any:
     from sweeps.engine.record import open_study
 
-    attributes = open_study(home / "study.db", create=False).user_attrs
+    path = home / "study.db"
+    try:
+        attributes = open_study(path, create=False).user_attrs
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: damaged, a fact that is not JSON ({error}); restore it from a copy") from error
     if key not in attributes:
-        raise UserError(f"{home / 'study.db'}: this sweep ended before it began; move the folder away and start again")
+        raise UserError(f"{path}: this sweep ended before it began; move the folder away and start again")
     return attributes[key]
 
 
-def _check_writable(home: Path) -> None:
-    folder = next(path for path in (home, *home.parents) if path.exists())
-    try:  # in what is there already: a later check must not leave an empty folder behind
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"--storage: cannot write to {home} ({error.strerror})") from error
+def _check_outbox(home: Path) -> None:
+    """Raises UserError for a damaged queue of what MLflow is still to be told."""
+    from sweeps.engine.storage_error import check_database
+
+    for path in home.glob("mlflow-outbox-*.db"):
+        try:
+            check_database(path)
+        except sqlite3.Error as error:
+            raise UserError(
+                f"{path}: damaged or in use ({error}); restore it from a copy, or move it away and resume again: "
+                "MLflow may then miss what was in it, the record does not"
+            ) from error

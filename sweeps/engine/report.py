@@ -64,7 +64,10 @@ def write_figure(path: Path, plan: Plan, winner: Confirmation, test: TestResult)
         "test": [statistics.fmean(on_test[i]) for i in classes],
     }
     figure = auroc_by_class(
-        series, [names[i] for i in classes], title=f"{plan.base.dataset}: configuration {winner.block.number}"
+        series,
+        [names[i] for i in classes],
+        title=f"{plan.base.dataset}: configuration {winner.block.number}",
+        xlabel=plan.base.exposure.named_class,
     )
     figure.savefig(path, dpi=120)
     return path
@@ -193,7 +196,7 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
     names, winner = DATASETS[plan.base.dataset].class_names, summary.winner
     comparisons = {name: test.by_class(winner.block.number, f"auroc_{name}".rstrip("_")) for name in test.covariance}
     table = Table(title=f"mean and standard deviation over {_count(len(winner.by_seed), 'fresh seed')}")
-    table.add_column("normal class")
+    table.add_column(plan.base.exposure.named_class)
     for name in ("validation", *(f"test {name}".rstrip() for name in comparisons)):
         table.add_column(name, justify="right", no_wrap=True)
     for index in winner.by_class():

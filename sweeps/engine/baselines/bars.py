@@ -30,6 +30,7 @@ def _write(path: Path, outcome: Outcome) -> Path:
         [class_names[index] for index in classes],
         title=f"{outcome.row.name}: {outcome.protocol}",
         intervals={name: bounds} if seeds > 1 else None,
+        xlabel=outcome.named_class,
     )
     figure.savefig(path, dpi=100)
     return path

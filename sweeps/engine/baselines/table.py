@@ -28,14 +28,15 @@ HEADER = ("system", "protocol", "reported", "ours", "difference", "of decisions"
 class Outcome:
     """What a row came to. values: the mean over the experiments, one per seed; with folds, one per fold and seed.
 
-    decisions: AUROC of the decisions at the threshold of most correct ones, chosen on validation, a mean over
-    experiments and seeds; None for a cross-validation. by_class: one value per seed, or per fold and seed. seconds: of
-    all experiments, per seed.
+    named_class: what the class that names an experiment is in it. decisions: AUROC of the decisions at the threshold of
+    most correct ones, chosen on validation, a mean over experiments and seeds; None for a cross-validation. by_class:
+    one value per seed, or per fold and seed. seconds: of all experiments, per seed.
     """
 
     row: Baseline
     dataset: str
     protocol: str
+    named_class: str
     values: list[float]
     decisions: float | None
     by_class: dict[int, list[float]]
@@ -103,6 +104,7 @@ def _outcome(plan: BaselinePlan, known: Mapping[str, Any], place: int) -> Outcom
         row=row,
         dataset=config.dataset,
         protocol=_protocol(config.dataset, config.protocol, row.experiments(plan.settings)),
+        named_class=config.exposure.named_class,
         values=[v for own in per_seed for v in own] if row.cross_validated else [statistics.fmean(v) for v in per_seed],
         decisions=statistics.fmean(decisions) if decisions else None,
         by_class={i: [r["metrics"][name] for index, r in results if index == i] for i in indices},
