@@ -208,17 +208,20 @@ def baselines(found: dict[str, Any]) -> list[str]:
         if len(each["by_class"]) == 10
     ]
     differs = [f"- `{each['name']}`: {each['differs']}." for each in rows if each["differs"]]
-    separate = [
-        f"- `{name}` is from a run of its own, `{command} {flags}`."
-        for name, flags in found.get("separate", {}).items()
+    runs = [
+        f"- `{' '.join([command, *run['flags']])}`: {', '.join(run['rows'])}."
+        for run in found.get("runs") or [{"flags": [], "rows": ["all rows"]}]
     ]
     return [
         f"`{command}`; n: seeds of which every experiment was trained. Test AUROC, ± over seeds, or accuracy, ± over "
-        "folds, for the cross-validation. Decisions are those at the threshold of most correct ones on validation. "
+        "folds, for the cross-validation. Decisions are those at the threshold of most correct ones on validation, of "
+        "autoencoder-kde by its report's rule of two scores. "
         "Minutes: of one core, for all experiments of a seed.",
         markdown(head, [[*each["cells"], each["source"]] for each in rows]),
-        "In what a row is not what its source measured, and where it comes from:",
-        "\n".join([*differs, *separate]),
+        "In what a row is not what its source measured, or why it falls short of it:",
+        "\n".join(differs),
+        "The runs that made the table, ended before their last seed where n is smaller:",
+        "\n".join(runs),
         "By normal class, mean over the seeds:",
         markdown(["system", *range(10)], by_class),
     ]
