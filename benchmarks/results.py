@@ -216,7 +216,7 @@ def baselines(found: dict[str, Any]) -> list[str]:
         f"`{command}`; n: seeds of which every experiment was trained. Test AUROC, ± over seeds, or accuracy, ± over "
         "folds, for the cross-validation. Decisions are those at the threshold of most correct ones on validation, of "
         "autoencoder-kde by its report's rule of two scores. "
-        "Minutes: of one core, for all experiments of a seed.",
+        "Minutes: of one core, for all experiments of a seed; the runs below were not on equally fast machines.",
         markdown(head, [[*each["cells"], each["source"]] for each in rows]),
         "In what a row is not what its source measured, or why it falls short of it:",
         "\n".join(differs),
