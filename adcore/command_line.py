@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -98,8 +99,8 @@ def check_text(name: str, value: Any) -> None:
     flag = f"--{name.replace('_', '-')}"
     if value == "":
         raise UserError(f"{flag} '': expected a value; leave {flag} out for its default")
-    if isinstance(value, str) and not value.isprintable():  # bytes that are not UTF-8 stand as what cannot be printed
-        raise UserError(f"{flag} {value!a}: expected printable text in UTF-8")
+    if isinstance(value, str) and re.search("[\ud800-\udfff]", value):  # how Python shows bytes that are not UTF-8
+        raise UserError(f"{flag} {value!a}: expected text in UTF-8")
 
 
 def fail(message: str) -> NoReturn:

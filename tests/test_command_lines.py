@@ -65,7 +65,7 @@ BAD = {
     "checkpoint empty": ([*QUICK, "--checkpoint", ""], "--checkpoint ''"),
     "figures empty": ([*QUICK, "--test", "--figures", ""], "--figures ''"),
     "data folder empty": ([*QUICK, "--data-dir", ""], "--data-dir ''"),
-    "data folder of bytes that are no text": (["--dataset", "mnist", "--data-dir", "a\udcff"], "printable text"),
+    "data folder of bytes that are no text": (["--dataset", "mnist", "--data-dir", "a\udcff"], "text in UTF-8"),
     "checkpoint cannot be written": ([*QUICK, "--checkpoint", "/dev/null/run.ckpt"], "/dev/null/run.ckpt"),
 }  # fmt: skip
 

@@ -65,7 +65,7 @@ PURE = {
     "name leads out": (["--name", ".."], ["'..'", "not a path"]),
     "name empty": (["--name", ""], ["--name ''", "expected a value"]),
     "data folder empty": (["--data-dir", ""], ["--data-dir ''", "expected a value"]),
-    "storage of bytes that are no text": (["--storage", "a\udcff"], ["--storage 'a\\udcff'", "printable text"]),
+    "storage of bytes that are no text": (["--storage", "a\udcff"], ["--storage 'a\\udcff'", "text in UTF-8"]),
     "resume is a path": (["--resume", "/etc/passwd"], ["'/etc/passwd'", "not a path"]),
     "name and resume": (["--name", "a", "--resume", "b"], ["--name", "--resume"]),
     "unknown name to resume, none there": (["--resume", "nothing"], ["unknown sweep 'nothing'", "none in"]),
