@@ -81,18 +81,15 @@ ROWS = [
         "own loss",
     ),
     Baseline(
-        "conv-autoencoder", C, 0.98,
-        {**ZEROS, "detector": "conv-autoencoder", "protocol": "rare-504", **SMALL},
+        "conv-autoencoder", C, 0.98, {**ZEROS, "detector": "conv-autoencoder", "protocol": "rare-504", **SMALL},
         classes=(0,), differs=NOT_SAID,
     ),
     Baseline(
         "conv-autoencoder-4500", C, None,
-        {**ZEROS, "detector": "conv-autoencoder", "protocol": "normal-4500", **SMALL},
-        classes=(0,),
+        {**ZEROS, "detector": "conv-autoencoder", "protocol": "normal-4500", **SMALL}, classes=(0,),
     ),
     Baseline(
-        "deep-autoencoder", C, None,
-        {**ZEROS, "detector": "deep-autoencoder", "protocol": "normal-4500", **SMALL},
+        "deep-autoencoder", C, None, {**ZEROS, "detector": "deep-autoencoder", "protocol": "normal-4500", **SMALL},
         classes=(0,),
     ),
     Baseline(
@@ -115,10 +112,8 @@ ROWS = [
     ),
     Baseline(
         "deep-sad", "Ruff et al. 2020: one known class of anomalies, 5 % labelled", 0.905,
-        {
-            **ALL, "detector": "deep-sad", "protocol": "seen-unseen", "known_classes": 1, "labelled_share": 0.05,
-            "width": 16, "epochs": 10,
-        },
+        {**ALL, "detector": "deep-sad", "protocol": "seen-unseen", "known_classes": 1, "labelled_share": 0.05,
+         "width": 16, "epochs": 10},
         differs="one known class of each normal one, there every one in turn",
     ),
     Baseline(
