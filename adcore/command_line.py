@@ -13,7 +13,7 @@ import click
 
 from adcore.errors import UserError
 
-__all__ = ["dataclass_flags", "run"]
+__all__ = ["check_text", "dataclass_flags", "run"]
 
 
 class ClassList(click.ParamType):

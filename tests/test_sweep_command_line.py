@@ -178,6 +178,13 @@ def test_a_cluster_that_the_environment_names_is_probed(
     assert f"nothing answers at 127.0.0.1:{dead_port}" in refused(["--address", "auto"], capsys)
 
 
+def test_an_address_in_the_environment_that_is_none_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "here")
+    assert "RAY_ADDRESS here" in refused(["--address", "auto"], capsys)
+
+
 @pytest.mark.parametrize("kind", ["truncated", "foreign", "not gzip", "missing", "no folder", "nobody's"])
 def test_a_data_file_that_cannot_be_used_is_named(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("data/fashion-mnist")
