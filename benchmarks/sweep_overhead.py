@@ -5,9 +5,9 @@
 The sweep (Fashion-MNIST, laptop scale, 4 configurations x 10 classes x 2 epochs, then confirm and the test part) runs
 as a user runs it. Its clock starts when its first trial starts to train, so that the start of Ray, of the workers and
 of MLflow's database is left out, and ends with the last report of the last trial: the test part's scoring is no
-training. In between lie both stages, the change of trials, the second start of workers and all of MLflow's writing. The
-trainings are then repeated by as many plain processes as there were slots, one thread each, with nothing but
-adcore.train; their clock starts when all of them have their imports and data. Ratio of the two; target <= 1.15.
+training. In between lie both stages, the change of trials, the second start of all workers but one and all of MLflow's
+writing. The trainings are then repeated by as many plain processes as there were slots, one thread each, with nothing
+but adcore.train; their clock starts when all of them have their imports and data. Ratio of the two; target <= 1.15.
 """
 
 from __future__ import annotations

@@ -49,9 +49,7 @@ class Sweep:
         config = self.search.suggest(name)
         if config in (None, Searcher.FINISHED):
             return None
-        trial = SimpleNamespace(trial_id=name, config=config)
-        self.asha.on_trial_add(None, trial)
-        return trial
+        return SimpleNamespace(trial_id=name, config=config)
 
     def report(self, trial: SimpleNamespace, epoch: int, *values: float) -> bool:
         """An epoch's AUROCs, one per class of the trial; whether the trial goes on."""
@@ -65,14 +63,12 @@ class Sweep:
 
     def end(self, trial: SimpleNamespace, result: dict[str, Any] | None = None) -> None:
         """The trial has ended, by itself or stopped."""
-        self.asha.on_trial_complete(None, trial, result or {})
         self.search.on_trial_complete(trial.trial_id, result or {"done": True})
 
     def fail(self, trial: SimpleNamespace) -> None:
         """The trial has crashed more often than it may."""
         owner = self.search if isinstance(self.search, BlockSearch) else self.search.owners[trial.trial_id]
         owner.tried.add(owner.jobs[trial.trial_id])
-        self.asha.on_trial_remove(None, trial)
         self.search.on_trial_complete(trial.trial_id, None, error=True)
 
     def train(self, trial: SimpleNamespace, *values: float) -> bool:

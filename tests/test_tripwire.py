@@ -14,10 +14,9 @@ import torch
 
 from adcore.datasets import ImageDataset
 from sweeps.engine import stages
-from sweeps.engine.blocks import BlockSearch
 from sweeps.engine.cluster import Resources
 from sweeps.engine.trial import run_trial
-from tests.sweep_parts import record_of, small_plan
+from tests.sweep_parts import small_plan
 
 #: A trial on digits with every way to data closed: loading, and the files of any data set.
 TRIAL = """
@@ -55,7 +54,7 @@ print(reports[0], [report["epoch"] for report in reports[1:]])
 
 def test_a_trial_completes_with_every_way_to_the_test_part_closed(tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", TRIAL, str(tmp_path)], capture_output=True, text=True, timeout=200, check=False
+        [sys.executable, "-c", TRIAL, str(tmp_path)], capture_output=True, text=True, timeout=400, check=False
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == "the wire is live [1.0, 2.0]"
@@ -88,10 +87,9 @@ def test_a_trial_is_given_the_train_part_alone(
 
     assert list(inspect.signature(run_trial).parameters) == ["config", "data", "home", "threads"]
     monkeypatch.setattr(stages, "with_parameters", take)
-    search, room = BlockSearch(record_of(small_plan((0,), epochs=1))), Resources(cpus=1, gpus=0, slots=1)
-    own: Any = SimpleNamespace(data=digits_train, home=tmp_path, room=room)
+    own: Any = SimpleNamespace(data=digits_train, home=tmp_path, room=Resources(cpus=1, gpus=0, slots=1))
     with pytest.raises(GivenError):
-        stages.Stages._stage(own, search, None, (1, 0))
+        stages.Stages._trainable(own)
     assert given.pop("function") is run_trial
     assert given == {"data": digits_train, "home": str(tmp_path), "threads": 1}
     assert given["data"].part == "train"

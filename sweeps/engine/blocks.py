@@ -21,7 +21,7 @@ from sweeps.engine.trial import trial_config
 
 __all__ = ["METRIC", "BlockASHA", "BlockSearch", "stop_groups"]
 
-#: What Tune sees: the mean validation AUROC over a trial's classes.
+#: What ASHA is told to compare: the mean validation AUROC over a trial's classes.
 METRIC = "val_auroc_mean"
 #: Other blocks that must have reached a rung, and classes that must be compared, before anything is stopped.
 MINIMUM_OTHERS, MINIMUM_CLASSES = 3, 3
@@ -36,7 +36,7 @@ class BlockSearch(RecordSearcher):
     keeps_checkpoints = False
 
     def __init__(self, record: SweepRecord) -> None:
-        super().__init__(metric=METRIC, mode="max")
+        super().__init__()
         self.record = record
         self.jobs: dict[str, Job] = {}  # by Ray trial id
         self.tried: set[Job] = set()  # those that failed once as a trial
@@ -135,12 +135,6 @@ class BlockASHA(AsyncHyperBandScheduler):
         if error := storage_trouble(trial):
             self._record_of(job).broken = error
         super().on_trial_error(tune_controller, trial)
-
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        self._trial_info.pop(trial.trial_id, None)
-
-    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
-        self._trial_info.pop(trial.trial_id, None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles the scheduler for Tuner.restore, which is not used

@@ -3,55 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
 
 from sweeps.engine.display import Display
 from sweeps.engine.failures import describe_failure, storage_trouble
+from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.silence import Silence
 from sweeps.engine.storage_error import StorageError
 from sweeps.engine.tracking import Tracking
 
-__all__ = ["Monitor", "Stage"]
-
-
-class Stage(Protocol):
-    """What a monitor asks of the stage that it follows."""
-
-    name: str
-
-    def status(self, running: int, failed: int) -> tuple[str, float | None]:
-        """Counts in words, and the best ten-class mean so far."""
-        ...
+__all__ = ["Monitor"]
 
 
 class Monitor(tune.Callback):
-    """Follows one stage. close_ended: called whenever a configuration may have ended; on_step: at each step of Tune's.
+    """Follows one stage after another, each from `begin` on.
 
+    close_ended: called with the stage whenever a configuration may have ended; on_step: at each step of Tune's.
     on_storage_error: told of a trial that could not write its files. report_timeout: minutes without a report after
     which a trial's worker is ended; Tune starts the trial again, from its checkpoint, as after any failure.
     """
 
     def __init__(
         self,
-        stage: Stage,
         tracking: Tracking,
         display: Display,
         *,
-        close_ended: Callable[[], None],
+        close_ended: Callable[[RecordSearcher], None],
         on_step: Callable[[], None],
         on_storage_error: Callable[[StorageError], None],
         report_timeout: float,
     ) -> None:
-        self.stage, self.tracking, self.display = stage, tracking, display
+        self.tracking, self.display = tracking, display
         self.close_ended, self.on_step, self.on_storage_error = close_ended, on_step, on_storage_error
         self.plan = tracking.plan
         self.epochs: dict[str, int] = {}  # last epoch heard of, by trial under way
         self.silence = Silence(60 * report_timeout)
         self.furthest: dict[tuple[Any, ...], int] = {}  # epoch
         self.failed: dict[tuple[Any, ...], str] = {}
+        self.failed_before: list[str] = []  # in the stages before
+
+    def begin(self, stage: RecordSearcher) -> None:
+        """Follow another stage."""
+        self.stage = stage
+        self.failed_before = self.failures
+        self.failed = {}
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self.on_step()
@@ -88,7 +86,7 @@ class Monitor(tune.Callback):
     @property
     def failures(self) -> list[str]:
         """What failed in the end and where its log is, one line each."""
-        return list(self.failed.values())
+        return [*self.failed_before, *self.failed.values()]
 
     def _ended(self, trial: Trial) -> None:
         left = trial.config["epochs"] - self.epochs.pop(trial.trial_id, 0)
@@ -99,7 +97,7 @@ class Monitor(tune.Callback):
         return self.plan.share(trial.config)
 
     def _show(self, *, event: bool) -> None:
-        self.close_ended()
+        self.close_ended(self.stage)
         self.display.update(*self.stage.status(len(self.epochs), len(self.failed)), event=event)
 
     def __getstate__(self) -> dict[str, Any]:

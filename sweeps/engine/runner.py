@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from sweeps.engine.blocks import BlockASHA
 from sweeps.engine.facts import Facts
 from sweeps.engine.monitor import Monitor
 from sweeps.engine.program import AnyPlan
@@ -16,6 +15,7 @@ from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.storage_error import StorageError
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.tuning import fit
+from sweeps.engine.turns import InTurn, Turn
 
 if TYPE_CHECKING:
     from sweeps.engine.run import Run
@@ -54,32 +54,21 @@ class StageRunner:
         """Something could not be written: the record takes nothing more."""
         self.records[0].broken = self.records[0].broken or error
 
-    def run_stage(
-        self,
-        search: RecordSearcher,
-        trainable: Callable[..., Any],
-        *,
-        epochs: tuple[float, float],
-        scheduler: BlockASHA | None = None,
-    ) -> None:
-        """Run a searcher's trials to their end. epochs: how much there is to train, and how much of it was done.
+    def train(self, turns: Iterator[Turn], trainable: Callable[[], Callable[..., Any]]) -> None:
+        """Train what the turns ask for, one after another. Each is asked for when the one before has ended.
 
+        trainable: makes what a worker runs, with its data in Ray's object store; called if there is anything to train.
         Raises StorageError if the sweep's files cannot be written.
         """
-        self.tracking.open_sweep(search.name)
-        self.display.begin(search.name, *epochs)
-        monitor = Monitor(
-            search,
-            self.tracking,
-            self.display,
-            close_ended=lambda: self.close_ended(search),
-            on_step=self._on_step,
-            on_storage_error=self.on_storage_error,
-            report_timeout=self.settings.report_timeout,
-        )
+        first = next(turns, None)
+        if first is None:
+            return
+        monitor = self._monitor()
+        self._begin(first, monitor)
+        search = InTurn(first, lambda ended: self._advance(ended, turns, monitor))
         self.interrupt.in_tune = True
         try:
-            fit(search, scheduler, monitor, trainable, home=self.home, room=self.room)
+            fit(search, monitor, trainable(), home=self.home, room=self.room)
         except Exception:  # whatever Tune made of a StorageError; the error itself is in self.broken, raised below
             if not self.broken:
                 raise
@@ -88,8 +77,37 @@ class StageRunner:
             self.failures += monitor.failures
         if self.broken:
             raise self.broken
-        self.close_ended(search)
+        self.end_turn(search.turn.search)
         self.display.end()
+
+    def _advance(self, ended: Turn, turns: Iterator[Turn], monitor: Monitor) -> Turn | None:
+        """The turn after the one that has ended; None at the end, and where the sweep is not to go on."""
+        if self.interrupt.requested or self.broken:
+            return None
+        self.end_turn(ended.search)
+        following = next(turns, None)
+        if following:
+            self._begin(following, monitor)
+        return following
+
+    def _begin(self, turn: Turn, monitor: Monitor) -> None:
+        self.tracking.open_sweep(turn.search.name)
+        self.display.begin(turn.search.name, *turn.epochs)
+        monitor.begin(turn.search)
+
+    def _monitor(self) -> Monitor:
+        return Monitor(
+            self.tracking,
+            self.display,
+            close_ended=self.close_ended,
+            on_step=self._on_step,
+            on_storage_error=self.on_storage_error,
+            report_timeout=self.settings.report_timeout,
+        )
+
+    def end_turn(self, search: RecordSearcher) -> None:
+        """None of the search's trials is under way, and what is recorded is on the disk; may be repeated."""
+        self.close_ended(search)
 
     def close_ended(self, search: RecordSearcher) -> None:
         """Tell MLflow what has ended."""

@@ -21,7 +21,7 @@ class SideBySide(RecordSearcher):
     """
 
     def __init__(self, name: str, searches: Sequence[RecordSearcher]) -> None:
-        super().__init__(metric=searches[0].metric, mode=searches[0].mode)
+        super().__init__()
         self.name, self.searches, self.keeps_checkpoints = name, searches, searches[0].keeps_checkpoints
         self.turns = deque(searches)  # those that may have another trial, whose turn it is first
         self.owners: dict[str, RecordSearcher] = {}  # by Ray trial id

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import with_parameters
 
@@ -26,6 +26,7 @@ from sweeps.engine.side_by_side import SideBySide
 from sweeps.engine.storage_error import storage
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.trial import checkpoint_path, drop_checkpoints, run_trial
+from sweeps.engine.turns import Turn
 
 if TYPE_CHECKING:
     from sweeps.engine.run import Run
@@ -41,7 +42,7 @@ class Stages(StageRunner):
     def __init__(self, plan: Plan, settings: SweepSettings, run: Run, data: ImageDataset) -> None:
         groups = groups_of(plan.classes, run.study.user_attrs["classes_per_trial"])
         self.record = SweepRecord(run.study, plan, [tuple(sorted(g)) for g in groups], path=run.home / "study.db")
-        self.of_classes: list[SweepRecord] = []  # of the classes' own searches, once they begin
+        self.of_classes: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
         super().__init__(plan, settings, run, [self.record])
         self.plan, self.data, self.sweep_settings = plan, data, settings
         parts = "one trial" if len(groups) == 1 else f"{len(groups)} trials"
@@ -53,69 +54,74 @@ class Stages(StageRunner):
     def run(self) -> int:
         """All stages, as far as the record does not hold them; returns the exit code."""
         self.tracking.open_sweep("search")
-        chosen = self.record.open_grid() if self.plan.space.is_grid else self._search_all()
+        self.train(self._turns(), self._trainable)
         if self.interrupt.requested:
             return INTERRUPTED
-        if not chosen:
-            return self._without_winner()
-        confirm = ConfirmSearch(self.record, chosen, self.home)
-        self._confirm(confirm, len(confirm.jobs) / len(self.record.groups))
-        if self.interrupt.requested:
-            return INTERRUPTED
-        if ConfirmSearch(self.record, chosen, self.home).jobs:  # a winner of part of them might not be the winner
+        chosen = self._chosen()
+        if chosen and ConfirmSearch(self.record, chosen, self.home).jobs:  # a winner of part of them might be another
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
         if not confirmed:
             return self._without_winner()
-        return self._by_class(confirmed) if self.plan.objective == "per-class" else self._final(confirmed)
-
-    def _search_all(self) -> list[Block]:
-        """The first stage; returns what is to be confirmed."""
-        self._search(BlockSearch(self.record), self.record)
-        return candidates(self.record)
-
-    def _by_class(self, confirmed: list[Confirmation]) -> int:
-        """A search and a confirmation of its own for each class, all of them side by side; then the end."""
-        records = {index: self.record.of_class(index) for index in self.plan.classes}
-        own = list(records.values())
-        self.of_classes = own
-        self.records += own
-        self._search(SideBySide("search by class", [BlockSearch(record) for record in own]), *own)
-        if self.interrupt.requested:
-            return INTERRUPTED
-        searches = self._confirmations_of(own)
-        trainings = sum(len(search.jobs) for search in searches) / len(own)
-        self._confirm(SideBySide("confirm by class", searches), trainings)
-        if self.interrupt.requested:
-            return INTERRUPTED
-        if any(search.jobs for search in self._confirmations_of(own)):
+        if self.plan.objective != "per-class":
+            return self._final(confirmed)
+        if not self.of_classes or any(search.jobs for search in self._confirmations_by_class()):
             return self._fail(UNCONFIRMED)
-        return self._final(confirmed, own_best(confirmed[0], records))
+        return self._final(confirmed, own_best(confirmed[0], self.of_classes))
 
-    def _confirmations_of(self, own: list[SweepRecord]) -> list[ConfirmSearch]:
-        return [ConfirmSearch(record, record.best(self.plan.best), self.home) for record in own]
+    def _turns(self) -> Iterator[Turn]:
+        if not self.plan.space.is_grid:
+            yield from self._search(BlockSearch(self.record), self.record)
+        chosen = self._chosen()
+        confirm = ConfirmSearch(self.record, chosen, self.home)
+        yield from self._confirm(confirm, len(confirm.jobs) / len(self.record.groups))
+        is_whole = not ConfirmSearch(self.record, chosen, self.home).jobs
+        if self.plan.objective == "per-class" and is_whole and confirmations(self.record, chosen):
+            yield from self._turns_by_class()
 
-    def _search(self, search: RecordSearcher, *records: SweepRecord) -> None:
+    def _chosen(self) -> list[Block]:
+        """What is confirmed: every point of a grid, or what the search has found."""
+        return self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
+
+    def _turns_by_class(self) -> Iterator[Turn]:
+        """A search and a confirmation of its own for each class, all of them side by side."""
+        self.of_classes = {index: self.record.of_class(index) for index in self.plan.classes}
+        own = list(self.of_classes.values())
+        self.records += own
+        yield from self._search(SideBySide("search by class", [BlockSearch(record) for record in own]), *own)
+        searches = self._confirmations_by_class()
+        trainings = sum(len(search.jobs) for search in searches) / len(own)
+        yield from self._confirm(SideBySide("confirm by class", searches), trainings)
+
+    def _confirmations_by_class(self) -> list[ConfirmSearch]:
+        return [ConfirmSearch(record, record.best(self.plan.best), self.home) for record in self.of_classes.values()]
+
+    def _search(self, search: RecordSearcher, *records: SweepRecord) -> Iterator[Turn]:
         """Go on with what these records have not searched yet."""
         self.close_ended(search)  # what a killed driver did not get to tell
-        if not all(record.is_searched for record in records):
-            # MLflow's outbox hears of an epoch before anything is decided on it: a stopped trial does not report again
-            scheduler = BlockASHA(*records, hear=lambda t, r: self.tracking.epoch(search.name, t.config, r))
-            self._stage(search, scheduler, self._epochs_searched(records))
+        if all(record.is_searched for record in records):
+            return
+        # MLflow's outbox hears of an epoch before anything is decided on it: a stopped trial does not report again
+        scheduler = BlockASHA(*records, hear=lambda t, r: self.tracking.epoch(search.name, t.config, r))
+        yield Turn(search, scheduler, self._epochs_searched(records))
 
-    def _confirm(self, search: RecordSearcher, trainings: float) -> None:
+    def _confirm(self, search: RecordSearcher, trainings: float) -> Iterator[Turn]:
         """trainings: how many of all classes are still to be done."""
         self.close_ended(search)
         if trainings:
-            self._stage(search, None, (trainings * self.plan.base.epochs, 0))
+            yield Turn(search, None, (trainings * self.plan.base.epochs, 0))
 
-    def _stage(self, search: RecordSearcher, scheduler: BlockASHA | None, epochs: tuple[float, float]) -> None:
-        trainable = with_parameters(run_trial, data=self.data, home=str(self.home), threads=self.room.cpus)
-        self.run_stage(search, trainable, epochs=epochs, scheduler=scheduler)
-        if not search.keeps_checkpoints:  # trials of a stopped configuration may have saved after it was closed
-            for block in (block for record in self._records for block in record.blocks.values()):
-                if block.state not in ("running", "failed"):
-                    drop_checkpoints(self.home, block.number, self.plan.base.train_seed, unfinished=True)
+    def _trainable(self) -> Callable[..., Any]:
+        return with_parameters(run_trial, data=self.data, home=str(self.home), threads=self.room.cpus)
+
+    def end_turn(self, search: RecordSearcher) -> None:
+        """Drop what trials of a stopped configuration have saved after it was closed."""
+        super().end_turn(search)
+        if search.keeps_checkpoints:
+            return
+        for block in (block for record in self._records for block in record.blocks.values()):
+            if block.state not in ("running", "failed"):
+                drop_checkpoints(self.home, block.number, self.plan.base.train_seed, unfinished=True)
 
     def close_ended(self, search: RecordSearcher) -> None:
         """Tell MLflow what has ended, and drop checkpoints that nothing will go on from."""
@@ -126,7 +132,7 @@ class Stages(StageRunner):
 
     @property
     def _records(self) -> list[SweepRecord]:
-        return [self.record, *self.of_classes]
+        return [self.record, *self.of_classes.values()]
 
     def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation] | None = None) -> int:
         """own: each class's best, where they were searched."""

@@ -11,9 +11,8 @@ from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
-from sweeps.engine.blocks import BlockASHA
 from sweeps.engine.cluster import Resources
-from sweeps.engine.searcher import RecordSearcher
+from sweeps.engine.turns import InTurn, InTurnScheduler
 
 __all__ = ["fit"]
 
@@ -22,28 +21,27 @@ RETRIES = 1
 
 
 def fit(
-    search: RecordSearcher,
-    scheduler: BlockASHA | None,
+    search: InTurn,
     callback: tune.Callback,
     trainable: Callable[..., Any],
     *,
     home: Path,
     room: Resources,
 ) -> None:
-    """Train until the searcher has nothing left. trainable: what a worker runs with a trial's configuration."""
+    """Train until no turn is left. trainable: what a worker runs with a trial's configuration."""
     _keep_credentials()
     tuner = tune.Tuner(
         tune.with_resources(trainable, room.as_request()),
         tune_config=tune.TuneConfig(
             search_alg=search,
-            scheduler=scheduler,
+            scheduler=InTurnScheduler(search),
             num_samples=-1,
             max_concurrent_trials=room.slots,
             reuse_actors=True,
             trial_dirname_creator=_folder,
         ),
         run_config=tune.RunConfig(
-            name=f"{search.name.replace(' ', '-')}-{uuid.uuid4().hex[:8]}",
+            name=f"trials-{uuid.uuid4().hex[:8]}",
             storage_path=str(home / "ray"),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             callbacks=[callback],

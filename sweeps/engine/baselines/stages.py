@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import with_parameters
 
@@ -18,6 +18,7 @@ from sweeps.engine.facts import Facts
 from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.storage_error import storage
+from sweeps.engine.turns import Turn
 
 if TYPE_CHECKING:
     from sweeps.engine.run import Run
@@ -44,14 +45,19 @@ class BaselineStages(StageRunner):
         """Train what the record does not hold; returns the exit code."""
         self.tracking.open_sweep("baselines")
         search = BaselineSearch(self.record, self.plan)
-        self.close_ended(search)
-        if search.jobs:
-            trainable = with_parameters(run_baseline, parts=self.parts, home=str(self.home), threads=self.room.cpus)
-            total = float(len(self.plan.jobs))
-            self.run_stage(search, trainable, epochs=(total, total - len(search.jobs)))
+        self.train(self._turns(search), self._trainable)
         found = outcomes(self.plan, self.record)
         files = self._write(found)
         return INTERRUPTED if self.interrupt.requested else self._finish(search, found, files)
+
+    def _turns(self, search: BaselineSearch) -> Iterator[Turn]:
+        self.close_ended(search)
+        if search.jobs:
+            total = float(len(self.plan.jobs))
+            yield Turn(search, None, (total, total - len(search.jobs)))
+
+    def _trainable(self) -> Callable[..., Any]:
+        return with_parameters(run_baseline, parts=self.parts, home=str(self.home), threads=self.room.cpus)
 
     def _finish(self, search: BaselineSearch, found: list[Outcome], files: list[Path]) -> int:
         missing = [job for job in self.plan.jobs if search.ended.get(job) != "complete"]
