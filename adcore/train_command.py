@@ -12,6 +12,7 @@ from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.files import check_writable
+from adcore.imports import large_imports
 
 if TYPE_CHECKING:
     from adcore.assessment import Decisions
@@ -53,11 +54,12 @@ def _train(
         _check_file(Path(checkpoint))
     if figures is not None:
         check_writable(Path(figures), f"--figures {figures!r}")
-    from adcore.checkpoints import Checkpoints
-    from adcore.datasets import load
-    from adcore.evaluation import score_test
-    from adcore.fetch_display import fetch_progress
-    from adcore.train import train
+    with large_imports():
+        from adcore.checkpoints import Checkpoints
+        from adcore.datasets import load
+        from adcore.evaluation import score_test
+        from adcore.fetch_display import fetch_progress
+        from adcore.train import train
 
     source: dict[str, Any] = {"data_dir": data_dir, "allow_unverified": allow_unverified_data}
     with fetch_progress() as progress:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from adcore import evaluation
 from adcore.checkpoints import Checkpoints
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
@@ -249,7 +250,7 @@ def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(final, "_require_checkpoints", lambda *_: None)
     monkeypatch.setattr(final, "load_detector", load)
-    monkeypatch.setattr(final, "score_test", score)
+    monkeypatch.setattr(evaluation, "score_test", score)
 
 
 @pytest.mark.usefixtures("_no_detectors")

@@ -7,7 +7,7 @@ import datetime
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.evaluation import TestScores, score_test
+from adcore.imports import large_imports
 from adcore.scoring import auroc_influence
 from adcore.train import load_detector
 from sweeps.engine.confirm import Confirmation
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.trial import checkpoint_path
+
+if TYPE_CHECKING:
+    from adcore.evaluation import TestScores
 
 __all__ = ["OWN_BEST", "TestResult", "opened_before", "score_models"]
 
@@ -164,6 +167,9 @@ def _require_checkpoints(models: Mapping[tuple[int, int], Networks], home: str) 
 
 
 def _score(models: Mapping[tuple[int, int], Networks], home: str, data: ImageDataset) -> TestResult:
+    with large_imports():  # Lightning: no sweep is to wait for it before it trains
+        from adcore.evaluation import score_test
+
     @functools.cache
     def scored(number: int, classes: tuple[int, ...], seed: int) -> tuple[TestScores, dict[int, dict[str, float]]]:
         config, detector = load_detector(checkpoint_path(home, number, classes, seed), data.channels)

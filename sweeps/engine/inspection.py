@@ -6,10 +6,8 @@ from pathlib import Path
 
 import torch
 
-from adcore import checkpoints
-from adcore.assessment import assess
-from adcore.assessment_figures import write_figures
 from adcore.datasets import ImageDataset
+from adcore.imports import large_imports
 from adcore.train import load_detector
 from sweeps.engine.storage_error import storage
 from sweeps.engine.tracking import Tracking
@@ -21,6 +19,11 @@ def inspect_model(
     path: Path, configuration: int, *, train: ImageDataset, test: ImageDataset, tracking: Tracking, home: Path
 ) -> None:
     """Assess the model in a checkpoint of the confirmation, and tell MLflow. Raises StorageError."""
+    with large_imports():
+        from adcore import checkpoints
+        from adcore.assessment import assess
+        from adcore.assessment_figures import write_figures
+
     config, history, _ = checkpoints.read(path)
     _, detector = load_detector(path, test.channels)
     detector.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -11,6 +11,7 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
+from adcore.imports import large_imports
 
 __all__ = ["check_checkpoints", "checkpoint_path", "drop_checkpoints", "run_trial", "train_config", "trial_config"]
 
@@ -56,11 +57,12 @@ def run_trial(config: dict[str, Any], *, data: ImageDataset, home: str, threads:
 
     data: the train part; a trial has no way to the test part.
     """
-    import torch
-    from ray import tune
+    with large_imports():
+        import torch
+        from ray import tune
 
-    from adcore.checkpoints import Checkpoints
-    from adcore.train import train
+        from adcore.checkpoints import Checkpoints
+        from adcore.train import train
 
     torch.set_num_threads(threads)
     own = train_config(config)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
+from adcore.imports import large_imports
 from sweeps.engine.trial import checkpoint_path, train_config
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
     nor has one whose scores are not finite.
     A fold's model is scored on its held-out images, and not on the test part.
     """
-    import torch
-    from ray import tune
+    with large_imports():
+        import torch
+        from ray import tune
 
-    from adcore.checkpoints import Checkpoints
-    from adcore.train import train
+        from adcore.checkpoints import Checkpoints
+        from adcore.train import train
 
     torch.set_num_threads(threads)
     own = train_config(config)
