@@ -18,7 +18,7 @@ from adcore.exposure import Exposure, known_anomalies
 from adcore.sampling import cluster, draw_by_cluster, draw_random
 from adcore.streams import generator
 
-__all__ = ["Experiment", "one_vs_rest"]
+__all__ = ["Experiment", "one_vs_rest", "require_labelled_anomalies"]
 
 #: The exposure of the paper: balanced anomalies of all classes.
 EVERY_ANOMALY = Exposure()
@@ -62,8 +62,7 @@ def one_vs_rest(
     """
     own = labels[fit]
     sizes = torch.bincount(own)
-    named = classes if exposure.counts else own.unique().tolist()
-    count = min(int((~exposure.anomalous(own, index)).sum()) for index in named)
+    count = _size(own, classes, exposure)
     groups = None
     if sampling == "kmeans" and exposure.has_anomalies:
         groups = cluster(images[fit], own, clusters=clusters, seed=split_seed, name=content_hash)
@@ -82,13 +81,33 @@ def one_vs_rest(
     return lambda epoch: [experiment(index, epoch) for index in classes]
 
 
+def require_labelled_anomalies(
+    labels: Tensor, fit: Tensor, *, classes: tuple[int, ...], split_seed: int, exposure: Exposure
+) -> None:
+    """Raises UserError if pollution leaves no image of the known anomalies to be labelled; arguments: `one_vs_rest`."""
+    own = labels[fit]
+    for index in classes:
+        known = known_anomalies(exposure, index, len(torch.bincount(own)), split_seed)
+        _require_labelled(own, known, round(exposure.pollution * _size(own, classes, exposure)))
+
+
+def _size(own: Tensor, classes: tuple[int, ...], exposure: Exposure) -> int:
+    """Normal images of every experiment. own: labels of the fit images."""
+    named = classes if exposure.counts else own.unique().tolist()
+    return min(int((~exposure.anomalous(own, index)).sum()) for index in named)
+
+
+def _require_labelled(labels: Tensor, known: list[int], polluting: int) -> None:
+    available = int(torch.isin(labels, torch.tensor(known)).sum())
+    if polluting >= available:
+        raise UserError(
+            f"--pollution: {polluting} of {available} images of the known anomaly classes; take a smaller share"
+        )
+
+
 def _polluting(labels: Tensor, known: list[int], count: int, stream: torch.Generator) -> Tensor:
     """Positions of the anomalies that pass for normal, int64 [count]."""
-    available = int(torch.isin(labels, torch.tensor(known)).sum())
-    if count >= available:
-        raise UserError(
-            f"--pollution: {count} of {available} images of the known anomaly classes; take a smaller share"
-        )
+    _require_labelled(labels, known, count)
     return draw_random(labels, known, count, stream)
 
 

@@ -6,6 +6,7 @@ import ast
 import gzip
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -209,6 +210,13 @@ def test_a_data_file_that_cannot_be_used_is_named(kind: str, capsys: pytest.Capt
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_pollution_that_leaves_no_anomaly_to_be_labelled_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--dataset", "digits", "--scale", "smoke", "--protocol", "leave-one-out", "--pollution", "0.3"]
+    line = refused(arguments, capsys)
+    assert re.search(r"--pollution: \d+ of \d+ images", line)
+    assert "take a smaller share" in line
+
+
 def test_a_server_that_answers_passes_and_the_next_check_is_made(
     live_port: int, dead_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,7 +236,7 @@ except SystemExit as end:
     imported = sorted(set({HEAVY!r}) & set(sys.modules))
     pathlib.Path({str(result)!r}).write_text(json.dumps([end.code, imported]))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
     exit_code, modules = json.loads(result.read_text())
     return exit_code, done.stdout, done.stderr, modules
 

@@ -17,6 +17,7 @@ import click
 from adcore.command_line import dataclass_flags, run
 from adcore.errors import UserError, unknown_name
 from adcore.files import check_writable
+from adcore.imports import large_imports
 from sweeps.engine.cluster import check_address, prepare_environment
 from sweeps.engine.mlflow_store import check_tracking_uri
 from sweeps.engine.program import AnyPlan, Program
@@ -56,9 +57,11 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
     _check_tracking(settings, given)
     check_address(settings)
     _check_outbox(home)
-    data = _load(plan.dataset_names, program.parts, settings)
-    prepare_environment(settings)
-    from sweeps.engine.run import run_program
+    with large_imports():
+        data = _load(plan.dataset_names, program.parts, settings)
+        program.check(plan, data)
+        prepare_environment(settings)
+        from sweeps.engine.run import run_program
 
     with one_driver(home, is_new=not settings.resume):
         return run_program(program, plan, settings, home, data)

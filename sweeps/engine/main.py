@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SweepProgram", "main"]
 
+#: Settings that decide which images are labelled.
+CHECKED = ("classes", "split_seed", "exposure")
+
 
 def main(script: str, text: str, space: Space, argv: Sequence[str] | None = None) -> None:
     """Parse argv and run the sweep. Exits with 0 if it is whole, 1 with failed trials, 2 for bad input."""
@@ -48,6 +51,16 @@ class SweepProgram:
     def describe(self, plan: Plan, settings: SweepSettings) -> str:
         """The plan in words and its cost."""
         return describe(plan, settings)
+
+    def check(self, plan: Plan, data: Mapping[tuple[str, str], ImageDataset]) -> None:
+        """Raises UserError if pollution leaves no anomaly to be labelled."""
+        from adcore.protocols import require_labelled_anomalies
+        from adcore.train import split_train
+
+        labels = data[plan.base.dataset, "train"].labels
+        for config in (plan.searched, plan.base):
+            fit, own = split_train(config, labels).fit, {name: getattr(config, name) for name in CHECKED}
+            require_labelled_anomalies(labels, fit, **own)
 
     def facts(self, plan: Plan, settings: SweepSettings, slots: int) -> dict[str, Any]:
         """How the classes are cut, and the scale by name: a resume on another machine must not choose anew."""

@@ -46,7 +46,7 @@ class PerClass:
     def table(self) -> Table:
         """Test AUROC by class, mean over the seeds."""
         table = Table(title=f"test AUROC, one configuration for all {len(self.own)} classes and one for each")
-        table.add_column("normal class")
+        table.add_column(self.plan.base.exposure.named_class)
         for name in ("common winner", "own best", "difference"):
             table.add_column(name, justify="right")
         names, common, own = DATASETS[self.plan.base.dataset].class_names, *self._values()

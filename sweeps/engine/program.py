@@ -92,6 +92,10 @@ class Program(Protocol[Settings]):
         """The plan in words and its cost."""
         ...
 
+    def check(self, plan: Any, data: Mapping[tuple[str, str], ImageDataset]) -> None:
+        """Raises UserError for data that are too few for the plan. data: as for `stages`."""
+        ...
+
     def facts(self, plan: Any, settings: Settings, slots: int) -> dict[str, Any]:
         """What a new record holds beside the plan. slots: how many trials fit at a time."""
         ...

@@ -42,6 +42,9 @@ class BaselineProgram:
         """The plan in words."""
         return describe(plan)
 
+    def check(self, plan: BaselinePlan, data: Mapping[tuple[str, str], ImageDataset]) -> None:
+        """Nothing: no flag says how much the rows take of their data."""
+
     def facts(self, plan: BaselinePlan, settings: BaselineSettings, slots: int) -> dict[str, Any]:
         """What was chosen by name: a resume on another machine must not choose anew."""
         chosen = {"scale": plan.scale, "seeds": plan.seeds}
