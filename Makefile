@@ -31,22 +31,23 @@ sweep: .setup-done
 	$(BIN)/python sweeps/gan_loss_weights.py $(ARGS)
 
 test: .setup-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 e2e: .setup-test
-	$(BIN)/python -m pytest tests/e2e -n 3 --dist loadgroup --timeout 500 $(ARGS)
+	$(BIN)/python -m pytest tests/e2e -n 3 --dist loadgroup --timeout 900 $(ARGS)
 
 check: .setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: .setup-test
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/members.py
 	$(BIN)/python benchmarks/sweep_overhead.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/imports.py
 
 ui: .setup-done
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000

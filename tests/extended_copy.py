@@ -70,6 +70,6 @@ def run(folder: Path, *arguments: str) -> str:
     own |= {"PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
     own |= {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [sys.executable, *arguments]
-    ran = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=200)
+    ran = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=400)
     assert (ran.returncode, ran.stderr) == (0, ""), f"{arguments}\n{ran.stdout}\n{ran.stderr}"
     return ran.stdout

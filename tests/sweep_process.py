@@ -19,6 +19,8 @@ from sweeps.engine.mlflow_writer import KEY_TAG
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = "gan_loss_weights"
+#: Seconds after which something hangs, also on a slow machine with other work.
+HANGS = 400.0
 
 
 class SweepProcess:
@@ -50,13 +52,13 @@ class SweepProcess:
             start_new_session=True,
         )
 
-    def wait(self, seconds: float = 240) -> int:
+    def wait(self) -> int:
         """The exit code; the process and its group are ended if there is none in time."""
         try:
-            return self.process.wait(seconds)
+            return self.process.wait(HANGS)
         except subprocess.TimeoutExpired:
             self.end()
-            raise AssertionError(f"no end after {seconds} s\n{self.out}\n{self.err}") from None
+            raise AssertionError(f"no end after {HANGS:.0f} s\n{self.out}\n{self.err}") from None
 
     @property
     def tree(self) -> list[psutil.Process]:
@@ -101,14 +103,14 @@ class SweepProcess:
 Begin = Callable[..., SweepProcess]
 
 
-def poll(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """The first true value of condition, asked again and again until the deadline."""
-    deadline = time.monotonic() + seconds
+def poll(condition: Callable[[], Any], what: str) -> Any:
+    """The first true value of condition, asked again and again until it hangs."""
+    deadline = time.monotonic() + HANGS
     while time.monotonic() < deadline:
         if found := condition():
             return found
         time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s: {what}")
+    raise AssertionError(f"not within {HANGS:.0f} s: {what}")
 
 
 def rungs(home: Path) -> int:

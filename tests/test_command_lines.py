@@ -78,7 +78,7 @@ def exit_code_of(argv: list[str]) -> int:
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_bad_inputs_are_tested_in_number() -> None:

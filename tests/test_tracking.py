@@ -124,8 +124,8 @@ def test_the_mean_of_a_split_block_is_logged_when_its_last_class_is_there(
         (index,) = trial.config["classes"]
         tracking.epoch("search", trial.config, _report(1, **{f"c{index}": 0.6 + index / 100}))
         last = trial is trials[-1]
-        poll(lambda: not len(writer.outbox), 20, "the delivery")
-        poll(lambda index=index: _val(uri, sweep_id, index), 20, "the class's own value")
+        poll(lambda: not len(writer.outbox), "the delivery")
+        poll(lambda index=index: _val(uri, sweep_id, index), "the class's own value")
         for name in ("val_auroc_mean", "val_ap_normal_mean"):
             assert (name in _runs(uri, sweep_id).by_key["search/0/0"].data.metrics) == last
     metrics = _runs(uri, sweep_id).by_key["search/0/0"].data.metrics
@@ -220,10 +220,10 @@ def test_a_dead_server_blocks_nothing_and_gets_everything_in_order_when_it_is_ba
                     RunUpdate(key, parent, key, tags, metrics=[("m", step / 10, step, step)], status="FINISHED")
                 )
         assert time.monotonic() - started < 10, "the sweep never waits"
-        poll(lambda: writer.error, 30, "the first delivery to fail")
+        poll(lambda: writer.error, "the first delivery to fail")
         assert [update.key for _, update in outbox.oldest(3)] == [SWEEP, "search/0/0", "search/0/0/1"], "parents first"
         writer.uri = uri  # the server is back
-        poll(lambda: writer.error is None and not len(writer.outbox), 60, "the delivery")
+        poll(lambda: writer.error is None and not len(writer.outbox), "the delivery")
     finally:
         assert writer.close()
     runs = _runs(uri, sweep_id)
@@ -262,7 +262,7 @@ def test_a_delivery_that_broke_in_the_middle_makes_no_second_run(
     monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda _: failing)
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     writer.outbox.put(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
-    poll(lambda: "warm-up" in writer.ends, 60, "the first run")
+    poll(lambda: "warm-up" in writer.ends, "the first run")
     failing.left = 2
     tags = {"level": "sweep", "stage": "search", "state": "complete"}
     writer.outbox.put(RunUpdate(SWEEP, name="s", tags=tags, metrics=[("m", 1.0, 1, 1)]))
@@ -332,7 +332,7 @@ def test_what_was_delivered_but_not_dropped_is_delivered_again_without_a_trace(
     outbox.put(RunUpdate(SWEEP, name="s", tags=tags, params={"w": "1"}, metrics=[("m", 0.1, 1, 1)], status="FINISHED"))
     monkeypatch.setattr(outbox, "drop", lambda numbers: None)  # killed in between
     first = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
-    poll(lambda: SWEEP in first.ends, 60, "the delivery")
+    poll(lambda: SWEEP in first.ends, "the delivery")
     first.client = None
     monkeypatch.undo()
     assert MlflowWriter(uri, "test", sweep_id, outbox, period=0.05).close()
@@ -347,7 +347,7 @@ def test_a_run_that_was_made_twice_by_a_request_given_up_too_early_is_left_once(
 ) -> None:
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     outbox.put(RunUpdate(SWEEP, name="s", tags={"level": "sweep", "stage": "search"}))
-    poll(lambda: SWEEP in writer.ends, 60, "the first run")
+    poll(lambda: SWEEP in writer.ends, "the first run")
     kept, client = writer.runs[SWEEP], MlflowClient(uri)
     client.create_run(writer.experiment_id, tags={"sweep_id": sweep_id, KEY_TAG: SWEEP, "level": "sweep"})
     writer.has_failed = True
@@ -392,7 +392,7 @@ def test_metrics_reach_mlflow_in_batches(
     monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda _: counting)
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     writer.outbox.put(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
-    poll(lambda: "warm-up" in writer.ends, 60, "the first run")
+    poll(lambda: "warm-up" in writer.ends, "the first run")
     with outbox.transaction():  # what comes in together is delivered together
         for step in range(1, 31):
             outbox.put(RunUpdate("search/0/0", metrics=[(f"m{index}", 1.0, step, 1) for index in range(12)]))

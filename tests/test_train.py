@@ -7,7 +7,6 @@ import math
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +18,15 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from adcore.augment import Resampler
 from adcore.checkpoints import Checkpoints
-from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detectors import TwoDiscriminatorGAN
-from adcore.errors import UserError
 from adcore.evaluation import score_test
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
 from adcore.scoring import METRICS, measure
 from adcore.splits import split
 from adcore.train import TrainResult, load_detector, train
-
-Metrics = dict[str, float]
-
-
-class InterruptedRunError(Exception):
-    """Stands for the end of a process."""
-
-
-def config(**changes: Any) -> TrainConfig:
-    settings: dict[str, Any] = {"dataset": "digits", "classes": (0, 3), "width": 4, "epochs": 3, "sampling": "random"}
-    return TrainConfig(**(settings | changes))
-
-
-def comparable(history: list[Metrics]) -> list[Metrics]:
-    """Without the only number that is about the machine."""
-    return [{name: value for name, value in metrics.items() if name != "images_per_second"} for metrics in history]
-
-
-def interrupt_after(epoch: int) -> Callable[[Metrics], None]:
-    def report(metrics: Metrics) -> None:
-        if metrics["epoch"] == epoch:
-            raise InterruptedRunError
-
-    return report
-
-
-def same_weights(first: TrainResult, second: TrainResult) -> bool:
-    ours, theirs = first.detector.state_dict(), second.detector.state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
-
-
-def ignore(_: Metrics) -> None:
-    pass
+from tests.train_runs import InterruptedRunError, Metrics, comparable, config, ignore, interrupt_after, same_weights
 
 
 @pytest.fixture(scope="module")
@@ -199,83 +164,6 @@ def test_a_report_that_ends_the_process_ends_it_with_its_own_code(digits_train: 
     assert caught.value.code == 7
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, digits_train: ImageDataset) -> Path:
-    """Of config(epochs=1)."""
-    path = tmp_path_factory.mktemp("checkpoint") / "run.ckpt"
-    train(config(epochs=1), ignore, data=digits_train, checkpoints=Checkpoints(path, every=0))
-    return path
-
-
-def test_a_checkpoint_of_other_settings_is_refused_with_file_and_differences(
-    checkpoint: Path, digits_train: ImageDataset
-) -> None:
-    before = checkpoint.read_bytes()
-    with pytest.raises(UserError) as caught:
-        train(config(epochs=2, weight_abc=9.0), ignore, data=digits_train, checkpoints=Checkpoints(checkpoint))
-    message = str(caught.value)
-    assert message.startswith(f"{checkpoint}: made with other settings")
-    assert "weight_abc: 2.0 there, 9.0 now" in message
-    assert "epochs: 1 there, 2 now" in message
-    assert "width" not in message
-    assert checkpoint.read_bytes() == before
-
-
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
-def test_a_cut_checkpoint_is_refused_with_its_name(
-    share: float, checkpoint: Path, digits_train: ImageDataset, tmp_path: Path
-) -> None:
-    whole = checkpoint.read_bytes()
-    cut = tmp_path / "cut.ckpt"
-    cut.write_bytes(whole[: int(share * len(whole))])
-    for use in (
-        lambda: train(config(epochs=1), ignore, data=digits_train, checkpoints=Checkpoints(cut)),
-        lambda: load_detector(cut, 1),
-    ):
-        with pytest.raises(UserError) as caught:
-            use()
-        assert str(caught.value).startswith(f"{cut}: not a whole checkpoint of this program")
-        assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("content", ["text", "tensor", "foreign"])
-def test_a_file_that_is_no_checkpoint_of_ours_is_refused_with_its_name(content: str, tmp_path: Path) -> None:
-    path = tmp_path / "other.ckpt"
-    if content == "text":
-        path.write_text("epoch,auroc\n1,0.9\n")
-    else:
-        torch.save(torch.zeros(3) if content == "tensor" else {"state_dict": {}}, path)
-    with pytest.raises(UserError, match="not a whole checkpoint of this program") as caught:
-        load_detector(path, 1)
-    assert str(caught.value).startswith(f"{path}: ")
-
-
-def test_a_checkpoint_that_cannot_be_written_is_one_clear_error(digits_train: ImageDataset, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    checkpoints = Checkpoints(tmp_path / "file" / "run.ckpt", every=0)
-    with pytest.raises(UserError) as caught:
-        train(config(), ignore, data=digits_train, checkpoints=checkpoints)
-    assert str(caught.value).startswith(f"{checkpoints.path}: cannot be written")
-
-
-def test_a_checkpoint_loads_without_running_code_and_names_its_settings(checkpoint: Path) -> None:
-    stored = torch.load(checkpoint, weights_only=True)
-    assert stored["adcore"]["config"]["classes"] == [0, 3]
-    assert len(stored["adcore"]["history"]) == 1
-
-
-@pytest.mark.parametrize("precision", ["32-true", "64-true"])
-def test_a_loaded_detector_gives_the_same_scores(precision: str, digits_train: ImageDataset, tmp_path: Path) -> None:
-    settings = config(precision=precision, epochs=2)
-    checkpoints = Checkpoints(tmp_path / "run.ckpt", every=0)
-    trained = train(settings, ignore, data=digits_train, checkpoints=checkpoints).detector
-    stored, loaded = load_detector(checkpoints.path, 1)
-    assert stored == settings
-    dtype = torch.float64 if precision == "64-true" else torch.float32
-    images = Resampler(8, IMAGE_SIZE, torch.device("cpu"), dtype).plain(digits_train.images[:100])
-    assert torch.equal(loaded.score(images), trained.score(images))  # type: ignore[operator]
-
-
 def test_test_scores_are_of_every_test_image(whole_run: TrainResult, digits_test: ImageDataset) -> None:
     images = Resampler(8, IMAGE_SIZE, torch.device("cpu")).plain(digits_test.images)
     scores = whole_run.detector.score(images)  # type: ignore[operator]
@@ -334,53 +222,6 @@ def test_divergence_of_one_class_leaves_the_others_their_numbers(
     own = {name: value for name, value in metrics.items() if name.endswith("_0")}
     assert len(own) == 8 + 5
     assert own == {name: whole_run.history[0][name] for name in own}
-
-
-def learning_rates(settings: TrainConfig, data: ImageDataset) -> tuple[list[float], list[float]]:
-    """Of every optimiser step: the generator's, the discriminators'."""
-    steps: list[tuple[int, float]] = []
-    hook = register_optimizer_step_pre_hook(
-        lambda optimizer, _a, _k: steps.append((id(optimizer), optimizer.param_groups[0]["lr"]))
-    )
-    try:
-        train(settings, ignore, data=data)
-    finally:
-        hook.remove()
-    first, second = dict.fromkeys(own for own, _ in steps)
-    assert [own for own, _ in steps] == [first, second] * (len(steps) // 2)
-    return [rate for own, rate in steps if own == first], [rate for own, rate in steps if own == second]
-
-
-def test_one_cycle_rises_to_the_learning_rate_and_falls_step_by_step(digits_train: ImageDataset) -> None:
-    settings = config(classes=(0,), epochs=3, images_per_class=40, batch_size=16, learning_rate=2e-3)
-    generator, discriminator = learning_rates(settings, digits_train)
-    steps = 3 * 5  # 40 images in half-batches of 8
-    assert len(generator) == steps
-    peak = 0.3 * (steps + 1) - 1
-    expected = []
-    for step in range(steps):  # half a cosine from 1/25 of the peak up, another down to 1/10,000 of the start
-        rising = step <= peak
-        part = step / peak if rising else (step - peak) / (steps - peak)
-        start, end = (2e-3 / 25, 2e-3) if rising else (2e-3, 2e-3 / 25e4)
-        expected.append(end + (start - end) * (1 + math.cos(math.pi * part)) / 2)
-    assert generator == pytest.approx(expected, rel=1e-9)
-    assert discriminator == pytest.approx(expected, rel=1e-9)
-    assert max(generator) < 2e-3 * (1 + 1e-12)
-
-
-def test_the_rate_is_halved_after_50_epochs_not_after_50_images(digits_train: ImageDataset) -> None:
-    settings = config(
-        classes=(0,), epochs=52, images_per_class=4, validation_images=10, batch_size=4, width=1, learning_rate=1e-4,
-        schedule="halve-every-50",
-    )  # fmt: skip
-    generator, discriminator = learning_rates(settings, digits_train)
-    assert generator == discriminator == [1e-4] * (50 * 2) + [5e-5] * (2 * 2)  # 2 steps an epoch
-
-
-def test_a_constant_rate_stays(digits_train: ImageDataset) -> None:
-    settings = config(classes=(0,), epochs=2, images_per_class=40, batch_size=16, schedule="constant")
-    generator, discriminator = learning_rates(settings, digits_train)
-    assert generator == discriminator == [1e-3] * 10
 
 
 def test_fashion_mnist_trains_on_real_images(fashion_train: ImageDataset) -> None:

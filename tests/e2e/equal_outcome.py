@@ -12,7 +12,7 @@ FUSED = [*ARGUMENTS, *KINDS[0], "--name", "k"]
 def at_a_rung(sweep: SweepProcess, count: int) -> None:
     """Wait until the record holds so many values at rungs."""
     home = sweep.folder / "runs" / "k"
-    poll(lambda: sweep.process.poll() is not None or rungs(home) >= count, 120, f"{count} values at rungs")
+    poll(lambda: sweep.process.poll() is not None or rungs(home) >= count, f"{count} values at rungs")
     assert sweep.process.poll() is None, f"it ended too early\n{sweep.out}\n{sweep.err}"
 
 

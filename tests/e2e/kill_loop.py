@@ -27,7 +27,6 @@ from sweep_process import SweepProcess
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--configs", "5", "--epochs", "4", "--max-concurrent", "1"]
 #: Fused blocks, and blocks of one trial per class.
 KINDS = (["--classes-per-trial", "2"], ["--classes-per-trial", "1"])
-LONGEST = 300.0
 
 
 class KillLoop:
@@ -42,22 +41,29 @@ class KillLoop:
 
     def reference(self, kind: int) -> tuple[dict[str, Any], float]:
         """What an uninterrupted sweep leaves, and how long it takes."""
-        file = self.shared / f"reference-{kind}.pickle"
-        with FileLock(file.with_suffix(".lock")):
+        folder = self.reference_folder(kind)
+        file = folder.with_suffix(".pickle")
+        with FileLock(folder.with_suffix(".lock")):
             if not file.exists():
-                folder, started = self._new_folder(f"reference-{kind}"), time.monotonic()
+                folder.mkdir()
+                started = time.monotonic()
                 sweep = SweepProcess(folder, *ARGUMENTS, *KINDS[kind], "--name", "k")
-                assert sweep.wait(LONGEST) == 0, sweep.out + sweep.err
+                assert sweep.wait() == 0, sweep.out + sweep.err
                 sweep.end()
                 seconds = time.monotonic() - started
                 file.write_bytes(pickle.dumps((outcome(folder / "runs" / "k", sweep.uri), seconds)))
         return pickle.loads(file.read_bytes())
 
+    def reference_folder(self, kind: int) -> Path:
+        """Where that sweep, named k, keeps its record and its MLflow."""
+        return self.shared / f"reference-{kind}"
+
     def round(self, number: int) -> tuple[list[str], str]:
         """Kill and resume until the end; what differs from the reference, and what was done in words."""
         kind = number % len(KINDS)
         expected, usual = self.reference(kind)
-        folder = self._new_folder(f"round-{number}")
+        folder = self.folder / f"round-{number}"
+        folder.mkdir()
         done = [f"classes per trial {KINDS[kind][1]}"]
         for kill in range(self.random.randint(1, self.kills)):
             after = self.random.uniform(1.0, usual if not kill else usual / 2)
@@ -69,7 +75,7 @@ class KillLoop:
             sweep.end()
             done.append(f"ended before {after:.1f} s" if ended else f"killed after {after:.1f} s")
         sweep = self._begin(folder, kind)
-        code = sweep.wait(LONGEST)
+        code = sweep.wait()
         sweep.end()
         if code or "Traceback" in sweep.out + sweep.err:
             return [f"exit code {code}", sweep.out, sweep.err], ", ".join(done)
@@ -88,11 +94,6 @@ class KillLoop:
                 return True
             time.sleep(0.02)
         return False
-
-    def _new_folder(self, name: str) -> Path:
-        folder = self.folder / name
-        folder.mkdir()
-        return folder
 
 
 def main() -> None:

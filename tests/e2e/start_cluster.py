@@ -1,9 +1,9 @@
-"""A head and two worker nodes with a fake GPU each, on this machine, until stdin ends; a line there removes a node.
+"""A head and two worker nodes with a fake GPU each, on this machine, until stdin ends.
 
     RAY_AUTH_MODE=token RAY_AUTH_TOKEN=... python start_cluster.py
 
-Prints one line of JSON: {"address", "workers"}; and at the end a second one, for each node the most GPUs that were in
-use at a time and the smallest share that was taken, and by node the actors that ran there.
+Prints one line of JSON: {"address", "workers"}. Obeys lines of stdin: `usage` prints the shares of each node's GPU that
+were in use at some time, and by node how many actors ran there; `remove` removes a node as if its plug were pulled.
 """
 
 from __future__ import annotations
@@ -29,20 +29,30 @@ def main() -> None:
 
     ended = threading.Event()
 
+    used: defaultdict[str, set[float]] = defaultdict(set)
+
     def obey() -> None:
-        for _ in sys.stdin:
-            cluster.remove_node(workers.pop(), allow_graceful=False)
+        for line in sys.stdin:
+            if line == "usage\n":
+                print(
+                    json.dumps({"used": {node: sorted(shares) for node, shares in dict(used).items()}, "ran": _ran()}),
+                    flush=True,
+                )
+            elif line == "remove\n":
+                cluster.remove_node(workers.pop(), allow_graceful=False)
         ended.set()
 
     threading.Thread(target=obey, daemon=True).start()
-    used: defaultdict[str, set[float]] = defaultdict(set)
     while not ended.wait(0.1):
         for node, room in available_resources_per_node().items():
             used[node].add(round(1 - room.get("GPU", 0.0), 4))
-    ran = Counter(each["Address"]["NodeID"] for each in actors().values() if "ImplicitFunc" in each["ActorClassName"])
-    print(json.dumps({"used": {node: sorted(shares) for node, shares in used.items()}, "ran": ran}), flush=True)
     ray.shutdown()
     cluster.shutdown()
+
+
+def _ran() -> Counter[str]:
+    """How many trials' actors ran, by node."""
+    return Counter(each["Address"]["NodeID"] for each in actors().values() if "ImplicitFunc" in each["ActorClassName"])
 
 
 if __name__ == "__main__":

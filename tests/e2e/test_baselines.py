@@ -19,20 +19,20 @@ def test_a_table_that_was_interrupted_and_killed_is_filled_without_repetition(be
     home = tmp_path / "runs" / "b"
     arguments = ["--scale", "smoke", "--only", ",".join(ROWS), "--name", "b"]
     table = begin(tmp_path, *arguments, script="baselines")
-    poll(lambda: table.process.poll() is not None or any(home.glob("figures/*/*/*/roc.png")), 120, "a figure")
+    poll(lambda: table.process.poll() is not None or any(home.glob("figures/*/*/*/roc.png")), "a figure")
     table.interrupt()
-    assert table.wait(60) == 130, f"{table.out}\n{table.err}"
+    assert table.wait() == 130, f"{table.out}\n{table.err}"
     done = json.loads((home / "results.json").read_text())["rows"]
     assert len(done) < len(ROWS), "interrupted too late"
 
     killed = begin(tmp_path, "--resume", "b", script="baselines")
     before = _trainings(home)
-    poll(lambda: killed.process.poll() is not None or _trainings(home) > before, 120, "one more training")
+    poll(lambda: killed.process.poll() is not None or _trainings(home) > before, "one more training")
     assert killed.process.poll() is None, f"killed too late\n{killed.out}\n{killed.err}"
     killed.end()
 
     resumed = begin(tmp_path, "--resume", "b", script="baselines")
-    assert resumed.wait(200) == 0, f"{resumed.out}\n{resumed.err}"
+    assert resumed.wait() == 0, f"{resumed.out}\n{resumed.err}"
     assert "Traceback" not in resumed.out + resumed.err
     rows = list(csv.DictReader((home / "baselines.csv").read_text().splitlines()))
     assert [row["system"] for row in rows] == list(ROWS)

@@ -46,7 +46,7 @@ class Server:
         self.wait_for_answers()
 
     def wait_for_answers(self) -> None:
-        poll(self._answers, 120, "the MLflow server")
+        poll(self._answers, "the MLflow server")
 
     def signal(self, number: int) -> None:
         assert self.process
@@ -81,7 +81,7 @@ def test_what_mlflow_missed_is_delivered_in_mid_sweep_and_by_the_resume(
     server.kill()
     at_a_rung(sweep, 2)
     server.start()
-    poll(lambda: "confirm:" in sweep.out or sweep.process.poll() is not None, 120, "the confirmation")
+    poll(lambda: "confirm:" in sweep.out or sweep.process.poll() is not None, "the confirmation")
     server.signal(signal.SIGSTOP)  # it takes requests and does not answer
     assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
     assert "updates wait in" in sweep.err

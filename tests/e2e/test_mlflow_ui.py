@@ -15,11 +15,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from kill_loop import KillLoop
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from sweep_process import Begin, MlflowRuns, poll
+from sweep_process import MlflowRuns, poll
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage",
@@ -42,13 +43,13 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture
-def ui(begin: Begin, tmp_path: Path) -> Iterator[tuple[str, MlflowRuns]]:
-    """Address of `mlflow ui` on the result of a smoke sweep, and what is in it."""
-    sweep = begin(tmp_path, "--scale", "smoke", "--normal-class", "0,6", "--configs", "4", "--name", "seen")
-    assert sweep.wait(200) == 0, f"{sweep.out}\n{sweep.err}"
+def ui(loop: KillLoop, tmp_path: Path) -> Iterator[tuple[str, MlflowRuns]]:
+    """Address of `mlflow ui` on the result of a sweep of two classes, and what is in it."""
+    loop.reference(0)
+    uri = f"sqlite:///{loop.reference_folder(0) / 'mlflow.db'}"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("mlflow")), "ui", "--backend-store-uri", sweep.uri]
+    command = [str(Path(sys.executable).with_name("mlflow")), "ui", "--backend-store-uri", uri]
     log = (tmp_path / "ui.txt").open("w")
     server = subprocess.Popen(
         [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
@@ -56,8 +57,8 @@ def ui(begin: Begin, tmp_path: Path) -> Iterator[tuple[str, MlflowRuns]]:
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # else ten more processes
     )  # fmt: skip
     try:
-        poll(lambda: _answers(f"http://127.0.0.1:{port}/health"), 90, "mlflow ui")
-        yield f"http://127.0.0.1:{port}", MlflowRuns(sweep.uri)
+        poll(lambda: _answers(f"http://127.0.0.1:{port}/health"), "mlflow ui")
+        yield f"http://127.0.0.1:{port}", MlflowRuns(uri)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
@@ -74,14 +75,14 @@ def test_the_tree_and_the_sorted_configurations_are_seen(
     page = f"{address}/#/experiments/{experiment}/runs"
 
     browser.get(page)
-    poll(lambda: "seen" in _rows(browser), 60, "the sweep's run")
+    poll(lambda: "k" in _rows(browser), "the sweep's run")
     assert not any("class" in row for row in _rows(browser)), "children are folded under the sweep"
-    _unfold(browser, "seen")
-    poll(lambda: "search 000" in _rows(browser), 30, "the configurations")
+    _unfold(browser, "k")
+    poll(lambda: "search 000" in _rows(browser), "the configurations")
     _unfold(browser, "search 000")
-    poll(lambda: "search 000 class 6" in _rows(browser), 30, "the classes")
+    poll(lambda: "search 000 class 6" in _rows(browser), "the classes")
     rows = _rows(browser)
-    assert {f"search {number:03d}" for number in range(4)} <= set(rows)
+    assert {run.info.run_name for run in runs.level("config", "search").values()} <= set(rows)
     assert rows[rows.index("search 000") + 1].startswith("search 000 class ")
     _close_assistant(browser)
     browser.save_screenshot(str(shots / "mlflow-tree.png"))
@@ -93,11 +94,11 @@ def test_the_tree_and_the_sorted_configurations_are_seen(
         order = f"orderByKey={quote('metrics.`val_auroc_mean`')}&orderByAsc={str(ascending).lower()}"
         browser.get("about:blank")  # an address that differs behind the # alone loads nothing
         browser.get(f"{page}?{query}&{order}")
-        poll(lambda: len(_rows(browser)) == len(means), 60, "the configurations alone")
+        poll(lambda: len(_rows(browser)) == len(means), "the configurations alone")
         assert _rows(browser) == sorted(means, key=means.__getitem__, reverse=not ascending)
     _show_column(browser, "val_auroc_mean")
     best_first = [str(value) for value in sorted(means.values(), reverse=True)]
-    poll(lambda: all(value in _text(browser) for value in best_first), 30, "the means")
+    poll(lambda: all(value in _text(browser) for value in best_first), "the means")
     assert [line for line in _text(browser).splitlines() if line in best_first] == best_first
     browser.save_screenshot(str(shots / "mlflow-configurations.png"))
 
@@ -143,7 +144,7 @@ def _show_column(browser: webdriver.Chrome, name: str) -> None:
     button = next(each for each in browser.find_elements(By.TAG_NAME, "button") if each.text.strip() == "Columns")
     button.click()
     path = "//input[@placeholder='Search columns']"
-    poll(lambda: browser.find_elements(By.XPATH, path), 10, "the list of columns")[0].send_keys(name)
+    poll(lambda: browser.find_elements(By.XPATH, path), "the list of columns")[0].send_keys(name)
     match = f"//*[contains(@class,'tree')]//*[normalize-space(text())='{name}']"
-    poll(lambda: browser.find_elements(By.XPATH, match), 10, f"the column {name}")[0].click()
+    poll(lambda: browser.find_elements(By.XPATH, match), f"the column {name}")[0].click()
     button.click()

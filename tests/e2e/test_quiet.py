@@ -32,7 +32,7 @@ def test_nothing_listens_beyond_loopback_and_no_secret_is_written(begin: Begin, 
     home = tmp_path / "home"
     home.mkdir()
     sweep = begin(tmp_path, *ARGUMENTS, "--name", "q", HOME=str(home), AWS_SECRET_ACCESS_KEY=SECRET)
-    poll(sweep.worker, 120, "a worker that trains")
+    poll(sweep.worker, "a worker that trains")
     addresses = _listening(sweep)
     assert len(addresses) >= 1, "Ray listens somewhere"
     assert {address for address in addresses if not _is_loopback(address)} == set()

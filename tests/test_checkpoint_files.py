@@ -1,0 +1,93 @@
+"""Checkpoints: what is refused, and what loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from adcore.augment import Resampler
+from adcore.checkpoints import Checkpoints
+from adcore.datasets import ImageDataset
+from adcore.errors import UserError
+from adcore.networks import IMAGE_SIZE
+from adcore.train import load_detector, train
+from tests.train_runs import config, ignore
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, digits_train: ImageDataset) -> Path:
+    """Of config(epochs=1)."""
+    path = tmp_path_factory.mktemp("checkpoint") / "run.ckpt"
+    train(config(epochs=1), ignore, data=digits_train, checkpoints=Checkpoints(path, every=0))
+    return path
+
+
+def test_a_checkpoint_of_other_settings_is_refused_with_file_and_differences(
+    checkpoint: Path, digits_train: ImageDataset
+) -> None:
+    before = checkpoint.read_bytes()
+    with pytest.raises(UserError) as caught:
+        train(config(epochs=2, weight_abc=9.0), ignore, data=digits_train, checkpoints=Checkpoints(checkpoint))
+    message = str(caught.value)
+    assert message.startswith(f"{checkpoint}: made with other settings")
+    assert "weight_abc: 2.0 there, 9.0 now" in message
+    assert "epochs: 1 there, 2 now" in message
+    assert "width" not in message
+    assert checkpoint.read_bytes() == before
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_cut_checkpoint_is_refused_with_its_name(
+    share: float, checkpoint: Path, digits_train: ImageDataset, tmp_path: Path
+) -> None:
+    whole = checkpoint.read_bytes()
+    cut = tmp_path / "cut.ckpt"
+    cut.write_bytes(whole[: int(share * len(whole))])
+    for use in (
+        lambda: train(config(epochs=1), ignore, data=digits_train, checkpoints=Checkpoints(cut)),
+        lambda: load_detector(cut, 1),
+    ):
+        with pytest.raises(UserError) as caught:
+            use()
+        assert str(caught.value).startswith(f"{cut}: not a whole checkpoint of this program")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["text", "tensor", "foreign"])
+def test_a_file_that_is_no_checkpoint_of_ours_is_refused_with_its_name(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.ckpt"
+    if content == "text":
+        path.write_text("epoch,auroc\n1,0.9\n")
+    else:
+        torch.save(torch.zeros(3) if content == "tensor" else {"state_dict": {}}, path)
+    with pytest.raises(UserError, match="not a whole checkpoint of this program") as caught:
+        load_detector(path, 1)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_clear_error(digits_train: ImageDataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    checkpoints = Checkpoints(tmp_path / "file" / "run.ckpt", every=0)
+    with pytest.raises(UserError) as caught:
+        train(config(), ignore, data=digits_train, checkpoints=checkpoints)
+    assert str(caught.value).startswith(f"{checkpoints.path}: cannot be written")
+
+
+def test_a_checkpoint_loads_without_running_code_and_names_its_settings(checkpoint: Path) -> None:
+    stored = torch.load(checkpoint, weights_only=True)
+    assert stored["adcore"]["config"]["classes"] == [0, 3]
+    assert len(stored["adcore"]["history"]) == 1
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+def test_a_loaded_detector_gives_the_same_scores(precision: str, digits_train: ImageDataset, tmp_path: Path) -> None:
+    settings = config(precision=precision, epochs=2)
+    checkpoints = Checkpoints(tmp_path / "run.ckpt", every=0)
+    trained = train(settings, ignore, data=digits_train, checkpoints=checkpoints).detector
+    stored, loaded = load_detector(checkpoints.path, 1)
+    assert stored == settings
+    dtype = torch.float64 if precision == "64-true" else torch.float32
+    images = Resampler(8, IMAGE_SIZE, torch.device("cpu"), dtype).plain(digits_train.images[:100])
+    assert torch.equal(loaded.score(images), trained.score(images))  # type: ignore[operator]

@@ -1,0 +1,96 @@
+"""One real sweep with --objective per-class on a local Ray: its figures, its models and its runs in MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from statistics import fmean
+from types import SimpleNamespace
+
+import pytest
+from sweep_process import MlflowRuns, SweepProcess
+
+from adcore import evaluation, train
+from adcore.datasets import ImageDataset
+from sweeps.engine.main import main
+from sweeps.engine.plan import OWN_NUMBERS
+from sweeps.engine.trial import checkpoint_path
+from sweeps.gan_loss_weights import SPACE
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    folder = tmp_path_factory.mktemp("per_class")
+    sweep = SweepProcess(
+        folder, "--scale", "smoke", "--normal-class", "0,3", "--objective", "per-class", "--configs", "4",
+        "--max-concurrent", "1", "--name", "t",
+    )  # fmt: skip
+    try:
+        assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
+        home = folder / "runs" / "t"
+        results = json.loads((home / "results.json").read_text())
+        yield SimpleNamespace(home=home, out=sweep.out, err=sweep.err, mlflow=MlflowRuns(sweep.uri), results=results)
+    finally:
+        sweep.end()
+
+
+def test_the_difference_is_the_mean_of_the_own_bests_minus_the_common_winners(swept: SimpleNamespace) -> None:
+    found, common = swept.results["per_class"], swept.results["test_by_class"]["auroc"]
+    own = {index: each["test"] for index, each in found["by_class"].items()}
+    assert set(own) == set(common) == {"0", "3"}
+    mean = fmean(fmean(values) for values in own.values())
+    difference = found["difference"]
+    assert difference["value"] == pytest.approx(mean - fmean(fmean(values) for values in common.values()), abs=1e-12)
+    assert difference["low"] <= difference["value"] <= difference["high"]
+    metrics = swept.mlflow.by_key["sweep"].data.metrics
+    assert metrics["test_auroc_own_best_mean"] == pytest.approx(mean, abs=1e-12)
+    assert metrics["test_auroc_own_best_difference"] == pytest.approx(difference["value"], abs=1e-12)
+    assert found["sentence"] in swept.out
+    assert found["sentence"].startswith(f"One weight vector for all 2 classes costs {difference['value']:+.4f} AUROC")
+    assert swept.err == ""
+
+
+def test_the_own_bests_are_the_best_confirmed_and_their_models_give_the_test_values(
+    swept: SimpleNamespace, digits_test: ImageDataset
+) -> None:
+    winner = swept.results["winner"]["configuration"]
+    for index, each in swept.results["per_class"]["by_class"].items():
+        common = swept.mlflow.history(f"confirm/{winner}/1/{index}", "val_auroc")[-1][1]
+        [own] = [
+            swept.mlflow.history(key, f"val_auroc_{index}")[-1][1]
+            for key, run in swept.mlflow.level("config", "confirm by class").items()
+            if run.data.tags["class"] == index
+        ]
+        assert each["confirm"] == [max(own, common)]
+        classes = (0, 3) if each["configuration"] == winner else (int(index),)
+        path = checkpoint_path(swept.home, each["configuration"], classes, 1)
+        config, detector = train.load_detector(path, digits_test.channels)
+        assert {name: getattr(config, name) for name in each["params"]} == each["params"]
+        value = evaluation.score_test(detector, config, digits_test).measured()[int(index)]["auroc"]
+        assert each["test"] == [pytest.approx(value, abs=1e-6)]
+
+
+def test_mlflow_holds_the_classes_searches_below_the_sweep(swept: SimpleNamespace) -> None:
+    swept.mlflow.assert_whole()
+    searched = swept.mlflow.level("config", "search by class")
+    numbers = {index: [(index + 1) * OWN_NUMBERS + place for place in range(4)] for index in (0, 3)}
+    assert set(searched) == {f"search by class/{number}/0" for own in numbers.values() for number in own}
+    for index, own in numbers.items():
+        for place, number in enumerate(own):
+            run = searched[f"search by class/{number}/0"]
+            assert run.info.run_name == f"search class {index} {place:03d}"
+            assert (run.data.tags["class"], run.data.params["classes"]) == (str(index), str(index))
+            assert "val_auroc_mean" in run.data.metrics
+    for run in swept.mlflow.level("config", "confirm by class").values():
+        assert run.info.run_name.startswith(f"confirm class {run.data.tags['class']} ")
+    assert set(swept.mlflow.level("config", "search")) == {f"search/{number}/0" for number in range(4)}
+    kept = {path.parent.name for path in swept.home.glob("checkpoints/*/*/*.ckpt")}
+    assert kept == {"seed-1"}, "only what confirm trained scores the test part"
+
+
+def test_a_resume_with_another_objective_is_refused(swept: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--resume", "t", "--storage", str(swept.home.parent), "--objective", "mean"]
+    with pytest.raises(SystemExit) as refused:
+        main("gan_loss_weights", "", SPACE, arguments)
+    assert refused.value.code == 2
+    assert "was begun with --objective per-class, not mean" in capsys.readouterr().err
