@@ -71,6 +71,8 @@ def prepare_environment(settings: RunSettings) -> None:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # binds every service to loopback
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # in this process only: no file to protect
+        # trials get processes of their own: as many idle ones as there are CPUs would only be in their way
+        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
         os.environ.pop("RAY_ADDRESS", None)  # a cluster that it names is not the one asked for
 
 

@@ -9,13 +9,14 @@ from sweep_process import MlflowRuns
 
 TUNE = ["sweeps/tune.py", "--detector", "rotations"]
 assert " ".join(TUNE) in PAGE
+SMALL = ["--normal-class", "0,2", "--epochs", "1", "--max-concurrent", "1"]
 
 
 def test_the_example_sweeps_its_own_loss_on_its_own_data(tmp_path: Path) -> None:
     copy = extended_copy(tmp_path)
     run(copy, *commands("data set")[0])
     _, sweep = commands("sweep")
-    out = run(copy, *sweep, "--name", "own", "--max-concurrent", "1")
+    out = run(copy, *sweep, "--name", "own", *SMALL)
     assert "winner: configuration" in out
     runs = MlflowRuns(f"sqlite:///{copy / 'mlflow.db'}", experiment="gradient_difference")
     runs.assert_whole()
@@ -27,6 +28,6 @@ def test_the_example_sweeps_its_own_loss_on_its_own_data(tmp_path: Path) -> None
 
 def test_the_example_detector_is_tuned_over_its_own_ranges(tmp_path: Path) -> None:
     copy = extended_copy(tmp_path)
-    out = run(copy, *TUNE, "--scale", "smoke", "--configs", "2", "--normal-class", "3,7", "--max-concurrent", "1")
+    out = run(copy, *TUNE, "--scale", "smoke", "--configs", "2", *SMALL)
     assert "--detector rotations" in out
     assert "weight_" not in out

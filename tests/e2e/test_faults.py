@@ -12,7 +12,7 @@ from sweep_process import Begin, poll
 def test_workers_that_are_killed_or_hang_are_started_again_and_a_second_driver_is_refused(
     loop: KillLoop, begin: Begin, tmp_path: Path
 ) -> None:
-    sweep = begin(tmp_path, *FUSED, "--report-timeout", "0.8")
+    sweep = begin(tmp_path, *FUSED, "--report-timeout", "1")
     at_a_rung(sweep, 1)
     killed = poll(sweep.worker, "a worker that trains")
     killed.kill()

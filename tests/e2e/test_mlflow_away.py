@@ -76,7 +76,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def test_what_mlflow_missed_is_delivered_in_mid_sweep_and_by_the_resume(
     loop: KillLoop, server: Server, begin: Begin, tmp_path: Path
 ) -> None:
-    sweep = begin(tmp_path, *FUSED, uri=server.uri)
+    sweep = begin(tmp_path, *FUSED, uri=server.uri, MLFLOW_HTTP_REQUEST_TIMEOUT="15")
     at_a_rung(sweep, 1)
     server.kill()
     at_a_rung(sweep, 2)
