@@ -34,7 +34,7 @@ test: .setup-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 e2e: .setup-test
-	$(BIN)/python -m pytest tests/e2e -n 3 --dist loadgroup --timeout 900 $(ARGS)
+	$(BIN)/python -m pytest tests/e2e -n 4 --dist loadgroup --timeout 900 $(ARGS)
 
 check: .setup-dev
 	$(BIN)/ruff format --check .
