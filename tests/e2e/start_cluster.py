@@ -34,10 +34,8 @@ def main() -> None:
     def obey() -> None:
         for line in sys.stdin:
             if line == "usage\n":
-                print(
-                    json.dumps({"used": {node: sorted(shares) for node, shares in dict(used).items()}, "ran": _ran()}),
-                    flush=True,
-                )
+                shares = {node: sorted(seen) for node, seen in dict(used).items()}
+                print(json.dumps({"used": shares, "ran": _ran()}), flush=True)
             elif line == "remove\n":
                 cluster.remove_node(workers.pop(), allow_graceful=False)
         ended.set()

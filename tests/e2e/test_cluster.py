@@ -101,6 +101,7 @@ def test_trials_share_the_gpus_of_all_nodes_and_go_on_elsewhere_when_a_node_is_l
         assert set(seen["used"][node]) <= {0.0, 0.5, 1.0}
         assert 1.0 in seen["used"][node], "two trials at a time share its GPU"
     cluster.remove_a_node()
+    assert sweep.process.poll() is None, f"it ended before the node was lost\n{sweep.out}\n{sweep.err}"
     assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
     assert "4 at a time" in sweep.out
     assert f"--resume n --storage {tmp_path / 'runs'} --tracking-uri {sweep.uri} --address {address}" in sweep.out
