@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from adcore.errors import UserError
+from adcore.output import Lost, is_a_closed_pipe, keep_going
 
 __all__ = ["check_text", "dataclass_flags", "run"]
 
@@ -70,11 +71,16 @@ def run(
     parameters: Sequence[click.Parameter],
     body: Callable[..., int | None],
     argv: Sequence[str] | None = None,
+    *,
+    on_record: bool = False,
 ) -> None:
     """Parse argv, call body with the options given (unset ones left out), and exit with the code it returns.
 
-    A UserError, or a command line that does not parse, is one line on stderr and exit code 2.
+    A UserError, or a command line that does not parse, is one line on stderr and exit code 2. A standard output that
+    takes nothing more ends nothing, and is told on stderr in the end; exit code 1 then unless all is on_record as well,
+    or the reader has closed the pipe.
     """
+    lost = keep_going()
 
     def callback(**values: Any) -> int | None:
         given = {name: value for name, value in values.items() if value is not None}
@@ -90,8 +96,18 @@ def run(
     except UserError as error:
         fail(str(error))
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
-    sys.exit(code or 0)
+        code = 130
+    sys.exit(code or (_output_code(lost, on_record=on_record) if lost else 0))
+
+
+def _output_code(lost: Lost, *, on_record: bool) -> int:
+    """Exit code of a program that did what it should, by what became of what it printed."""
+    sys.stdout.flush()
+    if lost.reason is None or is_a_closed_pipe(lost.reason):
+        return 0
+    where = "; all is on record" if on_record else ""
+    print(f"not everything could be printed (standard output: {lost.reason.strerror}){where}", file=sys.stderr)
+    return 0 if on_record else 1
 
 
 def check_text(name: str, value: Any) -> None:

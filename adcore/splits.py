@@ -33,13 +33,19 @@ class Split:
     validation: Tensor
 
 
-def require_every_class(labels: Tensor, count: int) -> None:
-    """Raises UserError unless labels, int64 [n] of a train part, hold enough images of each of `count` classes."""
-    if int(labels.max()) >= count:
-        raise UserError(f"the data set's labels go up to {int(labels.max())}, expected 0 to {count - 1}")
-    for index, images in enumerate(torch.bincount(labels, minlength=count).tolist()):
-        if images < MINIMUM_IMAGES:
-            raise UserError(f"class {index} of the data set has {images} images, expected at least {MINIMUM_IMAGES}")
+def require_every_class(
+    labels: Tensor, count: int, *, at_least: int = MINIMUM_IMAGES, of: str = "the data set"
+) -> None:
+    """Raises UserError unless labels, int64 [n], hold at least so many images of each of `count` classes, and no other.
+
+    By default as many as a train part must have. of: what they are the labels of, for the message.
+    """
+    images = torch.bincount(labels, minlength=count).tolist()
+    if len(images) > count:
+        raise UserError(f"the labels of {of} go up to {len(images) - 1}, expected 0 to {count - 1}")
+    for index, found in enumerate(images):
+        if found < at_least:
+            raise UserError(f"class {index} of {of} has {found} images, expected at least {at_least}")
 
 
 def split(

@@ -61,6 +61,7 @@ def train(
     and for data that lack a class.
     """
     import pytorch_lightning as pl
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
     from adcore.checkpoints import PlainCheckpointIO
     from adcore.epoch_end import EpochEnd
@@ -79,7 +80,8 @@ def train(
         devices=1,
         precision="64-true" if config.precision == "64-true" else "32-true",
         callbacks=[epochs, epochs.stopper] if epochs.stopper else [epochs],
-        plugins=[PlainCheckpointIO()],
+        # one process, whatever launcher's variables are about: Lightning would take them for its own
+        plugins=[PlainCheckpointIO(), LightningEnvironment()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
+from adcore.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
 from adcore.files import check_writable
 from adcore.imports import large_imports
@@ -54,13 +56,19 @@ def _train(
         _check_file(Path(checkpoint))
     if figures is not None:
         check_writable(Path(figures), f"--figures {figures!r}")
+    for name, value in PATIENT_THREADS.items():
+        os.environ.setdefault(name, value)
     with large_imports():
+        import torch
+
         from adcore.checkpoints import Checkpoints
         from adcore.datasets import load
         from adcore.evaluation import score_test
         from adcore.fetch_display import fetch_progress
         from adcore.train import train
 
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(allotted_cpus())
     source: dict[str, Any] = {"data_dir": data_dir, "allow_unverified": allow_unverified_data}
     with fetch_progress() as progress:
         data = load(config.dataset, "train", **source, progress=progress)

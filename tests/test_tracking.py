@@ -18,7 +18,8 @@ from sweep_process import MlflowRuns, poll
 
 from adcore.config import TrainConfig
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
-from sweeps.engine.mlflow_writer import KEY_TAG, MlflowWriter
+from sweeps.engine.mlflow_runs import KEY_TAG
+from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.tracking import SWEEP, Tracking, run_key
 
 CLASSES = (0, 3, 6)

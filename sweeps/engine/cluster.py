@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import secrets
 import socket
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from adcore.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
+from adcore.files import check_writable
+from sweeps.engine.code import ROOT
+from sweeps.engine.interrupt import without_hang_up
 from sweeps.engine.plan import has_cuda_device
 from sweeps.engine.run_settings import RunSettings
 
@@ -21,30 +27,56 @@ __all__ = ["Resources", "check_address", "prepare_environment", "probe", "ray_cl
 PROBE_SECONDS = 3.0
 #: Bytes of the local object store: a data set's train part is 47 MB (Fashion-MNIST) to 154 MB (CIFAR-10).
 OBJECT_STORE_BYTES = 600_000_000
+#: Bytes of the longest name that a socket may have, and what Ray puts behind its temporary folder for one of its own.
+SOCKET_BYTES, SOCKET_NAME = 107, "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 
 
 def check_address(settings: RunSettings) -> None:
-    """Raises UserError if a cluster does not answer, or this machine has fewer CPUs than a local trial needs."""
-    cpus = os.cpu_count() or 1
+    """Raises UserError if a cluster does not answer, or this process has fewer CPUs than a local trial needs."""
+    cpus = allotted_cpus()
     if settings.address == "local":
         if settings.cpus_per_trial > cpus:
-            raise UserError(f"--cpus-per-trial {settings.cpus_per_trial}: this machine has {cpus} CPUs")
+            there = os.cpu_count() or cpus
+            allotted = f", of which {cpus} are allotted to this process" if cpus < there else ""
+            raise UserError(f"--cpus-per-trial {settings.cpus_per_trial}: this machine has {there} CPUs{allotted}")
+        _check_temporary_folder()
         if settings.gpus_per_trial and not has_cuda_device():
             raise UserError(f"--gpus-per-trial {settings.gpus_per_trial:g}: this machine has 0 GPUs")
         return
     address = settings.address
     if address == "auto":
-        file = Path("/tmp/ray/ray_current_cluster")  # written by `ray start`
+        file = _temporary_folder()[1] / "ray" / "ray_current_cluster"  # written by `ray start`
         address = os.environ.get("RAY_ADDRESS", "")
         if address in ("", "auto"):
             address = file.read_text().strip() if file.exists() else ""
         if not address:
-            raise UserError("--address auto: no Ray cluster runs on this machine; start one with `ray start --head`")
+            raise UserError(
+                f"--address auto: no Ray cluster runs on this machine (there is no {file}); "
+                "start one with `ray start --head`"
+            )
     host, _, port = address.rpartition(":")
     if not host or not (port.isdecimal() and len(port) <= 5):
         given = address if settings.address != "auto" else f"auto, from RAY_ADDRESS {address}"
         raise UserError(f"--address {given!r}: expected local, auto or HOST:PORT")
     probe("--address", address, host, int(port))
+
+
+def _temporary_folder() -> tuple[str, Path]:
+    """The folder that Ray's own is made in, as Ray finds it, and the variable that names it."""
+    name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), "")
+    return (name, Path(os.environ[name])) if name else ("the temporary folder", Path("/tmp"))
+
+
+def _check_temporary_folder() -> None:
+    """Raises UserError if Ray could not make its sockets: their names can be too long."""
+    name, folder = _temporary_folder()
+    check_writable(folder.absolute(), f"{name} {folder}")
+    if len(os.fsencode(folder.absolute() / SOCKET_NAME)) > SOCKET_BYTES:
+        most = SOCKET_BYTES - len(SOCKET_NAME) - 1
+        raise UserError(
+            f"{name} {folder}: too long for the names of Ray's sockets, expected at most {most} bytes; "
+            "set RAY_TMPDIR to a folder with a shorter name"
+        )
 
 
 def probe(flag: str, given: str, host: str, port: int) -> None:
@@ -68,6 +100,8 @@ def prepare_environment(settings: RunSettings) -> None:
     if settings.address != "local":
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     else:
+        for name, value in PATIENT_THREADS.items():
+            os.environ.setdefault(name, value)
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # binds every service to loopback
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # in this process only: no file to protect
@@ -85,19 +119,25 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if settings.address == "local":
         # "local": a new Ray, also where another one is running
-        options |= {"address": "local", "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        options |= {"address": "local", "num_cpus": allotted_cpus(), "include_dashboard": False}
+        options |= {"object_store_memory": OBJECT_STORE_BYTES}
     else:
-        packages = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "adcore")]
-        options |= {"address": settings.address, "runtime_env": {"py_modules": packages}}
+        packages = [str(ROOT / "sweeps"), str(ROOT / "adcore")]
+        options |= {
+            "address": settings.address,
+            "runtime_env": {"py_modules": packages, "env_vars": dict(PATIENT_THREADS)},
+        }
     try:
-        ray.init(**options)
+        # workers take what lies in the driver's folder before what is installed
+        with without_hang_up(), contextlib.chdir(ROOT):
+            ray.init(**options)
     except AuthenticationError as error:
         raise UserError(
             f"--address {settings.address}: the cluster refuses this token; copy its ~/.ray/auth_token here, "
             "or set RAY_AUTH_MODE=disabled for a cluster that has none"
         ) from error
     except Exception as error:  # Ray raises bare ones too, for a node that starts slowly
-        reason = str(error).strip().splitlines()[0]
+        reason = textwrap.shorten(str(error), 500)
         raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason})") from error
     try:
         yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -19,14 +18,16 @@ from adcore.errors import UserError, unknown_name
 from adcore.files import check_writable
 from adcore.imports import large_imports
 from sweeps.engine.cluster import check_address, prepare_environment
+from sweeps.engine.code import check_one_root
+from sweeps.engine.data import load_data, require_same
 from sweeps.engine.mlflow_store import check_tracking_uri
+from sweeps.engine.mlflow_variables import ignored
+from sweeps.engine.places import absolute, followed
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.run_settings import PLACES, RunSettings
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
-
-    from adcore.datasets import ImageDataset, Part
 
 __all__ = ["launch", "one_driver", "read_fact"]
 
@@ -37,10 +38,11 @@ def launch(program: Program[Any], text: str, argv: Sequence[str] | None = None) 
     def body(**given: Any) -> int:
         return _run(program, given)
 
-    run(f"sweeps/{program.script}.py", text, dataclass_flags(program.settings), body, argv)
+    run(f"sweeps/{program.script}.py", text, dataclass_flags(program.settings), body, argv, on_record=True)
 
 
 def _run(program: Program[Any], given: dict[str, Any]) -> int:
+    check_one_root()
     settings = program.settings(**given)
     try:
         home = _home(program.script, settings)
@@ -53,38 +55,27 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
     if settings.plan:
         click.echo(program.describe(plan, settings))
         return 0
+    settings = absolute(settings)
     check_writable(home, f"--storage {settings.storage!r}")
     _check_tracking(settings, given)
     check_address(settings)
     _check_outbox(home)
     with large_imports():
-        data = _load(plan.dataset_names, program.parts, settings)
+        data, hashes = load_data(plan.dataset_names, program.parts, settings)
+        if settings.resume:
+            require_same(read_fact(home, "data", None), hashes, home.name)
         program.check(plan, data)
         prepare_environment(settings)
         from sweeps.engine.run import run_program
 
     with one_driver(home, is_new=not settings.resume):
-        return run_program(program, plan, settings, home, data)
-
-
-def _load(names: Sequence[str], parts: Sequence[Part], settings: RunSettings) -> dict[tuple[str, str], ImageDataset]:
-    from adcore.datasets import load
-    from adcore.fetch_display import fetch_progress
-    from adcore.splits import require_every_class
-
-    source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
-    found: dict[tuple[str, str], ImageDataset] = {}
-    with fetch_progress() as progress:
-        for name, part in itertools.product(names, parts):
-            found[name, part] = load(name, part, **source, progress=progress)
-    for (_, part), each in found.items():
-        if part == "train":
-            require_every_class(each.labels, len(each.class_names))
-    return found
+        return run_program(program, plan, settings, home, data, hashes)
 
 
 def _check_tracking(settings: RunSettings, given: dict[str, Any]) -> None:
     """Raises UserError for an address that cannot be used; a resumed sweep can wait for its own server."""
+    if line := ignored(settings.tracking_uri, is_named="tracking_uri" in given):
+        click.echo(line, err=True)
     try:
         check_tracking_uri(settings.tracking_uri)
     except UserError as error:
@@ -162,6 +153,7 @@ def _stored(program: Program[Any], home: Path, given: dict[str, Any]) -> Any:
             raise UserError(f"sweep {home.name!r} was begun with {flag} {stored[name]}, not {value}; leave {flag} out")
     try:
         program.settings(**stored)
+        stored = followed(stored, home.parent)
     except UserError as error:
         raise UserError(f"{home / 'study.db'}: damaged, with settings that no command line gives ({error})") from error
     return program.settings(**{**stored, "name": None, **{k: v for k, v in given.items() if k in places}})
@@ -179,7 +171,8 @@ def _check_same_plan(home: Path, plan: AnyPlan) -> None:
         )
 
 
-def read_fact(home: Path, key: str) -> Any:
+def read_fact(home: Path, key: str, *default: Any) -> Any:
+    """A fact of a record that is not open. Raises UserError if it is not there and there is no default."""
     from sweeps.engine.record import open_study
 
     path = home / "study.db"
@@ -187,6 +180,8 @@ def read_fact(home: Path, key: str) -> Any:
         attributes = open_study(path, create=False).user_attrs
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: damaged, a fact that is not JSON ({error}); restore it from a copy") from error
+    if key not in attributes and default:
+        return default[0]
     if key not in attributes:
         raise UserError(f"{path}: this sweep ended before it began; move the folder away and start again")
     return attributes[key]

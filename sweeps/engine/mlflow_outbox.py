@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -38,6 +39,11 @@ class RunUpdate:
     metrics: list[tuple[str, float, int, int]] = dataclasses.field(default_factory=list)
     artifacts: list[str] = dataclasses.field(default_factory=list)  # files
     status: str | None = None
+
+    @property
+    def has_files_alone(self) -> bool:
+        """Whether it has nothing to tell but files."""
+        return self == RunUpdate(self.key, artifacts=self.artifacts)
 
     def merge(self, later: RunUpdate) -> None:
         """Take in a later update of the same run."""
@@ -89,9 +95,12 @@ class Outbox:
             raise
 
     def put(self, update: RunUpdate) -> None:
-        """Append an update."""
+        """Append an update. Files beside the outbox are found again wherever they are moved to with it."""
+        home = self.path.parent
+        files = [os.path.relpath(path, home) if Path(path).is_relative_to(home) else path for path in update.artifacts]
+        body = json.dumps({**dataclasses.asdict(update), "artifacts": files})
         with self.transaction():
-            self.database.execute("INSERT INTO updates (body) VALUES (?)", [json.dumps(dataclasses.asdict(update))])
+            self.database.execute("INSERT INTO updates (body) VALUES (?)", [body])
 
     def note(self, run: str, step: int, part: str, values: dict[str, dict[str, float]]) -> bool:
         """Note that a part of what a run has at a step is told; False, and nothing changes, if it was before."""
@@ -124,6 +133,7 @@ class Outbox:
         for number, body in rows:
             update = RunUpdate(**json.loads(body))
             update.metrics = [(name, value, step, at) for name, value, step, at in update.metrics]
+            update.artifacts = [str(self.path.parent / file) for file in update.artifacts]
             found.append((number, update))
         return found
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from adcore.errors import UserError
-from sweeps.engine.cluster import probe
-from sweeps.engine.storage_error import check_database
+from adcore.files import check_writable
+from sweeps.engine.mlflow_artifacts import prepare_artifacts
+from sweeps.engine.mlflow_server import check_server
+from sweeps.engine.mlflow_variables import set_variables
+from sweeps.engine.places import SQLITE, database_path, database_uri
+from sweeps.engine.storage_error import check_database, one_line
 
-__all__ = ["artifact_location", "check_tracking_uri", "database_path", "make_database"]
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+__all__ = ["check_tracking_uri", "connect", "make_database"]
 
 
 def check_tracking_uri(uri: str) -> None:
@@ -28,64 +37,111 @@ def check_tracking_uri(uri: str) -> None:
         raise UserError(
             "--tracking-uri: give name and password as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
-    if uri.startswith("sqlite:///") and not re.search(r"[?%#\n]|:memory:", uri):
-        _check_database(database_path(uri))
-    elif parts.scheme in ("http", "https") and parts.hostname:
-        probe("--tracking-uri", uri, parts.hostname, port)
+    if uri.startswith(SQLITE) and "\n" not in uri:
+        _check_file(database_path(uri))
+    elif parts.scheme in ("http", "https") and parts.hostname and not re.search(r"[?#\s]", uri):
+        check_server(uri, f"{parts.hostname}:{port}")
     else:
         raise expected
 
 
-def database_path(uri: str) -> Path:
-    """The file of a SQLite URI: sqlite:///relative.db or sqlite:////absolute.db. Raises UserError if it cannot be."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError) as error:  # links that lead in a circle
-        raise UserError(f"--tracking-uri {path}: not a usable file ({error})") from error
+def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    """A client of MLflow and the id of the experiment, which is made if it is not there.
 
-
-def make_database(uri: str) -> None:
-    """Make a SQLite file that is not there yet, whole or not at all: MLflow's own way of seconds is not to be cut."""
+    Raises UserError for a database that this MLflow cannot use, and for an experiment that was deleted; MLflow's and
+    requests' own errors for a server that cannot be used.
+    """
+    set_variables(uri)
+    from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
+    if not uri.startswith(SQLITE):
+        client = MlflowClient(uri)
+        return client, _experiment(client, uri, experiment, location=None)
     path = database_path(uri)
+    make_database(path)
+    with _without_stray_folders(uri):
+        client = MlflowClient(uri)
+        try:
+            client.search_experiments(max_results=1)
+        except MlflowException as error:
+            if "database schema" not in str(error):
+                raise
+            raise UserError(_other_schema(path, uri, str(error))) from error
+    location = prepare_artifacts(path, experiment)
+    return client, _experiment(client, uri, experiment, location=location)
+
+
+def make_database(path: Path) -> None:
+    """MLflow's tables in a SQLite file that has none yet: all at once, for MLflow's own way of seconds may be cut.
+
+    Two drivers may do so at a time, and no file is ever removed.
+    """
+    from mlflow.tracking import MlflowClient
+
     if path.exists() and path.stat().st_size:
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
-    with suppress(FileNotFoundError):
-        if not path.stat().st_size:
-            path.unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        uri = database_uri(Path(folder) / "mlflow.db")
+        with _without_stray_folders(uri):
+            MlflowClient(uri).search_experiments(max_results=1)
+        with closing(sqlite3.connect(Path(folder) / "mlflow.db")) as made:
+            statements = list(made.iterdump())[1:-1]  # within a transaction of their own
+    with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            for statement in statements:
+                database.execute(statement)
+        database.execute("COMMIT")
+
+
+def _experiment(client: MlflowClient, uri: str, name: str, *, location: str | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return client.create_experiment(name, location)
+    if found.lifecycle_stage == "deleted":  # MLflow restores it with every run that was ever deleted in it
+        remove = f"mlflow gc --backend-store-uri {uri} --experiment-ids {found.experiment_id}"
+        raise UserError(
+            f"--tracking-uri {uri}: the experiment {name!r} was deleted there, and its name is still taken; "
+            f"remove it for good ({remove if uri.startswith(SQLITE) else 'mlflow gc, on the server'}), restore it "
+            f"(MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {found.experiment_id}), or give another address"
+        )
+    return found.experiment_id
+
+
+def _other_schema(path: Path, uri: str, text: str) -> str:
+    found = re.search(r"found version (\w+), but expected (\w+)", text)
+    versions = f" (its schema is {found[1]}, expected {found[2]})" if found else ""
+    return (
+        f"--tracking-uri {path}: a database of another version of MLflow{versions}; make a copy of it and run "
+        f"`mlflow db upgrade {uri}`, or name another file"
+    )
+
+
+@contextmanager
+def _without_stray_folders(uri: str) -> Iterator[None]:
+    """MLflow makes the folder that the address names letter by letter, where %20 stands for a space; it is removed."""
+    stray = Path(uri.removeprefix(SQLITE)).parent
+    made = [folder for folder in (stray, *stray.parents) if not folder.exists()]
     try:
-        os.link(part, path)  # unlike a rename, it leaves what another process has made in the meantime
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        os.rename(part, path)
-    part.unlink(missing_ok=True)
+        yield
+    finally:
+        for folder in made:
+            with suppress(OSError):  # somebody else has put something there in the meantime
+                folder.rmdir()
 
 
-def artifact_location(uri: str, experiment: str) -> str | None:
-    """Artifacts lie beside a SQLite file, wherever `mlflow ui` is started; a server has its own place."""
-    if not uri.startswith("sqlite:"):
-        return None
-    return (database_path(uri).parent / "mlartifacts" / experiment).as_uri()
-
-
-def _check_database(path: Path) -> None:
+def _check_file(path: Path) -> None:
     try:
         if path.is_dir() or not path.parent.is_dir():
             raise UserError(f"--tracking-uri {path}: expected a file in a folder that exists")
-        is_new = not path.exists()
-        if not is_new and not path.is_file():  # a device or a pipe
+        if not path.exists():  # only its folder is tried: another driver may be about to make the file
+            check_writable(path.parent, f"--tracking-uri {path}")
+            return
+        if not path.is_file():  # a device or a pipe
             raise UserError(f"--tracking-uri {path}: expected an ordinary file; name another one")
-        with path.open("ab+") as file:
-            file.seek(0)
+        with path.open("rb+") as file:
             start = file.read(15)
-        if is_new:
-            path.unlink()
     except OSError as error:
         raise UserError(f"--tracking-uri {path}: not writable ({error.strerror})") from error
     if start not in (b"", b"SQLite format 3"):
@@ -99,7 +155,7 @@ def _check_tables(path: Path) -> None:
     try:
         tables = check_database(path)
     except sqlite3.OperationalError as error:
-        raise UserError(f"--tracking-uri {path}: cannot be opened ({error})") from error
+        raise UserError(f"--tracking-uri {path}: cannot be opened ({one_line(error)})") from error
     except sqlite3.DatabaseError as error:
         raise UserError(f"--tracking-uri {path}: damaged ({error}); restore it, or name another file") from error
     if tables and not {"experiments", "runs"} <= tables:

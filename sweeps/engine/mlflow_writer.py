@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adcore.errors import UserError
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
-from sweeps.engine.mlflow_store import artifact_location, make_database
+from sweeps.engine.mlflow_runs import KEY_TAG, is_deleted, runs_of_sweep
+from sweeps.engine.mlflow_store import connect
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-__all__ = ["KEY_TAG", "MlflowWriter"]
+__all__ = ["MlflowWriter"]
 
-#: Tag by which a run is found again: the sweep's id and the run's key within it.
-KEY_TAG = "sweep_key"
 #: MLflow's codes for what no repetition mends: a run that somebody deleted, a value that it does not take.
 PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
 #: Most metrics in one batch (MLflow's limit), and updates that are taken from the outbox at a time.
@@ -38,11 +34,12 @@ class MlflowWriter:
     def __init__(self, uri: str, experiment: str, sweep_id: str, outbox: Outbox, *, period: float = 3.0) -> None:
         self.uri, self.experiment, self.sweep_id, self.period = uri, experiment, sweep_id, period
         self.outbox = outbox
-        self.wake, self.tried = threading.Event(), threading.Event()
+        self.wake = threading.Event()
         self.patience: float | None = None  # set when closing
         self.error: Exception | None = None  # of the last delivery, None if it went well
         self.has_failed = False  # a request that was given up may still have been carried out
         self.refused: dict[str, str] = {}  # why MLflow does not take the updates of a run, by key
+        self.unwritten: dict[str, str] = {}  # why a run's files could not be copied, by key
         self.client: MlflowClient | None = None
         self.experiment_id = ""
         self.runs: dict[str, str] = {}  # run id by key
@@ -57,17 +54,10 @@ class MlflowWriter:
         self.thread.join(patience + 5)
         return not (self.thread.is_alive() or len(self.outbox))
 
-    def require_usable_database(self, *, seconds: float = 60.0) -> None:
-        """Wait for the first delivery into a database file. Raises UserError if another MLflow's schema is in it."""
-        if self.uri.startswith("sqlite:"):
-            self.tried.wait(seconds)
-            if "database schema" in str(self.error):
-                raise UserError(f"--tracking-uri {self.uri}: {self.reason}")
-
     @property
     def reason(self) -> str:
         """Why not everything was delivered, in one line."""
-        refused = [f"{key}: {reason}" for key, reason in self.refused.items()]
+        refused = [f"{key}: {reason}" for each in (self.refused, self.unwritten) for key, reason in each.items()]
         text = "; ".join(refused[:3]) or str(self.error or "it is too slow")
         return " ".join(text.split())
 
@@ -81,7 +71,6 @@ class MlflowWriter:
                 self.error = None
             except Exception as error:
                 self.error, self.client, self.has_failed, is_empty = error, None, True, False
-            self.tried.set()
             if deadline is not None and (is_empty or time.monotonic() > deadline):
                 return
             self.wake.wait(1.0 if deadline is not None else self.period)
@@ -108,6 +97,8 @@ class MlflowWriter:
 
     def _takes(self, client: MlflowClient, update: RunUpdate) -> bool:
         """Write an update; False if MLflow refuses its run, for now and until the next session."""
+        if update.key in self.unwritten and update.has_files_alone:
+            return False
         if update.key not in self.refused:
             try:
                 self._write(client, update)
@@ -119,46 +110,29 @@ class MlflowWriter:
 
     def _connect(self) -> MlflowClient:
         if self.client is None:
-            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # a repeated create would double a run
-            os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-            logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry would be a line in the display
-            from mlflow.tracking import MlflowClient
-
-            if self.uri.startswith("sqlite:"):
-                make_database(self.uri)
-            client = MlflowClient(self.uri)
-            found = client.get_experiment_by_name(self.experiment)
-            if found and found.lifecycle_stage == "deleted":
-                client.restore_experiment(found.experiment_id)
-            location = artifact_location(self.uri, self.experiment)
-            self.experiment_id = found.experiment_id if found else client.create_experiment(self.experiment, location)
+            client, self.experiment_id = connect(self.uri, self.experiment)
             self._find_runs(client)
             self.client = client
         return self.client
 
     def _find_runs(self, client: MlflowClient) -> None:
-        """Take up the sweep's runs; of two with one key, made by a request that was given up too early, one goes."""
-        noted = set(self.outbox.runs().values())
-        self.runs = {}
-        found = sorted(self._runs_of_sweep(client), key=lambda run: run.info.run_id not in noted)
-        for run in found:  # first those that were written to
-            key = run.data.tags[KEY_TAG]
+        """Take up the sweep's runs; of two with one key, made by a request that was given up too early, one goes.
+
+        A run that somebody has deleted is not made again, nor one that is no longer there: what they are told is
+        refused.
+        """
+        by_key = self.outbox.runs()
+        noted, self.runs = set(by_key.values()), {}
+        found = runs_of_sweep(client, self.experiment_id, self.sweep_id)
+        for run in sorted(found, key=lambda run: (is_deleted(run), run.info.run_id not in noted)):
+            key = run.data.tags[KEY_TAG]  # first those that were written to
             if self.runs.setdefault(key, run.info.run_id) != run.info.run_id:
-                client.delete_run(run.info.run_id)
+                if not is_deleted(run):
+                    client.delete_run(run.info.run_id)
                 continue
             self.outbox.note_run(key, run.info.run_id)
             self.ends[key] = (run.data.tags.get("state"), run.info.status)
-
-    def _runs_of_sweep(self, client: MlflowClient) -> list[Run]:
-        runs, token = [], None
-        while True:
-            page = client.search_runs([self.experiment_id], f"tags.sweep_id = '{self.sweep_id}'", page_token=token)
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+        self.refused |= {key: f"its run {by_key[key]} is gone" for key in by_key.keys() - self.runs.keys()}
 
     def _write(self, client: MlflowClient, update: RunUpdate) -> None:
         from mlflow.entities import Metric, Param, RunTag
@@ -169,24 +143,32 @@ class MlflowWriter:
         metrics = [Metric(name, value, at, step) for name, value, step, at in update.metrics]
         params = [Param(name, value) for name, value in update.params.items()]
         tags = [RunTag(name, value) for name, value in update.tags.items()]
-        client.log_batch(run_id, metrics[:BATCH], params, tags)
+        client.log_batch(run_id, metrics[:BATCH], params, tags, synchronous=True)
         for start in range(BATCH, len(metrics), BATCH):
-            client.log_batch(run_id, metrics[start : start + BATCH])
+            client.log_batch(run_id, metrics[start : start + BATCH], synchronous=True)
         if update.status == "RUNNING":
             client.update_run(run_id, "RUNNING")
         elif update.status:
             client.set_terminated(run_id, update.status)
-        for path in update.artifacts:
-            self._log_file(client, run_id, Path(path))
+        if left := [path for path in update.artifacts if not self._takes_file(client, update.key, run_id, path)]:
+            self.outbox.put(RunUpdate(update.key, artifacts=left))
         state, status = self.ends.get(update.key, (None, None))
         self.ends[update.key] = (update.tags.get("state", state), update.status or status)
 
-    def _log_file(self, client: MlflowClient, run_id: str, path: Path) -> None:
+    def _takes_file(self, client: MlflowClient, key: str, run_id: str, path: str) -> bool:
+        """Copy a file; False if the place for it cannot be written from here, until the next session."""
+        from requests.exceptions import RequestException
+
+        if not Path(path).is_file():
+            logging.getLogger(__name__).warning("MLflow has no copy of %s: it was moved since it was told", path)
+            return True
         try:
-            client.log_artifact(run_id, str(path))
-        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-            # moved since it was told, or the server's place for files is not one of this machine
-            logging.getLogger(__name__).warning("MLflow has no copy of %s: %s", path, error)
+            client.log_artifact(run_id, path)
+        except RequestException:  # the server is away
+            raise
+        except OSError as error:
+            self.unwritten[key] = f"{error.filename or path}: {error.strerror}"
+        return key not in self.unwritten
 
     def _says_nothing_new(self, update: RunUpdate) -> bool:
         """Whether it only ends a run that was never begun, or that has ended so already."""

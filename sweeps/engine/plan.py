@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
+from adcore.cpus import allotted_cpus
 from adcore.datasets import DATASETS
 from adcore.errors import UserError
 from adcore.exposure import check_one_experiment
@@ -257,7 +258,7 @@ def has_cuda_device() -> bool:
 def _time(plan: Plan, settings: SweepSettings, search: float, confirm: float) -> str:
     if settings.address != "local" or has_cuda_device():
         return "not estimated: no figure measured for this device"
-    cores = os.cpu_count() or 1
+    cores = allotted_cpus()
     seconds = sum(
         images / (CPU_SPEED_AT_WIDTH_8 * (8 / width) ** 1.2 * cores)
         for images, width in ((search, plan.searched.width), (confirm, plan.base.width))

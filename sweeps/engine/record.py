@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from adcore.errors import UserError
 from sweeps.engine.facts import Facts
+from sweeps.engine.places import database_uri
 from sweeps.engine.plan import OWN_NUMBERS, Plan
 from sweeps.engine.space import POINT
 from sweeps.engine.storage_error import check_database, one_line
@@ -238,7 +239,7 @@ class SweepRecord(Facts):
 def open_study(path: Path, *, create: bool) -> optuna.Study:
     """The study in a file of its own. Raises UserError for a file that is not one, is damaged, or is missing."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = f"sqlite:///{path}"
+    url = database_uri(path)
     if create:
         return optuna.create_study(storage=url, study_name="sweep", direction="maximize")
     if not path.is_file():
@@ -251,6 +252,8 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
         raise UserError(f"{path}: cannot be opened to write ({one_line(error)})") from error
     except UserError:
         raise
+    except RuntimeError as error:  # the tables of another version of Optuna
+        raise UserError(f"{path}: {one_line(error).replace('$STORAGE_URL', url)} Make a copy of it first") from error
     except Exception as error:  # SQLAlchemy, sqlite3 and Optuna each have their own
         raise UserError(
             f"{path}: not the record of a sweep, or damaged ({type(error).__name__}: {one_line(error)}); "

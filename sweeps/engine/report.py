@@ -17,6 +17,7 @@ from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import DATASETS
 from adcore.figures import auroc_by_class
 from adcore.files import write_whole
+from sweeps.engine.commands import browse_command, python
 from sweeps.engine.confirm import Confirmation, references
 from sweeps.engine.final import TestResult
 from sweeps.engine.intervals import Interval
@@ -247,13 +248,11 @@ def commands(record: SweepRecord, winner: Confirmation, settings: SweepSettings,
     plan = record.plan
     config = dataclasses.replace(plan.base, **winner.block.params, train_seed=next(iter(winner.by_seed)))
     data = ["--data-dir", settings.data_dir] if settings.data_dir else []
-    uri = settings.tracking_uri
-    browse = f"mlflow ui --backend-store-uri {shlex.quote(uri)} --host 127.0.0.1" if uri.startswith("sqlite") else uri
     threads = f"OMP_NUM_THREADS={settings.cpus_per_trial}"
     return [
-        f"browse:  {browse}",
+        f"browse:  {browse_command(settings.tracking_uri)}",
         f"resume:  {resume}",
-        f"repeat:  {threads} {shlex.join(['python', '-m', 'adcore.train', *_changed(config), *data])}",
+        f"repeat:  {threads} {shlex.join([python(), '-m', 'adcore.train', *_changed(config), *data])}",
     ]
 
 

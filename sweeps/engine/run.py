@@ -5,22 +5,29 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import shlex
 import sys
+import threading
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from rich.console import Console
 
 from adcore.datasets import ImageDataset
+from adcore.errors import UserError
 from adcore.files import put_in_place
 from sweeps.engine.cluster import Resources, ray_cluster, resources
+from sweeps.engine.code import Code, current_code
+from sweeps.engine.commands import resume_command
+from sweeps.engine.data import Hashes
 from sweeps.engine.display import Display
 from sweeps.engine.interrupt import Interrupt, interruptible
 from sweeps.engine.mlflow_outbox import Outbox
+from sweeps.engine.mlflow_runs import require_known_runs
+from sweeps.engine.mlflow_store import connect
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.record import open_study
@@ -28,6 +35,9 @@ from sweeps.engine.run_settings import RunSettings
 from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.storage_error import StorageError, storage
 from sweeps.engine.trial import check_checkpoints
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 __all__ = ["Run", "run_program"]
 
@@ -54,18 +64,49 @@ def run_program(
     settings: RunSettings,
     home: Path,
     data: Mapping[tuple[str, str], ImageDataset],
+    hashes: Hashes,
 ) -> int:
     """Run or resume the sweep in folder `home`; returns the exit code: 0 whole, 1 with failed trials, 130 interrupted.
 
-    data: by data set and part. Raises UserError if Ray cannot be had or has too little for a trial.
+    data: by data set and part; hashes: of their content. Raises UserError if Ray or MLflow cannot be had, or Ray has
+    too little for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    mlflow = _connected(settings.tracking_uri, plan.script)  # while Ray starts
     try:
         with interruptible() as interrupt, ray_cluster(settings):
             interrupt.listen()
-            return _run(program, plan, settings, home, data, interrupt)
+            return _run(program, plan, settings, home, data, hashes, interrupt, _client(mlflow, settings))
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _connected(uri: str, experiment: str) -> Future[tuple[MlflowClient, str]]:
+    """MLflow's client and experiment, sought by a thread that nobody has to wait for at the end."""
+    found: Future[tuple[MlflowClient, str]] = Future()
+
+    def seek() -> None:
+        try:
+            found.set_result(connect(uri, experiment))
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=seek, name="mlflow-connect", daemon=True).start()
+    return found
+
+
+def _client(found: Future[tuple[MlflowClient, str]], settings: RunSettings) -> tuple[MlflowClient, str] | None:
+    """What was found; None if a resumed sweep can do without its server for now. Raises UserError."""
+    try:
+        return found.result()
+    except UserError:
+        raise
+    except Exception as error:  # MLflow, requests, SQLAlchemy and sqlite3 each have their own
+        line = f"--tracking-uri {settings.tracking_uri}: {' '.join(str(error).split()) or type(error).__name__}"
+        if not settings.resume or not settings.tracking_uri.startswith("http"):
+            raise UserError(line) from error
+        print(f"{line}; going on without it: what it is to be told waits on disk", file=sys.stderr)
+        return None
 
 
 def _run(
@@ -74,7 +115,9 @@ def _run(
     settings: RunSettings,
     home: Path,
     data: Mapping[tuple[str, str], ImageDataset],
+    hashes: Hashes,
     interrupt: Interrupt,
+    mlflow: tuple[MlflowClient, str] | None,
 ) -> int:
     room, display, command = (
         resources(settings),
@@ -82,9 +125,13 @@ def _run(
         resume_command(program.script, settings, home.name),
     )
     try:
-        study = _open_record(home / "study.db", plan, program.facts(plan, settings, room.slots))
+        facts = {**program.facts(plan, settings, room.slots), "data": hashes, "code": [current_code()]}
+        study = _open_record(home / "study.db", plan, facts)
         sweep_id = study.user_attrs["sweep_id"]
         outbox = Outbox(home / f"mlflow-outbox-{sweep_id[:8]}.db")
+        if mlflow:
+            require_known_runs(*mlflow, sweep_id, outbox, settings.tracking_uri)
+        _note_code(study)
         run = Run(study, home, command, room, interrupt, outbox, display)
         stages = program.stages(plan, settings, run, data)
     except StorageError as error:
@@ -110,7 +157,6 @@ def _run(
 
 def _run_stages(stages: StageRunner, writer: MlflowWriter) -> int:
     try:
-        writer.require_usable_database()
         stages.display.print(f"sweep {stages.home.name}: {stages.summary_line}; record in {stages.home}")
         code = stages.run()
     except KeyboardInterrupt:
@@ -118,20 +164,25 @@ def _run_stages(stages: StageRunner, writer: MlflowWriter) -> int:
     except StorageError as error:
         stages.on_storage_error(error)
         code = stages.report_failure(f"its files cannot be written: {error}")
+    except UserError as error:  # what was right at the start is so no more, as a model or a data file that is gone
+        stages.tracking.close_sweep("failed", {}, [])
+        code = stages.report_failure(str(error))
+        stages.display.print(f"when that is mended, go on with:\n  {stages.command}")
     if code == INTERRUPTED:
         with contextlib.suppress(StorageError):  # MLflow shows it as running until it is resumed
             stages.tracking.interrupt()
     return code
 
 
-def resume_command(script: str, settings: RunSettings, name: str) -> str:
-    """The command that goes on with this sweep."""
-    words = ["python", f"sweeps/{script}.py", "--resume", name]
-    for field in dataclasses.fields(settings):
-        given = getattr(settings, field.name)
-        if field.name in ("storage", "tracking_uri", "address", "data_dir") and given != field.default:
-            words += [f"--{field.name.replace('_', '-')}", str(given)]
-    return shlex.join(words)
+def _note_code(study: optuna.Study) -> None:
+    """On a record that other code has begun, or gone on with, note this one as well, and say so."""
+    known = [Code(*each) for each in study.user_attrs.get("code", [])]
+    now = current_code()
+    if any(each.sources == now.sources for each in known[-1:]):
+        return
+    before = known[-1] if known else "a version that did not note it"
+    print(f"this sweep was run by other code before ({before}; now {now}): its results are of both", file=sys.stderr)
+    study.set_user_attr("code", [*known, now])
 
 
 def _open_record(path: Path, plan: AnyPlan, facts: dict[str, Any]) -> optuna.Study:

@@ -38,8 +38,8 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if not self.storage or re.search(r"[?%#\n]", self.storage):
-            raise UserError(f"--storage {self.storage!r}: expected a path without '?', '%', '#' or line breaks")
+        if not self.storage or "\n" in self.storage:
+            raise UserError(f"--storage {self.storage!r}: expected a path without line breaks")
         check_sweep_name(self.name)
         check_sweep_name(self.resume)
         if self.name and self.resume:

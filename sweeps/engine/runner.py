@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from sweeps.engine.code import code_tags
 from sweeps.engine.facts import Facts
 from sweeps.engine.monitor import Monitor
 from sweeps.engine.program import AnyPlan
@@ -36,7 +37,7 @@ class StageRunner:
     def __init__(self, plan: AnyPlan, settings: RunSettings, run: Run, records: list[Facts]) -> None:
         self.settings, self.home, self.room, self.interrupt = settings, run.home, run.room, run.interrupt
         self.outbox, self.display, self.command = run.outbox, run.display, run.command
-        self.tracking = Tracking(run.outbox, plan, run.home.name)
+        self.tracking = Tracking(run.outbox, plan, run.home.name, code_tags(run.study.user_attrs["code"]))
         self.records = records
         self.failures: list[str] = []
         self.started = time.monotonic()

@@ -13,6 +13,7 @@ from adcore.datasets import ImageDataset, load
 from adcore.train import split_train
 from sweeps.engine.blocks import BlockASHA, BlockSearch
 from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
+from sweeps.engine.data import require_same
 from sweeps.engine.final import TestResult, opened_before, score_models
 from sweeps.engine.inspection import inspect_model
 from sweeps.engine.per_class import PerClass, own_best, per_class
@@ -207,12 +208,10 @@ class Stages(StageRunner):
 
     @functools.cached_property
     def _test_part(self) -> ImageDataset:
-        return load(
-            self.plan.base.dataset,
-            "test",
-            data_dir=self.settings.data_dir,
-            allow_unverified=self.settings.allow_unverified_data,
-        )
+        name, settings = self.plan.base.dataset, self.settings
+        data = load(name, "test", data_dir=settings.data_dir, allow_unverified=settings.allow_unverified_data)
+        require_same(self.record.read("data"), {name: {"test": data.content_hash}}, self.home.name)
+        return data
 
     def _epochs_searched(self, records: Sequence[SweepRecord]) -> tuple[float, float]:
         """Epochs of configurations with all their classes: at most, and done before a resume."""

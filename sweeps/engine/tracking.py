@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
@@ -18,6 +19,7 @@ __all__ = ["SWEEP", "Tracking", "run_key"]
 
 #: Key of the sweep's own run.
 SWEEP = "sweep"
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 #: MLflow's status of a configuration or class run, by its state.
 STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
 
@@ -31,16 +33,18 @@ class Tracking:
     """Turns what happens in a sweep into updates of MLflow runs, in the outbox; called on the driver only, never waits.
 
     Whatever is told again, by a trial that goes on from its checkpoint or by a resumed sweep, changes nothing.
+    tags: of the sweep's run, beside those of every run.
     """
 
-    def __init__(self, outbox: Outbox, plan: AnyPlan, name: str) -> None:
-        self.outbox, self.plan, self.name = outbox, plan, name
+    def __init__(self, outbox: Outbox, plan: AnyPlan, name: str, tags: Mapping[str, str] = NO_TAGS) -> None:
+        self.outbox, self.plan, self.name, self.tags = outbox, plan, name, tags
         self.opened: set[str] = set()
         self.closed: set[str] = set()
 
     def open_sweep(self, stage: str) -> None:
         """Begin the sweep's run, or go on with it in another stage."""
         tags = {"level": "sweep", "stage": stage, "seed": str(self.plan.search_seed), "scale": self.plan.scale}
+        tags |= self.tags
         params = _as_text(self.plan.params()) if not self.opened else {}
         self.opened.add(SWEEP)
         self.outbox.put(RunUpdate(SWEEP, name=self.name, tags=tags, params=params, status="RUNNING"))

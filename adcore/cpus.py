@@ -1,0 +1,56 @@
+"""CPUs that are allotted to this process, which may be far fewer than the machine has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+__all__ = ["PATIENT_THREADS", "allotted_cpus"]
+
+#: Environment in which torch's threads sleep while they wait for each other. By default they spin: on cores that have
+#: other work as well, a training is then a hundred times as slow. To be set before torch is imported.
+PATIENT_THREADS: Mapping[str, str] = MappingProxyType({"OMP_WAIT_POLICY": "PASSIVE"})
+
+
+def allotted_cpus(root: Path = Path("/")) -> int:
+    """How many CPUs this process may keep busy: the least of affinity, cgroup quotas and SLURM_CPUS_PER_TASK.
+
+    A quota is rounded down, to 1 at the least. root: where proc/ and sys/ are mounted.
+    """
+    limits = [float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)]
+    limits += _quotas(root)
+    per_task = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if per_task.isdecimal():
+        limits.append(float(per_task))
+    return max(1, int(min(limits)))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """CPU quotas of this process's cgroup and of those above it, of either version of cgroups."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)  # 4:cpu,cpuacct:/user.slice, or 0::/user.slice
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mounted = root / "sys/fs/cgroup" / controllers
+        own = mounted / path.lstrip("/")
+        for folder in (own, *own.parents):  # in a container, what is mounted is the process's own cgroup
+            if folder.is_relative_to(mounted) and (quota := _quota(folder)):
+                yield quota
+
+
+def _quota(cgroup: Path) -> float | None:
+    """CPUs' worth of time that a cgroup may take; None without a limit."""
+    try:
+        if (file := cgroup / "cpu.max").exists():
+            quota, period = file.read_text().split()
+        else:
+            quota, period = ((cgroup / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return float(quota) / float(period) if float(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max"
+        return None

@@ -1,0 +1,91 @@
+"""The code that a sweep runs: which it is, so that driver, workers and record can be held against each other."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+import adcore
+from adcore.errors import UserError
+
+__all__ = ["ROOT", "Code", "check_one_root", "code_tags", "current_code"]
+
+#: The folder that holds this package.
+ROOT = Path(__file__).resolve().parents[2]
+#: The packages that decide the results.
+PACKAGES = ("adcore", "sweeps")
+
+
+class Code(NamedTuple):
+    """version: of the installed package; commit: of git, with "+" if files differ from it; sources: a hash of them."""
+
+    version: str
+    commit: str
+    sources: str
+
+    def __str__(self) -> str:
+        commit = f", commit {self.commit[:12]}{'+' * self.commit.endswith('+')}" if self.commit else ""
+        return f"version {self.version}{commit}, sources {self.sources[:12]}"
+
+
+@functools.cache
+def current_code() -> Code:
+    """The code of this process."""
+    return Code(_version(), _commit(), _sources())
+
+
+def code_tags(codes: Sequence[Sequence[str]]) -> dict[str, str]:
+    """What MLflow is told of the codes that a sweep was run with, one after another."""
+    return {
+        f"code_{name}": ", ".join(dict.fromkeys(values))
+        for name, values in zip(Code._fields, zip(*codes, strict=True), strict=True)
+    }
+
+
+def check_one_root() -> None:
+    """Raises UserError if the script that runs, or adcore, lies beside other code than this package."""
+    script = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__).resolve()
+    beside = script.parents[1]
+    if script.parent.name == "sweeps" and beside != ROOT and (beside / "sweeps" / "engine").is_dir():
+        raise UserError(
+            f"{script} is run with the code of {ROOT}, expected that of {beside}; "
+            f"set PYTHONPATH={beside}, or run {ROOT / 'sweeps' / script.name}"
+        )
+    other = Path(str(adcore.__file__)).resolve().parents[1]
+    if other != ROOT:
+        raise UserError(f"adcore comes from {other} and sweeps from {ROOT}, expected one place; mend PYTHONPATH")
+
+
+def _version() -> str:
+    try:
+        return metadata.version("adsweep")
+    except metadata.PackageNotFoundError:  # a copy that was not installed
+        return "unknown"
+
+
+def _commit() -> str:
+    if not (ROOT / ".git").exists():  # else git would tell of a repository that this one is installed in
+        return ""
+    try:
+        commit, changed = (
+            subprocess.run(
+                ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10, check=True
+            ).stdout.strip()
+            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", *PACKAGES])
+        )
+    except (OSError, subprocess.SubprocessError):  # no git, or not a repository that may be read
+        return ""
+    return commit + "+" * bool(changed)
+
+
+def _sources() -> str:
+    found = hashlib.sha256()
+    for path in sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py")):
+        found.update(f"{path.relative_to(ROOT).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()

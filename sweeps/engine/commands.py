@@ -1,0 +1,41 @@
+"""The commands that a sweep prints: they work in whatever folder they are given."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from sweeps.engine.code import ROOT
+from sweeps.engine.places import SQLITE, database_path
+from sweeps.engine.run_settings import RunSettings
+
+__all__ = ["browse_command", "python", "resume_command"]
+
+
+def resume_command(script: str, settings: RunSettings, name: str) -> str:
+    """The command that goes on with this sweep."""
+    words = [python(), str(ROOT / "sweeps" / f"{script}.py"), "--resume", name]
+    for field in dataclasses.fields(settings):
+        given = getattr(settings, field.name)
+        if field.name in ("storage", "tracking_uri", "address", "data_dir") and given != field.default:
+            words += [f"--{field.name.replace('_', '-')}", str(given)]
+    return shlex.join(words)
+
+
+def browse_command(uri: str) -> str:
+    """The command that shows a database in MLflow; a server's address is one to be opened."""
+    if not uri.startswith(SQLITE):
+        return uri
+    path, start = database_path(uri), ""
+    if uri != f"{SQLITE}{path}":  # MLflow would make a folder of the name that the address spells
+        start, uri = f"cd {shlex.quote(str(path.parent))} && ", f"{SQLITE}{path.name}"
+    return f"{start}mlflow ui --backend-store-uri {shlex.quote(uri)} --host 127.0.0.1"
+
+
+def python() -> str:
+    """What runs this Python in the user's shell: its name, if that is where the name leads."""
+    named = shutil.which("python")
+    return "python" if named and Path(named).parent == Path(sys.executable).parent else sys.executable

@@ -1,0 +1,58 @@
+"""The data of a sweep: whole before anything is trained, and the same whenever it is resumed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from adcore.errors import UserError
+from sweeps.engine.run_settings import RunSettings
+
+if TYPE_CHECKING:
+    from adcore.datasets import ImageDataset, Part
+
+__all__ = ["Hashes", "load_data", "require_same"]
+
+#: The hash of a part's content, by data set and part.
+Hashes = Mapping[str, Mapping[str, str]]
+
+
+def load_data(
+    names: Sequence[str], parts: Sequence[Part], settings: RunSettings
+) -> tuple[dict[tuple[str, str], ImageDataset], dict[str, dict[str, str]]]:
+    """Those parts of each data set, by name and part; and the hashes of all parts.
+
+    The other part is opened as well, to see that it is there and has images of every class, and forgotten.
+    Raises UserError for files that are missing or damaged, and for classes without images.
+    """
+    from adcore.datasets import PARTS, load
+    from adcore.fetch_display import fetch_progress
+    from adcore.splits import require_every_class
+
+    source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
+    found: dict[tuple[str, str], ImageDataset] = {}
+    hashes: dict[str, dict[str, str]] = {name: {} for name in names}
+    with fetch_progress() as progress:
+        for name, part in itertools.product(names, PARTS):
+            data = load(name, part, **source, progress=progress)
+            if part == "train":
+                require_every_class(data.labels, len(data.class_names))
+            else:
+                require_every_class(data.labels, len(data.class_names), at_least=1, of=f"the test part of {name}")
+            hashes[name][part] = data.content_hash
+            if part in parts:
+                found[name, part] = data
+    return found, hashes
+
+
+def require_same(before: Hashes | None, now: Hashes, sweep: str) -> None:
+    """Raises UserError if a sweep was begun with other data. before: None on a record that does not say."""
+    for name, parts in now.items():
+        for part, found in parts.items():
+            expected = (before or {}).get(name, {}).get(part, found)
+            if found != expected:
+                raise UserError(
+                    f"sweep {sweep!r} was begun with other data: the {part} part of {name} has content {found[:12]}, "
+                    f"expected {expected[:12]}; --data-dir names the folder of the files, or begin a new sweep"
+                )

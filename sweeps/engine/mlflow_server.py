@@ -1,0 +1,44 @@
+"""A tracking server: asked whether it answers, the way that MLflow's client goes to it."""
+
+from __future__ import annotations
+
+from adcore.errors import UserError
+from sweeps.engine.cluster import PROBE_SECONDS
+
+__all__ = ["check_server"]
+
+#: Seconds that a server may take for an answer once it is reached.
+ANSWER_SECONDS = 15.0
+#: What a proxy answers when what is behind it does not.
+GATEWAY = (502, 503, 504)
+
+
+def check_server(uri: str, address: str) -> None:
+    """Raises UserError if nothing answers at uri. address: its HOST:PORT, for the message.
+
+    As the client does, this heeds HTTP_PROXY, HTTPS_PROXY and NO_PROXY. What the server answers is of no account here.
+    """
+    import requests
+
+    proxy = requests.utils.select_proxy(uri, requests.utils.get_environ_proxies(uri, no_proxy=None))
+    place = f"{address} through the proxy {proxy}" if proxy else address
+    try:
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=(PROBE_SECONDS, ANSWER_SECONDS))
+    except requests.exceptions.SSLError:  # it is there; whom the client trusts is its own setting
+        return
+    except requests.exceptions.RequestException as error:
+        raise UserError(f"--tracking-uri {uri}: nothing answers at {place} ({_reason(error)})") from error
+    if answer.status_code in GATEWAY:
+        raise UserError(f"--tracking-uri {uri}: nothing answers at {place} (HTTP {answer.status_code})")
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, under what requests and urllib3 make of it."""
+    from requests.exceptions import Timeout
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return "timed out" if isinstance(error, Timeout) else " ".join(str(error).split())
