@@ -16,17 +16,22 @@ def idx_images(count: int = 3, size: int = 28, magic: int = 0x803) -> bytes:
     return struct.pack(">4I", magic, count, size, size) + bytes(i % 251 for i in range(count * size * size))
 
 
-def idx_labels(count: int = 3, magic: int = 0x801, first: int = 0) -> bytes:
-    return struct.pack(">2I", magic, count) + bytes((first + i) % 256 for i in range(count))
+def idx_labels(count: int = 3, magic: int = 0x801, first: int = 0, classes: int = 256) -> bytes:
+    return struct.pack(">2I", magic, count) + bytes((first + i) % classes for i in range(count))
+
+
+def write_part(folder: Path, part: str, images: bytes, labels: bytes) -> Path:
+    """Writes a gzipped part, train or t10k; returns the path of the images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    path = folder / f"{part}-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(images))
+    return path
 
 
 def write_train(folder: Path, images: bytes, labels: bytes) -> Path:
     """Writes a gzipped training part; returns the path of the images."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{LABELS}.gz").write_bytes(gzip.compress(labels))
-    path = folder / f"{IMAGES}.gz"
-    path.write_bytes(gzip.compress(images))
-    return path
+    return write_part(folder, "train", images, labels)
 
 
 def small_set(mirror: str = "", name: str = "small") -> FileSet:

@@ -100,7 +100,7 @@ def test_an_mlflow_database_whose_writer_was_killed_in_mid_commit_is_taken(datab
 def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A new MLflow database."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    make_database(f"sqlite:///{path}")
+    make_database(path)
     assert [each.name for each in path.parent.iterdir()] == ["mlflow.db"], "nothing is left of its making"
     return path.read_bytes()
 
@@ -119,7 +119,7 @@ def test_a_whole_mlflow_database_is_taken_and_not_made_again(database: bytes, tm
     path = tmp_path / "mlflow.db"
     path.write_bytes(database)
     check_tracking_uri(f"sqlite:///{path}")
-    make_database(f"sqlite:///{path}")
+    make_database(path)
     assert path.read_bytes() == database
 
 

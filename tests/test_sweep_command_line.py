@@ -13,8 +13,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from http_server import HttpServer
 from refusals import refused
 from small_idx import idx_images, idx_labels, write_train
 
@@ -87,7 +89,8 @@ PURE = {
     "tracking with a password": (["--tracking-uri", "http://me:pw@127.0.0.1:9"], ["MLFLOW_TRACKING_PASSWORD"]),
     "database in memory": (["--tracking-uri", "sqlite:///:memory:"], ["sqlite:///FILE"]),
     "host that cannot be": (["--address", "a..b:1"], ["--address a..b:1", "nothing answers"]),
-    "storage that no SQLite address can name": (["--storage", "a?b"], ["--storage 'a?b'"]),
+    "storage in two lines": (["--storage", "a\nb"], ["--storage 'a\\nb'", "line breaks"]),
+    "database with options": (["--tracking-uri", "sqlite:///m.db?mode=ro"], ["--tracking-uri", "without options"]),
     "storage empty": (["--storage", ""], ["--storage ''", "expected a value"]),
     "storage with too long a name": (["--storage", "a" * 300], ["--storage 'aaa"]),
     "storage of nobody": (["--storage", "~nosuchuser/x"], ["--storage '~nosuchuser/x'"]),
@@ -117,7 +120,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 68
+    assert len(PURE) == 69
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
              "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
              "protocol", "polluted", "opened again")  # fmt: skip
@@ -152,12 +155,6 @@ def dead_port() -> Iterator[int]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
-
-
-@pytest.fixture
-def live_port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
 
 
 @pytest.mark.parametrize("flag", ["--tracking-uri", "--address"])
@@ -218,10 +215,11 @@ def test_pollution_that_leaves_no_anomaly_to_be_labelled_is_refused(capsys: pyte
 
 
 def test_a_server_that_answers_passes_and_the_next_check_is_made(
-    live_port: int, dead_port: int, capsys: pytest.CaptureFixture[str]
+    dead_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    uri, address = f"http://127.0.0.1:{live_port}", f"127.0.0.1:{dead_port}"
-    assert "--address" in refused(["--tracking-uri", uri, "--address", address], capsys)
+    server, address = HttpServer(200), f"127.0.0.1:{dead_port}"
+    assert "--address" in refused(["--tracking-uri", f"http://{server.address}", "--address", address], capsys)
+    server.end()
 
 
 def _in_a_process(*arguments: str) -> tuple[int, str, str, list[str]]:
@@ -305,25 +303,19 @@ def test_a_grid_is_not_asked_for_a_number_of_configurations(capsys: pytest.Captu
     assert "trains each of its 12" in line
 
 
-def test_the_train_part_alone_is_opened_for_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
+def test_a_sweep_is_given_the_train_part_alone_and_the_hashes_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[ImageDataset] = []
 
-    def open_part(name: str, part: str, **_: object) -> ImageDataset:
-        opened.append(part)
-        return load(name, part)  # type: ignore[arg-type]
-
-    def sweep(_program: object, _plan: object, _settings: object, _home: object, data: dict[str, ImageDataset]) -> int:
+    def sweep(_program: object, _plan: object, _settings: object, _home: object, data: Any, hashes: Any) -> int:
         swept.extend(data.values())
+        assert hashes == {"digits": {part: load("digits", part).content_hash for part in ("train", "test")}}
         return 0
 
-    monkeypatch.setattr("adcore.datasets.load", open_part)
     monkeypatch.setattr("sweeps.engine.run.run_program", sweep)
     monkeypatch.setattr("sweeps.engine.launch.prepare_environment", lambda _: None)
     with pytest.raises(SystemExit) as ended:
         main("gan_loss_weights", "help", SPACE, ["--scale", "smoke", "--name", "mine"])
     assert ended.value.code == 0
-    assert opened == ["train"]
     assert [data.part for data in swept] == ["train"]
 
 

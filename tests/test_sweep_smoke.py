@@ -18,12 +18,14 @@ from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
-from sweep_process import MlflowRuns, SweepProcess
+from sweep_process import ROOT, MlflowRuns, SweepProcess
 
 from adcore import checkpoints
 from adcore.config import TrainConfig
+from adcore.datasets import PARTS, load
 from adcore.scoring import METRICS
 from sweeps.engine import final
+from sweeps.engine.code import current_code
 from sweeps.engine.record import open_study
 from sweeps.engine.trial import checkpoint_path
 from sweeps.gan_loss_weights import SPACE
@@ -80,6 +82,14 @@ def test_mlflow_holds_the_tree_of_sweep_configurations_and_classes(swept: Simple
     sweep = swept.mlflow.by_key["sweep"]
     assert sweep.info.run_name == "t"
     assert (sweep.data.tags["stage"], sweep.data.tags["state"], sweep.data.tags["seed"]) == ("final", "complete", "0")
+
+
+def test_record_and_mlflow_hold_the_codes_identity_and_the_record_that_of_the_data(swept: SimpleNamespace) -> None:
+    code, tags = current_code(), swept.mlflow.by_key["sweep"].data.tags
+    assert swept.study.user_attrs["code"] == [list(code)]
+    assert (tags["code_version"], tags.get("code_commit", ""), tags["code_sources"]) == code
+    hashes = {part: load("digits", part).content_hash for part in PARTS}
+    assert swept.study.user_attrs["data"] == {"digits": hashes}
 
 
 def test_the_winners_models_have_figures_and_decisions_in_mlflow(swept: SimpleNamespace) -> None:
@@ -228,14 +238,14 @@ def test_the_winner_has_the_best_confirmed_mean(swept: SimpleNamespace) -> None:
 
 
 def test_the_printed_commands_are_there(swept: SimpleNamespace) -> None:
-    for start in ("browse:  mlflow ui", "resume:  python sweeps/gan_loss_weights.py --resume t", "repeat:  "):
-        assert start in swept.out
+    for command in ("browse:  mlflow ui", f"{ROOT / 'sweeps' / 'gan_loss_weights.py'} --resume t", "repeat:  "):
+        assert command in swept.out
 
 
 def test_the_repeat_command_gives_the_confirmed_auroc_to_the_last_digit(swept: SimpleNamespace, tmp_path: Path) -> None:
     words = shlex.split(next(line for line in swept.out.splitlines() if line.startswith("repeat:")))[1:]
     setting, command = words[0].split("="), words[2:]
-    assert words[1] == "python"
+    assert words[1] in ("python", sys.executable)
     file = tmp_path / "repeated.ckpt"
     done = subprocess.run(
         [sys.executable, *command, "--checkpoint", str(file)],  # a checkpoint holds every digit

@@ -17,8 +17,10 @@ from sweep_parts import Sweep, record_of, small_plan
 from sweep_process import MlflowRuns, poll
 
 from adcore.config import TrainConfig
+from adcore.errors import UserError
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
-from sweeps.engine.mlflow_runs import KEY_TAG
+from sweeps.engine.mlflow_runs import KEY_TAG, require_known_runs
+from sweeps.engine.mlflow_store import connect
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.tracking import SWEEP, Tracking, run_key
 
@@ -356,6 +358,24 @@ def test_a_run_that_was_made_twice_by_a_request_given_up_too_early_is_left_once(
     assert [run.info.run_id for run in _runs(uri, sweep_id).runs] == [kept]
 
 
+def test_runs_that_the_outbox_knows_and_mlflow_does_not_are_named(
+    uri: str, sweep_id: str, outbox: Outbox, writer: MlflowWriter
+) -> None:
+    outbox.put(RunUpdate(SWEEP, name="s", tags={"level": "sweep", "stage": "search"}))
+    poll(lambda: SWEEP in writer.ends, "the run")
+    client, experiment = connect(uri, "test")
+    require_known_runs(client, experiment, sweep_id, outbox, uri)
+    outbox.note_run("search/0/0", "0123456789abcdef")
+    with pytest.raises(UserError, match=r"1 of this sweep's 2 runs are not there") as refused:
+        require_known_runs(client, experiment, sweep_id, outbox, uri)
+    assert str(outbox.path) in str(refused.value)
+    outbox.put(RunUpdate("search/0/0", SWEEP, metrics=[("m", 1.0, 1, 1)]))
+    writer.client = None  # as after a failure
+    assert not writer.close(patience=3), "nor is it made again by a sweep that was under way"
+    assert "its run 0123456789abcdef is gone" in writer.reason
+    assert set(_runs(uri, sweep_id).by_key) == {SWEEP}
+
+
 def test_another_sweep_of_the_same_experiment_has_runs_of_its_own(uri: str, sweep_id: str, tmp_path: Path) -> None:
     other = uuid.uuid4().hex
     for each in (sweep_id, other):
@@ -409,6 +429,6 @@ class _CountsBatches:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.client, name)
 
-    def log_batch(self, run_id: str, metrics: list[Metric], *rest: Any) -> None:
+    def log_batch(self, run_id: str, metrics: list[Metric], *rest: Any, **named: Any) -> None:
         self.batches.append(list(metrics))
-        self.client.log_batch(run_id, metrics, *rest)
+        self.client.log_batch(run_id, metrics, *rest, **named)

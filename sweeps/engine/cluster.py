@@ -116,6 +116,8 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
     import ray
     from ray.exceptions import AuthenticationError
 
+    # Workers take what lies in the driver's folder before all else: here its own code, on a cluster what is sent to it.
+    code = ROOT if settings.address == "local" else Path("/")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if settings.address == "local":
         # "local": a new Ray, also where another one is running
@@ -128,8 +130,7 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
             "runtime_env": {"py_modules": packages, "env_vars": dict(PATIENT_THREADS)},
         }
     try:
-        # workers take what lies in the driver's folder before what is installed
-        with without_hang_up(), contextlib.chdir(ROOT):
+        with without_hang_up(), contextlib.chdir(code):
             ray.init(**options)
     except AuthenticationError as error:
         raise UserError(
@@ -137,7 +138,7 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
             "or set RAY_AUTH_MODE=disabled for a cluster that has none"
         ) from error
     except Exception as error:  # Ray raises bare ones too, for a node that starts slowly
-        reason = textwrap.shorten(str(error), 500)
+        reason = textwrap.shorten(str(error).partition("Traceback")[0], 500)
         raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason})") from error
     try:
         yield

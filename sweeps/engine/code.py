@@ -43,7 +43,7 @@ def current_code() -> Code:
 def code_tags(codes: Sequence[Sequence[str]]) -> dict[str, str]:
     """What MLflow is told of the codes that a sweep was run with, one after another."""
     return {
-        f"code_{name}": ", ".join(dict.fromkeys(values))
+        f"code_{name}": ", ".join(dict.fromkeys(filter(None, values)))
         for name, values in zip(Code._fields, zip(*codes, strict=True), strict=True)
     }
 

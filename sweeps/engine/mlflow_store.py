@@ -61,9 +61,8 @@ def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
     path = database_path(uri)
     make_database(path)
     with _without_stray_folders(uri):
-        client = MlflowClient(uri)
         try:
-            client.search_experiments(max_results=1)
+            client = MlflowClient(uri)
         except MlflowException as error:
             if "database schema" not in str(error):
                 raise

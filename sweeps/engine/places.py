@@ -35,7 +35,7 @@ def database_path(uri: str) -> Path:
     text = uri.removeprefix(SQLITE)
     found = [Path(text), Path(str(make_url(uri).database))]
     if "?" in found[0].name or not found[0].name or ":memory:" in text:
-        raise UserError(f"--tracking-uri {uri!r}: expected {SQLITE}FILE, an ordinary file without options")
+        raise UserError(f"--tracking-uri {uri!r}: expected {SQLITE}FILE, a file without options")
     try:
         there = [path for path in found if path.exists()] or [path for path in found if path.parent.is_dir()]
         return (there or found)[0].resolve()

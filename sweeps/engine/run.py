@@ -29,6 +29,7 @@ from sweeps.engine.mlflow_outbox import Outbox
 from sweeps.engine.mlflow_runs import require_known_runs
 from sweeps.engine.mlflow_store import connect
 from sweeps.engine.mlflow_writer import MlflowWriter
+from sweeps.engine.nodes import require_same_code
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.record import open_study
 from sweeps.engine.run_settings import RunSettings
@@ -39,7 +40,7 @@ from sweeps.engine.trial import check_checkpoints
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-__all__ = ["Run", "run_program"]
+__all__ = ["Run", "note_code", "run_program"]
 
 #: Columns of a table in a file or a pipe, which has no width of its own.
 FILE_WIDTH = 140
@@ -76,6 +77,7 @@ def run_program(
     try:
         with interruptible() as interrupt, ray_cluster(settings):
             interrupt.listen()
+            require_same_code()
             return _run(program, plan, settings, home, data, hashes, interrupt, _client(mlflow, settings))
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -131,7 +133,7 @@ def _run(
         outbox = Outbox(home / f"mlflow-outbox-{sweep_id[:8]}.db")
         if mlflow:
             require_known_runs(*mlflow, sweep_id, outbox, settings.tracking_uri)
-        _note_code(study)
+        note_code(study)
         run = Run(study, home, command, room, interrupt, outbox, display)
         stages = program.stages(plan, settings, run, data)
     except StorageError as error:
@@ -174,7 +176,7 @@ def _run_stages(stages: StageRunner, writer: MlflowWriter) -> int:
     return code
 
 
-def _note_code(study: optuna.Study) -> None:
+def note_code(study: optuna.Study) -> None:
     """On a record that other code has begun, or gone on with, note this one as well, and say so."""
     known = [Code(*each) for each in study.user_attrs.get("code", [])]
     now = current_code()

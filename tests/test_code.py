@@ -1,0 +1,96 @@
+"""Which code runs: the script's own everywhere, or a line that names both places; and it is on record."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sweep_parts import record_of, small_plan
+
+from sweeps.engine import code
+from sweeps.engine.code import ROOT, Code, code_tags, current_code
+from sweeps.engine.run import note_code
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Another place with the same code."""
+    for package in ("adcore", "sweeps"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def _plan(script: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    own |= {"PYTHONPATH": path} if path else {}
+    command = [sys.executable, str(script), "--plan", "--scale", "smoke"]
+    return subprocess.run(command, env=own, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_script_is_not_run_with_the_code_of_another_place(copy: Path) -> None:
+    other = copy / "sweeps" / "gan_loss_weights.py"
+    ran = _plan(other)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert len(ran.stderr.splitlines()) == 1
+    assert str(other) in ran.stderr
+    assert str(ROOT) in ran.stderr
+    assert f"PYTHONPATH={copy}" in ran.stderr
+    assert _plan(other, str(copy)).returncode == 0, "what the line advises"
+
+
+def test_two_halves_of_two_places_are_refused(copy: Path) -> None:
+    shutil.rmtree(copy / "sweeps")
+    ran = _plan(ROOT / "sweeps" / "gan_loss_weights.py", str(copy))
+    assert ran.returncode == 2
+    assert str(copy) in ran.stderr
+    assert str(ROOT) in ran.stderr
+
+
+def test_another_line_of_code_is_another_code(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code, "ROOT", copy)
+    same = current_code.__wrapped__()
+    assert same.sources == current_code().sources
+    assert same.commit == "", "the copy is no repository, nor is what it lies in asked"
+    splits = copy / "adcore" / "splits.py"
+    splits.write_text(splits.read_text().replace("VALIDATION_SHARE = 1 / 6", "VALIDATION_SHARE = 1 / 3"))
+    assert current_code.__wrapped__().sources != same.sources
+
+
+def test_the_commit_says_whether_the_files_are_those_of_it(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code, "ROOT", copy)
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "."]):
+        subprocess.run(["git", "-C", str(copy), *words], check=True)
+    clean = current_code.__wrapped__().commit
+    assert len(clean) == 40
+    (copy / "adcore" / "config.py").write_text("changed")
+    assert current_code.__wrapped__().commit == f"{clean}+"
+
+
+def test_a_record_that_other_code_goes_on_with_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = record_of(small_plan(), path=tmp_path / "study.db").study
+    first, second = Code("1.0", "a" * 40, "1" * 64), Code("1.1", "", "2" * 64)
+    study.set_user_attr("code", [first])
+    for now, said in ((first, 0), (second, 1), (second, 0)):
+        monkeypatch.setattr("sweeps.engine.run.current_code", lambda now=now: now)
+        note_code(study)
+        error = capsys.readouterr().err
+        assert len(error.splitlines()) == said
+    assert [Code(*each) for each in study.user_attrs["code"]] == [first, second]
+    assert code_tags(study.user_attrs["code"]) == {
+        "code_version": "1.0, 1.1", "code_commit": "a" * 40, "code_sources": f"{'1' * 64}, {'2' * 64}",
+    }  # fmt: skip
+
+
+def test_a_record_of_a_version_that_noted_no_code_is_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = record_of(small_plan(), path=tmp_path / "study.db").study
+    note_code(study)
+    assert "a version that did not note it" in capsys.readouterr().err
+    assert [Code(*each) for each in study.user_attrs["code"]] == [current_code()]

@@ -1,0 +1,77 @@
+"""Signals: the first one ends a sweep in good order, the second one at once, and a hang-up counts once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from sweeps.engine.interrupt import interruptible, without_hang_up
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_first_signal_lets_tunes_loop_end(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(number)
+    with interruptible() as interrupt:
+        interrupt.in_tune = True
+        os.kill(os.getpid(), number)
+        assert interrupt.requested
+    assert "stopping" in capsys.readouterr().out
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_leaves_at_once(second: signal.Signals) -> None:
+    with interruptible() as interrupt:
+        interrupt.in_tune = True
+        os.kill(os.getpid(), signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), second)
+
+
+def test_a_hang_up_that_a_shell_passes_on_counts_once() -> None:
+    with interruptible() as interrupt:
+        interrupt.in_tune = True
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert interrupt.count == 1
+
+
+def test_outside_of_tunes_loop_the_first_signal_leaves() -> None:
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_under_nohup_a_hang_up_is_none() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible() as interrupt:
+            os.kill(os.getpid(), signal.SIGHUP)
+            interrupt.listen()
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt.requested
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_is_started_without_hang_up_outlives_one_that_this_process_hears_of() -> None:
+    code = "import sys; print('up', flush=True); sys.stdin.readline(); print('alive', flush=True)"
+    with interruptible() as interrupt:
+        interrupt.in_tune = True
+        with without_hang_up():
+            child = subprocess.Popen(
+                [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            assert child.stdin
+            assert child.stdout
+            assert child.stdout.readline() == "up\n"
+            os.kill(child.pid, signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt.requested, "not yet"
+        assert interrupt.requested
+        assert child.communicate("go on\n", timeout=30)[0] == "alive\n"
+        assert child.returncode == 0

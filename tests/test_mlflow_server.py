@@ -1,0 +1,84 @@
+"""A tracking server is asked whether it answers in the way that MLflow's client goes: through proxies, too."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from http_server import HttpServer
+
+from adcore.errors import UserError
+from sweeps.engine.mlflow_server import check_server
+from sweeps.engine.mlflow_store import check_tracking_uri
+
+VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*VARIABLES, *map(str.lower, VARIABLES)):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def status() -> int:
+    return 200
+
+
+@pytest.fixture
+def server(status: int) -> Iterator[HttpServer]:
+    made = HttpServer(status)
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 404, 500])
+def test_any_answer_of_a_server_will_do(server: HttpServer) -> None:
+    check_tracking_uri(f"http://{server.address}/mlflow/")
+    assert server.asked == ["/mlflow/health"]
+
+
+def test_a_server_that_only_a_proxy_can_reach_is_asked_through_it(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://{server.address}")
+    check_tracking_uri("http://tracking.invalid:5000")
+    assert server.asked == ["http://tracking.invalid:5000/health"]
+
+
+def test_no_proxy_is_asked_for_a_host_that_needs_none(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    check_tracking_uri(f"http://{server.address}")
+    assert server.asked == ["/health"]
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_that_reaches_nothing_is_named(
+    server: HttpServer, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{server.address}")
+    with pytest.raises(UserError) as refused:
+        check_tracking_uri("http://tracking.invalid:5000")
+    assert f"nothing answers at tracking.invalid:5000 through the proxy http://{server.address}" in str(refused.value)
+    assert str(status) in str(refused.value)
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+def test_a_dead_proxy_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        proxy = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv(variable, proxy)
+        with pytest.raises(UserError, match=f"through the proxy {proxy} ") as refused:
+            check_server("https://tracking.invalid", "tracking.invalid:443")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_server_that_takes_the_call_and_says_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.engine.mlflow_server.ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"nothing answers at {address} \\(timed out\\)"):
+            check_server(f"http://{address}", address)

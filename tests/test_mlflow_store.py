@@ -1,0 +1,242 @@
+"""MLflow's database and the places of its files: made once, found again after a move, never brought back or removed."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from mlflow.entities import ViewType
+from mlflow.tracking import MlflowClient
+
+from adcore.errors import UserError
+from sweeps.engine import mlflow_store
+from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
+from sweeps.engine.mlflow_store import check_tracking_uri, connect, make_database
+from sweeps.engine.mlflow_writer import MlflowWriter
+from sweeps.engine.places import database_uri
+
+TAGS = {"level": "sweep", "stage": "search", "state": "complete"}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A new MLflow database: making one takes seconds."""
+    path = tmp_path_factory.mktemp("made") / "mlflow.db"
+    make_database(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def project(tmp_path: Path, database: bytes) -> Path:
+    """A folder with a database of its own."""
+    folder = tmp_path / "w0"
+    folder.mkdir()
+    (folder / "mlflow.db").write_bytes(database)
+    return folder
+
+
+def _sweep(folder: Path, name: str) -> bool:
+    """Tell the MLflow of a folder of one sweep with a file; whether all was taken."""
+    table = folder / f"{name}.csv"
+    table.write_text("a,b\n1,2\n")
+    outbox = Outbox(folder / f"{name}.db")
+    outbox.put(RunUpdate(name, name=name, tags=TAGS, metrics=[("m", 0.5, 1, 1)], status="FINISHED"))
+    outbox.put(RunUpdate(name, artifacts=[str(table)]))
+    return MlflowWriter(database_uri(folder / "mlflow.db"), "test", name, outbox, period=0.05).close(patience=5)
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("mlartifacts/**/*.csv"))
+
+
+def _listed(folder: Path) -> list[str]:
+    """The files that MLflow itself finds, through the runs."""
+    client = MlflowClient(database_uri(folder / "mlflow.db"))
+    experiment = client.get_experiment_by_name("test")
+    runs = client.search_runs([experiment.experiment_id])
+    return sorted(each.path for run in runs for each in client.list_artifacts(run.info.run_id))
+
+
+def _moved(before: Path, now: Path) -> None:
+    before.rename(now)
+
+
+def _copied(before: Path, now: Path) -> None:
+    shutil.copytree(before, now)
+
+
+@pytest.mark.parametrize("move", [_moved, _copied])
+def test_a_project_that_was_moved_or_copied_keeps_its_files_in_the_new_place(
+    move: Callable[[Path, Path], None], project: Path
+) -> None:
+    assert _sweep(project, "s1")
+    now = project.with_name("w1 #2")
+    move(project, now)
+    assert _sweep(now, "s2")
+    assert _files(now) == _listed(now) == ["s1.csv", "s2.csv"]
+    assert project.exists() == (move is _copied)
+    if move is _copied:
+        assert _files(project) == _listed(project) == ["s1.csv"]
+
+
+def test_files_that_stayed_where_they_were_are_joined_there_and_it_is_said(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _sweep(project, "s1")
+    now = project.with_name("w1")
+    now.mkdir()
+    (project / "mlflow.db").rename(now / "mlflow.db")
+    assert _sweep(now, "s2")
+    assert str(project / "mlartifacts" / "test") in capsys.readouterr().err
+    assert _files(project) == _listed(now) == ["s1.csv", "s2.csv"]
+    assert not (now / "mlartifacts").exists()
+
+
+def test_a_place_for_files_that_cannot_be_written_is_refused(project: Path) -> None:
+    (project / "mlartifacts").write_text("a file, no folder")
+    with pytest.raises(UserError, match=r"the files of experiment 'test', in .*mlartifacts/test: cannot be written"):
+        connect(database_uri(project / "mlflow.db"), "test")
+
+
+def test_a_file_that_could_not_be_copied_is_said_and_delivered_by_the_next_session(project: Path) -> None:
+    assert _sweep(project, "s1")
+    client = MlflowClient(database_uri(project / "mlflow.db"))
+    [run] = client.search_runs([client.get_experiment_by_name("test").experiment_id])
+    place = project / "mlartifacts" / "test" / run.info.run_id
+    place.rename(project / "away")
+    place.write_text("in the way")
+    outbox, later = Outbox(project / "s1.db"), project / "later.csv"
+    later.write_text("a")
+    outbox.put(RunUpdate("s1", metrics=[("m", 0.6, 2, 2)], artifacts=[str(later)]))
+    writer = MlflowWriter(database_uri(project / "mlflow.db"), "test", "s1", outbox, period=0.05)
+    assert not writer.close(patience=5)
+    assert str(place) in writer.reason
+    assert client.get_run(run.info.run_id).data.metrics["m"] == 0.6, "all else is told"
+    assert len(outbox) == 1
+
+    place.unlink()
+    (project / "away").rename(place)
+    assert MlflowWriter(database_uri(project / "mlflow.db"), "test", "s1", outbox, period=0.05).close()
+    assert _listed(project) == ["later.csv", "s1.csv"]
+
+
+def test_a_deleted_experiment_stays_deleted_with_its_runs(project: Path) -> None:
+    assert _sweep(project, "s1")
+    uri = database_uri(project / "mlflow.db")
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("test").experiment_id
+    client.delete_experiment(experiment)
+    with pytest.raises(UserError, match="'test' was deleted there") as refused:
+        connect(uri, "test")
+    for advice in (f"mlflow gc --backend-store-uri {uri} --experiment-ids {experiment}", f"restore -x {experiment}"):
+        assert advice in str(refused.value)
+    assert not _sweep(project, "s2"), "nor does a sweep under way bring it back"
+    assert client.get_experiment(experiment).lifecycle_stage == "deleted"
+    assert not client.search_runs([experiment], run_view_type=ViewType.ACTIVE_ONLY)
+
+
+def test_a_run_that_was_deleted_is_not_made_again(project: Path) -> None:
+    assert _sweep(project, "s1")
+    client = MlflowClient(database_uri(project / "mlflow.db"))
+    [experiment] = [client.get_experiment_by_name("test").experiment_id]
+    [run] = client.search_runs([experiment])
+    client.delete_run(run.info.run_id)
+    outbox = Outbox(project / "s1.db")
+    outbox.put(RunUpdate("s1", metrics=[("m", 0.6, 2, 2)]))
+    writer = MlflowWriter(database_uri(project / "mlflow.db"), "test", "s1", outbox, period=0.05)
+    assert not writer.close(patience=3)
+    assert "s1: " in writer.reason
+    assert not client.search_runs([experiment])
+
+
+def test_a_database_that_another_driver_makes_meanwhile_is_left_alone(
+    tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mlflow.db"
+    exists = Path.exists
+
+    def made_right_after(self: Path, **rest: bool) -> bool:
+        found = exists(self, **rest)
+        if self == path and not found:
+            path.write_bytes(database)
+        return found
+
+    monkeypatch.setattr(Path, "exists", made_right_after)
+    check_tracking_uri(f"sqlite:///{path}")
+    assert path.read_bytes() == database, "the check of the address"
+    path.unlink()
+    make_database(path)
+    with closing(sqlite3.connect(path)) as found:
+        assert found.execute("SELECT count(*) FROM experiments").fetchone() == (1,)
+
+
+def test_two_drivers_make_one_database(tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Copies:
+        """MLflow's client, but for the seconds that it takes to make its tables."""
+
+        def __init__(self, uri: str) -> None:
+            Path(uri.removeprefix("sqlite:///")).write_bytes(database)
+
+        def search_experiments(self, max_results: int) -> None:
+            barrier.wait(30)
+
+    barrier, path = threading.Barrier(2), tmp_path / "mlflow.db"
+    path.touch()  # as a driver leaves it that was killed
+    monkeypatch.setattr("mlflow.tracking.MlflowClient", Copies)
+    drivers = [threading.Thread(target=make_database, args=[path]) for _ in range(2)]
+    for each in drivers:
+        each.start()
+    for each in drivers:
+        each.join(60)
+    with closing(sqlite3.connect(path)) as found:
+        assert found.execute("PRAGMA quick_check").fetchone() == ("ok",)
+        assert found.execute("SELECT count(*) FROM experiments").fetchone() == (1,)
+    assert [each.name for each in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_a_strange_folder_gets_a_database_and_no_folder_beside_it(tmp_path: Path, database: bytes) -> None:
+    folder = tmp_path / "50% what?x=1 {a} #2"
+    folder.mkdir()
+    (folder / "mlflow.db").write_bytes(database)
+    assert _sweep(folder, "s1")
+    assert _files(folder) == _listed(folder) == ["s1.csv"]
+    for stray in [each for each in tmp_path.iterdir() if each != folder]:  # made by MLflow's client of _listed
+        stray.rmdir()
+    client, experiment = connect(database_uri(folder / "mlflow.db"), "test")
+    assert len(client.search_runs([experiment])) == 1
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_database_of_another_mlflow_is_named_with_both_schemas(project: Path) -> None:
+    path = project / "old.db"
+    shutil.copy(project / "mlflow.db", path)
+    with closing(sqlite3.connect(path)) as old, old:
+        [(current,)] = old.execute("SELECT version_num FROM alembic_version").fetchall()
+        old.execute("UPDATE alembic_version SET version_num = '0123456789ab'")
+    with pytest.raises(UserError) as refused:
+        connect(database_uri(path), "test")
+    assert f"its schema is 0123456789ab, expected {current}" in str(refused.value)
+    assert f"mlflow db upgrade {database_uri(path)}" in str(refused.value)
+
+
+def test_files_are_found_where_the_record_was_moved_to(project: Path) -> None:
+    home, now = project / "runs" / "s", project / "elsewhere"
+    home.mkdir(parents=True)
+    outside = project / "table.csv"
+    for path in (home / "results.csv", outside):
+        path.write_text("a")
+    outbox = Outbox(home / "outbox.db")
+    outbox.put(RunUpdate("s", artifacts=[str(home / "results.csv"), str(outside)]))
+    outbox.close()
+    home.rename(now)
+    [(_, update)] = Outbox(now / "outbox.db").oldest(1)
+    assert update.artifacts == [str(now / "results.csv"), str(outside)]
+
+
+def test_nothing_is_removed_by_name() -> None:
+    assert "unlink" not in Path(mlflow_store.__file__).read_text()

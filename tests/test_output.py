@@ -1,0 +1,56 @@
+"""A standard output or error that takes nothing more: a full disk, a reader that has gone, a closed descriptor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+#: A program that prints, works, and prints again.
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from adcore.command_line import run
+
+def body():
+    from rich.console import Console
+    for line in range(20):
+        print("line", line, flush=True)
+        time.sleep(0.01)
+    Console().print("a table")
+    print("a remark", file=sys.stderr)
+    Path(sys.argv[1]).write_text("done")
+
+run("program", "help", [], body, [], on_record={on_record})
+"""
+FULL = "standard output: No space left on device"
+
+
+def _ran(tmp_path: Path, redirection: str, *, on_record: bool) -> tuple[int, str, str]:
+    """Exit code of the program in a shell, what it worked, and what came to stderr where that was not redirected."""
+    script, done = tmp_path / "program.py", tmp_path / "done"
+    script.write_text(PROGRAM.format(on_record=on_record))
+    command = f"set -o pipefail; '{sys.executable}' '{script}' '{done}' {redirection}"
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, env={**os.environ})
+    return ran.returncode, done.read_text() if done.exists() else "", ran.stderr
+
+
+@pytest.mark.parametrize("redirection", ["| head -1", ">&-", "2>&-", ">&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("on_record", [True, False])
+def test_a_program_that_nobody_listens_to_goes_on_to_its_end(redirection: str, on_record: bool, tmp_path: Path) -> None:
+    code, done, error = _ran(tmp_path, redirection, on_record=on_record)
+    assert (code, done) == (0, "done")
+    assert error in ("a remark\n", "")
+
+
+@pytest.mark.parametrize(("on_record", "code"), [(True, 0), (False, 1)])
+def test_a_full_disk_ends_nothing_and_is_said_at_the_end(on_record: bool, code: int, tmp_path: Path) -> None:
+    found, done, error = _ran(tmp_path, ">/dev/full", on_record=on_record)
+    assert (found, done) == (code, "done")
+    assert error.splitlines()[0] == "a remark"
+    assert FULL in error.splitlines()[1]
+    assert ("all is on record" in error) == on_record
+    assert len(error.splitlines()) == 2

@@ -1,0 +1,127 @@
+"""Places of a sweep: absolute in the record and in every printed command, and found again after a move."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from refusals import refused
+from sweep_parts import record_of, small_plan
+
+from adcore.errors import UserError
+from sweeps.engine.commands import browse_command, python, resume_command
+from sweeps.engine.places import absolute, database_path, database_uri, followed
+from sweeps.engine.record import open_study
+from sweeps.engine.settings import SweepSettings
+
+#: Names of folders that an address cannot hold as they are.
+STRANGE = ("w 100%25 #2", "what?x=1", "{a}", "ünter", "50%", "a;b&c", "plain")
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_the_address_of_a_database_leads_back_to_its_file(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name / "m.db"
+    path.parent.mkdir()
+    assert database_path(database_uri(path)) == path, "before it is made"
+    assert database_path(f"sqlite:///{path}") == path, "as somebody would type it"
+    path.touch()
+    assert database_path(database_uri(path)) == path
+    assert database_path(f"sqlite:///{path}") == path
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_record_lies_where_it_was_asked_for_and_nowhere_else(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name / "study.db"
+    path.parent.mkdir()
+    record_of(small_plan((0,), configs=1), path=path).write("fact", 1)
+    assert open_study(path, create=False).user_attrs["fact"] == 1
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert [each.name for each in path.parent.iterdir()] == ["study.db"]
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///a.db?mode=ro", "sqlite:///:memory:", "sqlite:///"])
+def test_a_database_that_is_no_file_is_refused(uri: str) -> None:
+    with pytest.raises(UserError, match="--tracking-uri"):
+        database_path(uri)
+
+
+def test_settings_name_absolute_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = absolute(SweepSettings(data_dir="data"))
+    assert found.storage == str(tmp_path / "runs")
+    assert found.tracking_uri == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert found.data_dir == str(tmp_path / "data")
+    assert absolute(SweepSettings(tracking_uri="http://mlflow:5000")).tracking_uri == "http://mlflow:5000"
+
+
+def test_the_printed_commands_work_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(resume_command("gan_loss_weights", absolute(SweepSettings(data_dir="my data")), "mine"))
+    assert words[0] in ("python", python())
+    assert Path(words[1]).is_absolute()
+    assert Path(words[1]).is_file()
+    assert words[2:] == [
+        "--resume", "mine", "--data-dir", str(tmp_path / "my data"), "--storage", str(tmp_path / "runs"),
+        "--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}",
+    ]  # fmt: skip
+
+
+def test_python_is_named_so_that_the_users_shell_finds_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert Path(python()).is_absolute()
+    monkeypatch.setenv("PATH", f"{Path(python()).parent}:/usr/bin:/bin")
+    assert python() == "python", "its environment is active"
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_the_command_to_browse_opens_that_database(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name / "mlflow.db"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE here (id INTEGER)")
+    command = browse_command(database_uri(path))
+    shown = command.replace("mlflow ui", "printf '%s\\n'")
+    ran = subprocess.run(["sh", "-c", f"{shown}; pwd"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    *_, uri, _, _, folder = ran.stdout.splitlines()
+    assert Path(os.path.join(folder, uri.removeprefix("sqlite:///"))).resolve() == path, "letter by letter, as MLflow"
+
+
+def test_what_was_moved_with_the_record_is_found_beside_it(tmp_path: Path) -> None:
+    before, now = tmp_path / "w0", tmp_path / "w1"
+    (now / "data").mkdir(parents=True)
+    (now / "mlflow.db").touch()
+    stored = {
+        "storage": str(before / "runs"), "tracking_uri": database_uri(before / "mlflow.db"),
+        "data_dir": str(before / "data"), "epochs": 3,
+    }  # fmt: skip
+    assert followed(stored, now / "runs") == {
+        "storage": str(now / "runs"), "tracking_uri": database_uri(now / "mlflow.db"),
+        "data_dir": str(now / "data"), "epochs": 3,
+    }  # fmt: skip
+    assert followed(stored, before / "runs") == stored
+
+
+def test_what_stayed_where_it_was_is_found_there(tmp_path: Path) -> None:
+    (tmp_path / "w0").mkdir()
+    stored = {
+        "storage": str(tmp_path / "w0" / "runs"), "tracking_uri": database_uri(tmp_path / "w0" / "mlflow.db"),
+        "data_dir": "/somewhere/else",
+    }  # fmt: skip
+    elsewhere = tmp_path / "backup" / "runs"
+    assert followed(stored, elsewhere) == stored | {"storage": str(elsewhere)}
+    server = stored | {"tracking_uri": "http://mlflow:5000", "data_dir": None}
+    assert followed(server, elsewhere) == server | {"storage": str(elsewhere)}
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_line_break_in_the_current_folder_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("a\nb").mkdir()
+    monkeypatch.chdir("a\nb")
+    assert "line breaks" in refused([], capsys, left=())
