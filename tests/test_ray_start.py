@@ -1,0 +1,162 @@
+"""How Ray is started and joined: the cluster that Ray itself would find, and reasons that name their cause."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+from ray._common.utils import get_ray_address_file
+from ray._private.utils import check_version_info, validate_socket_filepath
+from ray.exceptions import RayTaskError
+from refusals import refused
+
+from adcore.errors import UserError
+from sweeps.engine import nodes
+from sweeps.engine.cluster import SOCKET_NAME, check_address, ray_cluster
+from sweeps.engine.code import ROOT, current_code
+from sweeps.engine.settings import SweepSettings
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_TMPDIR", "TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("variable", ["RAY_TMPDIR", "TMPDIR"])
+def test_auto_is_the_cluster_of_rays_own_temporary_folder(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "own"
+    monkeypatch.setenv(variable, str(folder))
+    if variable == "RAY_TMPDIR":
+        monkeypatch.setenv("TMPDIR", str(tmp_path / "other"))
+    file = Path(get_ray_address_file(None))
+    assert file.is_relative_to(folder)
+    assert f"no Ray cluster runs on this machine (there is no {file})" in refused(["--address", "auto"], capsys)
+    file.parent.mkdir(parents=True)
+    file.write_text("127.0.0.1:1\n")
+    assert "nothing answers at 127.0.0.1:1 " in refused(["--address", "auto"], capsys)
+
+
+def test_without_a_variable_the_folder_is_rays_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert get_ray_address_file(None) == "/tmp/ray/ray_current_cluster"
+    if not Path(get_ray_address_file(None)).exists():
+        assert "/tmp/ray/ray_current_cluster" in refused(["--address", "auto"], capsys)
+
+
+@pytest.mark.parametrize("variable", ["RAY_TMPDIR", "TMPDIR"])
+def test_a_folder_that_is_too_long_for_sockets_is_named_with_its_variable(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = tmp_path / ("a" * 100)
+    monkeypatch.setenv(variable, str(long))
+    with pytest.raises(OSError, match="AF_UNIX"):
+        validate_socket_filepath(str(long / SOCKET_NAME))
+    line = refused([], capsys)
+    assert f"{variable} {long}: too long" in line
+    assert "set RAY_TMPDIR" in line
+
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    check_address(SweepSettings())
+    validate_socket_filepath(f"/tmp/{SOCKET_NAME}")
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TMPDIR", "/proc/nowhere")
+    assert "TMPDIR /proc/nowhere: cannot be written" in refused([], capsys)
+
+
+def _not_started(error: Exception, monkeypatch: pytest.MonkeyPatch) -> str:
+    def init(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(UserError) as refused, ray_cluster(SweepSettings(address="127.0.0.1:6379")):
+        pass
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_another_version_of_ray_is_named_beside_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError) as mismatch:
+        check_version_info({"ray_version": "1.13.0", "python_version": "3.9.1"}, "127.0.0.1:6379")
+    line = _not_started(mismatch.value, monkeypatch)
+    for name in ("1.13.0", "3.9.1", ray.__version__, ".".join(map(str, sys.version_info[:3]))):
+        assert name in line, line
+
+
+def test_a_traceback_within_rays_reason_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Failed to start GCS.\nPlease check gcs_server.out. Traceback (most recent call last):\n  File ..."
+    line = _not_started(RuntimeError(text), monkeypatch)
+    assert line.endswith("(Failed to start GCS. Please check gcs_server.out.)")
+
+
+@pytest.mark.parametrize(("address", "folder"), [("local", ROOT), ("127.0.0.1:6379", Path("/"))])
+def test_workers_do_not_take_their_code_from_the_users_folder(
+    address: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def init(**options: Any) -> None:
+        given.update(options, folder=Path.cwd())
+
+    monkeypatch.setattr(ray, "init", init)
+    before = os.getcwd()
+    with ray_cluster(SweepSettings(address=address)):
+        assert os.getcwd() == before
+    assert given["folder"] == folder
+    if address != "local":
+        assert given["runtime_env"]["py_modules"] == [str(ROOT / "sweeps"), str(ROOT / "adcore")]
+
+
+class _Nodes:
+    """What nodes.py asks of Ray, with one answer for each of two nodes: a value, or what is raised."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.answers = answers
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"NodeID": name, "NodeManagerAddress": name, "Alive": True} for name in self.answers]
+
+    def remote(self, **_: object) -> Any:
+        return lambda function: SimpleNamespace(options=self._options)
+
+    def _options(self, scheduling_strategy: Any) -> Any:
+        return SimpleNamespace(remote=lambda: self.answers[scheduling_strategy.node_id])
+
+    def get(self, answer: Any, timeout: float) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _asked(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    asked = _Nodes({"a" * 56: nodes.own_code(), "b" * 56: answer})
+    for name in ("nodes", "remote", "get"):
+        monkeypatch.setattr(ray, name, getattr(asked, name))
+    nodes.require_same_code()
+
+
+def test_a_node_with_other_code_is_refused_with_both_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    _asked(monkeypatch, nodes.own_code())
+    other = current_code()._replace(sources="0" * 64)
+    with pytest.raises(UserError) as refused:
+        _asked(monkeypatch, ("/opt/older", other))
+    for part in (f"node {'b' * 56}", "/opt/older", str(other), str(ROOT), str(current_code())):
+        assert part in str(refused.value)
+
+
+def test_a_node_that_cannot_start_a_worker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = RayTaskError("own_code", "line 1\nModuleNotFoundError: no module named torch", None)
+    with pytest.raises(UserError, match=r"node b+: no worker could be started there \(.*no module named torch\)"):
+        _asked(monkeypatch, missing)
