@@ -80,6 +80,10 @@ class SweepProcess:
         """Ctrl-C, as a terminal sends it: to every process of the group."""
         os.killpg(self.process.pid, signal.SIGINT)
 
+    def hang_up(self) -> None:
+        """A terminal that is closed: the system tells every process of the group."""
+        os.killpg(self.process.pid, signal.SIGHUP)
+
     def end(self) -> None:
         """Kill what is left of the group."""
         if self.process.poll() is None:

@@ -6,10 +6,8 @@ import contextlib
 import dataclasses
 import logging
 import sys
-import threading
 import uuid
 from collections.abc import Mapping
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,34 +71,22 @@ def run_program(
     too little for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    mlflow = _connected(settings.tracking_uri, plan.script)  # while Ray starts
     try:
         with interruptible() as interrupt, ray_cluster(settings):
             interrupt.listen()
             require_same_code()
-            return _run(program, plan, settings, home, data, hashes, interrupt, _client(mlflow, settings))
+            return _run(program, plan, settings, home, data, hashes, interrupt)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _connected(uri: str, experiment: str) -> Future[tuple[MlflowClient, str]]:
-    """MLflow's client and experiment, sought by a thread that nobody has to wait for at the end."""
-    found: Future[tuple[MlflowClient, str]] = Future()
+def _mlflow(settings: RunSettings, experiment: str) -> tuple[MlflowClient, str] | None:
+    """MLflow's client and the experiment; None if a resumed sweep can do without its server for now.
 
-    def seek() -> None:
-        try:
-            found.set_result(connect(uri, experiment))
-        except BaseException as error:
-            found.set_exception(error)
-
-    threading.Thread(target=seek, name="mlflow-connect", daemon=True).start()
-    return found
-
-
-def _client(found: Future[tuple[MlflowClient, str]], settings: RunSettings) -> tuple[MlflowClient, str] | None:
-    """What was found; None if a resumed sweep can do without its server for now. Raises UserError."""
+    Raises UserError.
+    """
     try:
-        return found.result()
+        return connect(settings.tracking_uri, experiment)
     except UserError:
         raise
     except Exception as error:  # MLflow, requests, SQLAlchemy and sqlite3 each have their own
@@ -119,7 +105,6 @@ def _run(
     data: Mapping[tuple[str, str], ImageDataset],
     hashes: Hashes,
     interrupt: Interrupt,
-    mlflow: tuple[MlflowClient, str] | None,
 ) -> int:
     room, display, command = (
         resources(settings),
@@ -127,6 +112,7 @@ def _run(
         resume_command(program.script, settings, home.name),
     )
     try:
+        mlflow = _mlflow(settings, plan.script)
         facts = {**program.facts(plan, settings, room.slots), "data": hashes, "code": [current_code()]}
         study = _open_record(home / "study.db", plan, facts)
         sweep_id = study.user_attrs["sweep_id"]
@@ -141,7 +127,7 @@ def _run(
         return 1
     writer = MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox)
     try:
-        code = _run_stages(stages, writer)
+        code = _run_stages(stages)
     finally:
         display.end()
         is_delivered = True
@@ -157,7 +143,7 @@ def _run(
     return code
 
 
-def _run_stages(stages: StageRunner, writer: MlflowWriter) -> int:
+def _run_stages(stages: StageRunner) -> int:
     try:
         stages.display.print(f"sweep {stages.home.name}: {stages.summary_line}; record in {stages.home}")
         code = stages.run()

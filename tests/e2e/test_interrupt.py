@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and an impatient second Ctrl-C, each with a --resume: nothing is lost and nothing is done twice."""
+"""Ctrl-C, SIGTERM, a closed terminal and an impatient second Ctrl-C, each with a --resume: nothing is lost and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from equal_outcome import FUSED, at_a_rung, ends_as_ever
 from kill_loop import KillLoop
 from optuna.trial import TrialState
-from sweep_process import Begin, MlflowRuns, SweepProcess, poll
+from sweep_process import ROOT, Begin, MlflowRuns, SweepProcess, poll
 
 from sweeps.engine.record import open_study
 
@@ -28,12 +28,19 @@ def test_a_sweep_that_is_told_to_stop_again_and_again_ends_as_one_that_was_not(
     poll(lambda: "confirm:" in second.out or second.process.poll() is not None, "the confirmation")
     second.process.terminate()
     assert second.wait() == 130, f"{second.out}\n{second.err}"
+    hung_up = begin(tmp_path, "--resume", "k")
+    poll(lambda: "confirm:" in hung_up.out or hung_up.process.poll() is not None, "the confirmation")
+    for _ in range(2):  # from the system, to all of the terminal's processes, and once more from the shell
+        hung_up.hang_up()
+    assert hung_up.wait() == 130, f"{hung_up.out}\n{hung_up.err}"
+    _names_its_resume(hung_up, tmp_path)
+    assert {run.info.status for run in MlflowRuns(hung_up.uri).runs} <= {"KILLED", "FINISHED"}
     third = begin(tmp_path, "--resume", "k")
     poll(lambda: "confirm:" in third.out or third.process.poll() is not None, "the confirmation")
     third.interrupt()
     third.interrupt()
     assert third.wait() == 130, f"{third.out}\n{third.err}"
-    assert "Traceback" not in "".join(each.out + each.err for each in (first, second, third))
+    assert "Traceback" not in "".join(each.out + each.err for each in (first, second, hung_up, third))
 
     last = begin(tmp_path, "--resume", "k")
     ends_as_ever(last, loop)
@@ -46,7 +53,7 @@ def test_a_sweep_that_is_told_to_stop_again_and_again_ends_as_one_that_was_not(
 def _names_its_resume(sweep: SweepProcess, folder: Path) -> None:
     command = next(line for line in sweep.out.splitlines() if "--resume" in line)
     places = ["--storage", str(folder / "runs"), "--tracking-uri", sweep.uri]
-    assert shlex.split(command) == ["python", "sweeps/gan_loss_weights.py", "--resume", "k", *places]
+    assert shlex.split(command)[1:] == [str(ROOT / "sweeps" / "gan_loss_weights.py"), "--resume", "k", *places]
 
 
 def _is_interrupted(runs: MlflowRuns, folder: Path) -> dict[str, list[tuple[int, float]]]:
