@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from sweep_parts import Sweep, record_of, small_plan, trial_of
 
 from adcore.errors import UserError
 from sweeps.engine.confirm import candidates, confirmations
+from sweeps.engine.places import database_uri
 from sweeps.engine.plan import Plan
 from sweeps.engine.record import Job, SweepRecord, open_study
 from sweeps.gan_loss_weights import SPACE
@@ -201,6 +204,21 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path, content: bytes | None
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"study\.db: not the record of a sweep"):
         open_study(path, create=False)
+
+
+def test_a_record_of_another_version_of_optuna_is_named_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    record_of(small_plan(), path=path)
+    with closing(sqlite3.connect(path)) as study, study:
+        study.execute("UPDATE alembic_version SET version_num = 'v1.3.0.a'")
+        study.execute("UPDATE version_info SET library_version = '2.10.1'")
+    with pytest.raises(UserError) as refused:
+        open_study(path, create=False)
+    line = str(refused.value)
+    for part in (str(path), "set up by optuna 2.10.1", f"--storage {database_uri(path)}", "Make a copy"):
+        assert part in line
+    assert "damaged" not in line
+    assert "\n" not in line
 
 
 def test_a_copy_of_the_file_is_a_copy_of_the_record(tmp_path: Path) -> None:

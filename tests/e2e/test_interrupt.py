@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, a closed terminal and an impatient second Ctrl-C, each with a --resume: nothing is lost and nothing is done twice."""
+"""Ctrl-C, SIGTERM, a closed terminal, an impatient second Ctrl-C, each resumed: nothing is lost or done twice."""
 
 from __future__ import annotations
 
