@@ -50,6 +50,7 @@ class SweepProcess:
             cwd=folder,
             env={**own, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", **(env or {})},
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
         )
 
     def wait(self) -> int:

@@ -24,6 +24,11 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _take(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code, "ROOT", place)
+    monkeypatch.setattr(code, "PACKAGES", {name: place / name for name in ("adcore", "sweeps")})
+
+
 def _plan(script: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
     own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     own |= {"PYTHONPATH": path} if path else {}
@@ -51,7 +56,7 @@ def test_two_halves_of_two_places_are_refused(copy: Path) -> None:
 
 
 def test_another_line_of_code_is_another_code(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code, "ROOT", copy)
+    _take(copy, monkeypatch)
     same = current_code.__wrapped__()
     assert same.sources == current_code().sources
     assert same.commit == "", "the copy is no repository, nor is what it lies in asked"
@@ -61,13 +66,23 @@ def test_another_line_of_code_is_another_code(copy: Path, monkeypatch: pytest.Mo
 
 
 def test_the_commit_says_whether_the_files_are_those_of_it(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code, "ROOT", copy)
+    _take(copy, monkeypatch)
     for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "."]):
         subprocess.run(["git", "-C", str(copy), *words], check=True)
     clean = current_code.__wrapped__().commit
     assert len(clean) == 40
     (copy / "adcore" / "config.py").write_text("changed")
     assert current_code.__wrapped__().commit == f"{clean}+"
+
+
+def test_packages_that_were_sent_to_places_of_their_own_are_the_same_code(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {name: copy / f"sent-{name}" / name for name in ("adcore", "sweeps")}
+    for name, place in places.items():
+        shutil.copytree(copy / name, place)
+    monkeypatch.setattr(code, "PACKAGES", places)
+    assert current_code.__wrapped__().sources == current_code().sources
 
 
 def test_a_record_that_other_code_goes_on_with_says_so_once(

@@ -18,8 +18,8 @@ __all__ = ["ROOT", "Code", "check_one_root", "code_tags", "current_code"]
 
 #: The folder that holds this package.
 ROOT = Path(__file__).resolve().parents[2]
-#: The packages that decide the results.
-PACKAGES = ("adcore", "sweeps")
+#: The packages that decide the results, by name: on a cluster's nodes each has been sent to a place of its own.
+PACKAGES = {"adcore": Path(str(adcore.__file__)).resolve().parent, "sweeps": ROOT / "sweeps"}
 
 
 class Code(NamedTuple):
@@ -57,8 +57,7 @@ def check_one_root() -> None:
             f"{script} is run with the code of {ROOT}, expected that of {beside}; "
             f"set PYTHONPATH={beside}, or run {ROOT / 'sweeps' / script.name}"
         )
-    other = Path(str(adcore.__file__)).resolve().parents[1]
-    if other != ROOT:
+    if (other := PACKAGES["adcore"].parent) != ROOT:
         raise UserError(f"adcore comes from {other} and sweeps from {ROOT}, expected one place; mend PYTHONPATH")
 
 
@@ -86,6 +85,8 @@ def _commit() -> str:
 
 def _sources() -> str:
     found = hashlib.sha256()
-    for path in sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py")):
-        found.update(f"{path.relative_to(ROOT).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for name, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            found.update(f"{name}/{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return found.hexdigest()

@@ -11,8 +11,8 @@ from sweep_process import MlflowRuns
 
 from sweeps.engine.record import open_study
 
-#: Facts of a study that name places, times or this very sweep.
-OWN_FACTS = ("sweep_id", "settings", "test_openings")
+#: Facts of a study that name places, times, this very sweep or its code, which somebody may be working on.
+OWN_FACTS = ("sweep_id", "settings", "test_openings", "code")
 
 
 def outcome(home: Path, uri: str) -> dict[str, Any]:
