@@ -64,7 +64,7 @@ def test_a_sweep_gives_the_same_in_strange_places_and_after_a_move(tmp_path: Pat
     assert {path.name for path in folder.iterdir()} == own
     assert [path.name for path in tmp_path.iterdir()] == [
         folder.name
-    ]  # MLflow's own client, from here on, makes another
+    ]  # a client of MLflow makes another
     _assert_as_everywhere(folder, "s1", sweeps=1)
 
     command = next(line for line in first.stdout.splitlines() if line.startswith("resume:")).removeprefix("resume:")
