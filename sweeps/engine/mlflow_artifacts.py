@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import sys
 from contextlib import closing
@@ -34,8 +35,14 @@ def prepare_artifacts(database: Path, experiment: str) -> str:
             noted = own
     check_writable(noted, f"--tracking-uri {database}: the files of experiment {experiment!r}, in {noted}")
     if noted != own:
-        print(f"MLflow keeps the files of {experiment!r} in {noted}, not beside {database}", file=sys.stderr)
+        _say(f"MLflow keeps the files of {experiment!r} in {noted}, not beside {database}")
     return noted.as_uri()
+
+
+@functools.cache
+def _say(line: str) -> None:
+    """Once, however often a sweep has to connect."""
+    print(line, file=sys.stderr)
 
 
 def _folder(location: str) -> Path | None:

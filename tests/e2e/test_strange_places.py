@@ -62,9 +62,7 @@ def test_a_sweep_gives_the_same_in_strange_places_and_after_a_move(tmp_path: Pat
     assert re.fullmatch(r"not used, though set: MLFLOW_EXPERIMENT_NAME \(.*\), MLFLOW_ENABLE_ASYNC.*\n", first.stderr)
     assert "1 at a time" in first.stdout
     assert {path.name for path in folder.iterdir()} == own
-    assert [path.name for path in tmp_path.iterdir()] == [
-        folder.name
-    ]  # a client of MLflow makes another
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # a client of MLflow makes another
     _assert_as_everywhere(folder, "s1", sweeps=1)
 
     command = next(line for line in first.stdout.splitlines() if line.startswith("resume:")).removeprefix("resume:")
