@@ -20,7 +20,7 @@ from adcore.train import TrainResult, train
 LAUNCHERS = {
     "SLURM": {
         "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "1",
-        "SLURM_NODEID": "0", "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_NTASKS_PER_NODE": "2",
+        "SLURM_NODEID": "0", "SLURM_JOB_NODELIST": "node[1-2]",
     },
     "torchrun": {
         "TORCHELASTIC_RUN_ID": "x", "RANK": "1", "LOCAL_RANK": "1", "GROUP_RANK": "0", "WORLD_SIZE": "2",

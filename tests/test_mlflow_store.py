@@ -166,6 +166,7 @@ def test_a_database_that_another_driver_makes_meanwhile_is_left_alone(
             path.write_bytes(database)
         return found
 
+    monkeypatch.setattr(mlflow_store, "database_path", lambda uri: path)
     monkeypatch.setattr(Path, "exists", made_right_after)
     check_tracking_uri(f"sqlite:///{path}")
     assert path.read_bytes() == database, "the check of the address"
