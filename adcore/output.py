@@ -54,7 +54,8 @@ def _wrapped(stream: Any, own: Any) -> tuple[io.TextIOWrapper, Lost] | None:
         return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8"), raw
     stream.flush()
     raw = Lost(stream.fileno(), "w", closefd=False)
+    at_once = stream.line_buffering or stream.write_through  # the latter with PYTHONUNBUFFERED
     text = io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=stream.line_buffering
+        io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=at_once
     )
     return text, raw

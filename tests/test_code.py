@@ -12,8 +12,8 @@ import pytest
 from sweep_parts import record_of, small_plan
 
 from sweeps.engine import code
-from sweeps.engine.code import ROOT, Code, code_tags, current_code
-from sweeps.engine.run import note_code
+from sweeps.engine.code import ROOT, UNKNOWN, Code, code_tags, current_code, has_changed
+from sweeps.engine.sweep_files import note_code, open_record
 
 
 @pytest.fixture
@@ -60,9 +60,12 @@ def test_another_line_of_code_is_another_code(copy: Path, monkeypatch: pytest.Mo
     same = current_code.__wrapped__()
     assert same.sources == current_code().sources
     assert same.commit == "", "the copy is no repository, nor is what it lies in asked"
+    (copy / "adcore" / ".#splits.py").symlink_to("somebody@somewhere.123")  # an editor's lock
+    assert current_code.__wrapped__().sources == same.sources
     splits = copy / "adcore" / "splits.py"
     splits.write_text(splits.read_text().replace("VALIDATION_SHARE = 1 / 6", "VALIDATION_SHARE = 1 / 3"))
     assert current_code.__wrapped__().sources != same.sources
+    assert has_changed()
 
 
 def test_the_commit_says_whether_the_files_are_those_of_it(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +95,7 @@ def test_a_record_that_other_code_goes_on_with_says_so_once(
     first, second = Code("1.0", "a" * 40, "1" * 64), Code("1.1", "", "2" * 64)
     study.set_user_attr("code", [first])
     for now, said in ((first, 0), (second, 1), (second, 0)):
-        monkeypatch.setattr("sweeps.engine.run.current_code", lambda now=now: now)
+        monkeypatch.setattr("sweeps.engine.sweep_files.current_code", lambda now=now: now)
         note_code(study)
         error = capsys.readouterr().err
         assert len(error.splitlines()) == said
@@ -105,7 +108,9 @@ def test_a_record_that_other_code_goes_on_with_says_so_once(
 def test_a_record_of_a_version_that_noted_no_code_is_gone_on_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = record_of(small_plan(), path=tmp_path / "study.db").study
-    note_code(study)
-    assert "a version that did not note it" in capsys.readouterr().err
-    assert [Code(*each) for each in study.user_attrs["code"]] == [current_code()]
+    record_of(small_plan(), path=tmp_path / "study.db")
+    for said in ("version unknown; now version", ""):
+        study = open_record(tmp_path, small_plan(), {"data": {"digits": {"train": "a", "test": "b"}}})
+        assert said in capsys.readouterr().err
+    assert [Code(*each) for each in study.user_attrs["code"]] == [UNKNOWN, current_code()]
+    assert study.user_attrs["data"] == {"digits": {"train": "a", "test": "b"}}, "from here on it is held to them"

@@ -61,7 +61,7 @@ def test_a_proxy_that_reaches_nothing_is_named(
     monkeypatch.setenv("http_proxy", f"http://{server.address}")
     with pytest.raises(UserError) as refused:
         check_tracking_uri("http://tracking.invalid:5000")
-    assert f"nothing answers at tracking.invalid:5000 through the proxy http://{server.address}" in str(refused.value)
+    assert f"nothing answers at tracking.invalid:5000 through the proxy {server.address}" in str(refused.value)
     assert str(status) in str(refused.value)
 
 
@@ -69,8 +69,8 @@ def test_a_proxy_that_reaches_nothing_is_named(
 def test_a_dead_proxy_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        proxy = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        monkeypatch.setenv(variable, proxy)
+        proxy = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv(variable, f"http://{proxy}")
         with pytest.raises(UserError, match=f"through the proxy {proxy} ") as refused:
             check_server("https://tracking.invalid", "tracking.invalid:443")
     assert "\n" not in str(refused.value)
@@ -82,3 +82,16 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_refused(monkeypatch: p
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UserError, match=f"nothing answers at {address} \\(timed out\\)"):
             check_server(f"http://{address}", address)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
+def test_a_name_that_no_host_can_have_is_refused(host: str) -> None:
+    with pytest.raises(UserError, match=f"nothing answers at {host}:5000"):
+        check_tracking_uri(f"http://{host}:5000")
+
+
+def test_the_password_of_a_proxy_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(UserError, match=r"through the proxy 127\.0\.0\.1:9 ") as refused:
+        check_tracking_uri("http://tracking.invalid:5000")
+    assert "secret" not in str(refused.value)

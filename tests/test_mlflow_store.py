@@ -200,6 +200,27 @@ def test_two_drivers_make_one_database(tmp_path: Path, database: bytes, monkeypa
     assert [each.name for each in tmp_path.iterdir()] == ["mlflow.db"]
 
 
+def test_two_drivers_make_one_experiment(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = database_uri(project / "mlflow.db")
+    _, made = connect(uri, "test")
+    find, answers = MlflowClient.get_experiment_by_name, [None]
+
+    def not_yet_there(self: MlflowClient, name: str) -> object:
+        return answers.pop() if answers else find(self, name)
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", not_yet_there)
+    assert connect(uri, "test")[1] == made
+
+
+def test_files_of_another_database_in_the_new_place_are_no_reason_to_follow(project: Path) -> None:
+    assert _sweep(project, "s1")
+    now = project.with_name("w1")
+    (now / "mlartifacts" / "test" / "of-another-run").mkdir(parents=True)
+    shutil.copy(project / "mlflow.db", now)
+    assert _sweep(now, "s2")
+    assert _files(project) == _listed(now) == ["s1.csv", "s2.csv"]
+
+
 def test_a_strange_folder_gets_a_database_and_no_folder_beside_it(tmp_path: Path, database: bytes) -> None:
     folder = tmp_path / "50% what?x=1 {a} #2"
     folder.mkdir()

@@ -54,3 +54,21 @@ def test_a_full_disk_ends_nothing_and_is_said_at_the_end(on_record: bool, code: 
     assert FULL in error.splitlines()[1]
     assert ("all is on record" in error) == on_record
     assert len(error.splitlines()) == 2
+
+
+def test_lines_come_at_once_also_where_python_is_told_not_to_buffer(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from adcore.output import keep_going
+keep_going()
+print("out")
+print("err", file=sys.stderr)
+os._exit(0)
+"""
+    for unbuffered in ("1", ""):
+        out, error = (tmp_path / f"{name}{unbuffered}" for name in ("out", "err"))
+        with out.open("w") as one, error.open("w") as other:
+            own = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+            subprocess.run([sys.executable, "-c", code], stdout=one, stderr=other, env=own, timeout=60, check=True)
+        assert error.read_text() == "err\n"
+        assert out.read_text() == ("out\n" if unbuffered else "")

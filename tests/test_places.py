@@ -15,7 +15,7 @@ from sweep_parts import record_of, small_plan
 
 from adcore.errors import UserError
 from sweeps.engine.commands import browse_command, python, resume_command
-from sweeps.engine.places import absolute, database_path, database_uri, followed
+from sweeps.engine.places import absolute, database_path, database_uri, followed, typed_database
 from sweeps.engine.record import open_study
 from sweeps.engine.settings import SweepSettings
 
@@ -23,15 +23,23 @@ from sweeps.engine.settings import SweepSettings
 STRANGE = ("w 100%25 #2", "what?x=1", "{a}", "ünter", "50%", "a;b&c", "plain")
 
 
+@pytest.mark.parametrize("file", ["m.db", "résultats.db", "50%.db", "a b#c.db", "%20.db"])
 @pytest.mark.parametrize("name", STRANGE)
-def test_the_address_of_a_database_leads_back_to_its_file(name: str, tmp_path: Path) -> None:
-    path = tmp_path / name / "m.db"
+def test_the_address_of_a_database_leads_back_to_its_file(name: str, file: str, tmp_path: Path) -> None:
+    path = tmp_path / name / file
     path.parent.mkdir()
-    assert database_path(database_uri(path)) == path, "before it is made"
-    assert database_path(f"sqlite:///{path}") == path, "as somebody would type it"
-    path.touch()
-    assert database_path(database_uri(path)) == path
-    assert database_path(f"sqlite:///{path}") == path
+    for _ in range(2):
+        assert database_path(database_uri(path)) == path
+        assert typed_database(f"sqlite:///{path}") == database_uri(path), "as somebody would type it"
+        path.touch()  # and once it is there
+    assert typed_database(database_uri(path)) == database_uri(path)
+
+
+def test_an_address_with_quoted_characters_is_taken_as_one(tmp_path: Path) -> None:
+    folder = tmp_path / "50% off"
+    folder.mkdir()
+    assert typed_database(database_uri(folder / "m.db")) == database_uri(folder / "m.db")
+    assert typed_database(f"sqlite:///{tmp_path}/50%25%20off/m.db") == database_uri(folder / "m.db")
 
 
 @pytest.mark.parametrize("name", STRANGE)
@@ -116,6 +124,15 @@ def test_what_stayed_where_it_was_is_found_there(tmp_path: Path) -> None:
     assert followed(stored, elsewhere) == stored | {"storage": str(elsewhere)}
     server = stored | {"tracking_uri": "http://mlflow:5000", "data_dir": None}
     assert followed(server, elsewhere) == server | {"storage": str(elsewhere)}
+
+
+def test_relative_places_of_an_older_record_are_those_beside_it(tmp_path: Path) -> None:
+    stored = {"storage": "runs", "tracking_uri": "sqlite:///mlflow.db", "data_dir": "data"}
+    assert followed(stored, tmp_path / "runs") == {
+        "storage": str(tmp_path / "runs"), "tracking_uri": database_uri(tmp_path / "mlflow.db"),
+        "data_dir": str(tmp_path / "data"),
+    }  # fmt: skip
+    assert followed(stored, tmp_path / "moved") == stored | {"storage": str(tmp_path / "moved")}, "nobody can tell"
 
 
 @pytest.mark.usefixtures("elsewhere")

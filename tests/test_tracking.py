@@ -20,7 +20,6 @@ from adcore.config import TrainConfig
 from adcore.errors import UserError
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_runs import KEY_TAG, require_known_runs
-from sweeps.engine.mlflow_store import connect
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.tracking import SWEEP, Tracking, run_key
 
@@ -363,12 +362,15 @@ def test_runs_that_the_outbox_knows_and_mlflow_does_not_are_named(
 ) -> None:
     outbox.put(RunUpdate(SWEEP, name="s", tags={"level": "sweep", "stage": "search"}))
     poll(lambda: SWEEP in writer.ends, "the run")
-    client, experiment = connect(uri, "test")
-    require_known_runs(client, experiment, sweep_id, outbox, uri)
+    require_known_runs(uri, "test", sweep_id, outbox)
     outbox.note_run("search/0/0", "0123456789abcdef")
     with pytest.raises(UserError, match=r"1 of this sweep's 2 runs are not there") as refused:
-        require_known_runs(client, experiment, sweep_id, outbox, uri)
+        require_known_runs(uri, "test", sweep_id, outbox)
     assert str(outbox.path) in str(refused.value)
+    other = outbox.path.with_name("other.db")
+    with pytest.raises(UserError, match=r"2 of this sweep's 2 runs are not there"):
+        require_known_runs(f"sqlite:///{other}", "test", sweep_id, outbox)
+    assert not other.exists()
     outbox.put(RunUpdate("search/0/0", SWEEP, metrics=[("m", 1.0, 1, 1)]))
     writer.client = None  # as after a failure
     assert not writer.close(patience=3), "nor is it made again by a sweep that was under way"

@@ -102,6 +102,9 @@ def prepare_environment(settings: RunSettings) -> None:
     else:
         for name, value in PATIENT_THREADS.items():
             os.environ.setdefault(name, value)
+        for name in ("RAY_TMPDIR", "TMPDIR"):
+            if name in os.environ:  # Ray is started in another folder
+                os.environ[name] = os.path.abspath(os.environ[name])
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # binds every service to loopback
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # in this process only: no file to protect
@@ -116,21 +119,19 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
     import ray
     from ray.exceptions import AuthenticationError
 
-    # Workers take what lies in the driver's folder before all else: here its own code, on a cluster what is sent to it.
-    code = ROOT if settings.address == "local" else Path("/")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    # Workers run a copy of the driver's code: nobody's work on its files reaches a sweep that is under way. What lies
+    # in the driver's current folder would come first.
+    environment: dict[str, Any] = {"py_modules": [str(ROOT / "sweeps"), str(ROOT / "adcore")]}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
     if settings.address == "local":
         # "local": a new Ray, also where another one is running
         options |= {"address": "local", "num_cpus": allotted_cpus(), "include_dashboard": False}
         options |= {"object_store_memory": OBJECT_STORE_BYTES}
     else:
-        packages = [str(ROOT / "sweeps"), str(ROOT / "adcore")]
-        options |= {
-            "address": settings.address,
-            "runtime_env": {"py_modules": packages, "env_vars": dict(PATIENT_THREADS)},
-        }
+        environment["env_vars"] = dict(PATIENT_THREADS)
+        options |= {"address": settings.address}
     try:
-        with without_hang_up(), contextlib.chdir(code):
+        with without_hang_up(), contextlib.chdir("/"):
             ray.init(**options)
     except AuthenticationError as error:
         raise UserError(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import adcore
 from adcore.errors import UserError
 
-__all__ = ["ROOT", "Code", "check_one_root", "code_tags", "current_code"]
+__all__ = ["ROOT", "UNKNOWN", "Code", "check_one_root", "code_tags", "current_code", "has_changed"]
 
 #: The folder that holds this package.
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,13 +31,23 @@ class Code(NamedTuple):
 
     def __str__(self) -> str:
         commit = f", commit {self.commit[:12]}{'+' * self.commit.endswith('+')}" if self.commit else ""
-        return f"version {self.version}{commit}, sources {self.sources[:12]}"
+        sources = f", sources {self.sources[:12]}" if self.sources else ""
+        return f"version {self.version}{commit}{sources}"
+
+
+#: Stands for the code of a version that did not note it.
+UNKNOWN = Code("unknown", "", "")
 
 
 @functools.cache
 def current_code() -> Code:
-    """The code of this process."""
+    """The code of this process, as its files were when this was asked for the first time."""
     return Code(_version(), _commit(), _sources())
+
+
+def has_changed() -> bool:
+    """Whether the files are others by now."""
+    return _sources() != current_code().sources
 
 
 def code_tags(codes: Sequence[Sequence[str]]) -> dict[str, str]:
@@ -51,7 +61,7 @@ def code_tags(codes: Sequence[Sequence[str]]) -> dict[str, str]:
 def check_one_root() -> None:
     """Raises UserError if the script that runs, or adcore, lies beside other code than this package."""
     script = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__).resolve()
-    beside = script.parents[1]
+    beside = script.parent.parent
     if script.parent.name == "sweeps" and beside != ROOT and (beside / "sweeps" / "engine").is_dir():
         raise UserError(
             f"{script} is run with the code of {ROOT}, expected that of {beside}; "
@@ -86,7 +96,8 @@ def _commit() -> str:
 def _sources() -> str:
     found = hashlib.sha256()
     for name, folder in PACKAGES.items():
-        for path in sorted(folder.rglob("*.py")):
+        files = [path for path in folder.rglob("*.py") if path.is_file()]  # an editor's lock is a link to nothing
+        for path in sorted(files):
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             found.update(f"{name}/{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return found.hexdigest()

@@ -18,7 +18,7 @@ from adcore.errors import UserError, unknown_name
 from adcore.files import check_writable
 from adcore.imports import large_imports
 from sweeps.engine.cluster import check_address, prepare_environment
-from sweeps.engine.code import check_one_root
+from sweeps.engine.code import check_one_root, current_code
 from sweeps.engine.data import load_data, require_same
 from sweeps.engine.mlflow_store import check_tracking_uri
 from sweeps.engine.mlflow_variables import ignored
@@ -66,6 +66,7 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
             require_same(read_fact(home, "data", None), hashes, home.name)
         program.check(plan, data)
         prepare_environment(settings)
+        current_code()  # as it is now, while most of it is loaded
         from sweeps.engine.run import run_program
 
     with one_driver(home, is_new=not settings.resume):

@@ -30,13 +30,20 @@ def prepare_artifacts(database: Path, experiment: str) -> str:
         noted = _folder(row[0]) if row else own
         if noted is None:
             return str(row[0])
-        if noted != own and noted.parts[-2:] == own.parts[-2:] and (own.is_dir() or not noted.is_dir()):
+        is_ours = noted.parts[-2:] == own.parts[-2:]
+        if noted != own and is_ours and (not noted.is_dir() or _came_along(connection, experiment, own)):
             _follow(connection, experiment, row[0], own.as_uri())
             noted = own
     check_writable(noted, f"--tracking-uri {database}: the files of experiment {experiment!r}, in {noted}")
     if noted != own:
         _say(f"MLflow keeps the files of {experiment!r} in {noted}, not beside {database}")
     return noted.as_uri()
+
+
+def _came_along(connection: sqlite3.Connection, experiment: str, own: Path) -> bool:
+    """Whether files of the experiment's runs lie there."""
+    query = "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id) WHERE experiments.name = ?"
+    return any((own / run).is_dir() for (run,) in connection.execute(query, [experiment]))
 
 
 @functools.cache

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from adcore.errors import UserError
 from sweeps.engine.mlflow_outbox import Outbox
+from sweeps.engine.mlflow_store import connect
+from sweeps.engine.places import SQLITE, database_path
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -35,12 +37,15 @@ def is_deleted(run: Run) -> bool:
     return bool(run.info.lifecycle_stage == "deleted")
 
 
-def require_known_runs(client: MlflowClient, experiment_id: str, sweep_id: str, outbox: Outbox, uri: str) -> None:
-    """Raises UserError if runs that the outbox knows are not here: they are in another MLflow, or gone for good."""
-    known = set(outbox.runs().values())
-    if not known:
-        return
-    missing = known - {run.info.run_id for run in runs_of_sweep(client, experiment_id, sweep_id)}
+def require_known_runs(uri: str, experiment: str, sweep_id: str, outbox: Outbox) -> None:
+    """Raises UserError if runs that the outbox knows are not at `uri`: they are in another MLflow, or gone for good.
+
+    Nothing is made there before that is known. Raises what `connect` raises.
+    """
+    missing = known = set(outbox.runs().values())
+    if not known or not uri.startswith(SQLITE) or database_path(uri).exists():
+        client, experiment_id = connect(uri, experiment)
+        missing = known - {run.info.run_id for run in runs_of_sweep(client, experiment_id, sweep_id)}
     if missing:
         raise UserError(
             f"--tracking-uri {uri}: {len(missing)} of this sweep's {len(known)} runs are not there; give the address "

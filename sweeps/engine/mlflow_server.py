@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from adcore.errors import UserError
 from sweeps.engine.cluster import PROBE_SECONDS
 
@@ -20,13 +22,18 @@ def check_server(uri: str, address: str) -> None:
     """
     import requests
 
-    proxy = requests.utils.select_proxy(uri, requests.utils.get_environ_proxies(uri, no_proxy=None))
-    place = f"{address} through the proxy {proxy}" if proxy else address
+    try:
+        proxy = requests.utils.select_proxy(uri, requests.utils.get_environ_proxies(uri, no_proxy=None))
+        place = (
+            f"{address} through the proxy {urlsplit(proxy).netloc.rpartition('@')[2] or proxy}" if proxy else address
+        )
+    except ValueError:  # variables that cannot be read
+        place = address
     try:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=(PROBE_SECONDS, ANSWER_SECONDS))
     except requests.exceptions.SSLError:  # it is there; whom the client trusts is its own setting
         return
-    except requests.exceptions.RequestException as error:
+    except (requests.exceptions.RequestException, ValueError) as error:  # the latter for names that no host can have
         raise UserError(f"--tracking-uri {uri}: nothing answers at {place} ({_reason(error)})") from error
     if answer.status_code in GATEWAY:
         raise UserError(f"--tracking-uri {uri}: nothing answers at {place} (HTTP {answer.status_code})")

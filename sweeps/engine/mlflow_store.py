@@ -95,9 +95,16 @@ def make_database(path: Path) -> None:
 
 
 def _experiment(client: MlflowClient, uri: str, name: str, *, location: str | None) -> str:
+    from mlflow.exceptions import MlflowException
+
     found = client.get_experiment_by_name(name)
     if found is None:
-        return client.create_experiment(name, location)
+        try:
+            return client.create_experiment(name, location)
+        except MlflowException as error:
+            found = client.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+                raise  # else another driver has made it in the meantime
     if found.lifecycle_stage == "deleted":  # MLflow restores it with every run that was ever deleted in it
         remove = f"mlflow gc --backend-store-uri {uri} --experiment-ids {found.experiment_id}"
         raise UserError(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from adcore.errors import UserError
 from sweeps.engine.run_settings import RunSettings
 
-__all__ = ["SQLITE", "absolute", "database_path", "database_uri", "followed"]
+__all__ = ["SQLITE", "absolute", "database_path", "database_uri", "followed", "typed_database"]
 
 #: How the address of a SQLite file begins.
 SQLITE = "sqlite:///"
@@ -26,28 +26,46 @@ def database_uri(path: Path) -> str:
 
 
 def database_path(uri: str) -> Path:
-    """The file of sqlite:///FILE, absolute. FILE is taken as it is typed, or with %20 for what a URL cannot hold.
+    """The file of sqlite:///FILE, absolute. Raises UserError if it cannot be a file."""
+    from sqlalchemy import make_url
+
+    url = make_url(uri)
+    if url.query or not Path(url.database or "").name or url.database == ":memory:":
+        raise UserError(f"--tracking-uri {uri!r}: expected {SQLITE}FILE, a file without options")
+    try:
+        return Path(str(url.database)).resolve()
+    except (OSError, RuntimeError) as error:  # links that lead in a circle
+        raise UserError(f"--tracking-uri {url.database}: not a usable file ({error})") from error
+
+
+def typed_database(uri: str) -> str:
+    """The address that is meant by one that somebody typed: its file's name as it is, or with %20 for a space.
 
     Raises UserError if it cannot be a file.
     """
-    from sqlalchemy import make_url
+    typed = Path(uri.removeprefix(SQLITE))
+    if "?" not in typed.name and _is_meant(typed, uri):
+        return database_uri(database_path(database_uri(typed)))
+    return database_uri(database_path(uri))
 
-    text = uri.removeprefix(SQLITE)
-    found = [Path(text), Path(str(make_url(uri).database))]
-    if "?" in found[0].name or not found[0].name or ":memory:" in text:
-        raise UserError(f"--tracking-uri {uri!r}: expected {SQLITE}FILE, a file without options")
+
+def _is_meant(typed: Path, uri: str) -> bool:
+    """Whether there is a file of the name as it is typed, or room for one and none of the name that the URL spells."""
     try:
-        there = [path for path in found if path.exists()] or [path for path in found if path.parent.is_dir()]
-        return (there or found)[0].resolve()
+        if typed.exists() or not typed.parent.is_dir():
+            return typed.exists()
+        return not database_path(uri).exists()
+    except UserError:  # as a URL it is none
+        return True
     except (OSError, RuntimeError) as error:  # links that lead in a circle
-        raise UserError(f"--tracking-uri {text}: not a usable file ({error})") from error
+        raise UserError(f"--tracking-uri {typed}: not a usable file ({error})") from error
 
 
 def absolute(settings: Settings) -> Settings:
     """The same settings with every place as an absolute one. Raises UserError for a place that cannot be one."""
     changes: dict[str, Any] = {"storage": str(Path(settings.storage).expanduser().resolve())}
     if settings.tracking_uri.startswith(SQLITE):
-        changes["tracking_uri"] = database_uri(database_path(settings.tracking_uri))
+        changes["tracking_uri"] = typed_database(settings.tracking_uri)
     if settings.data_dir is not None:
         try:
             changes["data_dir"] = str(Path(settings.data_dir).expanduser().absolute())
@@ -61,7 +79,11 @@ def followed(stored: Mapping[str, Any], storage: Path) -> dict[str, Any]:
 
     Where a whole project was moved or copied, the MLflow database and the data that came along are meant.
     """
-    before, found = Path(stored["storage"]), {**stored, "storage": str(storage)}
+    before = Path(stored["storage"])
+    if not before.is_absolute():  # the record of a version that kept places as they were typed
+        stored = _anchored(stored, storage)
+        before = Path(stored["storage"])
+    found = {**stored, "storage": str(storage)}
     if before == storage or not before.is_absolute():
         return found
     if stored["tracking_uri"].startswith(SQLITE):
@@ -69,6 +91,19 @@ def followed(stored: Mapping[str, Any], storage: Path) -> dict[str, Any]:
         found["tracking_uri"] = database_uri(path)
     if stored["data_dir"] is not None:
         found["data_dir"] = str(_moved(Path(stored["data_dir"]), before, storage))
+    return found
+
+
+def _anchored(stored: Mapping[str, Any], storage: Path) -> Mapping[str, Any]:
+    """Relative settings as absolute ones, if their folder can be told from where the storage is."""
+    parts = Path(stored["storage"]).parts
+    if ".." in parts or storage.parts[len(storage.parts) - len(parts) :] != parts:
+        return stored
+    base, found = Path(*storage.parts[: len(storage.parts) - len(parts)]), {**stored, "storage": str(storage)}
+    if stored["tracking_uri"].startswith(SQLITE):
+        found["tracking_uri"] = database_uri(base / stored["tracking_uri"].removeprefix(SQLITE))
+    if stored["data_dir"] is not None:
+        found["data_dir"] = str(base / Path(stored["data_dir"]).expanduser())
     return found
 
 

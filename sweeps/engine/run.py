@@ -6,19 +6,17 @@ import contextlib
 import dataclasses
 import logging
 import sys
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from rich.console import Console
 
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.files import put_in_place
 from sweeps.engine.cluster import Resources, ray_cluster, resources
-from sweeps.engine.code import Code, current_code
+from sweeps.engine.code import has_changed
 from sweeps.engine.commands import resume_command
 from sweeps.engine.data import Hashes
 from sweeps.engine.display import Display
@@ -32,13 +30,10 @@ from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.record import open_study
 from sweeps.engine.run_settings import RunSettings
 from sweeps.engine.runner import INTERRUPTED, StageRunner
-from sweeps.engine.storage_error import StorageError, storage
-from sweeps.engine.trial import check_checkpoints
+from sweeps.engine.storage_error import StorageError
+from sweeps.engine.sweep_files import open_outbox, open_record
 
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
-
-__all__ = ["Run", "note_code", "run_program"]
+__all__ = ["Run", "run_program"]
 
 #: Columns of a table in a file or a pipe, which has no width of its own.
 FILE_WIDTH = 140
@@ -80,21 +75,23 @@ def run_program(
         return INTERRUPTED
 
 
-def _mlflow(settings: RunSettings, experiment: str) -> tuple[MlflowClient, str] | None:
-    """MLflow's client and the experiment; None if a resumed sweep can do without its server for now.
-
-    Raises UserError.
-    """
+def _check_mlflow(settings: RunSettings, experiment: str, home: Path) -> None:
+    """Raises UserError if MLflow cannot be used, or lacks the sweep's runs; a resumed sweep can wait for its server."""
+    uri = settings.tracking_uri
     try:
-        return connect(settings.tracking_uri, experiment)
-    except UserError:
+        if (home / "study.db").exists():
+            study = open_study(home / "study.db", create=False)
+            with contextlib.closing(open_outbox(home, study)) as outbox:
+                require_known_runs(uri, experiment, study.user_attrs["sweep_id"], outbox)
+        else:
+            connect(uri, experiment)
+    except (UserError, StorageError):
         raise
     except Exception as error:  # MLflow, requests, SQLAlchemy and sqlite3 each have their own
-        line = f"--tracking-uri {settings.tracking_uri}: {' '.join(str(error).split()) or type(error).__name__}"
-        if not settings.resume or not settings.tracking_uri.startswith("http"):
+        line = f"--tracking-uri {uri}: {' '.join(str(error).split()) or type(error).__name__}"
+        if not settings.resume or not uri.startswith("http"):
             raise UserError(line) from error
         print(f"{line}; going on without it: what it is to be told waits on disk", file=sys.stderr)
-        return None
 
 
 def _run(
@@ -112,14 +109,10 @@ def _run(
         resume_command(program.script, settings, home.name),
     )
     try:
-        mlflow = _mlflow(settings, plan.script)
-        facts = {**program.facts(plan, settings, room.slots), "data": hashes, "code": [current_code()]}
-        study = _open_record(home / "study.db", plan, facts)
-        sweep_id = study.user_attrs["sweep_id"]
-        outbox = Outbox(home / f"mlflow-outbox-{sweep_id[:8]}.db")
-        if mlflow:
-            require_known_runs(*mlflow, sweep_id, outbox, settings.tracking_uri)
-        note_code(study)
+        _check_mlflow(settings, plan.script, home)
+        facts = {**program.facts(plan, settings, room.slots), "data": hashes}
+        study = open_record(home, plan, facts)
+        sweep_id, outbox = study.user_attrs["sweep_id"], open_outbox(home, study)
         run = Run(study, home, command, room, interrupt, outbox, display)
         stages = program.stages(plan, settings, run, data)
     except StorageError as error:
@@ -136,6 +129,8 @@ def _run(
     if not is_delivered:  # no failure of the sweep: it can still be delivered
         print(f"MLflow at {settings.tracking_uri} did not take everything: {writer.reason}", file=sys.stderr)
         print(f"{len(outbox)} updates wait in {outbox.path}; deliver them with: {command}", file=sys.stderr)
+    if has_changed():
+        print("the code's files have changed since: what the driver loaded late is of the new ones", file=sys.stderr)
     if code == INTERRUPTED:
         display.print(f"interrupted; go on with:\n  {command}")
     elif stages.broken:
@@ -160,35 +155,3 @@ def _run_stages(stages: StageRunner) -> int:
         with contextlib.suppress(StorageError):  # MLflow shows it as running until it is resumed
             stages.tracking.interrupt()
     return code
-
-
-def note_code(study: optuna.Study) -> None:
-    """On a record that other code has begun, or gone on with, note this one as well, and say so."""
-    known = [Code(*each) for each in study.user_attrs.get("code", [])]
-    now = current_code()
-    if any(each.sources == now.sources for each in known[-1:]):
-        return
-    before = known[-1] if known else "a version that did not note it"
-    print(f"this sweep was run by other code before ({before}; now {now}): its results are of both", file=sys.stderr)
-    study.set_user_attr("code", [*known, now])
-
-
-def _open_record(path: Path, plan: AnyPlan, facts: dict[str, Any]) -> optuna.Study:
-    """The sweep's record, made if it is not there. Raises UserError for a checkpoint of it that is damaged."""
-    if path.exists():
-        check_checkpoints(path.parent)
-    else:
-        with storage(path):
-            _make_study(path, {"sweep_id": uuid.uuid4().hex, "plan": plan.as_record(), **facts})
-    return open_study(path, create=False)
-
-
-def _make_study(path: Path, facts: dict[str, Any]) -> None:
-    """A study with all that a resume needs, under another name first: it is there whole, or not at all."""
-    part = path.with_name(".study.db.part")
-    part.unlink(missing_ok=True)
-    study = open_study(part, create=True)
-    for name, value in facts.items():
-        study.set_user_attr(name, value)
-    study._storage.remove_session()
-    put_in_place(part, path)

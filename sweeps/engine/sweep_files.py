@@ -1,0 +1,65 @@
+"""A sweep's own files: its record and its queue for MLflow, made when it begins and taken up by a resume."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from adcore.files import put_in_place
+from sweeps.engine.code import UNKNOWN, Code, current_code
+from sweeps.engine.mlflow_outbox import Outbox
+from sweeps.engine.program import AnyPlan
+from sweeps.engine.record import open_study
+from sweeps.engine.storage_error import storage
+from sweeps.engine.trial import check_checkpoints
+
+__all__ = ["note_code", "open_outbox", "open_record"]
+
+
+def open_record(home: Path, plan: AnyPlan, facts: dict[str, Any]) -> optuna.Study:
+    """The record in a sweep's folder, made with these facts if it is not there; it notes the code that runs now.
+
+    Raises UserError for a checkpoint of the sweep that is damaged, StorageError.
+    """
+    path = home / "study.db"
+    if not path.exists():
+        own = {"sweep_id": uuid.uuid4().hex, "plan": plan.as_record(), "code": [current_code()]}
+        with storage(path):
+            _make_study(path, {**own, **facts})
+        return open_study(path, create=False)
+    check_checkpoints(home)
+    study = open_study(path, create=False)
+    with storage(path):
+        if "data" not in study.user_attrs:  # of a version that did not note it
+            study.set_user_attr("data", facts["data"])
+        note_code(study)
+    return study
+
+
+def open_outbox(home: Path, study: optuna.Study) -> Outbox:
+    """The queue of what MLflow is still to be told of the sweep of a record. Raises StorageError."""
+    return Outbox(home / f"mlflow-outbox-{study.user_attrs['sweep_id'][:8]}.db")
+
+
+def note_code(study: optuna.Study) -> None:
+    """On a record that other code has begun, or gone on with, note this one as well, and say so."""
+    known, now = [Code(*each) for each in study.user_attrs.get("code", [UNKNOWN])], current_code()
+    if known[-1].sources == now.sources:
+        return
+    print(f"this sweep was run by other code before ({known[-1]}; now {now}): its results are of both", file=sys.stderr)
+    study.set_user_attr("code", [*known, now])
+
+
+def _make_study(path: Path, facts: dict[str, Any]) -> None:
+    """A study with all that a resume needs, under another name first: it is there whole, or not at all."""
+    part = path.with_name(".study.db.part")
+    part.unlink(missing_ok=True)
+    study = open_study(part, create=True)
+    for name, value in facts.items():
+        study.set_user_attr(name, value)
+    study._storage.remove_session()
+    put_in_place(part, path)
