@@ -8,7 +8,13 @@ from pathlib import Path
 
 from adcore.errors import UserError
 
-__all__ = ["check_writable", "put_in_place", "write_whole"]
+__all__ = ["check_local", "check_writable", "put_in_place", "write_whole"]
+
+
+def check_local(text: str, flag: str) -> None:
+    """Raises UserError, which begins with the flag, for a place in the cloud: it would become a folder named `s3:`."""
+    if "://" in text:
+        raise UserError(f"{flag} {text!r}: expected a path in a file system; addresses with :// are not supported")
 
 
 def check_writable(folder: Path, flag: str) -> None:

@@ -103,6 +103,7 @@ def train(
                 signal.signal(signal.SIGINT, on_interrupt)
                 raise KeyboardInterrupt from None
             raise
+    detector.to(trainer.strategy.root_device)  # Lightning leaves it on the CPU, where scoring would take minutes
     state = "diverged" if epochs.diverged else "complete"
     return TrainResult(state, epochs.history, detector, module.images_per_epoch)
 

@@ -13,7 +13,7 @@ from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
 from adcore.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
-from adcore.files import check_writable
+from adcore.files import check_local, check_writable
 from adcore.imports import large_imports
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def _train(
     config = TrainConfig(**settings)
     if figures is not None and not test:
         raise UserError(f"--figures {figures!r}: they are of the test part; add --test, or leave --figures out")
+    for flag, place in (("--checkpoint", checkpoint), ("--figures", figures)):
+        check_local(place or "", flag)
     if checkpoint:
         _check_file(Path(checkpoint))
     if figures is not None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
+from sweeps.engine.params import as_config
 
 TARGET = 1.15
 SLOTS = os.cpu_count() or 1
@@ -68,14 +69,6 @@ def measured(uri: str) -> tuple[float, list[TrainConfig]]:
         started = min(started, reports[0].timestamp / 1000 - images / speeds[0].value)
         ended = max(ended, reports[-1].timestamp / 1000)
     return ended - started, [as_config(run.data.params) for run in configurations]
-
-
-def as_config(params: dict[str, str]) -> TrainConfig:
-    """The TrainConfig that a run logged."""
-    kinds: dict[str, Any] = {"float": float, "int": int, "int | None": int, "bool": "True".__eq__, "str": str}
-    kinds["tuple[int, ...]"] = lambda text: tuple(map(int, text.split(",")))
-    types = {name: str(field.type) for name, field in TrainConfig.__dataclass_fields__.items()}
-    return TrainConfig(**{name: kinds[types[name]](value) for name, value in params.items()})
 
 
 def repeat(trainings: list[TrainConfig]) -> float:

@@ -91,6 +91,7 @@ PURE = {
     "host that cannot be": (["--address", "a..b:1"], ["--address a..b:1", "nothing answers"]),
     "storage in two lines": (["--storage", "a\nb"], ["--storage 'a\\nb'", "line breaks"]),
     "database with options": (["--tracking-uri", "sqlite:///m.db?mode=ro"], ["--tracking-uri", "without options"]),
+    "storage in the cloud": (["--storage", "s3://bucket/x"], ["--storage 's3://bucket/x'", "not supported"]),
     "storage empty": (["--storage", ""], ["--storage ''", "expected a value"]),
     "storage with too long a name": (["--storage", "a" * 300], ["--storage 'aaa"]),
     "storage of nobody": (["--storage", "~nosuchuser/x"], ["--storage '~nosuchuser/x'"]),
@@ -120,7 +121,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 
 
 def test_all_bad_input_of_the_command_line_is_here() -> None:
-    assert len(PURE) == 69
+    assert len(PURE) == 70
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
              "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
              "protocol", "polluted", "opened again")  # fmt: skip

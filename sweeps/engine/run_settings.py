@@ -6,6 +6,7 @@ import dataclasses
 import re
 
 from adcore.errors import UserError
+from adcore.files import check_local
 from adcore.options import check_options, option
 
 __all__ = ["PLACES", "RunSettings", "check_sweep_name"]
@@ -40,6 +41,7 @@ class RunSettings:
         check_options(self)
         if not self.storage or "\n" in self.storage:
             raise UserError(f"--storage {self.storage!r}: expected a path without line breaks")
+        check_local(self.storage, "--storage")
         check_sweep_name(self.name)
         check_sweep_name(self.resume)
         if self.name and self.resume:

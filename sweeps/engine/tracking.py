@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
+from sweeps.engine.params import as_text
 from sweeps.engine.program import AnyPlan
 from sweeps.engine.trial import train_config
 
@@ -45,7 +46,7 @@ class Tracking:
         """Begin the sweep's run, or go on with it in another stage."""
         tags = {"level": "sweep", "stage": stage, "seed": str(self.plan.search_seed), "scale": self.plan.scale}
         tags |= self.tags
-        params = _as_text(self.plan.params()) if not self.opened else {}
+        params = as_text(self.plan.params()) if not self.opened else {}
         self.opened.add(SWEEP)
         self.outbox.put(RunUpdate(SWEEP, name=self.name, tags=tags, params=params, status="RUNNING"))
 
@@ -135,15 +136,11 @@ class Tracking:
         if key in self.opened:
             return
         self.opened.add(key)
-        update = RunUpdate(key, parent, name, {**tags, "state": "running"}, _as_text(config), status="RUNNING")
+        update = RunUpdate(key, parent, name, {**tags, "state": "running"}, as_text(config), status="RUNNING")
         self.outbox.put(update)
 
     def _log(self, key: str, metrics: Mapping[str, float], step: int, now: int) -> None:
         self.outbox.put(RunUpdate(key, metrics=[(name, float(v), step, now) for name, v in metrics.items()]))
-
-
-def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in values.items()}
 
 
 def _of_class(metrics: Mapping[str, Any], index: int) -> dict[str, float]:

@@ -1,0 +1,34 @@
+"""A run can be repeated from its parameters in MLflow alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from adcore.config import TrainConfig
+from adcore.detectors import DETECTORS
+from sweeps.engine.params import READERS, as_config, as_text
+from sweeps.engine.plan import make_plan
+from sweeps.engine.settings import SCALES, SweepSettings
+from sweeps.gan_loss_weights import SPACE
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_scales_training_is_read_back_as_it_was(scale: str) -> None:
+    plan = make_plan("gan_loss_weights", SweepSettings(scale=scale, normal_class=(3, 0, 6)), SPACE)
+    for config in (plan.base, plan.searched):
+        assert as_config(as_text(dataclasses.asdict(config))) == config
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_every_kind_of_value_is_read_back_to_the_last_digit(detector: str) -> None:
+    config = TrainConfig(
+        detector=detector, classes=(7,), learning_rate=0.1 + 0.2, weight_abc=1e-17, crop=True, horizontal_flip=False,
+        images_per_class=None, patience=3, fold=4, train_seed=2**53,
+    )  # fmt: skip
+    assert as_config(as_text(dataclasses.asdict(config))) == config
+
+
+def test_every_field_has_a_reader() -> None:
+    assert {str(field.type) for field in dataclasses.fields(TrainConfig)} == set(READERS)
