@@ -97,7 +97,8 @@ def run(
         fail(str(error))
     except (KeyboardInterrupt, click.Abort):
         code = 130
-    sys.exit(code or (_output_code(lost, on_record=on_record) if lost else 0))
+    lost_code = _output_code(lost, on_record=on_record) if lost else 0
+    sys.exit(code or lost_code)
 
 
 def _output_code(lost: Lost, *, on_record: bool) -> int:

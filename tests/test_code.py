@@ -12,8 +12,9 @@ import pytest
 from sweep_parts import record_of, small_plan
 
 from sweeps.engine import code
-from sweeps.engine.code import ROOT, UNKNOWN, Code, code_tags, current_code, has_changed
-from sweeps.engine.sweep_files import note_code, open_record
+from sweeps.engine.code import ROOT, UNKNOWN, Code, code_tags, copied, current_code, has_changed
+from sweeps.engine.facts import Facts
+from sweeps.engine.sweep_files import known_codes, note_code, open_record
 
 
 @pytest.fixture
@@ -68,6 +69,18 @@ def test_another_line_of_code_is_another_code(copy: Path, monkeypatch: pytest.Mo
     assert has_changed()
 
 
+def test_what_workers_get_is_the_same_code_and_nothing_else(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _take(copy, monkeypatch)
+    expected = current_code.__wrapped__().sources
+    (copy / "sweeps" / "runs").mkdir()  # of a sweep that was started there
+    (copy / "sweeps" / "runs" / "study.db").write_bytes(b"0" * 1_000_000)
+    with copied() as folders:
+        monkeypatch.setattr(code, "PACKAGES", {Path(each).name: Path(each) for each in folders})
+        assert current_code.__wrapped__().sources == expected
+        assert {path.suffix for each in folders for path in Path(each).rglob("*.*")} == {".py"}
+    assert not any(Path(each).exists() for each in folders)
+
+
 def test_the_commit_says_whether_the_files_are_those_of_it(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _take(copy, monkeypatch)
     for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "."]):
@@ -91,16 +104,16 @@ def test_packages_that_were_sent_to_places_of_their_own_are_the_same_code(
 def test_a_record_that_other_code_goes_on_with_says_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = record_of(small_plan(), path=tmp_path / "study.db").study
+    record = record_of(small_plan(), path=tmp_path / "study.db")
     first, second = Code("1.0", "a" * 40, "1" * 64), Code("1.1", "", "2" * 64)
-    study.set_user_attr("code", [first])
+    record.write("code", [first])
     for now, said in ((first, 0), (second, 1), (second, 0)):
         monkeypatch.setattr("sweeps.engine.sweep_files.current_code", lambda now=now: now)
-        note_code(study)
+        note_code(record)
         error = capsys.readouterr().err
         assert len(error.splitlines()) == said
-    assert [Code(*each) for each in study.user_attrs["code"]] == [first, second]
-    assert code_tags(study.user_attrs["code"]) == {
+    assert known_codes(record) == [first, second]
+    assert code_tags(known_codes(record)) == {
         "code_version": "1.0, 1.1", "code_commit": "a" * 40, "code_sources": f"{'1' * 64}, {'2' * 64}",
     }  # fmt: skip
 
@@ -111,6 +124,7 @@ def test_a_record_of_a_version_that_noted_no_code_is_gone_on_with(
     record_of(small_plan(), path=tmp_path / "study.db")
     for said in ("version unknown; now version", ""):
         study = open_record(tmp_path, small_plan(), {"data": {"digits": {"train": "a", "test": "b"}}})
+        note_code(Facts(study, tmp_path / "study.db"))
         assert said in capsys.readouterr().err
-    assert [Code(*each) for each in study.user_attrs["code"]] == [UNKNOWN, current_code()]
+    assert known_codes(Facts(study, tmp_path / "study.db")) == [UNKNOWN, current_code()]
     assert study.user_attrs["data"] == {"digits": {"train": "a", "test": "b"}}, "from here on it is held to them"

@@ -27,7 +27,12 @@ def test_a_first_signal_lets_tunes_loop_end(number: signal.Signals, capsys: pyte
         interrupt.in_tune = True
         os.kill(os.getpid(), number)
         assert interrupt.requested
-    assert "stopping" in capsys.readouterr().out
+        ended = signal.signal(signal.SIGUSR1, lambda *_: None)  # as Tune's loop
+        for said in ("stopping; a second Ctrl-C leaves at once\n", ""):
+            assert capsys.readouterr().out == ""
+            interrupt.pass_on()
+            assert capsys.readouterr().out == said
+        signal.signal(signal.SIGUSR1, ended)
     assert signal.getsignal(number) == before
 
 

@@ -128,6 +128,9 @@ def test_what_stayed_where_it_was_is_found_there(tmp_path: Path) -> None:
 
 def test_relative_places_of_an_older_record_are_those_beside_it(tmp_path: Path) -> None:
     stored = {"storage": "runs", "tracking_uri": "sqlite:///mlflow.db", "data_dir": "data"}
+    assert followed(stored, tmp_path / "runs") == stored | {"storage": str(tmp_path / "runs")}, "nothing is there"
+    (tmp_path / "mlflow.db").touch()
+    (tmp_path / "data").mkdir()
     assert followed(stored, tmp_path / "runs") == {
         "storage": str(tmp_path / "runs"), "tracking_uri": database_uri(tmp_path / "mlflow.db"),
         "data_dir": str(tmp_path / "data"),

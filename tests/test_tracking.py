@@ -371,8 +371,9 @@ def test_runs_that_the_outbox_knows_and_mlflow_does_not_are_named(
     with pytest.raises(UserError, match=r"2 of this sweep's 2 runs are not there"):
         require_known_runs(f"sqlite:///{other}", "test", sweep_id, outbox)
     assert not other.exists()
-    outbox.put(RunUpdate("search/0/0", SWEEP, metrics=[("m", 1.0, 1, 1)]))
     writer.client = None  # as after a failure
+    poll(lambda: writer.refused, "another connection")
+    outbox.put(RunUpdate("search/0/0", SWEEP, metrics=[("m", 1.0, 1, 1)]))
     assert not writer.close(patience=3), "nor is it made again by a sweep that was under way"
     assert "its run 0123456789abcdef is gone" in writer.reason
     assert set(_runs(uri, sweep_id).by_key) == {SWEEP}

@@ -16,7 +16,7 @@ from typing import Any
 from adcore.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
 from adcore.files import check_writable
-from sweeps.engine.code import ROOT
+from sweeps.engine.code import copied
 from sweeps.engine.interrupt import without_hang_up
 from sweeps.engine.plan import has_cuda_device
 from sweeps.engine.run_settings import RunSettings
@@ -121,7 +121,7 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
 
     # Workers run a copy of the driver's code: nobody's work on its files reaches a sweep that is under way. What lies
     # in the driver's current folder would come first.
-    environment: dict[str, Any] = {"py_modules": [str(ROOT / "sweeps"), str(ROOT / "adcore")]}
+    environment: dict[str, Any] = {}
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
     if settings.address == "local":
         # "local": a new Ray, also where another one is running
@@ -131,7 +131,7 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
         environment["env_vars"] = dict(PATIENT_THREADS)
         options |= {"address": settings.address}
     try:
-        with without_hang_up(), contextlib.chdir("/"):
+        with copied() as environment["py_modules"], without_hang_up(), contextlib.chdir("/"):
             ray.init(**options)
     except AuthenticationError as error:
         raise UserError(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +17,7 @@ from typing import NamedTuple
 import adcore
 from adcore.errors import UserError
 
-__all__ = ["ROOT", "UNKNOWN", "Code", "check_one_root", "code_tags", "current_code", "has_changed"]
+__all__ = ["ROOT", "UNKNOWN", "Code", "check_one_root", "code_tags", "copied", "current_code", "has_changed"]
 
 #: The folder that holds this package.
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +50,21 @@ def current_code() -> Code:
 
 def has_changed() -> bool:
     """Whether the files are others by now."""
-    return _sources() != current_code().sources
+    try:
+        return _sources() != current_code().sources
+    except OSError:  # one of them goes at this moment
+        return True
+
+
+@contextmanager
+def copied() -> Iterator[list[str]]:
+    """The folders of a copy of both packages, without what else lies in theirs."""
+    with tempfile.TemporaryDirectory(prefix="code-") as folder:
+        for name, path in _files():
+            place = Path(folder, name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+        yield [str(Path(folder, name)) for name in PACKAGES]
 
 
 def code_tags(codes: Sequence[Sequence[str]]) -> dict[str, str]:
@@ -95,9 +112,14 @@ def _commit() -> str:
 
 def _sources() -> str:
     found = hashlib.sha256()
-    for name, folder in PACKAGES.items():
-        files = [path for path in folder.rglob("*.py") if path.is_file()]  # an editor's lock is a link to nothing
-        for path in sorted(files):
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            found.update(f"{name}/{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    for name, path in _files():
+        found.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return found.hexdigest()
+
+
+def _files() -> Iterator[tuple[str, Path]]:
+    """Every source file by its name, from the package on."""
+    for name, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            if path.is_file():  # an editor's lock is a link to nothing
+                yield f"{name}/{path.relative_to(folder).as_posix()}", path

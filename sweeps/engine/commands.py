@@ -12,7 +12,7 @@ from sweeps.engine.code import ROOT
 from sweeps.engine.places import SQLITE, database_path
 from sweeps.engine.run_settings import RunSettings
 
-__all__ = ["browse_command", "python", "resume_command"]
+__all__ = ["browse_command", "mlflow_command", "python", "resume_command"]
 
 
 def resume_command(script: str, settings: RunSettings, name: str) -> str:
@@ -29,10 +29,17 @@ def browse_command(uri: str) -> str:
     """The command that shows a database in MLflow; a server's address is one to be opened."""
     if not uri.startswith(SQLITE):
         return uri
-    path, start = database_path(uri), ""
-    if uri != f"{SQLITE}{path}":  # MLflow would make a folder of the name that the address spells
+    return mlflow_command(uri, "mlflow ui --backend-store-uri {uri} --host 127.0.0.1")
+
+
+def mlflow_command(uri: str, command: str) -> str:
+    """A command of MLflow's with an address in the place of {uri}, for the shell."""
+    if uri.startswith(SQLITE) and uri != f"{SQLITE}{(path := database_path(uri))}":
+        # given the whole address, MLflow makes a folder of the name that it spells
         start, uri = f"cd {shlex.quote(str(path.parent))} && ", f"{SQLITE}{path.name}"
-    return f"{start}mlflow ui --backend-store-uri {shlex.quote(uri)} --host 127.0.0.1"
+    else:
+        start = ""
+    return start + command.format(uri=shlex.quote(uri))
 
 
 def python() -> str:

@@ -15,7 +15,7 @@ class Interrupt:
 
     def __init__(self, signals: tuple[signal.Signals, ...]) -> None:
         self.signals = signals
-        self.count = 0
+        self.count, self.is_said = 0, False
         self.in_tune = False  # Tune's loop asks pass_on() at each step
 
     @property
@@ -35,11 +35,13 @@ class Interrupt:
         self.count += 1
         if self.count > 1 or not self.in_tune:
             raise KeyboardInterrupt
-        print("stopping; a second Ctrl-C leaves at once", flush=True)
 
     def pass_on(self) -> None:
         """Called within Tune's loop, which ends if it was asked for."""
         if self.requested:
+            if not self.is_said:  # here, for a signal may come in the midst of another line
+                print("stopping; a second Ctrl-C leaves at once", flush=True)
+            self.is_said = True
             self.end_tune()
 
     def end_tune(self) -> None:

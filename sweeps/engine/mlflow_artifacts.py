@@ -32,6 +32,7 @@ def prepare_artifacts(database: Path, experiment: str) -> str:
             return str(row[0])
         is_ours = noted.parts[-2:] == own.parts[-2:]
         if noted != own and is_ours and (not noted.is_dir() or _came_along(connection, experiment, own)):
+            check_writable(own, f"--tracking-uri {database}: the files of experiment {experiment!r}, in {own}")
             _follow(connection, experiment, row[0], own.as_uri())
             noted = own
     check_writable(noted, f"--tracking-uri {database}: the files of experiment {experiment!r}, in {noted}")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from adcore.errors import UserError
 from adcore.files import check_writable
+from sweeps.engine.commands import mlflow_command
 from sweeps.engine.mlflow_artifacts import prepare_artifacts
 from sweeps.engine.mlflow_server import check_server
 from sweeps.engine.mlflow_variables import set_variables
@@ -106,11 +107,13 @@ def _experiment(client: MlflowClient, uri: str, name: str, *, location: str | No
             if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
                 raise  # else another driver has made it in the meantime
     if found.lifecycle_stage == "deleted":  # MLflow restores it with every run that was ever deleted in it
-        remove = f"mlflow gc --backend-store-uri {uri} --experiment-ids {found.experiment_id}"
+        own = found.experiment_id
+        remove = mlflow_command(uri, f"mlflow gc --backend-store-uri {{uri}} --experiment-ids {own}")
+        restore = mlflow_command(uri, f"MLFLOW_TRACKING_URI={{uri}} mlflow experiments restore -x {own}")
         raise UserError(
             f"--tracking-uri {uri}: the experiment {name!r} was deleted there, and its name is still taken; "
             f"remove it for good ({remove if uri.startswith(SQLITE) else 'mlflow gc, on the server'}), restore it "
-            f"(MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {found.experiment_id}), or give another address"
+            f"({restore}), or give another address"
         )
     return found.experiment_id
 
@@ -120,7 +123,7 @@ def _other_schema(path: Path, uri: str, text: str) -> str:
     versions = f" (its schema is {found[1]}, expected {found[2]})" if found else ""
     return (
         f"--tracking-uri {path}: a database of another version of MLflow{versions}; make a copy of it and run "
-        f"`mlflow db upgrade {uri}`, or name another file"
+        f"`{mlflow_command(uri, 'mlflow db upgrade {uri}')}`, or name another file"
     )
 
 

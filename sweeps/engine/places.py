@@ -95,15 +95,16 @@ def followed(stored: Mapping[str, Any], storage: Path) -> dict[str, Any]:
 
 
 def _anchored(stored: Mapping[str, Any], storage: Path) -> Mapping[str, Any]:
-    """Relative settings as absolute ones, if their folder can be told from where the storage is."""
+    """Relative settings as absolute ones, where things are there in the folder that the storage is relative to."""
     parts = Path(stored["storage"]).parts
     if ".." in parts or storage.parts[len(storage.parts) - len(parts) :] != parts:
         return stored
     base, found = Path(*storage.parts[: len(storage.parts) - len(parts)]), {**stored, "storage": str(storage)}
-    if stored["tracking_uri"].startswith(SQLITE):
-        found["tracking_uri"] = database_uri(base / stored["tracking_uri"].removeprefix(SQLITE))
-    if stored["data_dir"] is not None:
-        found["data_dir"] = str(base / Path(stored["data_dir"]).expanduser())
+    database = base / stored["tracking_uri"].removeprefix(SQLITE)
+    if stored["tracking_uri"].startswith(SQLITE) and database.exists():
+        found["tracking_uri"] = database_uri(database)
+    if stored["data_dir"] is not None and (data := base / stored["data_dir"]).exists():
+        found["data_dir"] = str(data)
     return found
 
 

@@ -129,12 +129,12 @@ def _run(
     if not is_delivered:  # no failure of the sweep: it can still be delivered
         print(f"MLflow at {settings.tracking_uri} did not take everything: {writer.reason}", file=sys.stderr)
         print(f"{len(outbox)} updates wait in {outbox.path}; deliver them with: {command}", file=sys.stderr)
-    if has_changed():
-        print("the code's files have changed since: what the driver loaded late is of the new ones", file=sys.stderr)
     if code == INTERRUPTED:
         display.print(f"interrupted; go on with:\n  {command}")
     elif stages.broken:
         display.print(f"when it can be written again, go on with:\n  {command}")
+    if has_changed():
+        print("the code's files have changed since: what the driver loaded late is of the new ones", file=sys.stderr)
     return code
 
 
@@ -148,7 +148,8 @@ def _run_stages(stages: StageRunner) -> int:
         stages.on_storage_error(error)
         code = stages.report_failure(f"its files cannot be written: {error}")
     except UserError as error:  # what was right at the start is so no more, as a model or a data file that is gone
-        stages.tracking.close_sweep("failed", {}, [])
+        with contextlib.suppress(StorageError):
+            stages.tracking.close_sweep("failed", {}, [])
         code = stages.report_failure(str(error))
         stages.display.print(f"when that is mended, go on with:\n  {stages.command}")
     if code == INTERRUPTED:

@@ -14,6 +14,7 @@ from sweeps.engine.program import AnyPlan
 from sweeps.engine.run_settings import RunSettings
 from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.storage_error import StorageError
+from sweeps.engine.sweep_files import known_codes, note_code
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.tuning import fit
 from sweeps.engine.turns import InTurn, Turn
@@ -37,7 +38,7 @@ class StageRunner:
     def __init__(self, plan: AnyPlan, settings: RunSettings, run: Run, records: list[Facts]) -> None:
         self.settings, self.home, self.room, self.interrupt = settings, run.home, run.room, run.interrupt
         self.outbox, self.display, self.command = run.outbox, run.display, run.command
-        self.tracking = Tracking(run.outbox, plan, run.home.name, code_tags(run.study.user_attrs["code"]))
+        self.tracking = Tracking(run.outbox, plan, run.home.name, code_tags(known_codes(records[0])))
         self.records = records
         self.failures: list[str] = []
         self.started = time.monotonic()
@@ -64,6 +65,7 @@ class StageRunner:
         first = next(turns, None)
         if first is None:
             return
+        self.note_code()
         monitor = self._monitor()
         self._begin(first, monitor)
         search = InTurn(first, lambda ended: self._advance(ended, turns, monitor))
@@ -95,6 +97,11 @@ class StageRunner:
         self.tracking.open_sweep(turn.search.name)
         self.display.begin(turn.search.name, *turn.epochs)
         monitor.begin(turn.search)
+
+    def note_code(self) -> None:
+        """To be called before anything is trained or scored. Raises StorageError."""
+        note_code(self.records[0])
+        self.tracking.tags = code_tags(known_codes(self.records[0]))
 
     def _monitor(self) -> Monitor:
         return Monitor(

@@ -140,6 +140,8 @@ class Stages(StageRunner):
         again, numbers = self.sweep_settings.open_test_again, {i: each.block.number for i, each in (own or {}).items()}
         if not again and (reason := opened_before(self.record, confirmed, numbers)):
             return self._fail(reason)
+        if again or self.record.read("test") is None:
+            self.note_code()
         self.tracking.open_sweep("final")
         test = score_models(self.record, confirmed, str(self.home), lambda: self._test_part, own=numbers, again=again)
         self._inspect(confirmed[0].block.number, self.plan.confirm_seeds[0])

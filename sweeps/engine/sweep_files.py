@@ -11,17 +11,18 @@ import optuna
 
 from adcore.files import put_in_place
 from sweeps.engine.code import UNKNOWN, Code, current_code
+from sweeps.engine.facts import Facts
 from sweeps.engine.mlflow_outbox import Outbox
 from sweeps.engine.program import AnyPlan
 from sweeps.engine.record import open_study
 from sweeps.engine.storage_error import storage
 from sweeps.engine.trial import check_checkpoints
 
-__all__ = ["note_code", "open_outbox", "open_record"]
+__all__ = ["known_codes", "note_code", "open_outbox", "open_record"]
 
 
 def open_record(home: Path, plan: AnyPlan, facts: dict[str, Any]) -> optuna.Study:
-    """The record in a sweep's folder, made with these facts if it is not there; it notes the code that runs now.
+    """The record in a sweep's folder, made with these facts and the code that runs now if it is not there.
 
     Raises UserError for a checkpoint of the sweep that is damaged, StorageError.
     """
@@ -33,10 +34,9 @@ def open_record(home: Path, plan: AnyPlan, facts: dict[str, Any]) -> optuna.Stud
         return open_study(path, create=False)
     check_checkpoints(home)
     study = open_study(path, create=False)
-    with storage(path):
-        if "data" not in study.user_attrs:  # of a version that did not note it
+    if "data" not in study.user_attrs:  # of a version that did not note it
+        with storage(path):
             study.set_user_attr("data", facts["data"])
-        note_code(study)
     return study
 
 
@@ -45,13 +45,21 @@ def open_outbox(home: Path, study: optuna.Study) -> Outbox:
     return Outbox(home / f"mlflow-outbox-{study.user_attrs['sweep_id'][:8]}.db")
 
 
-def note_code(study: optuna.Study) -> None:
-    """On a record that other code has begun, or gone on with, note this one as well, and say so."""
-    known, now = [Code(*each) for each in study.user_attrs.get("code", [UNKNOWN])], current_code()
+def known_codes(facts: Facts) -> list[Code]:
+    """The codes that a sweep was run with, one after another."""
+    return [Code(*each) for each in facts.read("code") or [UNKNOWN]]
+
+
+def note_code(facts: Facts) -> None:
+    """Before anything is trained or scored: what other code has begun is on record as of both, and it is said.
+
+    Raises StorageError.
+    """
+    known, now = known_codes(facts), current_code()
     if known[-1].sources == now.sources:
         return
     print(f"this sweep was run by other code before ({known[-1]}; now {now}): its results are of both", file=sys.stderr)
-    study.set_user_attr("code", [*known, now])
+    facts.write("code", [*known, now])
 
 
 def _make_study(path: Path, facts: dict[str, Any]) -> None:
