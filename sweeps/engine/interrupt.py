@@ -70,7 +70,7 @@ def interruptible() -> Iterator[Interrupt]:
 
 @contextmanager
 def without_hang_up() -> Iterator[None]:
-    """Processes that are begun within never hear of a terminal that is closed; this one hears of it afterwards.
+    """Processes that are begun within never hear of a terminal that is closed; this one does, at its end at the latest.
 
     The system tells every process of the terminal at once, and a sweep cannot end in good order without its Ray.
     """
