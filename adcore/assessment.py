@@ -13,10 +13,10 @@ from torch import Tensor
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.detectors import AutoencoderKDE, Detector
 from adcore.epoch_end import anomaly_scores, by_batch
 from adcore.evaluation import score_test, tested
 from adcore.exposure import validation_images
+from adcore.pack import Pack
 from adcore.thresholds import RULES, TwoScores, at_threshold, confusion, most_correct
 from adcore.train import split_train
 
@@ -70,7 +70,7 @@ class Assessment:
 
 
 def assess(
-    detector: Detector, config: TrainConfig, train_part: ImageDataset, test_part: ImageDataset
+    detector: Pack, config: TrainConfig, train_part: ImageDataset, test_part: ImageDataset
 ) -> dict[int, Assessment]:
     """Each experiment of config by its class: thresholds chosen on its validation images, figures on the test part.
 
@@ -84,7 +84,7 @@ def assess(
     images, labels = train_part.images[validation], train_part.labels[validation]
     scores = anomaly_scores(detector, images, mirrored=config.mirrored_scores)
     pairs = test_pairs = None
-    if isinstance(detector, AutoencoderKDE):
+    if detector.kind.has_named_scores:
         test_images = test_part.images[tested(config, test_part.labels)]
         pairs, test_pairs = (_score_pairs(detector, config, each) for each in (images, test_images))
     found: dict[int, Assessment] = {}
@@ -125,7 +125,7 @@ def _decide_by_two(pairs: tuple[Tensor, Tensor], anomalous: tuple[Tensor, Tensor
     return _decide({TWO_SCORES: most_correct}, (validation, test), anomalous)
 
 
-def _score_pairs(detector: AutoencoderKDE, config: TrainConfig, images: Tensor) -> Tensor:
+def _score_pairs(detector: Pack, config: TrainConfig, images: Tensor) -> Tensor:
     """Reconstruction error and log density of normal images, [n, members, 2], of uint8 images."""
 
     def pair(plain: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from adcore import figures
 from adcore.assessment import BEST_F1, Assessment
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
-from adcore.detectors import Detector
 from adcore.epoch_end import by_batch
+from adcore.pack import Pack
 from adcore.reconstruction import unit_range
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ DOTS_PER_INCH = 100
 def write_figures(
     folder: Path,
     assessment: Assessment,
-    detector: Detector,
+    detector: Pack,
     test_part: ImageDataset,
     history: Sequence[dict[str, float]],
 ) -> list[Path]:
@@ -49,7 +49,7 @@ def write_figures(
     drawn: dict[str, Figure] = {}
     if assessment.decisions:
         drawn |= _figures_of_scores(assessment, title)
-        if detector.reconstructs:
+        if detector.kind.reconstructs:
             member = config.classes.index(experiment)
             drawn["reconstructions"] = _reconstructions(detector, member, test_part, assessment, title)
     if curves := _losses(history, experiment):
@@ -95,7 +95,7 @@ def _figures_of_scores(assessment: Assessment, title: str) -> dict[str, Figure]:
 
 
 def _reconstructions(
-    detector: Detector, member: int, test_part: ImageDataset, assessment: Assessment, title: str
+    detector: Pack, member: int, test_part: ImageDataset, assessment: Assessment, title: str
 ) -> Figure:
     anomalous = assessment.config.exposure.anomalous(test_part.labels, assessment.experiment)
     shown = []

@@ -1,4 +1,8 @@
-"""One run's checkpoint file: written whole or not at all, read without running code from it."""
+"""Checkpoint files: written whole or not at all, read without running code from them.
+
+A file holds one member of a pack or several, each by itself: its configuration, history, networks and optimisers, as
+it would have them alone and on the CPU. So members can go on in another pack, on another device.
+"""
 
 from __future__ import annotations
 
@@ -7,75 +11,139 @@ import dataclasses
 import io
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.files import put_in_place
+from adcore.member_state import MemberState
 
-__all__ = ["Checkpoints", "PlainCheckpointIO", "content", "read"]
+__all__ = ["Checkpoints", "read"]
 
-#: Where a Lightning checkpoint holds what is ours.
+#: Where a file holds what is ours.
 KEY = "adcore"
 
 
 class Checkpoints:
-    """The newest checkpoint of a run, at `path`; saved at most every `every` seconds, and after the last epoch."""
+    """The newest checkpoint of each member of a training; saved at most every `every` seconds, and when one has ended.
 
-    def __init__(self, path: Path, *, every: float = 30.0) -> None:
-        self.path, self.every = path, every
+    place: one file for all members, or one for each, in their order.
+    """
+
+    def __init__(self, place: Path | Sequence[Path], *, every: float = 30.0) -> None:
+        self.place, self.every = place, every
         self.saved = time.monotonic()
+        self.epochs: dict[Path, list[int]] = {}
 
-    def save(self, trainer: pl.Trainer, *, last: bool) -> None:
-        """Write model, optimisers, schedules and the callbacks' additions, under a temporary name first.
+    def paths(self) -> list[Path]:
+        """The files."""
+        return [self.place] if isinstance(self.place, Path) else list(self.place)
 
-        Raises UserError if the file cannot be written.
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return time.monotonic() - self.saved >= self.every
+
+    def load(self, members: Sequence[TrainConfig]) -> list[MemberState]:
+        """Each member as it was saved; one without a file is at its beginning.
+
+        Raises UserError for a file that is broken, or of other settings.
         """
-        if not last and time.monotonic() - self.saved < self.every:
-            return
-        temporary = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}.part")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            trainer.save_checkpoint(temporary)
-            put_in_place(temporary, self.path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)  # of a full disk it would hold the last room
-            raise UserError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+        states: list[MemberState] = []
+        for path, own in self._files(members):
+            states += _as_saved(path, own) if path.exists() else map(MemberState, own)
+        return states
+
+    def save(self, states: Sequence[MemberState]) -> None:
+        """Write the files whose members have been trained since, under a temporary name first.
+
+        Raises UserError if one cannot be written.
+        """
+        for path, own in self._files(states):
+            epochs = [state.epoch for state in own]
+            if self.epochs.get(path) != epochs:
+                _write(path, own)
+                self.epochs[path] = epochs
         self.saved = time.monotonic()
 
-
-class PlainCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint where it is to be; Lightning's own takes a way through the system's temporary folder."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        Path(path).write_bytes(buffer.getbuffer())
+    def _files(self, members: Sequence[Any]) -> list[tuple[Path, Sequence[Any]]]:
+        if isinstance(self.place, Path):
+            return [(self.place, members)]
+        return [(path, [member]) for path, member in zip(self.place, members, strict=True)]
 
 
-def content(config: TrainConfig, history: list[dict[str, float]]) -> dict[str, Any]:
-    """What a checkpoint holds beside Lightning's own: plain values only, so that it loads with weights_only=True."""
-    settings = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
-    return {KEY: {"config": settings, "history": history}}
+def read(path: Path, *, mapped: bool = False) -> list[MemberState]:
+    """The members in a checkpoint file, on the CPU. Raises UserError for a file that is not one.
 
-
-def read(path: Path) -> tuple[TrainConfig, list[dict[str, float]], dict[str, torch.Tensor]]:
-    """Configuration, history and weights of a checkpoint, on the CPU. Raises UserError for a file that is not one."""
+    mapped: tensors stay in the file until they are looked at, which must not change meanwhile.
+    """
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         if not isinstance(stored, dict):
             raise TypeError(f"it holds a {type(stored).__name__}")
-        settings, history = stored[KEY]["config"], stored[KEY]["history"]
-        config = TrainConfig(**{**settings, "classes": tuple(settings["classes"])})
-        return config, history, stored["state_dict"]
+        if "members" not in stored[KEY]:
+            raise ValueError("an earlier version wrote it")
+        return [_member(each) for each in stored[KEY]["members"]]
     except Exception as error:  # on bytes that are not its own, torch's unpickler fails in any way there is
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"{path}: not a whole checkpoint of this program ({reason}); move it away and run again"
         ) from error
+
+
+def _as_saved(path: Path, members: Sequence[TrainConfig]) -> list[MemberState]:
+    """The members in a file. Raises UserError if they are not these."""
+    states = read(path)
+    stored = [state.config for state in states]
+    if stored != list(members):
+        there, now = _difference(stored, members)
+        changes = ", ".join(f"{name}: {value} there, {now[name]} now" for name, value in there.items())
+        raise UserError(f"{path}: made with other settings ({changes}); name another file, or the same settings")
+    return states
+
+
+def _difference(stored: Sequence[TrainConfig], members: Sequence[TrainConfig]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings in which a file's members differ from others: their values there and here."""
+    classes = [tuple(own.classes[0] for own in each) for each in (stored, members)]
+    if classes[0] != classes[1]:
+        return {"classes": classes[0]}, {"classes": classes[1]}
+    first, second = next(pair for pair in zip(stored, members, strict=True) if pair[0] != pair[1])
+    names = [f.name for f in dataclasses.fields(TrainConfig) if getattr(first, f.name) != getattr(second, f.name)]
+    return {name: getattr(first, name) for name in names}, {name: getattr(second, name) for name in names}
+
+
+def _member(stored: dict[str, Any]) -> MemberState:
+    settings = stored["config"]
+    config = TrainConfig(**{**settings, "classes": tuple(settings["classes"])})
+    return MemberState(config, **{name: stored[name] for name in ("history", "watched", "networks", "optimizers")})
+
+
+def _plain(state: MemberState) -> dict[str, Any]:
+    """Plain values and tensors only, so that they load with weights_only=True."""
+    settings = {n: list(v) if isinstance(v, tuple) else v for n, v in dataclasses.asdict(state.config).items()}
+    optimizers = [[{n: _on_cpu(v) for n, v in each.items()} for each in own] for own in state.optimizers]
+    networks = {name: _on_cpu(value) for name, value in state.networks.items()}
+    parts = {"networks": networks, "optimizers": optimizers, "history": state.history, "watched": state.watched}
+    return {"config": settings, **parts}
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.cpu() if isinstance(value, Tensor) else value
+
+
+def _write(path: Path, states: Sequence[MemberState]) -> None:
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    buffer = io.BytesIO()
+    torch.save({KEY: {"members": [_plain(state) for state in states]}}, buffer)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(buffer.getbuffer())
+        put_in_place(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)  # of a full disk it would hold the last room
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error

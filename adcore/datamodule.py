@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -13,96 +15,145 @@ from adcore.networks import IMAGE_SIZE
 from adcore.protocols import Experiment
 from adcore.streams import generator, permutation
 
-__all__ = ["AnomalyDetectionDataModule", "EpochBatches"]
+__all__ = ["AnomalyDetectionDataModule", "EpochBatches", "ImageStream"]
+
+#: What is drawn for an epoch: positions and transforms, [steps, half or 2*half, streams] each.
+Drawn = tuple[Tensor, Transform]
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageStream:
+    """The images that one or more members of a pack are trained on, in the same order and with the same changes.
+
+    draw: the experiment of an epoch, whose images are of one number in every epoch.
+    """
+
+    draw: Callable[[int], Experiment]
+    augmentation: Augmentation
+    train_seed: int
 
 
 class AnomalyDetectionDataModule(LightningDataModule):
     """Batches of several experiments side by side, with fresh order and augmentation each epoch.
 
-    images: uint8 [n, channels, side, side]; experiments: their positions in it, one size for all.
-    redraw: what gives the experiments of each epoch, of the same size, where they differ from epoch to epoch.
-    batch_size: images per step and experiment, half normal and half anomalous; 1 stands for one of each. Experiments
-    without anomalies fill it with normal images.
+    images: uint8 [n, channels, side, side]; streams: what is served from it, of one size all; stream_of: by member of
+    the pack, its stream's place. batch_size: images per step and experiment, half normal and half anomalous; 1 stands
+    for one of each. Experiments without anomalies fill it with normal images.
     """
 
     def __init__(
         self,
         images: Tensor,
-        experiments: list[Experiment],
+        streams: Sequence[ImageStream],
+        stream_of: Sequence[int],
         *,
         batch_size: int,
-        augmentation: Augmentation,
-        train_seed: int,
+        epochs: int,
         dtype: torch.dtype = torch.float32,
-        redraw: Callable[[int], list[Experiment]] | None = None,
     ) -> None:
         super().__init__()
-        self.images = images
-        self.experiments, self.redraw = experiments, redraw
-        self.kinds = ("normal", "anomaly") if len(experiments[0].anomalous) else ("normal",)
-        self.half = min(max(1, batch_size // len(self.kinds)), len(experiments[0].normal))
-        self.augmentation = augmentation
-        self.train_seed = train_seed
-        self.dtype = dtype
+        self.images, self.streams, self.stream_of = images, tuple(streams), tuple(stream_of)
+        first = streams[0].draw(0)
+        self.kinds = ("normal", "anomaly") if len(first.anomalous) else ("normal",)
+        self.half = min(max(1, batch_size // len(self.kinds)), len(first.normal))
+        #: Optimiser steps in an epoch; the images that do not fill a last batch sit this epoch out.
+        self.steps_per_epoch = len(first.normal) // self.half
+        self.epochs, self.dtype = epochs, dtype
+        self.ahead: tuple[int, Future[Drawn]] | None = None
 
     @property
-    def images_per_epoch(self) -> int:
-        """Images that pass the networks in an epoch, of all experiments."""
-        return self.steps_per_epoch * self.half * len(self.kinds) * len(self.experiments)
+    def images_per_member(self) -> int:
+        """Images that pass a member's networks in an epoch."""
+        return self.steps_per_epoch * self.half * len(self.kinds)
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps in an epoch; the images that do not fill a last batch sit this epoch out."""
-        return len(self.experiments[0].normal) // self.half
-
-    def train_dataloader(self) -> EpochBatches:
-        """The batches of the trainer's current epoch, on its device."""
-        assert self.trainer is not None
-        return self.batches(self.trainer.current_epoch, self.trainer.strategy.root_device)
+    def train_dataloader(self) -> range:
+        """The numbers of an epoch's steps: images are on the device already."""
+        return range(self.steps_per_epoch)
 
     def batches(self, epoch: int, device: torch.device) -> EpochBatches:
-        """The batches of one epoch, the same whatever came before."""
+        """The batches of one epoch, the same whatever came before. The next epoch is drawn while this one trains."""
         self.images = self.images.to(device)
-        return EpochBatches(self, epoch, device)
+        drawn = self._ahead(epoch) or self._draw(epoch)
+        if epoch + 1 < self.epochs:
+            with_one = ThreadPoolExecutor(1, thread_name_prefix="draw")
+            self.ahead = epoch + 1, with_one.submit(self._draw, epoch + 1)
+            with_one.shutdown(wait=False)
+        return EpochBatches(self, epoch, device, drawn)
+
+    def _ahead(self, epoch: int) -> Drawn | None:
+        """What was drawn for this epoch while another trained."""
+        if self.ahead is None:
+            return None
+        (drawn_for, future), self.ahead = self.ahead, None
+        return future.result() if drawn_for == epoch else None
+
+    def _draw(self, epoch: int) -> Drawn:
+        experiments = [stream.draw(epoch) for stream in self.streams]
+        drawn = [self._draw_kind(experiments, kind, epoch) for kind in self.kinds]
+        positions, rows, columns, transpose = (torch.cat([each[field] for each in drawn], 1) for field in range(4))
+        return positions, Transform(rows, columns, transpose)
+
+    def _draw_kind(self, experiments: list[Experiment], kind: str, epoch: int) -> list[Tensor]:
+        """Positions in order of use, and the transform of each: rows, columns, transpose; [steps, half, streams]."""
+        drawn: list[tuple[Tensor, ...]] = []
+        for stream, experiment in zip(self.streams, experiments, strict=True):
+            own = experiment.normal if kind == "normal" else experiment.anomalous
+            seed, name = stream.train_seed, experiment.normal_class
+            order = permutation(len(own), seed, name, f"order-{kind}", epoch)
+            change = stream.augmentation.draw(len(own), generator(seed, name, f"augment-{kind}", epoch))
+            drawn.append((own[order], change.rows, change.columns, change.transpose))
+        used = self.steps_per_epoch * self.half
+        return [torch.stack(field, 1)[:used].unflatten(0, (-1, self.half)) for field in zip(*drawn, strict=True)]
 
 
 class EpochBatches:
-    """Pairs (normal, anomalous) of float images in [-1, 1], [half, members*channels, 32, 32] each.
+    """An epoch's batches: pairs of normal and anomalous images in [-1, 1], [half, streams, channels, 32, 32] each.
 
     The second of a pair is empty, [0, ...], where experiments have no anomalies.
     """
 
-    def __init__(self, module: AnomalyDetectionDataModule, epoch: int, device: torch.device) -> None:
-        self.images, self.half = module.images, module.half
+    def __init__(self, module: AnomalyDetectionDataModule, epoch: int, device: torch.device, drawn: Drawn) -> None:
+        self.images, self.half, self.stream_of, self.epoch = module.images, module.half, module.stream_of, epoch
         self.resample = Resampler(module.images.shape[-1], IMAGE_SIZE, device, module.dtype)
-        experiments = module.redraw(epoch) if module.redraw else module.experiments
-        drawn = [_draw(module, experiments, kind, epoch) for kind in module.kinds]
-        self.positions, rows, columns, transpose = (
-            torch.cat([_by_step(each[field], module) for each in drawn], 1).to(device) for field in range(4)
-        )  # [steps, half or 2*half, members] each: a step's normal images, then its anomalies
-        self.transform = Transform(rows, columns, transpose)
+        positions, transform = drawn
+        self.tables = [
+            table.to(device) for table in (positions, transform.rows, transform.columns, transform.transpose)
+        ]  # [steps, half or 2*half, streams] each: a step's normal images, then its anomalies
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.tables[0])
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        return self._prepare([table[step] for table in self.tables])
+
+    def at(self, counter: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch whose number a tensor on the device holds, int64 [1]: nothing waits for the host."""
+        return self._prepare([table.index_select(0, counter)[0] for table in self.tables])
+
+    def of(self, members: range) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of some members alone, as their detector takes them."""
+        streams = [self.stream_of[member] for member in members]
         for step in range(len(self)):
-            batch = self.resample(self.images[self.positions[step]], self.transform[step]).flatten(1, 2)
-            yield batch[: self.half], batch[self.half :]
+            normal, anomalous = self._prepare([table[step][:, streams] for table in self.tables])
+            yield normal.flatten(1, 2), anomalous.flatten(1, 2)
 
+    def select(self, images: Tensor, members: range) -> Tensor:
+        """The images of some members, [half, members*channels, 32, 32], of a batch's."""
+        streams = [self.stream_of[member] for member in members]
+        if len(streams) == 1:
+            return images[:, streams[0]]
+        if streams != list(range(images.shape[1])):
+            images = torch.stack([images[:, stream] for stream in streams], 1)
+        return images.flatten(1, 2)
 
-def _draw(module: AnomalyDetectionDataModule, experiments: list[Experiment], kind: str, epoch: int) -> list[Tensor]:
-    """Positions in order of use, and the transform of each: rows, columns, transpose; [n, members] each."""
-    drawn: list[tuple[Tensor, ...]] = []
-    for experiment in experiments:
-        own = experiment.normal if kind == "normal" else experiment.anomalous
-        seed, name = module.train_seed, experiment.normal_class
-        order = permutation(len(own), seed, name, f"order-{kind}", epoch)
-        change = module.augmentation.draw(len(own), generator(seed, name, f"augment-{kind}", epoch))
-        drawn.append((own[order], change.rows, change.columns, change.transpose))
-    return [torch.stack(field, 1) for field in zip(*drawn, strict=True)]
+    def copy_(self, other: EpochBatches) -> None:
+        """Take on another epoch's tables in place."""
+        self.epoch = other.epoch
+        for ours, theirs in zip(self.tables, other.tables, strict=True):
+            ours.copy_(theirs)
 
-
-def _by_step(each: Tensor, module: AnomalyDetectionDataModule) -> Tensor:
-    """[n, members] to [steps, half, members]."""
-    return each[: module.steps_per_epoch * module.half].unflatten(0, (-1, module.half))
+    def _prepare(self, tables: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """tables: positions, rows, columns and transposition of one step, [half or 2*half, streams] each."""
+        positions, rows, columns, transpose = tables
+        batch = self.resample(self.images[positions], Transform(rows, columns, transpose))
+        return batch[: self.half], batch[self.half :]

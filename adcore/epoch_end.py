@@ -4,138 +4,118 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor
 
-from adcore import checkpoints as checkpoint_files
 from adcore.augment import Resampler
-from adcore.checkpoints import Checkpoints
-from adcore.config import TrainConfig
 from adcore.datamodule import AnomalyDetectionDataModule
-from adcore.detectors import Detector
+from adcore.execution import executed
 from adcore.exposure import validation_images
+from adcore.member_state import MemberState
 from adcore.networks import IMAGE_SIZE
+from adcore.pack import Pack
 from adcore.scoring import METRICS, measure
-from adcore.train import Report
 
-__all__ = ["EpochEnd", "anomaly_scores", "by_batch"]
+__all__ = ["EpochEnd", "Validation", "anomaly_scores", "by_batch"]
 
 #: Images that are scored at a time, for each member.
 SCORE_BATCH = 500
-#: The name that early stopping knows its figure by.
-WATCHED = "watched"
+
+#: The validation images of a member, uint8 [n, channels, side, side], and their labels, int64 [n]; the same object for
+#: members that share them.
+Validation = tuple[Tensor, Tensor]
 
 
 class EpochEnd(pl.Callback):
-    """Validates, saves a checkpoint and reports after each epoch; ends a run that diverged or ran out of patience.
+    """Validates each member of a pack after each epoch and hands what was found on.
 
-    validation: uint8 images [n, channels, side, side] and labels [n]. history: the metrics of every epoch so far.
-    stopper: early stopping, one of the trainer's callbacks, or None.
+    states: by member, what is kept of it, to which the epoch's metrics are added. until: the epoch to train to; with a
+    member that has ended before, the pack stops, so that the others go on without it. on_epoch: called last; with
+    whether the pack stops.
     """
 
     def __init__(
         self,
-        config: TrainConfig,
-        report: Report,
-        validation: tuple[Tensor, Tensor],
+        states: Sequence[MemberState],
+        validation: Sequence[Validation],
         module: AnomalyDetectionDataModule,
-        checkpoints: Checkpoints | None,
+        *,
+        until: int,
+        on_epoch: Callable[[Pack, bool], object],
     ) -> None:
-        self.config, self.report, self.validation, self.module = config, report, validation, module
-        self.checkpoints = checkpoints
-        self.stopper = early_stopping(config.patience) if config.patience else None
-        self.history: list[dict[str, float]] = []
+        self.states, self.validation, self.module = states, validation, module
+        self.until, self.on_epoch = until, on_epoch
         self.started = 0.0
 
-    @property
-    def diverged(self) -> bool:
-        """Whether a loss of the last epoch was NaN or infinite."""
-        return bool(self.history) and not math.isfinite(self.history[-1]["val_auroc_mean"])
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing left to train."""
-        return self.diverged or self.stopped or len(self.history) == self.config.epochs
-
-    @property
-    def stopped(self) -> bool:
-        """Whether early stopping ended the run."""
-        return self.stopper is not None and self.stopper.wait_count >= self.stopper.patience
-
-    def repeat(self, history: list[dict[str, float]]) -> None:
-        """Report a checkpoint's epochs again: whoever listens may have missed the last of them."""
-        for metrics in history:
-            self.history.append(metrics)
-            self.report(metrics)
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        trainer.should_stop = self.stopped  # a checkpoint of a run that had stopped: nothing is trained
+        pack = cast(Pack, pl_module)
+        if self.states[0].epoch:
+            pack.load(self.states)  # once more: there are optimisers by now
+        pack.execution = executed(pack)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pack = cast(Pack, pl_module)
+        self.batches = self.module.batches(self.states[0].epoch, pack.device)
+        pack.begin_epoch(self.batches)
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        detector = cast(Detector, pl_module)
-        detector.finish_epoch()
-        self.history.append(self._metrics(trainer.current_epoch + 1, detector))
-        trainer.should_stop = self.diverged
-        if self.stopper and not self.diverged:
-            trainer.callback_metrics[WATCHED] = torch.tensor(self._watched(detector))
-            # called from here, not by the trainer: the checkpoint below then holds what it made of this epoch
-            self.stopper.on_validation_end(trainer, pl_module)
-        if self.checkpoints:  # before the report: a trial that is stopped there has lost nothing
-            self.checkpoints.save(trainer, last=self.finished)
-        self.report(self.history[-1])
+        pack = cast(Pack, pl_module)
+        losses = {name: total.tolist() for name, total in pack.losses().items()}  # waits for the device
+        images = self.module.images_per_member * len(self.states)
+        speed = images / (time.perf_counter() - self.started)
+        pack.finish_epoch(self.batches)
+        for member, (state, measured) in enumerate(zip(self.states, self._validate(pack), strict=True)):
+            means = {f"loss_{name}": each[member] / len(self.batches) for name, each in losses.items()}
+            if not all(map(math.isfinite, means.values())):
+                measured = dict.fromkeys(METRICS, math.nan)
+            own = {f"val_{name}": value for name, value in measured.items()}
+            state.history.append({"epoch": float(state.epoch + 1), **own, **means, "images_per_second": speed})
+        if any(state.config.patience for state in self.states):
+            for state, figure in zip(self.states, self._watched(pack), strict=True):
+                state.watched.append(figure)
+        trainer.should_stop = any(state.finished for state in self.states) or self.states[0].epoch == self.until
+        self.on_epoch(pack, trainer.should_stop)
 
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        checkpoint.update(checkpoint_files.content(self.config, self.history))
-
-    def _metrics(self, epoch: int, detector: Detector) -> dict[str, float]:
-        steps, classes = self.module.steps_per_epoch, self.config.classes
-        means = {name: (total / steps).tolist() for name, total in detector.loss_sums.items()}  # waits for the device
-        speed = self.module.images_per_epoch / (time.perf_counter() - self.started)
-        measured = self._validate(detector)
-        for member in range(len(classes)):
-            if not all(math.isfinite(loss[member]) for loss in means.values()):
-                measured[member] = dict.fromkeys(METRICS, math.nan)
-        metrics: dict[str, float] = {"epoch": float(epoch)}
-        for name in METRICS:
-            values = [each[name] for each in measured]
-            metrics[f"val_{name}_mean"] = sum(values) / len(values)
-            metrics |= {f"val_{name}_{index}": value for index, value in zip(classes, values, strict=True)}
-        for name, each in means.items():
-            metrics |= {f"loss_{name}_{index}": loss for index, loss in zip(classes, each, strict=True)}
-        return {**metrics, "images_per_second": speed}
-
-    def _validate(self, detector: Detector) -> list[dict[str, float]]:
-        """Each experiment's figures on its normal images and the anomaly classes that it may know."""
-        images, labels = self.validation
-        scores = anomaly_scores(detector, images, mirrored=self.config.mirrored_scores)
+    def _validate(self, pack: Pack) -> list[dict[str, float]]:
+        """Each member's figures on its normal images and the anomaly classes that it may know."""
         measured: list[dict[str, float]] = []
-        for member, experiment in enumerate(self.config.classes):
-            shown, anomalous = validation_images(labels, self.config.exposure, experiment, self.config.split_seed)
-            measured.append(measure(scores[shown, member], anomalous[shown]))
+        for member, (scores, labels) in enumerate(self._by_member(pack, pack.score, mirror=True)):
+            config = pack.members[member]
+            shown, anomalous = validation_images(labels, config.exposure, config.classes[0], config.split_seed)
+            measured.append(measure(scores[shown], anomalous[shown]))
         return measured
 
-    def _watched(self, detector: Detector) -> float:
+    def _watched(self, pack: Pack) -> list[float]:
         """What is to fall: the mean loss of normal validation images, or -AUROC for detectors without such a loss."""
-        if not detector.has_normal_loss:
-            return -self.history[-1]["val_auroc_mean"]
-        images, labels = self.validation
-        losses = by_batch(detector, images, detector.normal_loss)
-        normal = [~self.config.exposure.anomalous(labels, index) for index in self.config.classes]
-        own = [losses[images, member].mean() for member, images in enumerate(normal)]
-        return float(torch.stack(own).mean())
+        if not pack.kind.has_normal_loss:
+            return [-state.history[-1]["val_auroc"] for state in self.states]
+        watched: list[float] = []
+        for member, (losses, labels) in enumerate(self._by_member(pack, pack.normal_loss, mirror=False)):
+            config = pack.members[member]
+            watched.append(float(losses[~config.exposure.anomalous(labels, config.classes[0])].mean()))
+        return watched
+
+    def _by_member(
+        self, pack: Pack, function: Callable[[Tensor], Tensor], *, mirror: bool
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Each member's values for its validation images, [n], and their labels: one pass over the pack for all that
+        share images and mirroring."""
+        passes: dict[tuple[int, bool], Tensor] = {}
+        found: list[tuple[Tensor, Tensor]] = []
+        for member, (images, labels) in enumerate(self.validation):
+            key = id(images), mirror and pack.members[member].mirrored_scores
+            if key not in passes:
+                passes[key] = by_batch(pack, images, function, mirrored=key[1])
+            found.append((passes[key][:, member], labels))
+        return found
 
 
-def anomaly_scores(detector: Detector, images: Tensor, *, mirrored: bool = False) -> Tensor:
+def anomaly_scores(detector: Pack, images: Tensor, *, mirrored: bool = False) -> Tensor:
     """Anomaly scores of uint8 images [n, channels, side, side]: [n, members] on the CPU, higher is more anomalous.
 
     mirrored: as for `by_batch`.
@@ -143,9 +123,7 @@ def anomaly_scores(detector: Detector, images: Tensor, *, mirrored: bool = False
     return by_batch(detector, images, detector.score, mirrored=mirrored)
 
 
-def by_batch(
-    detector: Detector, images: Tensor, function: Callable[[Tensor], Tensor], *, mirrored: bool = False
-) -> Tensor:
+def by_batch(detector: Pack, images: Tensor, function: Callable[[Tensor], Tensor], *, mirrored: bool = False) -> Tensor:
     """function of uint8 images [n, channels, side, side] as the detector takes them: [n, ...] on the CPU.
 
     function: of [batch, channels, 32, 32] in [-1, 1] to [batch, ...], SCORE_BATCH images at a time. mirrored: the mean
@@ -157,11 +135,3 @@ def by_batch(
 
     resample = Resampler(images.shape[-1], IMAGE_SIZE, detector.device, cast(torch.dtype, detector.dtype))
     return torch.cat([value(resample.plain(batch.to(detector.device))) for batch in images.split(SCORE_BATCH)]).cpu()
-
-
-def early_stopping(patience: int) -> EarlyStopping:
-    """Lightning's callback over the figure WATCHED, which is to fall; asked by on_validation_end alone.
-
-    A figure that is not finite is no better one.
-    """
-    return EarlyStopping(WATCHED, patience=patience, mode="min", check_finite=False, check_on_train_epoch_end=False)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
-from adcore.detectors import Detector
 from adcore.epoch_end import anomaly_scores
 from adcore.errors import UserError
 from adcore.exposure import known_anomalies
+from adcore.pack import Pack
 from adcore.scoring import measure
 from adcore.splits import cap_per_class, select
 
@@ -72,7 +72,7 @@ class TestScores:
                     )
 
 
-def score_test(detector: Detector, config: TrainConfig, data: ImageDataset) -> TestScores:
+def score_test(detector: Pack, config: TrainConfig, data: ImageDataset) -> TestScores:
     """Score the test part `data`. Opening the test part is the caller's decision."""
     kept = tested(config, data.labels)
     scores = anomaly_scores(detector, data.images[kept], mirrored=config.mirrored_scores)

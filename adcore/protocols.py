@@ -42,32 +42,30 @@ def one_vs_rest(
     labels: Tensor,
     fit: Tensor,
     *,
-    classes: tuple[int, ...],
     sampling: str,
     clusters: int,
-    train_seed: int,
     split_seed: int,
     content_hash: str,
     exposure: Exposure = EVERY_ANOMALY,
-) -> Callable[[int], list[Experiment]]:
-    """What draws one experiment per class in `classes`, all of one size, that of the smallest normal part there is.
+) -> Callable[[int, int, int], Experiment]:
+    """What draws the experiment of a class, all of one size, that of the smallest normal part there is.
 
     It is the smallest class of the fit images; under leave-one-out, all but the largest class; under a counted
     protocol, whose fit images are selected for one experiment, the class of that one.
 
     images: uint8 [n, channels, height, width], labels: int64 [n], of the train part; fit: positions in it.
-    sampling: "kmeans" or "random". Returns draw(epoch): which images of a kind are taken where there are too many, and
-    their order, is another draw in each epoch; polluting images stay the same. Raises UserError if pollution leaves no
-    image of the known anomalies to be labelled.
+    sampling: "kmeans" or "random". Returns draw(class, train_seed, epoch): which images of a kind are taken where there
+    are too many, and their order, is another draw in each epoch; polluting images stay the same. It raises UserError if
+    pollution leaves no image of the known anomalies to be labelled.
     """
     own = labels[fit]
     sizes = torch.bincount(own)
-    count = _size(own, classes, exposure)
     groups = None
     if sampling == "kmeans" and exposure.has_anomalies:
         groups = cluster(images[fit], own, clusters=clusters, seed=split_seed, name=content_hash)
 
-    def experiment(index: int, epoch: int) -> Experiment:
+    def draw(index: int, train_seed: int, epoch: int) -> Experiment:
+        count = _size(own, index, exposure)
         stream = generator(train_seed, index, "sampling", epoch)
         places = (~exposure.anomalous(own, index)).nonzero()[:, 0]
         normal = places[torch.randperm(len(places), generator=stream)[:count]]
@@ -78,7 +76,7 @@ def one_vs_rest(
         anomalous = _labelled(left, groups, known, count, exposure, stream)
         return Experiment(index, fit[normal], fit[anomalous])
 
-    return lambda epoch: [experiment(index, epoch) for index in classes]
+    return draw
 
 
 def require_labelled_anomalies(
@@ -88,12 +86,12 @@ def require_labelled_anomalies(
     own = labels[fit]
     for index in classes:
         known = known_anomalies(exposure, index, len(torch.bincount(own)), split_seed)
-        _require_labelled(own, known, round(exposure.pollution * _size(own, classes, exposure)))
+        _require_labelled(own, known, round(exposure.pollution * _size(own, index, exposure)))
 
 
-def _size(own: Tensor, classes: tuple[int, ...], exposure: Exposure) -> int:
-    """Normal images of every experiment. own: labels of the fit images."""
-    named = classes if exposure.counts else own.unique().tolist()
+def _size(own: Tensor, experiment: int, exposure: Exposure) -> int:
+    """Normal images of every experiment; of this one under a counted protocol. own: labels of the fit images."""
+    named = [experiment] if exposure.counts else own.unique().tolist()
     return min(int((~exposure.anomalous(own, index)).sum()) for index in named)
 
 

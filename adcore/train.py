@@ -1,4 +1,4 @@
-"""Train one configuration on one or more experiments: `train(config, report)`, or by hand `python -m adcore.train`.
+"""Train experiments side by side: `train(config, report)`, or by hand `python -m adcore.train`.
 
 Heavy imports stand inside the functions: a mistake on the command line is answered before torch has loaded.
 """
@@ -6,106 +6,109 @@ Heavy imports stand inside the functions: a mistake on the command line is answe
 from __future__ import annotations
 
 import dataclasses
-import logging
-import signal
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from adcore.config import TrainConfig
-from adcore.errors import UserError
+from adcore.members import check_members, members_of, one_configuration
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from adcore.checkpoints import Checkpoints
-    from adcore.datamodule import AnomalyDetectionDataModule
     from adcore.datasets import ImageDataset
-    from adcore.detectors import Detector
+    from adcore.pack import Pack
     from adcore.splits import Split
 
-__all__ = ["Report", "TrainResult", "load_detector", "split_train", "train"]
+__all__ = ["Report", "ReportEach", "TrainResult", "load_detector", "split_train", "train"]
 
 #: Called after every epoch with its metrics; by hand it prints, in a trial it is tune.report, in a test list.append.
 Report = Callable[[dict[str, float]], object]
+#: The same for several configurations: their metrics in order, None for one that has no such epoch.
+ReportEach = Callable[[list[dict[str, float] | None]], object]
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """How a run ended: state is "complete" or "diverged"; history holds each epoch's metrics as reported."""
+    """How a configuration's training ended: state is "complete" or "diverged"; history holds each epoch's metrics as
+    reported. detector: of all its experiments, in their order. images_per_epoch: of all of them."""
 
     state: str
     history: list[dict[str, float]]
-    detector: Detector
+    detector: Pack
     images_per_epoch: int
 
     @property
     def seconds(self) -> float:
-        """How long all epochs trained, validation apart, whenever that was."""
+        """How long all epochs trained, validation apart, whenever that was; its share of the time of what it was
+        trained beside."""
         return sum(self.images_per_epoch / epoch["images_per_second"] for epoch in self.history)
 
 
+@overload
 def train(
-    config: TrainConfig, report: Report, *, data: ImageDataset, checkpoints: Checkpoints | None = None
-) -> TrainResult:
-    """Train config's detector on the train part `data` of config's data set and report after every epoch.
+    config: TrainConfig,
+    report: Report,
+    *,
+    data: ImageDataset,
+    checkpoints: Checkpoints | None = None,
+    strategy: str = "auto",
+) -> TrainResult: ...
+@overload
+def train(
+    config: Sequence[TrainConfig],
+    report: ReportEach,
+    *,
+    data: ImageDataset,
+    checkpoints: Checkpoints | None = None,
+    strategy: str = "auto",
+) -> list[TrainResult]: ...
+def train(
+    config: TrainConfig | Sequence[TrainConfig],
+    report: Report | ReportEach,
+    *,
+    data: ImageDataset,
+    checkpoints: Checkpoints | None = None,
+    strategy: str = "auto",
+) -> TrainResult | list[TrainResult]:
+    """Train detectors on the train part `data` of their data set and report after every epoch.
+
+    config: one configuration, each of whose classes is an experiment; or several, which agree in adcore.members.SHARED.
+    All experiments train side by side, as a pack, and each gives what it gives alone. With several configurations,
+    `report` is called with a list, and a list is returned, in their order.
 
     Reported: epoch (from 1), val_<metric>_<i> of each experiment i and each of scoring.METRICS with their means
     val_<metric>_mean, loss_<name>_<i> (means over the epoch), images_per_second (training alone, images of all
-    experiments). All are floats. Validation counts the anomaly classes that an experiment may know (adcore.exposure).
-    With a patience, all experiments stop together, on the mean over them of what early stopping watches.
-    A run with a loss that is NaN or infinite ends after that epoch: state "diverged", metrics NaN for the experiments
-    that it befell. With checkpoints, a run that finds one goes on behind it, to the same numbers to the bit on the CPU;
-    the epochs in it are reported again. Raises UserError for a checkpoint that is broken or of other settings,
-    and for data that lack a class.
+    experiments of the pack). All are floats. Validation counts the anomaly classes that an experiment may know
+    (adcore.exposure).
+    An experiment with a loss that is NaN or infinite ends after that epoch, its metrics NaN, its configuration's state
+    "diverged"; one that runs out of patience ends with the metrics that it has. The others go on.
+    With checkpoints, an experiment that finds one goes on behind it, to the same numbers to the bit on the CPU; the
+    epochs in it are reported again, and who is behind trains first. strategy: how steps are executed, one of
+    pack.STRATEGIES; the results are the same, and "auto" takes the fastest on the device that there is.
+    Raises UserError for a checkpoint that is broken or of other settings, for configurations that differ in what a
+    pack shares, and for data that lack a class.
     """
-    import pytorch_lightning as pl
-    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-
-    from adcore.checkpoints import PlainCheckpointIO
-    from adcore.epoch_end import EpochEnd
+    from adcore.fitting import fit_members
+    from adcore.member_state import MemberState
+    from adcore.reports import Reports
     from adcore.splits import require_every_class
 
-    _quiet_lightning()
+    configs = [config] if isinstance(config, TrainConfig) else list(config)
+    members = members_of(configs)
+    check_members(members)
     require_every_class(data.labels, len(data.class_names))
-    parts = split_train(config, data.labels)
-    module = _data_module(config, data, parts.fit)
-    detector = _detector(config, data.channels, module.steps_per_epoch)
-    validation = (data.images[parts.validation], data.labels[parts.validation])
-    epochs = EpochEnd(config, report, validation, module, checkpoints)
-    trainer = pl.Trainer(
-        max_epochs=config.epochs,
-        accelerator="auto",
-        devices=1,
-        precision="64-true" if config.precision == "64-true" else "32-true",
-        callbacks=[epochs, epochs.stopper] if epochs.stopper else [epochs],
-        # one process, whatever launcher's variables are about: Lightning would take them for its own
-        plugins=[PlainCheckpointIO(), LightningEnvironment()],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        reload_dataloaders_every_n_epochs=1,
-    )
-    resumed = checkpoints.path if checkpoints and checkpoints.path.exists() else None
-    if resumed:
-        history, weights = _resume(resumed, config)
-        _load_weights(detector, weights, resumed)
-        epochs.repeat(history)
-    if not epochs.finished:
-        on_interrupt = signal.getsignal(signal.SIGINT)
-        try:
-            trainer.fit(detector, datamodule=module, ckpt_path=resumed, weights_only=True)
-        except SystemExit as ended:
-            # Lightning's answer to an interrupt: SIGINT is ignored from then on, and the process ends with code 1
-            if isinstance(ended.__context__, KeyboardInterrupt):
-                signal.signal(signal.SIGINT, on_interrupt)
-                raise KeyboardInterrupt from None
-            raise
-    detector.to(trainer.strategy.root_device)  # Lightning leaves it on the CPU, where scoring would take minutes
-    state = "diverged" if epochs.diverged else "complete"
-    return TrainResult(state, epochs.history, detector, module.images_per_epoch)
+    states = checkpoints.load(members) if checkpoints else [MemberState(member) for member in members]
+    own_report = _of_one(report) if isinstance(config, TrainConfig) else report  # type: ignore[arg-type]
+    reports = Reports(configs, states, own_report)  # type: ignore[arg-type]
+    reports.catch_up()
+    packs, images = fit_members(states, reports, data=data, checkpoints=checkpoints, strategy=strategy)
+    results = [
+        TrainResult(reports.state(place), reports.histories[place], packs[place], images * len(own.classes))
+        for place, own in enumerate(configs)
+    ]
+    return results[0] if isinstance(config, TrainConfig) else results
 
 
 def split_train(config: TrainConfig, labels: Tensor) -> Split:
@@ -122,85 +125,30 @@ def split_train(config: TrainConfig, labels: Tensor) -> Split:
     return split(labels, **settings)
 
 
-def load_detector(path: Path, channels: int) -> tuple[TrainConfig, Detector]:
-    """The configuration and the trained detector of a checkpoint, on the CPU. Raises UserError if it is not one."""
+def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainConfig, Pack]:
+    """The configuration and the trained detector of its checkpoint files, in the order of their members, on the CPU.
+
+    Raises UserError if one is no checkpoint, or if they are of several configurations.
+    """
     from adcore import checkpoints
+    from adcore.fitting import load_states
+    from adcore.pack import Pack
 
-    config, _, weights = checkpoints.read(path)
-    detector = _detector(config, channels, steps_per_epoch=1)
-    _load_weights(detector, weights, path)
-    return config, detector
-
-
-def _load_weights(detector: Detector, weights: dict[str, Tensor], path: Path) -> None:
-    try:
-        detector.load_state_dict(weights)
-    except (RuntimeError, AttributeError, KeyError, TypeError) as error:  # other names, shapes or kinds of values
-        raise UserError(
-            f"{path}: weights of another network than this version's {type(detector).__name__}; move it away"
-        ) from error
+    paths = [place] if isinstance(place, Path) else list(place)
+    states = [state for path in paths for state in checkpoints.read(path)]
+    config = one_configuration([state.config for state in states])
+    pack = Pack([state.config for state in states], channels, strategy="grouped")
+    load_states(pack, states, ", ".join(map(str, paths)))
+    return config, pack
 
 
-def _resume(path: Path, config: TrainConfig) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
-    from adcore import checkpoints
+def _of_one(report: Report) -> ReportEach:
+    def report_each(epoch: list[dict[str, float] | None]) -> None:
+        [metrics] = epoch
+        assert metrics is not None
+        report(metrics)
 
-    stored, history, weights = checkpoints.read(path)
-    if stored != config:
-        names = [f.name for f in dataclasses.fields(config) if getattr(stored, f.name) != getattr(config, f.name)]
-        changes = ", ".join(f"{name}: {getattr(stored, name)} there, {getattr(config, name)} now" for name in names)
-        raise UserError(f"{path}: made with other settings ({changes}); name another file, or the same settings")
-    return history, weights
-
-
-def _detector(config: TrainConfig, channels: int, steps_per_epoch: int) -> Detector:
-    from adcore.detectors import DETECTORS
-    from adcore.streams import generator
-
-    kind = DETECTORS[config.detector]
-    detector = kind(
-        channels=channels,
-        steps_per_epoch=steps_per_epoch,
-        epochs=config.epochs,
-        generators=[generator(config.train_seed, index, "init") for index in config.classes],
-        **{name: getattr(config, name) for name in kind.settings},
-    )
-    return detector.double() if config.precision == "64-true" else detector
-
-
-def _data_module(config: TrainConfig, data: ImageDataset, fit: Tensor) -> AnomalyDetectionDataModule:
-    import torch
-
-    from adcore.augment import Augmentation
-    from adcore.datamodule import AnomalyDetectionDataModule
-    from adcore.protocols import one_vs_rest
-
-    draw = one_vs_rest(
-        data.images,
-        data.labels,
-        fit,
-        classes=config.classes,
-        sampling=config.sampling,
-        clusters=config.clusters,
-        train_seed=config.train_seed,
-        split_seed=config.split_seed,
-        content_hash=data.content_hash,
-        exposure=config.exposure,
-    )
-    return AnomalyDetectionDataModule(
-        data.images,
-        draw(0),
-        redraw=draw if config.draws == "each-epoch" else None,
-        batch_size=config.batch_size,
-        augmentation=Augmentation(config.horizontal_flip, config.vertical_flip, config.crop, config.rotate),
-        train_seed=config.train_seed,
-        dtype=torch.float64 if config.precision == "64-true" else torch.float32,
-    )
-
-
-def _quiet_lightning() -> None:
-    """Lightning's start-up lines and advice are about settings that are not the caller's."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    return report_each
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adcore.augment import Augmentation, Resampler
-from adcore.datamodule import AnomalyDetectionDataModule
+from adcore.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import load
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols import one_vs_rest
@@ -54,20 +54,18 @@ def train(dataset: str, normal: int, seed: int) -> dict[str, Any]:
     data = load(dataset, "train")
     parts = split(data.labels, split_seed=0)
     draw = one_vs_rest(
-        data.images, data.labels, parts.fit, classes=(normal,), sampling="kmeans", clusters=10, train_seed=seed,
-        split_seed=0, content_hash=data.content_hash,
+        data.images, data.labels, parts.fit, sampling="kmeans", clusters=10, split_seed=0,
+        content_hash=data.content_hash,
     )  # fmt: skip
-    module = AnomalyDetectionDataModule(
-        data.images, draw(0), redraw=draw, batch_size=BATCH, augmentation=Augmentation(True, False, False, False),
-        train_seed=seed,
-    )  # fmt: skip
+    stream = ImageStream(lambda epoch: draw(normal, seed, epoch), Augmentation(True, False, False, False), seed)
+    module = AnomalyDetectionDataModule(data.images, [stream], [0], batch_size=BATCH, epochs=EPOCHS)
     model = network(data.channels)
     optimizer = torch.optim.Adam(model.parameters(), RATE)
     steps = EPOCHS * module.steps_per_epoch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
     started = time.perf_counter()
     for epoch in range(EPOCHS):
-        for normals, anomalies in module.batches(epoch, torch.device("cpu")):
+        for normals, anomalies in module.batches(epoch, torch.device("cpu")).of(range(1)):
             truth = torch.cat([torch.zeros(len(normals)), torch.ones(len(anomalies))])
             loss = F.binary_cross_entropy_with_logits(model(torch.cat([normals, anomalies]))[:, 0], truth)
             optimizer.zero_grad()

@@ -130,7 +130,8 @@ def test_a_checkpoint_of_another_network_is_one_line_that_names_the_file(
     path = tmp_path / "run.ckpt"
     assert exit_code_of([*QUICK, "--checkpoint", str(path)]) == 0
     stored = torch.load(path, weights_only=True)
-    stored["state_dict"] = {f"{name}.old": value for name, value in stored["state_dict"].items()}
+    [member] = stored["adcore"]["members"]
+    member["networks"] = {f"{name}.old": value for name, value in member["networks"].items()}
     torch.save(stored, path)
     capsys.readouterr()
     assert exit_code_of([*QUICK, "--checkpoint", str(path)]) == 2

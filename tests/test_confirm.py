@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from ray.tune.search import Searcher
 
+from adcore.checkpoints import Checkpoints
+from adcore.member_state import MemberState
 from sweeps.engine.confirm import ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.trial import checkpoint_path
@@ -30,12 +32,18 @@ def searched(*means: float) -> SweepRecord:
 
 
 def confirm(record: SweepRecord, home: Path, number: int, *values: float) -> None:
-    """Record a training with the plan's fresh seed, and leave its checkpoint."""
+    """Record a training with the plan's fresh seed, and leave its checkpoints."""
     [seed] = record.plan.confirm_seeds
     record.write_confirmed(number, seed, 0, list(values))
-    path = checkpoint_path(home, number, record.groups[0], seed)
-    path.parent.mkdir(parents=True)
-    path.touch()
+    for index, value in zip(record.groups[0], values, strict=True):
+        leave_model(home, number, index, seed, value)
+
+
+def leave_model(home: Path, number: int, index: int, seed: int, auroc: float, *, epochs: int = 2) -> None:
+    """A checkpoint of a training that has come to this, without networks."""
+    config = dataclasses.replace(small_plan((index,), epochs=2).base, train_seed=seed)
+    history = [{"epoch": float(epoch + 1), "val_auroc": auroc} for epoch in range(epochs)]
+    Checkpoints([checkpoint_path(home, number, index, seed)]).save([MemberState(config, history)])
 
 
 @pytest.mark.parametrize("means", [(0.8, 0.9, 0.7), (0.95, 0.9, 0.7), (0.1, 0.9, 0.7)])
@@ -97,10 +105,26 @@ def test_what_is_recorded_is_not_trained_again_unless_its_model_is_gone(tmp_path
     assert len(search.jobs) == 1
     confirm(record, tmp_path, 0, 0.9, 0.9)
     assert ConfirmSearch(record, candidates(record), tmp_path).suggest("trial") == Searcher.FINISHED
-    checkpoint_path(tmp_path, 0, record.groups[0], 1).unlink()
+    checkpoint_path(tmp_path, 0, record.groups[0][0], 1).unlink()
     assert len(ConfirmSearch(record, candidates(record), tmp_path).jobs) == 1
     record.write("test", {"1": {}})  # scored already: nothing needs the model any more
     assert ConfirmSearch(record, candidates(record), tmp_path).jobs == []
+
+
+@pytest.mark.parametrize(
+    ("auroc", "epochs", "reason"),
+    [(0.9, 1, "trained for 1 of 2 epochs"), (0.8, 2, "validation AUROC 0.800000 there, 0.900000 on record")],
+)
+def test_a_model_that_is_not_the_one_on_record_is_said_and_trained_again(
+    auroc: float, epochs: int, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = searched(0.95)
+    confirm(record, tmp_path, 0, 0.9, 0.9)
+    leave_model(tmp_path, 0, record.groups[0][1], 1, auroc, epochs=epochs)
+    path = checkpoint_path(tmp_path, 0, record.groups[0][1], 1)
+    assert len(ConfirmSearch(record, candidates(record), tmp_path).jobs) == 1
+    assert capsys.readouterr().err == f"{path}: {reason}; the model is trained again\n"
+    assert not path.exists(), "the training would go on behind it"
 
 
 def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:

@@ -135,11 +135,11 @@ def test_the_database_of_another_program_gets_no_tables_of_mlflows(tmp_path: Pat
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_checkpoint_is_named_before_anything_starts(tmp_path: Path, name: str) -> None:
-    whole = checkpoint_path(tmp_path, 0, (0, 3), 1)
+    whole = checkpoint_path(tmp_path, 0, 3, 1)
     whole.parent.mkdir(parents=True)
     torch.save({"weights": torch.rand(5000)}, whole)
     check_checkpoints(tmp_path)
-    cut = checkpoint_path(tmp_path, 1, (0, 3), 1)
+    cut = checkpoint_path(tmp_path, 1, 3, 1)
     cut.parent.mkdir(parents=True)
     cut.write_bytes(damaged := DAMAGES[name](whole.read_bytes()))
     if name == "overwritten":  # in its middle: what it holds is checked by whoever loads it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from adcore import evaluation
-from adcore.checkpoints import Checkpoints
+from adcore.checkpoints import Checkpoints, read
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
@@ -26,7 +27,7 @@ from sweeps.engine.final import TestResult as Result
 from sweeps.engine.final import opened_before, score_models
 from sweeps.engine.plan import Plan
 from sweeps.engine.record import SweepRecord
-from sweeps.engine.trial import checkpoint_path
+from sweeps.engine.trial import checkpoint_path, checkpoint_paths
 from tests.sweep_parts import record_of, small_plan
 
 CLASSES = (0, 3)
@@ -39,15 +40,20 @@ def tiny_plan() -> Plan:
     return dataclasses.replace(plan, base=base, seeds=2)
 
 
-def confirmed_of(record: SweepRecord, *, count: int = 2) -> list[Confirmation]:
-    """The first configurations, with recorded validation figures of every fresh seed."""
+def confirmed_of(record: SweepRecord, home: str = "", *, count: int = 2) -> list[Confirmation]:
+    """The first configurations, with recorded validation figures of every fresh seed: those of the models in `home`."""
     while record.next_job():
         pass
     for number in range(count):
         for seed in record.plan.confirm_seeds:
             for group, classes in enumerate(record.groups):
-                record.write_confirmed(number, seed, group, [0.9 - 0.1 * number] * len(classes))
+                record.write_confirmed(number, seed, group, [_auroc(home, number, each, seed) for each in classes])
     return confirmations(record, list(record.blocks.values()))
+
+
+def _auroc(home: str, number: int, index: int, seed: int) -> float:
+    path = checkpoint_path(home, number, index, seed)
+    return read(path)[0].history[-1]["val_auroc"] if home and path.exists() else 0.9 - 0.1 * number
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +64,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, digits_train: ImageDataset) -
     confirmed_of(record)
     for number, seed in MODELS:
         config = dataclasses.replace(record.plan.base, learning_rate=1e-3 * (1 + 9 * number), train_seed=seed)
-        checkpoints = Checkpoints(checkpoint_path(folder, number, CLASSES, seed))
+        checkpoints = Checkpoints(checkpoint_paths(folder, number, CLASSES, seed))
         train(config, lambda _: None, data=digits_train, checkpoints=checkpoints)
     return str(folder)
 
@@ -90,11 +96,11 @@ def same(one: Result, other: Result) -> bool:
 
 def test_every_confirmed_model_is_scored_and_the_test_part_opened_once(home: str, digits_test: ImageDataset) -> None:
     record, opened = record_of(tiny_plan()), Opened(digits_test)
-    found = score_models(record, confirmed_of(record), home, opened)
+    found = score_models(record, confirmed_of(record, home), home, opened)
     assert opened.count == 1
     assert list(found.measured) == MODELS
     for number, seed in MODELS:
-        config, detector = load_detector(checkpoint_path(home, number, CLASSES, seed), 1)
+        config, detector = load_detector(checkpoint_paths(home, number, CLASSES, seed), 1)
         scored = score_test(detector, config, digits_test)
         assert found.measured[number, seed] == scored.measured()
         assert found.images == len(scored.labels) == 299
@@ -107,24 +113,51 @@ def test_every_confirmed_model_is_scored_and_the_test_part_opened_once(home: str
 
 def test_a_second_call_reads_the_record_and_opens_nothing(home: str, digits_test: ImageDataset, tmp_path: Path) -> None:
     record = record_of(tiny_plan(), path=tmp_path / "study.db")
-    found = score_models(record, confirmed_of(record), home, Opened(digits_test))
+    found = score_models(record, confirmed_of(record, home), home, Opened(digits_test))
     for later in (record, record_of(tiny_plan(), path=tmp_path / "study.db")):
-        assert same(score_models(later, confirmed_of(later), home, never), found)
+        assert same(score_models(later, confirmed_of(later, home), home, never), found)
         assert len(later.read("test_openings")) == 1
 
 
 def test_with_a_model_gone_the_test_part_stays_closed(home: str, digits_test: ImageDataset, tmp_path: Path) -> None:
     record = record_of(tiny_plan())
-    confirmed = confirmed_of(record)
-    with pytest.raises(UserError, match=r"classes-0-3\.ckpt: the model is gone, and the test part stays closed"):
+    confirmed = confirmed_of(record, home)
+    with pytest.raises(UserError, match=r"class-0\.ckpt: no such file; the test part stays closed"):
         score_models(record, confirmed, str(tmp_path), never)
     assert record.read("test_openings") is None
     assert score_models(record, confirmed, home, Opened(digits_test)).measured
 
 
+def test_a_model_that_is_not_the_confirmed_one_keeps_the_test_part_closed(
+    home: str, digits_train: ImageDataset, tmp_path: Path
+) -> None:
+    record = record_of(tiny_plan())
+    confirmed = confirmed_of(record, home)
+    shutil.copytree(Path(home, "checkpoints"), tmp_path / "checkpoints")
+    path = checkpoint_path(tmp_path, 1, 3, 2)
+    other = checkpoint_path(tmp_path, 0, 3, 1).read_bytes()
+    longer = dataclasses.replace(read(path)[0].config, epochs=2)
+
+    def interrupt(_: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    path.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(longer, interrupt, data=digits_train, checkpoints=Checkpoints(path, every=0))
+    for content, reason in (
+        (path.read_bytes(), "trained for 1 of 2 epochs"),
+        (other, r"validation AUROC 0\.\d+ there, 0\.\d+ on record"),
+        (b"PK", "not a checkpoint of one model"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=rf"class-3\.ckpt: {reason}.*; the test part stays closed"):
+            score_models(record, confirmed, str(tmp_path), never)
+    assert record.read("test_openings") is None
+
+
 def test_the_opening_is_on_record_before_the_test_part_is_opened(home: str, digits_test: ImageDataset) -> None:
     record = record_of(tiny_plan())
-    confirmed = confirmed_of(record)
+    confirmed = confirmed_of(record, home)
     assert record.read("test_openings") is None
 
     def look() -> ImageDataset:
@@ -136,7 +169,7 @@ def test_the_opening_is_on_record_before_the_test_part_is_opened(home: str, digi
 
 def test_models_that_were_not_scored_are_not_scored_later_in_silence(home: str, digits_test: ImageDataset) -> None:
     record = record_of(tiny_plan())
-    both = confirmed_of(record)
+    both = confirmed_of(record, home)
     assert opened_before(record, both) == ""
     score_models(record, both[:1], home, Opened(digits_test))
     assert opened_before(record, both[:1]) == ""
@@ -149,7 +182,7 @@ def test_models_that_were_not_scored_are_not_scored_later_in_silence(home: str, 
 
 def test_one_more_seed_of_the_same_configuration_is_another_model(home: str, digits_test: ImageDataset) -> None:
     record = record_of(tiny_plan())
-    both = confirmed_of(record)
+    both = confirmed_of(record, home)
     one_seed = [dataclasses.replace(each, by_seed={1: each.by_seed[1]}) for each in both]
     score_models(record, one_seed, home, Opened(digits_test))
     assert opened_before(record, one_seed) == ""
@@ -158,7 +191,7 @@ def test_one_more_seed_of_the_same_configuration_is_another_model(home: str, dig
 
 def test_opened_again_is_scored_again_and_on_record_twice(home: str, digits_test: ImageDataset) -> None:
     record, opened = record_of(tiny_plan()), Opened(digits_test)
-    both = confirmed_of(record)
+    both = confirmed_of(record, home)
     score_models(record, both[:1], home, opened)
     found = score_models(record, both, home, opened, again=True)
     assert opened.count == 2
@@ -173,7 +206,7 @@ def test_an_opening_that_ended_without_a_figure_is_gone_on_with(
     home: str, digits_test: ImageDataset, again: bool
 ) -> None:
     record, opened = record_of(tiny_plan()), Opened(digits_test, interrupted=1)
-    confirmed = confirmed_of(record)
+    confirmed = confirmed_of(record, home)
     with pytest.raises(KeyboardInterrupt):
         score_models(record, confirmed, home, opened)
     assert record.read("test") is None
@@ -187,7 +220,7 @@ def test_an_opening_that_ended_without_a_figure_is_gone_on_with(
 @pytest.fixture(scope="module")
 def found(home: str, digits_test: ImageDataset) -> Result:
     record = record_of(tiny_plan())
-    return score_models(record, confirmed_of(record), home, Opened(digits_test))
+    return score_models(record, confirmed_of(record, home), home, Opened(digits_test))
 
 
 def test_a_result_comes_back_from_json_to_the_last_digit(found: Result) -> None:
@@ -232,15 +265,15 @@ def _scores_of(number: int, seed: int, index: int) -> torch.Tensor:
 @pytest.fixture
 def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
     class Detector:
-        def __init__(self, path: Path) -> None:
-            self.number, self.seed = (int(path.parts[place].split("-")[1]) for place in (-3, -2))
-            self.classes = tuple(int(index) for index in path.stem.split("-")[1:])
+        def __init__(self, paths: list[Path]) -> None:
+            self.number, self.seed = (int(paths[0].parts[place].split("-")[1]) for place in (-3, -2))
+            self.classes = tuple(int(path.stem.split("-")[1]) for path in paths)
 
         def to(self, _: str) -> None:
             pass
 
-    def load(path: Path, _channels: int) -> tuple[TrainConfig, Detector]:
-        detector = Detector(path)
+    def load(paths: list[Path], _channels: int) -> tuple[TrainConfig, Detector]:
+        detector = Detector(paths)
         protocol: dict[str, Any] = {"protocol": "seen-unseen", "known_classes": 4} if detector.number == 1 else {}
         return TrainConfig(dataset="digits", classes=detector.classes, **protocol), detector
 
@@ -248,7 +281,7 @@ def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
         columns = [_scores_of(detector.number, detector.seed, index) for index in detector.classes]
         return Scores(config, torch.stack(columns, 1), LABELS)
 
-    monkeypatch.setattr(final, "_require_checkpoints", lambda *_: None)
+    monkeypatch.setattr(final, "_require_models", lambda *_: None)
     monkeypatch.setattr(final, "load_detector", load)
     monkeypatch.setattr(evaluation, "score_test", score)
 

@@ -32,7 +32,6 @@ from sweeps.engine.plan import OWN_NUMBERS, Plan, describe, make_plan
 from sweeps.engine.record import Block, SweepRecord
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.side_by_side import SideBySide
-from sweeps.engine.trial import checkpoint_path
 from sweeps.gan_loss_weights import SPACE
 
 CLASSES = (0, 3, 6)
@@ -232,9 +231,9 @@ def scores_of(number: int, classes: tuple[int, ...], seed: int) -> evaluation.Te
 def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     """A test part scored for configuration 0, the winner, and 1; class 3 has an own best, class 0 has the winner."""
 
-    def load(path: Path, channels: int) -> tuple[evaluation.TestScores, torch.nn.Module]:
-        number, seed, classes = (part.split("-", 1)[1] for part in path.with_suffix("").parts[-3:])
-        return scores_of(int(number), tuple(map(int, classes.split("-"))), int(seed)), torch.nn.Identity()
+    def load(paths: list[Path], channels: int) -> tuple[evaluation.TestScores, torch.nn.Module]:
+        number, seed, _ = (int(part.split("-", 1)[1]) for part in paths[0].with_suffix("").parts[-3:])
+        return scores_of(number, tuple(int(path.stem.split("-")[1]) for path in paths), seed), torch.nn.Identity()
 
     monkeypatch.setattr(final, "load_detector", load)
     monkeypatch.setattr(evaluation, "score_test", lambda detector, scores, data: scores)
@@ -242,11 +241,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     record, own = record_of(plan), {0: 0, 3: 4 * OWN_NUMBERS}
     seeds = {seed: {0: 0.5, 3: 0.5} for seed in plan.confirm_seeds}
     both = [Confirmation(Block(number, {}), seeds) for number in (0, 1)]
-    for number, classes in ((0, (0, 3)), (1, (0, 3)), (4 * OWN_NUMBERS, (3,))):
-        for seed in plan.confirm_seeds:
-            path = checkpoint_path(tmp_path, number, classes, seed)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+    monkeypatch.setattr(final, "_require_models", lambda *_: None)
     data = SimpleNamespace(channels=1)
     test = score_models(record, both, str(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
     return SimpleNamespace(record=record, own=own, both=both, test=test, plan=plan)

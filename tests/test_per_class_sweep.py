@@ -14,7 +14,7 @@ from adcore import evaluation, train
 from adcore.datasets import ImageDataset
 from sweeps.engine.main import main
 from sweeps.engine.plan import OWN_NUMBERS
-from sweeps.engine.trial import checkpoint_path
+from sweeps.engine.trial import checkpoint_paths
 from sweeps.gan_loss_weights import SPACE
 
 
@@ -63,8 +63,8 @@ def test_the_own_bests_are_the_best_confirmed_and_their_models_give_the_test_val
         ]
         assert each["confirm"] == [max(own, common)]
         classes = (0, 3) if each["configuration"] == winner else (int(index),)
-        path = checkpoint_path(swept.home, each["configuration"], classes, 1)
-        config, detector = train.load_detector(path, digits_test.channels)
+        paths = checkpoint_paths(swept.home, each["configuration"], classes, 1)
+        config, detector = train.load_detector(paths, digits_test.channels)
         assert {name: getattr(config, name) for name in each["params"]} == each["params"]
         value = evaluation.score_test(detector, config, digits_test).measured()[int(index)]["auroc"]
         assert each["test"] == [pytest.approx(value, abs=1e-6)]

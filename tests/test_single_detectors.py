@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from adcore.detectors.members import MemberDetector
 from torch import Tensor
 from torch.optim.optimizer import (
     Optimizer,
@@ -20,7 +21,6 @@ from adcore.datasets import ImageDataset
 from adcore.detectors.autoencoder_kde import AutoencoderKDE
 from adcore.detectors.deep_svdd import inverse_distance, squared_distance
 from adcore.detectors.ganomaly import GANomaly
-from adcore.detectors.members import MemberDetector
 from adcore.networks import IMAGE_SIZE
 from adcore.reconstruction import bce, unit_range
 from adcore.scoring import measure

@@ -18,12 +18,12 @@ def test_a_configuration_that_fails_ends_the_sweep_with_1_and_a_summary(tmp_path
     )  # fmt: skip
     try:
         poll((home / "study.db").exists, "the record")  # Ray, and with it the first trial, starts seconds later
-        broken = checkpoint_path(home, 1, (6,), 0)
+        broken = checkpoint_path(home, 1, 6, 0)
         broken.parent.mkdir(parents=True, exist_ok=True)
         broken.write_bytes(b"no checkpoint")  # the trial finds it, cannot read it, and fails at every retry
         assert sweep.wait() == 1, f"{sweep.out}\n{sweep.err}"
         assert "1 of 2 configurations failed" in sweep.err
-        assert re.search(r"search configuration 1, classes 6: .*classes-6\.ckpt", sweep.err)
+        assert re.search(r"search configuration 1, classes 6: .*class-6\.ckpt", sweep.err)
         assert "winner: configuration 0" in sweep.out, "what is whole is reported all the same"
         runs = MlflowRuns(sweep.uri)
         runs.assert_whole()

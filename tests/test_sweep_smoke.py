@@ -119,8 +119,8 @@ def test_sampled_is_used_is_logged(swept: SimpleNamespace) -> None:
         assert {name: float(rows[trial.number][name]) for name in trial.params} == trial.params
     for key, run in swept.mlflow.level("config", "confirm").items():
         number, seed = (int(part) for part in key.split("/")[1:])
-        used, _, _ = checkpoints.read(checkpoint_path(swept.home, number, CLASSES, seed))  # the worker wrote it
-        logged = {name: str(value) for name, value in dataclasses.asdict(used).items() if name != "classes"}
+        [used] = checkpoints.read(checkpoint_path(swept.home, number, CLASSES[0], seed))  # the worker wrote it
+        logged = {name: str(value) for name, value in dataclasses.asdict(used.config).items() if name != "classes"}
         assert {name: value for name, value in run.data.params.items() if name != "classes"} == logged
 
 
@@ -252,12 +252,13 @@ def test_the_repeat_command_gives_the_confirmed_auroc_to_the_last_digit(swept: S
         env={**os.environ, setting[0]: setting[1]}, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    config, history, _ = checkpoints.read(file)
+    states = checkpoints.read(file)
     winner = _winner(swept)
-    assert config.train_seed == 1
-    assert len(history) == EPOCHS
-    for index in CLASSES:
-        repeated = [epoch[f"val_auroc_{index}"] for epoch in history]
+    assert [state.config.train_seed for state in states] == [1] * len(CLASSES)
+    assert sorted(state.config.classes[0] for state in states) == sorted(CLASSES)
+    for index, state in ((state.config.classes[0], state) for state in states):
+        repeated = [epoch["val_auroc"] for epoch in state.history]
+        assert len(repeated) == EPOCHS
         confirmed = [value for _, value in swept.mlflow.history(f"confirm/{winner}/1/{index}", "val_auroc")]
         assert repeated == confirmed
         assert all(math.isfinite(value) for value in repeated)

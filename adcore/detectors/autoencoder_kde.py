@@ -13,6 +13,7 @@ import torch
 from sklearn.neighbors import KernelDensity
 from torch import Tensor, nn
 
+from adcore.detectors.base import Batches
 from adcore.detectors.reconstruction import ReconstructionDetector
 from adcore.reconstruction import unit_range
 
@@ -35,6 +36,7 @@ class AutoencoderKDE(ReconstructionDetector):
     the references' spread, the root of their mean variance: the scale of an embedding is arbitrary.
     """
 
+    has_named_scores: ClassVar[bool] = True
     settings: ClassVar[tuple[str, ...]] = (
         *ReconstructionDetector.settings, "latent_size", "bandwidth", "labelled_share",
     )  # fmt: skip
@@ -55,36 +57,36 @@ class AutoencoderKDE(ReconstructionDetector):
 
     @property
     def references(self) -> Mapping[str, Tensor]:
-        """Embeddings by kind, [members, n, latent] each, on the CPU."""
+        """Embeddings by kind, [n, latent] each, on the CPU."""
         return self._references
 
     @references.setter
     def references(self, references: Mapping[str, Tensor]) -> None:
         self._references = references
-        self._densities = {kind: [self._density(own) for own in each] for kind, each in references.items()}
+        self._densities = {kind: self._density(each) for kind, each in references.items()}
 
-    def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
-        error = self.errors(member, normal).mean()
+    def losses(self, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
+        error = self.errors(normal).mean()
         if len(anomalous):
-            error = (1 - self.labelled_share) * error + self.labelled_share * self.errors(member, anomalous).mean()
+            error = (1 - self.labelled_share) * error + self.labelled_share * self.errors(anomalous).mean()
         return {"reconstruction": error}
 
-    def finish_epoch(self) -> None:
+    def finish_epoch(self, batches: Batches) -> None:
         """Embed the epoch's images, up to REFERENCES of each kind."""
         found: dict[str, list[Tensor]] = {"normal": [], "anomalous": []}
         count = 0
         with self.evaluating():
-            for batch in self.epoch_batches():
+            for batch in batches():
                 for kind, images in zip(found, batch, strict=True):
-                    found[kind].append(torch.stack([self._embed(m, own) for m, own in enumerate(images)]))
-                count += len(batch[0][0])
+                    found[kind].append(self._embed(images))
+                count += len(batch[0])
                 if count >= REFERENCES:
                     break
-        joined = {kind: torch.cat(parts, 1)[:, :REFERENCES].cpu() for kind, parts in found.items()}
-        self.references = {kind: each for kind, each in joined.items() if each.shape[1]}
+        joined = {kind: torch.cat(parts)[:REFERENCES].cpu() for kind, parts in found.items()}
+        self.references = {kind: each for kind, each in joined.items() if len(each)}
 
-    def member_scores(self, member: int, images: Tensor) -> Tensor:
-        densities = self._log_densities(member, images)
+    def scores(self, images: Tensor) -> Tensor:
+        densities = self._log_densities(images)
         return densities.get("anomalous", torch.zeros(())) - densities["normal"]
 
     def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
@@ -93,12 +95,9 @@ class AutoencoderKDE(ReconstructionDetector):
         images: [batch, channels, 32, 32] in [-1, 1]. The last is missing where the protocol has no anomalies.
         """
         with self.evaluating():
-            members = range(len(self.networks))
-            found = {"reconstruction": torch.stack([self.errors(member, images) for member in members], 1)}
-            densities = [self._log_densities(member, images) for member in members]
-        return found | {
-            f"log_density_{kind}": torch.stack([own[kind] for own in densities], 1) for kind in self.references
-        }
+            found = {"reconstruction": self.errors(images)}
+            found |= {f"log_density_{kind}": each for kind, each in self._log_densities(images).items()}
+        return {name: each[:, None] for name, each in found.items()}
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """The references: tensors whose size is not known before an epoch's end, as a buffer's must be."""
@@ -107,13 +106,13 @@ class AutoencoderKDE(ReconstructionDetector):
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
         self.references = state
 
-    def _embed(self, member: int, images: Tensor) -> Tensor:
-        return cast(nn.Sequential, self.networks[member])[0](unit_range(images)).flatten(1)
+    def _embed(self, images: Tensor) -> Tensor:
+        return cast(nn.Sequential, self.network)[0](unit_range(images)).flatten(1)
 
-    def _log_densities(self, member: int, images: Tensor) -> dict[str, Tensor]:
+    def _log_densities(self, images: Tensor) -> dict[str, Tensor]:
         """Log density of each image's embedding by kind of reference, [batch] each; NaN if a number is not finite."""
-        points = self._embed(member, images)
-        return {kind: _log_density(each[member], points) for kind, each in self._densities.items()}
+        points = self._embed(images)
+        return {kind: _log_density(each, points) for kind, each in self._densities.items()}
 
     def _density(self, references: Tensor) -> KernelDensity | None:
         """None of embeddings that are not finite."""

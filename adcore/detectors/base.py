@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
-from pytorch_lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["Detector"]
+from adcore.detectors.optimisation import MemberAdam
+
+__all__ = ["Batches", "Detector", "full"]
+
+#: Gives an epoch's training batches once more: normal and anomalous images, [half, members*channels, 32, 32] each.
+Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
 
-class Detector(LightningModule):
-    """A LightningModule that trains several experiments, its members, side by side and scores images for each.
+class Detector(nn.Module):
+    """The networks of one or more experiments, its members, and a training step of them.
 
-    It is made with channels, steps_per_epoch, epochs, generators (one CPU random generator per member, the source of
-    all that it draws) and the settings it names, by keyword.
+    It is made with channels, generators (one CPU random generator per member, the source of all that it draws) and the
+    settings it names, by keyword; but learning_rate, schedule and weight_decay, which are its optimisers'. A grouped
+    one takes `weights` as a sequence by member; what else it names is the same for all.
 
     settings: names of the TrainConfig attributes that it takes. search: the range of each setting that a search varies,
     on a log scale. has_normal_loss: whether `normal_loss` is there; if not, early stopping watches validation AUROC.
-    reconstructs: whether `reconstruct` is there. loss_sums: each loss's sum over the steps since the epoch began, by
-    name, [members].
+    reconstructs: whether `reconstruct` is there. has_named_scores: whether `scores_by_name` is. grouped: whether
+    members can be one network of grouped convolutions; if not, each is a detector of its own. capturable: whether a
+    step can be captured as a CUDA graph: nothing in it is drawn on the CPU.
     """
 
     settings: ClassVar[tuple[str, ...]] = ()
     search: ClassVar[Mapping[str, tuple[float, float]]] = {}
     has_normal_loss: ClassVar[bool] = False
     reconstructs: ClassVar[bool] = False
-    loss_sums: dict[str, Tensor]
+    has_named_scores: ClassVar[bool] = False
+    grouped: ClassVar[bool] = False
+    capturable: ClassVar[bool] = True
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
 
-    def on_train_epoch_start(self) -> None:
-        self.loss_sums = {}
+    def __init__(self, generators: Sequence[torch.Generator]) -> None:
+        super().__init__()
+        self.seeds = [each.initial_seed() for each in generators]
 
-    def add_losses(self, terms: Mapping[str, Tensor]) -> None:
-        """Add a step's losses by name, [members] each, to the epoch's."""
-        for name, value in terms.items():
-            self.loss_sums[name] = self.loss_sums.get(name, 0) + value.detach()
+    @property
+    def members(self) -> int:
+        """How many experiments it holds."""
+        return len(self.seeds)
+
+    def optimised(self) -> list[list[nn.Parameter]]:
+        """The parameters of each Adam, in the order in which `step` uses them."""
+        parameters = list(self.parameters())
+        return [parameters] if parameters else []
+
+    def step(self, normal: Tensor, anomalous: Tensor, optimizers: Sequence[MemberAdam]) -> dict[str, Tensor]:
+        """One training step. Returns its losses by name, [members] each.
+
+        normal, anomalous: images, [half, members*channels, 32, 32] in [-1, 1]; the second may be empty.
+        """
+        raise NotImplementedError
 
     def score(self, images: Tensor) -> Tensor:
         """Anomaly scores, higher is more anomalous, in eval mode.
@@ -57,7 +79,14 @@ class Detector(LightningModule):
         """
         raise NotImplementedError
 
-    def finish_epoch(self) -> None:
+    def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
+        """What threshold rules use, [batch, members] each, in eval mode. images: as for `score`."""
+        raise NotImplementedError
+
+    def begin_epoch(self, epoch: int, batches: Batches) -> None:
+        """Called before an epoch's first step; epochs count from 0."""
+
+    def finish_epoch(self, batches: Batches) -> None:
         """Called after an epoch's last step, before scores are asked for."""
 
     @contextmanager
@@ -70,3 +99,8 @@ class Detector(LightningModule):
                 yield
         finally:
             self.train(was_training)
+
+
+def full(values: Tensor) -> Tensor:
+    """In float32 if they are of fewer bits: what networks compute in bfloat16, for losses, which are not."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from adcore.detectors.members import MemberDetector
+from adcore.detectors.base import Batches, full
+from adcore.detectors.single import SingleDetector
 from adcore.networks import IMAGE_SIZE
 
 __all__ = ["CNN", "AlternativeCNN", "Dropout", "balanced_bce"]
@@ -42,37 +43,37 @@ class Dropout(nn.Module):
         return values * kept.to(values) / (1 - self.share)
 
 
-class CNN(MemberDetector):
+class CNN(SingleDetector):
     """Three 3x3 convolutions with ReLU and 2x2 pooling, dense layers of 256 and 128 with dropout, one logit, the score.
 
     After a student report on anomalies among MNIST's zeros (cross-entropy, class weights n / (2 n_c), dropout .2, dense
     256 and 128); number and channels of the convolutions (width, 2 and 4 times it) are ours. Classes are weighted by
-    their numbers in a batch.
+    their numbers in a batch. A step cannot be captured as a CUDA graph: its dropout is drawn on the CPU.
     """
 
     settings: ClassVar[tuple[str, ...]] = ("width", "dropout", "learning_rate", "schedule", "weight_decay")
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {"learning_rate": (1e-4, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )
+    capturable: ClassVar[bool] = False
     #: Kernel, pooling window and channels as a multiple of width, of each convolution.
     layers: ClassVar[Sequence[tuple[int, int, int]]] = ((3, 2, 1), (3, 2, 2), (3, 2, 4))
 
     def __init__(self, *, channels: int, width: int, dropout: float, **training: Any) -> None:
         super().__init__(lambda: _network(self.layers, channels, width, dropout), **training)
 
-    def on_train_epoch_start(self) -> None:
-        super().on_train_epoch_start()
-        for network, stream in zip(self.networks, self.noise, strict=True):
-            for module in network.modules():
-                if isinstance(module, Dropout):
-                    module.stream = stream
+    def begin_epoch(self, epoch: int, batches: Batches) -> None:
+        super().begin_epoch(epoch, batches)
+        for module in self.network.modules():
+            if isinstance(module, Dropout):
+                module.stream = self.noise
 
-    def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
-        logits = self.networks[member](torch.cat([normal, anomalous]))[:, 0]
+    def losses(self, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
+        logits = full(self.network(torch.cat([normal, anomalous]))[:, 0])
         return {"cross_entropy": balanced_bce(logits[: len(normal)], logits[len(normal) :])}
 
-    def member_scores(self, member: int, images: Tensor) -> Tensor:
-        return self.networks[member](images)[:, 0]
+    def scores(self, images: Tensor) -> Tensor:
+        return self.network(images)[:, 0]
 
 
 class AlternativeCNN(CNN):

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from adcore.detectors.members import MemberDetector
+from adcore.detectors.base import Batches, full
+from adcore.detectors.single import SingleDetector
 from adcore.networks import IMAGE_SIZE
 
 __all__ = ["DeepSAD", "DeepSVDD", "inverse_distance", "squared_distance"]
@@ -39,7 +40,7 @@ def inverse_distance(embedding: Tensor, centre: Tensor) -> Tensor:
     return 1 / (squared_distance(embedding, centre) + EPSILON)
 
 
-class DeepSVDD(MemberDetector):
+class DeepSVDD(SingleDetector):
     """One-class Deep SVDD on normal images: the mean squared distance from the centre of the first embeddings.
 
     Layers as in the authors' network for 32x32 pixels, without biases, which could map everything to the centre (width
@@ -52,34 +53,34 @@ class DeepSVDD(MemberDetector):
         {"learning_rate": (1e-5, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )
     has_normal_loss: ClassVar[bool] = True
-    centres: Tensor
+    centre: Tensor
 
     def __init__(self, *, channels: int, width: int, latent_size: int, **training: Any) -> None:
         super().__init__(lambda: _network(channels, width, latent_size), **training)
-        self.register_buffer("centres", torch.zeros(len(self.networks), latent_size))
+        self.register_buffer("centre", torch.zeros(latent_size))
 
-    def on_train_epoch_start(self) -> None:
-        super().on_train_epoch_start()
-        if self.current_epoch == 0:
-            self.centres = self._mean_embeddings()
+    def begin_epoch(self, epoch: int, batches: Batches) -> None:
+        super().begin_epoch(epoch, batches)
+        if epoch == 0:
+            self.centre = self._mean_embedding(batches)
 
-    def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
-        return {"distance": squared_distance(self.networks[member](normal), self.centres[member]).mean()}
+    def losses(self, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
+        return {"distance": squared_distance(full(self.network(normal)), self.centre).mean()}
 
-    def member_scores(self, member: int, images: Tensor) -> Tensor:
-        return squared_distance(self.networks[member](images), self.centres[member])
+    def scores(self, images: Tensor) -> Tensor:
+        return squared_distance(self.network(images), self.centre)
 
-    def normal_loss(self, images: Tensor) -> Tensor:
+    def normal_losses(self, images: Tensor) -> Tensor:
         """The score: it is the loss of a normal image."""
-        return self.score(images)
+        return self.scores(images)
 
-    def _mean_embeddings(self) -> Tensor:
-        """Mean embedding of an epoch's normal images, away from 0: [members, latent]."""
-        total, count = torch.zeros_like(self.centres), 0
+    def _mean_embedding(self, batches: Batches) -> Tensor:
+        """Mean embedding of an epoch's normal images, away from 0: [latent]."""
+        total, count = torch.zeros_like(self.centre), 0
         with self.evaluating():
-            for normal, _ in self.epoch_batches():
-                total += torch.stack([self.networks[m](own).sum(0) for m, own in enumerate(normal)])
-                count += len(normal[0])
+            for normal, _ in batches():
+                total += self.network(normal).sum(0)
+                count += len(normal)
         mean = total / count
         return torch.where(mean < 0, mean.clamp_max(-MARGIN), mean.clamp_min(MARGIN))
 
@@ -99,13 +100,13 @@ class DeepSAD(DeepSVDD):
         super().__init__(**training)
         self.labelled_share = labelled_share
 
-    def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
-        embeddings = self.networks[member](torch.cat([normal, anomalous]))
+    def losses(self, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
+        embeddings = full(self.network(torch.cat([normal, anomalous])))
         near, far = embeddings[: len(normal)], embeddings[len(normal) :]
-        distance = squared_distance(near, self.centres[member]).mean()
+        distance = squared_distance(near, self.centre).mean()
         if not len(anomalous):
             return {"distance": distance}
-        inverse = inverse_distance(far, self.centres[member]).mean()
+        inverse = inverse_distance(far, self.centre).mean()
         share = self.labelled_share
         return {"distance": (1 - share) * distance, "inverse_distance": share * inverse}
 

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from adcore import losses
-from adcore.detectors.base import Detector
-from adcore.detectors.optimisation import learning_rate_schedule, step
+from adcore.detectors.base import Detector, full
+from adcore.detectors.optimisation import MemberAdam
 from adcore.networks import Discriminator, Generator, initialise
 
 __all__ = ["TwoDiscriminatorGAN"]
@@ -29,8 +27,8 @@ class TwoDiscriminatorGAN(Detector):
     batch norm's running statistics, with which images are scored, are of both kinds. The latent loss's pass E(G(x))
     over normal reconstructions updates the encoder's as well.
 
-    generators: one CPU random generator per member, for its initial weights. weights: of the six generator losses.
-    steps_per_epoch and epochs: the length of the learning rate schedule.
+    generators: one CPU random generator per member, for its initial weights. weights: of the six generator losses, by
+    member.
     """
 
     settings: ClassVar[tuple[str, ...]] = ("width", "norm", "weights", "learning_rate", "schedule")
@@ -45,6 +43,9 @@ class TwoDiscriminatorGAN(Detector):
         }
     )
     reconstructs: ClassVar[bool] = True
+    grouped: ClassVar[bool] = True
+    betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
+    loss_weights: Tensor
     #: What is built of channels, width, norm and members; the generator also encodes.
     generator_network: ClassVar[Callable[..., Any]] = Generator
     discriminator_network: ClassVar[Callable[..., Any]] = Discriminator
@@ -59,19 +60,13 @@ class TwoDiscriminatorGAN(Detector):
         channels: int,
         width: int,
         norm: str = "batch",
-        weights: Mapping[str, float],
-        learning_rate: float,
-        schedule: str,
-        steps_per_epoch: int,
-        epochs: int,
+        weights: Sequence[Mapping[str, float]],
         generators: Sequence[torch.Generator],
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.members = len(generators)
-        self.loss_weights = dict(weights)
-        self.learning_rate, self.schedule = learning_rate, schedule
-        self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
+        super().__init__(generators)
+        self.loss_names = tuple(weights[0])
+        by_loss = [[own[name] for own in weights] for name in self.loss_names]  # [losses, members]
+        self.register_buffer("loss_weights", torch.tensor(by_loss, dtype=torch.float64), persistent=False)
         shape: dict[str, Any] = {"channels": channels, "width": width, "norm": norm, "members": self.members}
         with torch.random.fork_rng(devices=[]):  # layers first draw weights from the global generator, all replaced
             self.generator = self.generator_network(**shape)
@@ -80,57 +75,74 @@ class TwoDiscriminatorGAN(Detector):
         for network in (self.generator, self.discriminator_normal, self.discriminator_anomaly):
             initialise(network, generators, deviation=self.deviation)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """One step of the generator, then one of both discriminators.
+    def optimised(self) -> list[list[nn.Parameter]]:
+        """The generator's parameters, and those of both discriminators."""
+        critics = [*self.discriminator_normal.parameters(), *self.discriminator_anomaly.parameters()]
+        return [list(self.generator.parameters()), critics]
 
-        batch: normal and anomalous images, [half, members*channels, 32, 32] each; the second may be empty.
-        """
-        normal, anomalous = batch
-        generator_optimizer, discriminator_optimizer = cast("list[Optimizer]", self.optimizers(use_pl_optimizer=False))
+    def step(self, normal: Tensor, anomalous: Tensor, optimizers: Sequence[MemberAdam]) -> dict[str, Tensor]:
+        """One step of the generator, then one of both discriminators."""
+        of_generator, of_critics = optimizers
         output, code = self.generator(torch.cat([normal, anomalous]))  # mixed: one batch norm for both
         output_normal, output_anomalous = output[: len(normal)], output[len(normal) :]
+        # once for both updates: the generator's does not change the discriminators
+        judged = self.judge(output_normal, output_anomalous)
 
-        terms = self.generator_losses(normal, anomalous, output_normal, output_anomalous, code[: len(normal)])
-        total = sum(self.loss_weights[name] * value for name, value in terms.items())
-        step(generator_optimizer, cast(Tensor, total), self.generator.parameters())
+        terms = self.generator_losses(normal, anomalous, output_normal, output_anomalous, code[: len(normal)], judged)
+        weights = dict(zip(self.loss_names, self.loss_weights, strict=True))
+        total = torch.stack([weights[name] * value for name, value in terms.items()])
+        of_generator.step(total, retain_graph=True)
 
-        # detach: the discriminators' update must not move the generator
-        critics = self.discriminator_losses(normal, anomalous, output_normal.detach(), output_anomalous.detach())
-        step(discriminator_optimizer, torch.stack([*critics.values()]), self._critic_parameters())
-        for scheduler in cast("list[LRScheduler]", self.lr_schedulers()):
-            scheduler.step()
-        self.add_losses(terms | critics)
+        critics = self.discriminator_losses(normal, anomalous, judged)
+        of_critics.step(torch.stack([*critics.values()]))
+        return terms | critics
+
+    def judge(self, normal: Tensor, anomalous: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Scores D_N(normal) and D_A(anomalous), [batch, members, 1, height, width]; None of no anomalies."""
+        on_anomalous = self._by_member(self.discriminator_anomaly(anomalous)) if len(anomalous) else None
+        return self._by_member(self.discriminator_normal(normal)), on_anomalous
 
     def generator_losses(
-        self, normal: Tensor, anomalous: Tensor, output_normal: Tensor, output_anomalous: Tensor, code: Tensor
+        self,
+        normal: Tensor,
+        anomalous: Tensor,
+        output_normal: Tensor,
+        output_anomalous: Tensor,
+        code: Tensor,
+        judged: tuple[Tensor, Tensor | None],
     ) -> dict[str, Tensor]:
-        """The six generator losses by name, [members] each, four without anomalies; code: the normal images' latent."""
-        each = self._by_member
+        """The six generator losses by name, [members] each, four without anomalies.
+
+        code: the normal images' latent; judged: `judge` of the outputs.
+        """
+        each, (on_normal, on_anomalous) = self._by_member, judged
         terms = {
             "reconstruction": losses.reconstruction(each(normal), each(output_normal)),
             "patch": losses.patch(each(normal), each(output_normal), **self.patches),
             "latent": losses.latent(each(code), each(self.generator.encode(output_normal))),
-            "adversarial_normal": losses.adversarial_normal(each(self.discriminator_normal(output_normal))),
+            "adversarial_normal": losses.adversarial_normal(on_normal),
         }
-        if len(anomalous):
-            judged = self.discriminator_anomaly(output_anomalous)
-            terms["adversarial_anomaly"] = losses.adversarial_anomaly(each(judged))
+        if on_anomalous is not None:
+            terms["adversarial_anomaly"] = losses.adversarial_anomaly(on_anomalous)
             terms["abc"] = losses.abc(each(anomalous), each(output_anomalous))
         return terms
 
     def discriminator_losses(
-        self, normal: Tensor, anomalous: Tensor, output_normal: Tensor, output_anomalous: Tensor
+        self, normal: Tensor, anomalous: Tensor, judged: tuple[Tensor, Tensor | None]
     ) -> dict[str, Tensor]:
-        """Both discriminators' losses by name, [members] each, one without anomalies; the outputs are detached."""
-        each, on_normal, on_anomaly = self._by_member, self.discriminator_normal, self.discriminator_anomaly
-        found = {"discriminator_normal": losses.discriminator(each(on_normal(normal)), each(on_normal(output_normal)))}
-        if len(anomalous):
-            real, fake = each(on_anomaly(anomalous)), each(on_anomaly(output_anomalous))
-            found["discriminator_anomaly"] = losses.discriminator(real, fake)
+        """Both discriminators' losses by name, [members] each, one without anomalies; judged: `judge` of the outputs.
+
+        What leads from the outputs back to the generator is not followed: the update asks for the discriminators'
+        gradients alone.
+        """
+        (real_normal, real_anomalous), (fake_normal, fake_anomalous) = self.judge(normal, anomalous), judged
+        found = {"discriminator_normal": losses.discriminator(real_normal, fake_normal)}
+        if real_anomalous is not None and fake_anomalous is not None:
+            found["discriminator_anomaly"] = losses.discriminator(real_anomalous, fake_anomalous)
         return found
 
     def score(self, images: Tensor) -> Tensor:
-        """Anomaly score: the mean absolute reconstruction error, in eval mode.
+        """Reconstruction error of each image by each member.
 
         images: [batch, channels, 32, 32] in [-1, 1], the same for every member. Returns [batch, members].
         """
@@ -141,18 +153,6 @@ class TwoDiscriminatorGAN(Detector):
         with self.evaluating():
             return self._by_member(self.generator(images.repeat(1, self.members, 1, 1))[0])
 
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
-        """Adam(.5, .999) for the generator and for the discriminators; schedules step once per optimiser step."""
-        optimizers: list[Optimizer] = [
-            Adam(parameters, self.learning_rate, betas=(0.5, 0.999), fused=True)
-            for parameters in (list(self.generator.parameters()), self._critic_parameters())
-        ]
-        length = {"steps_per_epoch": self.steps_per_epoch, "epochs": self.epochs}
-        return optimizers, [learning_rate_schedule(optimizer, self.schedule, **length) for optimizer in optimizers]
-
-    def _critic_parameters(self) -> list[nn.Parameter]:
-        return [*self.discriminator_normal.parameters(), *self.discriminator_anomaly.parameters()]
-
     def _by_member(self, grouped: Tensor) -> Tensor:
-        """[batch, members*channels, height, width] to [batch, members, channels, height, width]."""
-        return grouped.unflatten(1, (self.members, -1))
+        """[batch, members*channels, height, width] to [batch, members, channels, height, width], for losses."""
+        return full(grouped).unflatten(1, (self.members, -1))

@@ -5,16 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from adcore.detectors.members import MemberDetector
-from adcore.detectors.optimisation import step
+from adcore.detectors.base import full
+from adcore.detectors.optimisation import MemberAdam
+from adcore.detectors.single import SingleDetector
 from adcore.networks import initialise
 
 __all__ = ["GANomaly"]
@@ -23,7 +22,7 @@ __all__ = ["GANomaly"]
 WEIGHTS: Mapping[str, float] = MappingProxyType({"adversarial": 1.0, "contextual": 50.0, "encoder": 1.0})
 
 
-class GANomaly(MemberDetector):
+class GANomaly(SingleDetector):
     """Encoder, decoder and second encoder, trained on normal images against a discriminator's features.
 
     z = G_E(x), x' = G_D(z), z' = E(x'). Generator: ||f(x) - f(x')||^2 of the discriminator's features + 50 |x - x'| +
@@ -41,58 +40,46 @@ class GANomaly(MemberDetector):
         self, *, channels: int, width: int, latent_size: int, generators: Sequence[torch.Generator], **training: Any
     ) -> None:
         super().__init__(lambda: _networks(channels, width, latent_size), generators=generators, **training)
-        for network, generator in zip(self.networks, generators, strict=True):
-            initialise(network, [generator])
+        initialise(self.network, generators)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """One step of the generator, then one of the discriminator, on the reconstructions from before the first.
+    def step(self, normal: Tensor, anomalous: Tensor, optimizers: Sequence[MemberAdam]) -> dict[str, Tensor]:
+        """One step of the generator, then one of the discriminator, on the reconstructions from before the first."""
+        of_generator, of_discriminator = optimizers
+        terms, output = self._generator_losses(normal)
+        of_generator.step(torch.stack([WEIGHTS[name] * value for name, value in terms.items()]))
+        # detach: the discriminator's update must not move the generator
+        critics = self._discriminator_losses(normal, output.detach())
+        of_discriminator.step(critics["discriminator"])
+        return {name: value[None] for name, value in (terms | critics).items()}
 
-        batch: normal and anomalous images, [half, members*channels, 32, 32] each; the second is not looked at.
-        """
-        optimizers = cast("list[Optimizer]", self.optimizers(use_pl_optimizer=False))
-        outputs: list[Tensor] = []
-
-        def generator_losses(member: int, normal: Tensor, _: Tensor) -> dict[str, Tensor]:
-            terms, output = self._generator_losses(member, normal)
-            outputs.append(output.detach())  # detach: the discriminator's update must not move the generator
-            return terms
-
-        terms = self.by_member(generator_losses, batch)
-        total = torch.stack([WEIGHTS[name] * value for name, value in terms.items()])
-        step(optimizers[0], total, self.part_parameters("generator"))
-        critics = self.by_member(lambda m, normal, _: self._discriminator_losses(m, normal, outputs[m]), batch)
-        step(optimizers[1], torch.stack([*critics.values()]), self.part_parameters("discriminator"))
-        for scheduler in cast("list[LRScheduler]", self.lr_schedulers()):
-            scheduler.step()
-        self.add_losses(terms | critics)
-
-    def member_scores(self, member: int, images: Tensor) -> Tensor:
-        latent, _, again = self._pass(member, images)
+    def scores(self, images: Tensor) -> Tensor:
+        latent, _, again = self._pass(images)
         return (latent - again).abs().mean(1)
 
-    def member_reconstructions(self, member: int, images: Tensor) -> Tensor:
-        return self._pass(member, images)[1]
+    def reconstructions(self, images: Tensor) -> Tensor:
+        return self._pass(images)[1]
 
-    def _pass(self, member: int, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _pass(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """z [batch, latent], x' [batch, channels, 32, 32] in [-1, 1], z' [batch, latent]."""
-        generator = self.networks[member].get_submodule("generator")
+        generator = self.network.get_submodule("generator")
         latent = generator.get_submodule("encoder")(images)
         output = generator.get_submodule("decoder")(latent)
-        return latent.flatten(1), output, generator.get_submodule("encoder_again")(output).flatten(1)
+        again = generator.get_submodule("encoder_again")(output)
+        return full(latent.flatten(1)), full(output), full(again.flatten(1))
 
-    def _generator_losses(self, member: int, normal: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        latent, output, again = self._pass(member, normal)
-        features = self.networks[member].get_submodule("discriminator.features")
+    def _generator_losses(self, normal: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        latent, output, again = self._pass(normal)
+        features = self.network.get_submodule("discriminator.features")
         terms = {
-            "adversarial": F.mse_loss(features(output), features(normal).detach()),
+            "adversarial": F.mse_loss(full(features(output)), full(features(normal)).detach()),
             "contextual": F.l1_loss(output, normal),
             "encoder": F.mse_loss(again, latent),
         }
         return terms, output
 
-    def _discriminator_losses(self, member: int, normal: Tensor, output: Tensor) -> dict[str, Tensor]:
-        discriminator = self.networks[member].get_submodule("discriminator")
-        real, fake = discriminator(normal), discriminator(output)
+    def _discriminator_losses(self, normal: Tensor, output: Tensor) -> dict[str, Tensor]:
+        discriminator = self.network.get_submodule("discriminator")
+        real, fake = full(discriminator(normal)), full(discriminator(output))
         return {"discriminator": (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2}
 
 

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from adcore.detectors.members import MemberDetector
+from adcore.detectors.base import full
+from adcore.detectors.single import SingleDetector
 from adcore.reconstruction import ERRORS, unit_range
 
 __all__ = ["ReconstructionDetector"]
 
 
-class ReconstructionDetector(MemberDetector):
+class ReconstructionDetector(SingleDetector):
     """Trained on normal images alone; the loss and the anomaly score are the reconstruction error.
 
     network: makes a network from images in [0, 1] to images in [0, 1]. reconstruction: the error, of ERRORS.
@@ -32,21 +32,20 @@ class ReconstructionDetector(MemberDetector):
         super().__init__(network, **training)
         self.error = ERRORS[reconstruction]
 
-    def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
-        return {"reconstruction": self.errors(member, normal).mean()}
+    def losses(self, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
+        return {"reconstruction": self.errors(normal).mean()}
 
-    def errors(self, member: int, images: Tensor) -> Tensor:
+    def errors(self, images: Tensor) -> Tensor:
         """Reconstruction error of each image, [batch]; images: [batch, channels, 32, 32] in [-1, 1]."""
         images = unit_range(images)
-        return self.error(images, self.networks[member](images))
+        return self.error(images, full(self.network(images)))
 
-    def member_scores(self, member: int, images: Tensor) -> Tensor:
-        return self.errors(member, images)
+    def scores(self, images: Tensor) -> Tensor:
+        return self.errors(images)
 
-    def member_reconstructions(self, member: int, images: Tensor) -> Tensor:
-        return 2 * self.networks[member](unit_range(images)) - 1
+    def reconstructions(self, images: Tensor) -> Tensor:
+        return 2 * self.network(unit_range(images)) - 1
 
-    def normal_loss(self, images: Tensor) -> Tensor:
-        """The reconstruction error, [batch, members], whatever the score."""
-        with self.evaluating():
-            return torch.stack([self.errors(member, images) for member in range(len(self.networks))], 1)
+    def normal_losses(self, images: Tensor) -> Tensor:
+        """The reconstruction error, [batch], whatever the score."""
+        return self.errors(images)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from adcore.detectors.members import MemberDetector
+from adcore.detectors.base import full
+from adcore.detectors.single import SingleDetector
 from adcore.networks import IMAGE_SIZE
 from adcore.reconstruction import bce, unit_range
 
@@ -27,7 +28,7 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return (mean.square() + log_variance.exp() - log_variance - 1).sum(1) / 2
 
 
-class VariationalAutoencoder(MemberDetector):
+class VariationalAutoencoder(SingleDetector):
     """Minimises the negative ELBO, reconstruction + KL, in nats per image, on normal images alone.
 
     The reconstruction is the binary cross-entropy summed over the pixels, its latent drawn once per image. The score,
@@ -35,7 +36,7 @@ class VariationalAutoencoder(MemberDetector):
     report on Fashion-MNIST; the negative ELBO ("elbo"); or what of the cross-entropy exceeds the pixels' entropy
     ("excess-bce"). The first two are small for dark images whatever they show: sandals, as anomalies, then pass for
     normal. Layers as in the report, which gives their kinds: two convolutions and two linear heads, one linear and two
-    transposed layers; their sizes are ours.
+    transposed layers; their sizes are ours. A step cannot be captured as a CUDA graph: latents are drawn on the CPU.
     """
 
     settings: ClassVar[tuple[str, ...]] = (
@@ -46,50 +47,43 @@ class VariationalAutoencoder(MemberDetector):
     )
     has_normal_loss: ClassVar[bool] = True
     reconstructs: ClassVar[bool] = True
+    capturable: ClassVar[bool] = False
+    network: _Network
 
     def __init__(self, *, channels: int, width: int, latent_size: int, vae_score: str, **training: Any) -> None:
         super().__init__(lambda: _Network(channels, width, latent_size), **training)
         self.pixels, self.vae_score = channels * IMAGE_SIZE**2, vae_score
 
-    def losses(self, member: int, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
-        noise = self.noise[member]
-
+    def losses(self, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
         def draw(mean: Tensor, log_variance: Tensor) -> Tensor:
             # on the CPU whatever the device, so that the draws do not depend on it
-            return mean + (log_variance / 2).exp() * torch.randn(mean.shape, generator=noise, dtype=mean.dtype).to(mean)
+            drawn = torch.randn(mean.shape, generator=self.noise, dtype=mean.dtype).to(mean)
+            return mean + (log_variance / 2).exp() * drawn
 
-        reconstruction, divergence = self._terms(member, normal, draw)
+        reconstruction, divergence = self._terms(normal, draw)
         return {"reconstruction": reconstruction.mean(), "divergence": divergence.mean()}
 
-    def member_scores(self, member: int, images: Tensor) -> Tensor:
-        reconstruction, divergence = self._terms(member, images, _mean)
+    def scores(self, images: Tensor) -> Tensor:
+        reconstruction, divergence = self._terms(images, _mean)
         if self.vae_score == "excess-bce":
             plain = unit_range(images)
             return reconstruction - bce(plain, plain) * self.pixels
         return reconstruction + divergence if self.vae_score == "elbo" else reconstruction
 
-    def member_reconstructions(self, member: int, images: Tensor) -> Tensor:
-        return 2 * self._output(member, unit_range(images)) - 1
+    def reconstructions(self, images: Tensor) -> Tensor:
+        mean, _ = self.network.encode(unit_range(images))
+        return 2 * self.network.decode(mean) - 1
 
-    def normal_loss(self, images: Tensor) -> Tensor:
-        """The negative ELBO with the latent at its mean, [batch, members]."""
-        with self.evaluating():
-            terms = [self._terms(member, images, _mean) for member in range(len(self.networks))]
-            return torch.stack([error + distance for error, distance in terms], 1)
+    def normal_losses(self, images: Tensor) -> Tensor:
+        """The negative ELBO with the latent at its mean, [batch]."""
+        reconstruction, divergence = self._terms(images, _mean)
+        return reconstruction + divergence
 
-    def _output(self, member: int, images: Tensor) -> Tensor:
-        """Images in [0, 1] reconstructed from the means of their latents."""
-        network = self._network(member)
-        return network.decode(network.encode(images)[0])
-
-    def _network(self, member: int) -> _Network:
-        return cast(_Network, self.networks[member])
-
-    def _terms(self, member: int, images: Tensor, draw: Any) -> tuple[Tensor, Tensor]:
+    def _terms(self, images: Tensor, draw: Any) -> tuple[Tensor, Tensor]:
         """Reconstruction and divergence of each image, [batch] each, nats."""
-        images, network = unit_range(images), self._network(member)
-        mean, log_variance = network.encode(images)
-        output = network.decode(draw(mean, log_variance))
+        images = unit_range(images)
+        mean, log_variance = map(full, self.network.encode(images))
+        output = full(self.network.decode(draw(mean, log_variance)))
         return bce(images, output) * self.pixels, divergence(mean, log_variance)
 
 

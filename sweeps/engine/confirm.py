@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 
+from sweeps.engine.models import unlike_record
 from sweeps.engine.record import Block, SweepRecord
 from sweeps.engine.searcher import RecordSearcher
 from sweeps.engine.trial import checkpoint_path, trial_config
@@ -83,11 +85,21 @@ class ConfirmSearch(RecordSearcher):
         self.tried: set[tuple[int, int, int]] = set()  # those that failed once as a trial
 
     def _is_done(self, block: Block, seed: int, group: int) -> bool:
-        """Its values are recorded, and the model is there as long as the test part has not been scored."""
-        if self.record.read(f"confirm_{block.number}_{seed}_{group}") is None:
-            return False
-        path = checkpoint_path(self.home, block.number, self.record.groups[group], seed)
-        return path.exists() or self.record.read("test") is not None
+        """Its values are recorded, and the models are theirs as long as the test part has not been scored.
+
+        A model that is not is said and dropped: it is trained again.
+        """
+        values = self.record.read(f"confirm_{block.number}_{seed}_{group}")
+        if values is None or self.record.read("test") is not None:
+            return values is not None
+        is_done = True
+        for index, value in zip(self.record.groups[group], values, strict=True):
+            path = checkpoint_path(self.home, block.number, index, seed)
+            if reason := unlike_record(path, value):
+                print(f"{path}: {reason}; the model is trained again", file=sys.stderr)
+                path.unlink(missing_ok=True)
+                is_done = False
+        return is_done
 
     def suggest(self, trial_id: str) -> Any:
         if self.record.broken or not (self.jobs or self.trials):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ from adcore.imports import large_imports
 from adcore.scoring import auroc_influence
 from adcore.train import load_detector
 from sweeps.engine.confirm import Confirmation
+from sweeps.engine.models import unlike_record
 from sweeps.engine.record import SweepRecord
-from sweeps.engine.trial import checkpoint_path
+from sweeps.engine.trial import checkpoint_path, checkpoint_paths
 
 if TYPE_CHECKING:
     from adcore.evaluation import TestScores
@@ -127,7 +129,7 @@ def score_models(
     if stored is not None and not again:
         return TestResult.from_record(stored)
     models = _models(record, confirmed, own)
-    _require_checkpoints(models, home)
+    _require_models(record, confirmed, models, home)
     openings = record.read("test_openings") or []
     if not openings or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -148,7 +150,8 @@ def _models(
     found: dict[tuple[int, int], Networks] = {}
     for each in confirmed:
         number = each.block.number
-        trained = {index: (number, group) for group in record.groups for index in group}
+        classes = tuple(sorted(record.plan.classes))
+        trained = dict.fromkeys(classes, (number, classes))
         found |= {(number, seed): trained for seed in each.by_seed}
     together = {index: (number, (index,)) for index, number in own.items()}
     for seed in confirmed[0].by_seed if own else ():
@@ -157,13 +160,20 @@ def _models(
     return found
 
 
-def _require_checkpoints(models: Mapping[tuple[int, int], Networks], home: str) -> None:
-    """Raises UserError if a model is gone: the test part is not opened for a part of them."""
+def _require_models(
+    record: SweepRecord,
+    confirmed: Sequence[Confirmation],
+    models: Mapping[tuple[int, int], Networks],
+    home: str,
+) -> None:
+    """Raises UserError if one is not the model that was confirmed: the test part is not opened for others."""
+    values = {(each.block.number, seed): found for each in confirmed for seed, found in each.by_seed.items()}
     for (_, seed), networks in models.items():
-        for number, classes in networks.values():
-            path = checkpoint_path(home, number, classes, seed)
-            if not path.exists():
-                raise UserError(f"{path}: the model is gone, and the test part stays closed; begin a new sweep")
+        for index, (number, _) in networks.items():
+            known = values.get((number, seed)) or record.of_class(index).confirmed(number, seed) or {}
+            path = checkpoint_path(home, number, index, seed)
+            if reason := unlike_record(path, known.get(index, math.nan)):
+                raise UserError(f"{path}: {reason}; the test part stays closed; --resume trains this model again")
 
 
 def _score(models: Mapping[tuple[int, int], Networks], home: str, data: ImageDataset) -> TestResult:
@@ -172,7 +182,7 @@ def _score(models: Mapping[tuple[int, int], Networks], home: str, data: ImageDat
 
     @functools.cache
     def scored(number: int, classes: tuple[int, ...], seed: int) -> tuple[TestScores, dict[int, dict[str, float]]]:
-        config, detector = load_detector(checkpoint_path(home, number, classes, seed), data.channels)
+        config, detector = load_detector(checkpoint_paths(home, number, classes, seed), data.channels)
         detector.to("cuda" if torch.cuda.is_available() else "cpu")
         scores = score_test(detector, config, data)
         return scores, scores.measured()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,16 +17,23 @@ __all__ = ["inspect_model"]
 
 
 def inspect_model(
-    path: Path, configuration: int, *, train: ImageDataset, test: ImageDataset, tracking: Tracking, home: Path
+    paths: Sequence[Path],
+    configuration: int,
+    *,
+    train: ImageDataset,
+    test: ImageDataset,
+    tracking: Tracking,
+    home: Path,
 ) -> None:
-    """Assess the model in a checkpoint of the confirmation, and tell MLflow. Raises StorageError."""
+    """Assess the model in checkpoints of the confirmation, and tell MLflow. Raises StorageError."""
     with large_imports():
         from adcore import checkpoints
         from adcore.assessment import assess
         from adcore.assessment_figures import write_figures
+        from adcore.reports import history_of
 
-    config, history, _ = checkpoints.read(path)
-    _, detector = load_detector(path, test.channels)
+    config, detector = load_detector(paths, test.channels)
+    history = history_of([state for path in paths for state in checkpoints.read(path)])
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
     for index, found in assess(detector, config, train, test).items():
         with storage(home):

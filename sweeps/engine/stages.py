@@ -26,7 +26,7 @@ from sweeps.engine.settings import SweepSettings
 from sweeps.engine.side_by_side import SideBySide
 from sweeps.engine.storage_error import storage
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
-from sweeps.engine.trial import checkpoint_path, drop_checkpoints, run_trial
+from sweeps.engine.trial import checkpoint_paths, drop_checkpoints, run_trial
 from sweeps.engine.turns import Turn
 
 if TYPE_CHECKING:
@@ -203,9 +203,8 @@ class Stages(StageRunner):
         """Figures of the winner's models, drawn once."""
         if self.record.read("inspected"):
             return
-        for classes in self.record.groups:
-            path = checkpoint_path(self.home, winner, classes, seed)
-            inspect_model(path, winner, train=self.data, test=self._test_part, tracking=self.tracking, home=self.home)
+        paths = checkpoint_paths(self.home, winner, sorted(self.plan.classes), seed)
+        inspect_model(paths, winner, train=self.data, test=self._test_part, tracking=self.tracking, home=self.home)
         self.record.write("inspected", True)
 
     @functools.cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.imports import large_imports
 
-__all__ = ["check_checkpoints", "checkpoint_path", "drop_checkpoints", "run_trial", "train_config", "trial_config"]
+__all__ = [
+    "check_checkpoints",
+    "checkpoint_path",
+    "checkpoint_paths",
+    "drop_checkpoints",
+    "run_trial",
+    "train_config",
+    "trial_config",
+]
 
 
 def trial_config(base: TrainConfig, *, configuration: int, group: int, **changes: Any) -> dict[str, Any]:
@@ -28,10 +37,15 @@ def train_config(config: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**{**own, "classes": tuple(own["classes"])})
 
 
-def checkpoint_path(home: str | Path, configuration: int, classes: tuple[int, ...], seed: int) -> Path:
-    """Where a training keeps its checkpoint: found by what it is, not by Ray's trial id."""
+def checkpoint_path(home: str | Path, configuration: int, index: int, seed: int) -> Path:
+    """Where the training of a class keeps its checkpoint: found by what it is, not by Ray's trial id."""
     folder = Path(home) / "checkpoints" / f"configuration-{configuration:04d}" / f"seed-{seed}"
-    return folder / f"classes-{'-'.join(map(str, classes))}.ckpt"
+    return folder / f"class-{index}.ckpt"
+
+
+def checkpoint_paths(home: str | Path, configuration: int, classes: Sequence[int], seed: int) -> list[Path]:
+    """The same of several classes."""
+    return [checkpoint_path(home, configuration, index, seed) for index in classes]
 
 
 def check_checkpoints(home: Path) -> None:
@@ -66,5 +80,5 @@ def run_trial(config: dict[str, Any], *, data: ImageDataset, home: str, threads:
 
     torch.set_num_threads(threads)
     own = train_config(config)
-    path = checkpoint_path(home, config["configuration"], own.classes, own.train_seed)
-    train(own, tune.report, data=data, checkpoints=Checkpoints(path))
+    paths = checkpoint_paths(home, config["configuration"], own.classes, own.train_seed)
+    train(own, tune.report, data=data, checkpoints=Checkpoints(paths))

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
 from adcore.imports import large_imports
-from sweeps.engine.trial import checkpoint_path, train_config
+from sweeps.engine.trial import checkpoint_paths, train_config
 
 if TYPE_CHECKING:
     from adcore.assessment import Assessment
     from adcore.config import TrainConfig
-    from adcore.detectors import Detector
+    from adcore.pack import Pack
 
 __all__ = ["run_baseline"]
 
@@ -39,26 +39,25 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
     torch.set_num_threads(threads)
     own = train_config(config)
     train_part, test_part = parts[own.dataset]
-    path = checkpoint_path(home, config["configuration"], own.classes, own.train_seed)
-    ended = train(own, tune.report, data=train_part, checkpoints=Checkpoints(path))
+    paths = checkpoint_paths(home, config["configuration"], own.classes, own.train_seed)
+    ended = train(own, tune.report, data=train_part, checkpoints=Checkpoints(paths))
     if ended.state == "diverged":
         return
-    detector = ended.detector.to("cuda" if torch.cuda.is_available() else "cpu")
     if own.fold is None:
         folder = Path(home, "figures", f"configuration-{config['configuration']:04d}", f"seed-{own.train_seed}")
-        found = _on_test(detector, own, train_part, test_part, ended.history, folder)
+        found = _on_test(ended.detector, own, train_part, test_part, ended.history, folder)
         if found is None:
             return
         metrics, files = found
     else:
-        metrics, files = {"val_accuracy": _held_out_accuracy(detector, own, train_part)}, []
+        metrics, files = {"val_accuracy": _held_out_accuracy(ended.detector, own, train_part)}, []
     figures = [str(file.relative_to(home)) for file in files]
     result = {"metrics": metrics, "seconds": ended.seconds, "figures": figures}
     tune.report({**ended.history[-1], "result": json.dumps(result)})  # as text: Tune would flatten it
 
 
 def _on_test(
-    detector: Detector,
+    detector: Pack,
     config: TrainConfig,
     train_part: ImageDataset,
     test_part: ImageDataset,
@@ -85,7 +84,7 @@ def _auroc_of_decisions(found: Assessment) -> float:
     return float(normal[0] / normal.sum() + anomalous[1] / anomalous.sum()) / 2
 
 
-def _held_out_accuracy(detector: Detector, config: TrainConfig, train_part: ImageDataset) -> float:
+def _held_out_accuracy(detector: Pack, config: TrainConfig, train_part: ImageDataset) -> float:
     """Accuracy of a supervised detector's decisions, logit >= 0, on the fold that it was not fitted on."""
     from adcore.epoch_end import anomaly_scores
     from adcore.exposure import validation_images

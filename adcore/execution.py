@@ -1,0 +1,42 @@
+"""How a pack's steps are executed: strategies that differ in speed alone."""
+
+from __future__ import annotations
+
+import torch
+
+from adcore.captured import Captured
+from adcore.datamodule import EpochBatches
+from adcore.detectors import Detector
+from adcore.pack import Execution, Pack
+
+__all__ = ["Eager", "choose_strategy", "executed"]
+
+
+class Eager:
+    """Detector after detector, each operation as it is called: of the strategies grouped and plain."""
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+        self.rates: list[list[float]] = []
+
+    def begin_epoch(self, batches: EpochBatches) -> None:
+        self.batches, self.rates = batches, self.pack.rates(batches.epoch, len(batches)).tolist()
+
+    def step(self, number: int) -> None:
+        normal, anomalous = self.batches[number]
+        for place, group in enumerate(self.pack.groups):
+            for adam in self.pack.optimizers_of[place]:
+                adam.set_rates(self.rates[number][group.start : group.stop])
+            self.pack.step_of(place, self.batches.select(normal, group), self.batches.select(anomalous, group))
+
+
+def choose_strategy(kind: type[Detector], device: torch.device) -> str:
+    """The fastest strategy of a detector on a device."""
+    if device.type == "cuda" and kind.capturable:
+        return "captured"
+    return "grouped" if kind.grouped else "plain"
+
+
+def executed(pack: Pack) -> Execution:
+    """What executes the pack's steps, on the device that it is on by now."""
+    return Captured(pack) if pack.strategy == "captured" else Eager(pack)

@@ -1,0 +1,166 @@
+"""The training of members, in as many runs of Lightning's trainer as it takes: each run trains one fixed pack."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from collections.abc import Callable, Sequence
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+
+from adcore.checkpoints import Checkpoints
+from adcore.datasets import ImageDataset
+from adcore.detectors import DETECTORS
+from adcore.epoch_end import EpochEnd, Validation
+from adcore.errors import UserError
+from adcore.execution import choose_strategy
+from adcore.image_streams import data_module
+from adcore.member_state import MemberState
+from adcore.pack import Pack
+from adcore.reports import Reports
+from adcore.train import split_train
+
+__all__ = ["fit_members", "load_states", "training_device"]
+
+
+def fit_members(
+    states: Sequence[MemberState],
+    reports: Reports,
+    *,
+    data: ImageDataset,
+    checkpoints: Checkpoints | None,
+    strategy: str,
+) -> tuple[list[Pack], int]:
+    """Train every member to its end. Returns each configuration's members as a pack, and a member's images per epoch.
+
+    Members at different epochs do not mix: those that are behind train first, up to the others.
+    """
+    _quiet_lightning()
+    fitting = _Fitting(states, reports, data, checkpoints, strategy)
+    while under_way := [state for state in states if not state.finished]:
+        epoch = min(state.epoch for state in under_way)
+        later = [state.epoch for state in under_way if state.epoch > epoch]
+        fitting.run([state for state in under_way if state.epoch == epoch], min(later, default=states[0].config.epochs))
+    return [fitting.pack_of(own) for own in reports.states], fitting.images_per_member
+
+
+class _Fitting:
+    """One run after another. trained: the last run's pack, and its members."""
+
+    def __init__(
+        self,
+        states: Sequence[MemberState],
+        reports: Reports,
+        data: ImageDataset,
+        checkpoints: Checkpoints | None,
+        strategy: str,
+    ) -> None:
+        self.states, self.reports, self.data, self.checkpoints = states, reports, data, checkpoints
+        self.strategy = strategy
+        self.trained: tuple[Pack, list[MemberState]] | None = None
+        self.device = training_device()
+
+    @property
+    def images_per_member(self) -> int:
+        """Images that pass a member's networks in an epoch."""
+        return data_module(self.data, [self.states[0].config]).images_per_member
+
+    def run(self, states: list[MemberState], until: int) -> None:
+        """Train these members, which are at one epoch, side by side; to `until`, or until one of them has ended."""
+        members = [state.config for state in states]
+        kind = DETECTORS[members[0].detector]
+        pack = Pack(members, self.data.channels, strategy=self._strategy(choose_strategy(kind, self.device)))
+        if states[0].epoch:
+            load_states(pack, states, self._files())
+        module = data_module(self.data, members)
+        callback = EpochEnd(states, self._validation(states), module, until=until, on_epoch=self._on_epoch(states))
+        _fit(pack, module, callback, until - states[0].epoch, self.device)
+        self.trained = pack, states
+        self._keep(pack, states)
+
+    def pack_of(self, states: Sequence[MemberState]) -> Pack:
+        """The members in one detector for scoring, on the device that there is."""
+        if self.trained and [id(state) for state in self.trained[1]] == [id(state) for state in states]:
+            return self.trained[0].to(self.device)  # Lightning leaves it on the CPU, where scoring would take minutes
+        pack = Pack([state.config for state in states], self.data.channels, strategy="grouped")
+        load_states(pack, states, self._files())
+        return pack.to(self.device)
+
+    def _strategy(self, fastest: str) -> str:
+        return fastest if self.strategy == "auto" else self.strategy
+
+    def _files(self) -> str:
+        return ", ".join(map(str, self.checkpoints.paths())) if self.checkpoints else "in memory"
+
+    def _on_epoch(self, states: list[MemberState]) -> Callable[[Pack, bool], None]:
+        def on_epoch(pack: Pack, stops: bool) -> None:
+            if self.checkpoints and (stops or self.checkpoints.due()):
+                # before the report: a trial that is stopped there has lost nothing
+                self._keep(pack, states)
+                self.checkpoints.save(self.states)
+            self.reports.catch_up()
+
+        return on_epoch
+
+    def _keep(self, pack: Pack, states: Sequence[MemberState]) -> None:
+        for state, (networks, optimizers) in zip(states, pack.states(), strict=True):
+            state.networks, state.optimizers = networks, optimizers
+
+    def _validation(self, states: Sequence[MemberState]) -> list[Validation]:
+        """Of each member; one object for those that share a split."""
+        by_seed: dict[int, Validation] = {}
+        for config in (state.config for state in states):
+            if config.split_seed not in by_seed:
+                places = split_train(config, self.data.labels).validation
+                by_seed[config.split_seed] = self.data.images[places], self.data.labels[places]
+        return [by_seed[state.config.split_seed] for state in states]
+
+
+def training_device() -> torch.device:
+    """The fastest device that there is."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def load_states(pack: Pack, states: Sequence[MemberState], source: str) -> None:
+    """Load each member's networks. Raises UserError for those of other networks; source: where they come from."""
+    try:
+        pack.load(states)
+    except (RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:  # other names, shapes or kinds
+        name = pack.kind.__name__
+        raise UserError(f"{source}: weights of another network than this version's {name}; move it away") from error
+
+
+def _fit(pack: Pack, module: pl.LightningDataModule, callback: EpochEnd, epochs: int, device: torch.device) -> None:
+    trainer = pl.Trainer(
+        max_epochs=epochs,
+        accelerator=device.type,
+        devices=1,
+        precision="64-true" if pack.dtype == torch.float64 else "32-true",  # mixed precision is the pack's own matter
+        callbacks=[callback],
+        # one process, whatever launcher's variables are about: Lightning would take them for its own
+        plugins=[LightningEnvironment()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(pack, datamodule=module)
+    except SystemExit as ended:
+        # Lightning's answer to an interrupt: SIGINT is ignored from then on, and the process ends with code 1
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, on_interrupt)
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _quiet_lightning() -> None:
+    """Lightning's start-up lines and advice are about settings that are not the caller's."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")

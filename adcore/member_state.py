@@ -1,0 +1,75 @@
+"""What there is to an experiment that is being trained: how far it is, its networks and its optimisers' state."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adcore.config import TrainConfig
+
+__all__ = ["MemberState", "join_states", "split_state"]
+
+
+@dataclasses.dataclass
+class MemberState:
+    """One member of a pack, between two epochs.
+
+    config: of a single class. history: each epoch's metrics by name, without the class's number. watched: what early
+    stopping looked at after each epoch, which is to fall; empty without patience. networks: state dict of its detector.
+    optimizers: of each Adam, the state of each parameter. Both are of the last epoch that they were kept of; empty
+    before the first.
+    """
+
+    config: TrainConfig
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    watched: list[float] = dataclasses.field(default_factory=list)
+    networks: dict[str, Any] = dataclasses.field(default_factory=dict)
+    optimizers: list[list[dict[str, Tensor]]] = dataclasses.field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs it has been trained."""
+        return len(self.history)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss or a score of the last epoch was NaN or infinite."""
+        return bool(self.history) and not math.isfinite(self.history[-1]["val_auroc"])
+
+    @property
+    def stopped(self) -> bool:
+        """Whether early stopping has ended it: `patience` epochs without a better figure; one of NaN is no better."""
+        if self.config.patience is None or not self.watched:
+            return False
+        finite = [value if math.isfinite(value) else math.inf for value in self.watched]
+        best = finite.index(min(finite)) if min(finite) < math.inf else -1
+        return len(finite) - 1 - best >= self.config.patience
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.diverged or self.stopped or self.epoch == self.config.epochs
+
+
+def split_state(state: Mapping[str, Any], members: int) -> list[dict[str, Any]]:
+    """Each member's part of a detector's state dict, as it would have it alone: copies.
+
+    Member m owns the m-th of equal parts of dimension 0 of each tensor; counters, which have none, are everyone's.
+    """
+    if members == 1:
+        return [{name: value.clone() if isinstance(value, Tensor) else value for name, value in state.items()}]
+    parts = {name: value.chunk(members) if value.dim() else [value] * members for name, value in state.items()}
+    return [{name: part[member].clone() for name, part in parts.items()} for member in range(members)]
+
+
+def join_states(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The state dict of a detector that holds these members. Raises KeyError for one that lacks a part."""
+    if len(states) == 1:
+        return dict(states[0])
+    parts = {name: [own[name] for own in states] for name in states[0]}
+    return {name: torch.cat(part) if part[0].dim() else part[0] for name, part in parts.items()}

@@ -1,0 +1,171 @@
+"""A pack: the detectors of experiments that are trained side by side in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, cast
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from adcore.config import TrainConfig
+from adcore.datamodule import EpochBatches
+from adcore.detectors import DETECTORS, Detector
+from adcore.detectors.optimisation import MemberAdam, learning_rates
+from adcore.member_state import MemberState, join_states, split_state
+from adcore.precision import DTYPES, autocast
+from adcore.streams import generator
+
+__all__ = ["STRATEGIES", "Execution", "Pack"]
+
+#: How steps are executed. grouped: members are one network of grouped convolutions, where the detector has one; plain:
+#: one after another, the reference; captured: plain networks side by side in one CUDA graph. The results are the same.
+STRATEGIES = ("grouped", "plain", "captured")
+#: Settings that are the optimisers', not a detector's.
+OPTIMISATION = ("learning_rate", "schedule", "weight_decay")
+
+
+class Execution(Protocol):
+    """How a strategy executes the steps of a pack."""
+
+    def begin_epoch(self, batches: EpochBatches) -> None:
+        """To be called before an epoch's first step."""
+        ...
+
+    def step(self, number: int) -> None:
+        """The step of all members; numbers count from 0 in each epoch."""
+        ...
+
+
+class Pack(LightningModule):
+    """Experiments, the pack's members, each with its own networks, optimisers and schedule, trained in lock-step.
+
+    members: one configuration of a single class for each (adcore.members). strategy: of STRATEGIES. groups: the
+    positions of the members that each of `detectors` holds, in order. execution: what executes training steps; to be
+    set before the first. Every image is scored for every member.
+    """
+
+    execution: Execution
+
+    def __init__(self, members: Sequence[TrainConfig], channels: int, *, strategy: str) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.members = tuple(members)
+        self.kind = DETECTORS[members[0].detector]
+        self.strategy = strategy if strategy != "captured" or self.kind.capturable else "plain"
+        self.groups = _groups(len(members), together=strategy == "grouped" and self.kind.grouped)
+        self.detectors = nn.ModuleList([self._detector([members[m] for m in own], channels) for own in self.groups])
+        self.to(DTYPES[members[0].precision])
+        if self.strategy == "captured":
+            self.to(memory_format=torch.channels_last)
+        self.optimizers_of: list[list[MemberAdam]] = []
+        self.loss_sums: list[dict[str, Tensor]] = [{} for _ in self.groups]
+
+    def score(self, images: Tensor) -> Tensor:
+        """Anomaly scores, higher is more anomalous, in eval mode: [batch, members].
+
+        images: [batch, channels, 32, 32] in [-1, 1], the same for every member.
+        """
+        return torch.cat([each.score(images) for each in self], 1)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Reconstructions in [-1, 1], [batch, members, channels, 32, 32], in eval mode. images: as for `score`."""
+        return torch.cat([each.reconstruct(images) for each in self], 1)
+
+    def normal_loss(self, images: Tensor) -> Tensor:
+        """The training loss of each image as a normal one, [batch, members], in eval mode. images: as for `score`."""
+        return torch.cat([each.normal_loss(images) for each in self], 1)
+
+    def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
+        """What threshold rules use, [batch, members] each, in eval mode. images: as for `score`."""
+        found = [each.scores_by_name(images) for each in self]
+        return {name: torch.cat([own[name] for own in found], 1) for name in found[0]}
+
+    def __iter__(self) -> Iterator[Detector]:
+        return iter(self.detectors)  # type: ignore[arg-type]
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """The Adams of every detector, on the device that it is on by now."""
+        self.optimizers_of = [self._adams(each, group) for each, group in zip(self, self.groups, strict=True)]
+        return [adam.optimizer for adams in self.optimizers_of for adam in adams]
+
+    def rates(self, epoch: int, steps_per_epoch: int) -> Tensor:
+        """Learning rates of an epoch's steps, by member: float64 [steps, members]."""
+        steps = range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch)
+        length = {"steps_per_epoch": steps_per_epoch, "epochs": self.members[0].epochs}
+        each = [learning_rates(own.schedule, own.learning_rate, steps=steps, **length) for own in self.members]
+        return torch.stack(each, 1)
+
+    def begin_epoch(self, batches: EpochBatches) -> None:
+        """To be called before an epoch's first step."""
+        for total in (total for sums in self.loss_sums for total in sums.values()):
+            total.zero_()
+        self.execution.begin_epoch(batches)
+        for detector, group in zip(self, self.groups, strict=True):
+            detector.begin_epoch(batches.epoch, lambda own=group: batches.of(own))
+
+    def finish_epoch(self, batches: EpochBatches) -> None:
+        """To be called after an epoch's last step, before scores are asked for."""
+        for detector, group in zip(self, self.groups, strict=True):
+            detector.finish_epoch(lambda own=group: batches.of(own))
+
+    def training_step(self, number: int, _: int) -> None:
+        """The step of all members; numbers count from 0 in each epoch."""
+        self.execution.step(number)
+
+    def step_of(self, place: int, normal: Tensor, anomalous: Tensor) -> None:
+        """A training step of the detector at `place` of `detectors`. Images: as Detector.step takes them."""
+        detector = self.detectors[place]
+        assert isinstance(detector, Detector)
+        with autocast(self.members[0].precision, normal.device):
+            terms = detector.step(normal, anomalous, self.optimizers_of[place])
+        sums = self.loss_sums[place]
+        for name, value in terms.items():
+            if name in sums:
+                sums[name] += value.detach()
+            else:
+                sums[name] = value.detach().clone()
+
+    def losses(self) -> dict[str, Tensor]:
+        """The sum of each loss over the steps since the epoch began, by name: [members] each."""
+        return {name: torch.cat([sums[name] for sums in self.loss_sums]) for name in self.loss_sums[0]}
+
+    def states(self) -> list[tuple[dict[str, Any], list[list[dict[str, Tensor]]]]]:
+        """Networks and optimisers of each member, as a detector and its Adams alone would have them. Copies."""
+        found: list[tuple[dict[str, Any], list[list[dict[str, Tensor]]]]] = []
+        for place, detector in enumerate(self):
+            adams = self.optimizers_of[place] if self.optimizers_of else []
+            for member, networks in enumerate(split_state(detector.state_dict(), detector.members)):
+                found.append((networks, [adam.state(member) for adam in adams]))
+        return found
+
+    def load(self, states: Sequence[MemberState]) -> None:
+        """Take on each member's networks, and its optimisers' state where there are optimisers.
+
+        Raises RuntimeError, KeyError, TypeError or ValueError for states of other networks.
+        """
+        for place, (detector, group) in enumerate(zip(self, self.groups, strict=True)):
+            detector.load_state_dict(join_states([states[member].networks for member in group]))
+            for number, adam in enumerate(self.optimizers_of[place] if self.optimizers_of else []):
+                for own, member in enumerate(group):
+                    adam.load(own, states[member].optimizers[number])
+
+    def _detector(self, members: Sequence[TrainConfig], channels: int) -> Detector:
+        settings = {name: getattr(members[0], name) for name in self.kind.settings if name not in OPTIMISATION}
+        if self.kind.grouped:
+            settings["weights"] = [own.weights for own in members]
+        generators = [generator(own.train_seed, own.classes[0], "init") for own in members]
+        return cast(Any, self.kind)(channels=channels, generators=generators, **settings)
+
+    def _adams(self, detector: Detector, group: range) -> list[MemberAdam]:
+        decays = "weight_decay" in self.kind.settings
+        weight_decay = [self.members[member].weight_decay if decays else 0.0 for member in group]
+        kept = {"betas": self.kind.betas, "weight_decay": weight_decay, "on_device": self.strategy == "captured"}
+        return [MemberAdam(parameters, **kept) for parameters in detector.optimised()]
+
+
+def _groups(members: int, *, together: bool) -> list[range]:
+    """The positions of the members that each detector holds."""
+    return [range(members)] if together else [range(member, member + 1) for member in range(members)]

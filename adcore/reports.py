@@ -1,0 +1,73 @@
+"""From the members of a pack back to the configurations that they belong to: each one's metrics, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from adcore.config import TrainConfig
+from adcore.member_state import MemberState
+from adcore.members import one_configuration
+from adcore.scoring import METRICS
+
+__all__ = ["Reports", "history_of"]
+
+#: An epoch's metrics of each configuration; None for one that has none to report.
+Epoch = list[dict[str, float] | None]
+
+
+class Reports:
+    """Reports each configuration's epochs, in order, as soon as all its members have been trained so far.
+
+    configs: their members are `states`, in order. report: called with the metrics of each configuration.
+    """
+
+    def __init__(
+        self, configs: Sequence[TrainConfig], states: Sequence[MemberState], report: Callable[[Epoch], object]
+    ) -> None:
+        self.report = report
+        self.histories: list[list[dict[str, float]]] = [[] for _ in configs]
+        ends = [sum(len(config.classes) for config in configs[: place + 1]) for place in range(len(configs))]
+        self.states = [states[end - len(config.classes) : end] for config, end in zip(configs, ends, strict=True)]
+
+    def catch_up(self) -> None:
+        """Report every epoch that is whole and has not been reported."""
+        while any(epoch := [self._next(place) for place in range(len(self.states))]):
+            for history, metrics in zip(self.histories, epoch, strict=True):
+                if metrics:
+                    history.append(metrics)
+            self.report(epoch)
+
+    def state(self, place: int) -> str:
+        """How a configuration ended: complete, or diverged if one of its members did."""
+        return "diverged" if any(state.diverged for state in self.states[place]) else "complete"
+
+    def _next(self, place: int) -> dict[str, float] | None:
+        """The first epoch of a configuration that was not reported; None if it is not there or not whole yet."""
+        states, epoch = self.states[place], len(self.histories[place])
+        under_way = [state for state in states if state.epoch > epoch]
+        if not under_way or any(state.epoch <= epoch and not state.finished for state in states):
+            return None
+        return _joined(states, epoch, under_way[0].history[epoch])
+
+
+def history_of(states: Sequence[MemberState]) -> list[dict[str, float]]:
+    """Each epoch's metrics of a configuration, whose members these are, as `train` reports them."""
+    reports = Reports([one_configuration([state.config for state in states])], states, lambda _: None)
+    reports.catch_up()
+    return reports.histories[0]
+
+
+def _joined(states: Sequence[MemberState], epoch: int, pack: dict[str, float]) -> dict[str, float]:
+    """An epoch's metrics of all members, by name and class; of one that had left, those that it left with.
+
+    pack: the metrics of a member that was trained in this epoch.
+    """
+    members = {state.config.classes[0]: state.history[min(epoch, state.epoch - 1)] for state in states}
+    metrics = {"epoch": float(epoch + 1)}
+    for name in (f"val_{metric}" for metric in METRICS):
+        values = {index: own[name] for index, own in members.items()}
+        metrics[f"{name}_mean"] = sum(values.values()) / len(values)
+        metrics |= {f"{name}_{index}": value for index, value in values.items()}
+    for name in (name for name in pack if name.startswith("loss_")):
+        metrics |= {f"{name}_{index}": own[name] for index, own in members.items()}
+    return {**metrics, "images_per_second": pack["images_per_second"]}

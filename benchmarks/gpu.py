@@ -1,0 +1,210 @@
+"""Training and scoring speed on a GPU, and whether a captured training step is the same as an eager one.
+
+    python benchmarks/gpu.py --json docs/results/gpu.json   # the table, under 6 minutes on one H100
+    python benchmarks/gpu.py --check                        # the captured step against the eager one, a minute
+    python benchmarks/gpu.py --quick                        # a few steps of each row, on whatever device there is
+
+Images/s are those of `adcore.train.train()` on Fashion-MNIST: normal and anomalous images of all experiments, one
+figure per epoch but the first, which captures the step. The rest of an epoch is what is not training: drawing,
+validation with mirrored scores, the report. Exits with 1 if a median misses its target, or if a check fails.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import torch
+
+from adcore.config import TrainConfig
+from adcore.datasets import ImageDataset, load
+from adcore.epoch_end import anomaly_scores
+from adcore.train import TrainResult, train
+
+TEN = tuple(range(10))
+#: What every row shares; width 64 and batch 256 unless a row says otherwise.
+COMMON: dict[str, Any] = {
+    "width": 64, "batch_size": 256, "images_per_class": None, "validation_images": None, "draws": "each-epoch",
+    "mirrored_scores": True, "precision": "bf16-mixed",
+}  # fmt: skip
+QUICK: dict[str, Any] = {"width": 4, "batch_size": 32, "images_per_class": 64, "validation_images": 100}
+STEPS, TOLERANCE = 50, 1e-4
+#: Images of `--scale gpu`: at most so many million in the search and in the confirmation.
+SCALE_GPU = (172.8e6, 40.5e6)
+MINUTES = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A figure with its target, of n measurements."""
+
+    name: str
+    unit: str
+    values: list[float]
+    target: float
+    at_least: bool = True
+
+    @property
+    def met(self) -> bool:
+        """Whether the median reaches the target."""
+        return median(self.values) >= self.target if self.at_least else median(self.values) <= self.target
+
+    def line(self) -> str:
+        """The median, its range, n and the target."""
+        low, high, sign = min(self.values), max(self.values), ">=" if self.at_least else "<="
+        return (
+            f"{self.name}: {median(self.values):.4g} {self.unit} ({low:.4g}-{high:.4g}), n {len(self.values)}, "
+            f"target {sign} {self.target:g}{'' if self.met else ', missed'}"
+        )
+
+
+class Clock:
+    """Hears of each epoch of each configuration; times: when."""
+
+    def __init__(self) -> None:
+        self.times = [time.perf_counter()]
+
+    def __call__(self, _: object) -> None:
+        self.times.append(time.perf_counter())
+
+    def rests(self, results: Sequence[TrainResult]) -> list[float]:
+        """Of each epoch but the first, the time that was not training over the time that was."""
+        images = sum(result.images_per_epoch for result in results)
+        speeds = [epoch["images_per_second"] for epoch in results[0].history]
+        trained = [images / speed for speed in speeds]
+        whole = [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
+        return [all_of_it / own - 1 for all_of_it, own in list(zip(whole, trained, strict=True))[1:]]
+
+
+def trained(data: ImageDataset, configs: Sequence[TrainConfig]) -> tuple[list[TrainResult], Clock]:
+    clock = Clock()
+    return train(list(configs), clock, data=data), clock
+
+
+def speeds(results: Sequence[TrainResult]) -> list[float]:
+    """Images/s of each epoch but the first."""
+    return [epoch["images_per_second"] for epoch in results[0].history[1:]]
+
+
+def table(data: ImageDataset, test: ImageDataset, changes: dict[str, Any]) -> list[Row]:
+    """Every row, in the order in which they are measured."""
+
+    def config(**own: Any) -> TrainConfig:
+        return TrainConfig(**{**COMMON, "epochs": 5, **own, **changes})
+
+    rows: list[Row] = []
+
+    def add(name: str, unit: str, values: list[float], target: float, *, at_least: bool = True) -> None:
+        rows.append(Row(name, unit, values, target, at_least))
+        click.echo(rows[-1].line())
+
+    (ten,), clock = trained(data, [config(classes=TEN)])
+    add("train(), ten classes", "images/s", speeds([ten]), 100_000)
+    add("an epoch's rest / its training, ten classes", "", clock.rests([ten]), 0.15, at_least=False)
+    seconds = [_scoring_seconds(ten, test) for _ in range(3)]
+    add("scoring 10,000 test images, ten members, mirrored", "s", seconds, 2, at_least=False)
+    add("--scale gpu, by calculation", "minutes", _scale_minutes(ten, clock), MINUTES, at_least=False)
+    add("train(), one class", "images/s", speeds(trained(data, [config(classes=(6,), epochs=9)])[0]), 55_000)
+    rates = [config(classes=(6,), learning_rate=1e-3 * 1.2**place) for place in range(10)]
+    add("train(), ten configurations x one class", "images/s", speeds(trained(data, rates)[0]), 100_000)
+    small = config(classes=TEN, width=8, batch_size=64)
+    add("train(), width 8, batch 64, ten classes", "images/s", speeds(trained(data, [small])[0]), 120_000)
+    single = config(classes=TEN, batch_size=1, images_per_class=300)
+    add("train(), batch 1 + 1, ten classes", "images/s", speeds(trained(data, [single])[0]), 2_200)
+    return rows
+
+
+def _scoring_seconds(result: TrainResult, test: ImageDataset) -> float:
+    started = time.perf_counter()
+    anomaly_scores(result.detector, test.images, mirrored=True)
+    return time.perf_counter() - started
+
+
+def _scale_minutes(result: TrainResult, clock: Clock) -> list[float]:
+    """Minutes of the whole of --scale gpu at each epoch's speed, with its rest; start, tracking and report: 2."""
+    return [
+        sum(SCALE_GPU) / speed * (1 + rest) / 60 + 2
+        for speed, rest in zip(speeds([result]), clock.rests([result]), strict=True)
+    ]
+
+
+class Fallbacks(logging.Handler):
+    """Counts the captures that failed: what is then run is the eager step, which would agree with itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += 1
+
+
+def check(data: ImageDataset) -> bool:
+    """Whether STEPS captured steps leave networks, buffers and Adam's moments as eager ones do, and are captured."""
+    fallbacks = Fallbacks()
+    logging.getLogger("adcore.captured").addHandler(fallbacks)
+    config = TrainConfig(
+        classes=(0, 3, 6), width=8, batch_size=64, images_per_class=32 * STEPS, validation_images=100, epochs=1,
+        sampling="random", precision="64-true",
+    )  # fmt: skip
+    agree = True
+    for detector in ("gan", "gan-two-heads", "ganomaly", "deep-svdd", "autoencoder"):
+        own = dataclasses.replace(config, detector=detector)
+        eager, captured = (
+            train(own, lambda _: None, data=data, strategy=strategy).detector.states()
+            for strategy in ("plain", "captured")
+        )
+        worst = max(map(_difference, eager, captured))
+        agree &= worst <= TOLERANCE
+        click.echo(f"check, {detector}: largest difference after {STEPS} steps {worst:.1e}, allowed {TOLERANCE:g}")
+    if fallbacks.count:
+        click.echo(f"check: {fallbacks.count} steps could not be captured")
+    return agree and not fallbacks.count
+
+
+def _difference(first: Any, second: Any) -> float:
+    """The largest difference of any tensor of two members' states, relative to the tensor's largest value."""
+    pairs = [(value, second[0][name]) for name, value in first[0].items()]
+    for ours, theirs in zip(first[1], second[1], strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            pairs += [(value, other[name]) for name, value in one.items()]
+    return max(float((a.double() - b.double()).abs().max() / a.double().abs().max().clamp_min(1e-12)) for a, b in pairs)
+
+
+def machine() -> dict[str, str]:
+    """Device and versions, for whoever reads the numbers elsewhere."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})"
+    return {"device": device, "torch": torch.__version__, "python": platform.python_version()}
+
+
+@click.command(help=__doc__.splitlines()[0])
+@click.option("--check", "checks", is_flag=True, help="the captured step against the eager one, and nothing else")
+@click.option("--quick", is_flag=True, help="a few steps of each row: says that it runs, nothing about speed")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="write the figures to this file, too")
+def main(*, checks: bool, quick: bool, file: Path | None) -> None:
+    if not torch.cuda.is_available() and not quick:
+        click.echo("no CUDA device: this benchmark is about one; --quick runs on the CPU", err=True)
+        sys.exit(2)
+    data = load("fashion-mnist", "train")
+    click.echo(", ".join(f"{name} {value}" for name, value in machine().items()))
+    if checks:
+        sys.exit(0 if check(data) else 1)
+    rows = table(data, load("fashion-mnist", "test"), QUICK if quick else {})
+    if file:
+        figures = [{**dataclasses.asdict(row), "n": len(row.values), "median": median(row.values)} for row in rows]
+        file.write_text(json.dumps({**machine(), "rows": figures}, indent=1) + "\n")
+    if not quick and not all(row.met for row in rows):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
