@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adcore.batch_scores import anomaly_scores, by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.epoch_end import anomaly_scores, by_batch
 from adcore.evaluation import score_test, tested
 from adcore.exposure import validation_images
 from adcore.pack import Pack

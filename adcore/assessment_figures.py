@@ -12,9 +12,9 @@ from torch import Tensor
 
 from adcore import figures
 from adcore.assessment import BEST_F1, Assessment
+from adcore.batch_scores import by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
-from adcore.epoch_end import by_batch
 from adcore.pack import Pack
 from adcore.reconstruction import unit_range
 

@@ -11,8 +11,9 @@ from adcore.errors import UserError
 from adcore.exposure import PROTOCOLS, Exposure, check_exposure, check_one_experiment
 from adcore.options import check_classes, check_options, option
 
-__all__ = ["LOSS_WEIGHTS", "TrainConfig"]
+__all__ = ["LOSS_WEIGHTS", "PRECISIONS", "TrainConfig"]
 
+PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 NORMAL, ANOMALOUS = "normal images", "anomalies"
 
 
@@ -112,7 +113,12 @@ class TrainConfig:
         None, "epochs without a better validation loss after which all experiments of a run stop", at_least=1,
         none="never",
     )  # fmt: skip
-    precision: str = option("32-true", "floating point numbers", choices=("32-true", "64-true"))
+    precision: str = option(
+        "32-true",
+        "floating point numbers; bf16-mixed: convolutions and matrix products in bfloat16, the rest in float32, for "
+        "CUDA and for CPUs with AVX512_BF16 or AMX",
+        choices=PRECISIONS,
+    )
 
     def __post_init__(self) -> None:
         check_name(self.dataset)

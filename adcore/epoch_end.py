@@ -8,22 +8,17 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
-from adcore.augment import Resampler
+from adcore.batch_scores import by_batch
 from adcore.datamodule import AnomalyDetectionDataModule
 from adcore.execution import executed
 from adcore.exposure import validation_images
 from adcore.member_state import MemberState
-from adcore.networks import IMAGE_SIZE
 from adcore.pack import Pack
 from adcore.scoring import METRICS, measure
 
-__all__ = ["EpochEnd", "Validation", "anomaly_scores", "by_batch"]
-
-#: Images that are scored at a time, for each member.
-SCORE_BATCH = 500
+__all__ = ["EpochEnd", "Validation"]
 
 #: The validation images of a member, uint8 [n, channels, side, side], and their labels, int64 [n]; the same object for
 #: members that share them.
@@ -113,25 +108,3 @@ class EpochEnd(pl.Callback):
                 passes[key] = by_batch(pack, images, function, mirrored=key[1])
             found.append((passes[key][:, member], labels))
         return found
-
-
-def anomaly_scores(detector: Pack, images: Tensor, *, mirrored: bool = False) -> Tensor:
-    """Anomaly scores of uint8 images [n, channels, side, side]: [n, members] on the CPU, higher is more anomalous.
-
-    mirrored: as for `by_batch`.
-    """
-    return by_batch(detector, images, detector.score, mirrored=mirrored)
-
-
-def by_batch(detector: Pack, images: Tensor, function: Callable[[Tensor], Tensor], *, mirrored: bool = False) -> Tensor:
-    """function of uint8 images [n, channels, side, side] as the detector takes them: [n, ...] on the CPU.
-
-    function: of [batch, channels, 32, 32] in [-1, 1] to [batch, ...], SCORE_BATCH images at a time. mirrored: the mean
-    of its values for an image and for its mirror image.
-    """
-
-    def value(plain: Tensor) -> Tensor:
-        return (function(plain) + function(plain.flip(3))) / 2 if mirrored else function(plain)
-
-    resample = Resampler(images.shape[-1], IMAGE_SIZE, detector.device, cast(torch.dtype, detector.dtype))
-    return torch.cat([value(resample.plain(batch.to(detector.device))) for batch in images.split(SCORE_BATCH)]).cpu()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from adcore.batch_scores import anomaly_scores
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
-from adcore.epoch_end import anomaly_scores
 from adcore.errors import UserError
 from adcore.exposure import known_anomalies
-from adcore.pack import Pack
 from adcore.scoring import measure
 from adcore.splits import cap_per_class, select
+
+if TYPE_CHECKING:
+    from adcore.pack import Pack
 
 __all__ = ["TestScores", "score_test", "tested"]
 

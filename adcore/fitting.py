@@ -25,6 +25,8 @@ from adcore.train import split_train
 
 __all__ = ["fit_members", "load_states", "training_device"]
 
+logger = logging.getLogger(__name__)
+
 
 def fit_members(
     states: Sequence[MemberState],
@@ -40,10 +42,8 @@ def fit_members(
     """
     _quiet_lightning()
     fitting = _Fitting(states, reports, data, checkpoints, strategy)
-    while under_way := [state for state in states if not state.finished]:
-        epoch = min(state.epoch for state in under_way)
-        later = [state.epoch for state in under_way if state.epoch > epoch]
-        fitting.run([state for state in under_way if state.epoch == epoch], min(later, default=states[0].config.epochs))
+    while any(not state.finished for state in states):
+        fitting.run(*fitting.next_run())
     return [fitting.pack_of(own) for own in reports.states], fitting.images_per_member
 
 
@@ -61,6 +61,7 @@ class _Fitting:
         self.states, self.reports, self.data, self.checkpoints = states, reports, data, checkpoints
         self.strategy = strategy
         self.trained: tuple[Pack, list[MemberState]] | None = None
+        self.largest = len(states)  # members side by side; fewer once memory did not do for them
         self.device = training_device()
 
     @property
@@ -68,8 +69,35 @@ class _Fitting:
         """Images that pass a member's networks in an epoch."""
         return data_module(self.data, [self.states[0].config]).images_per_member
 
+    def next_run(self) -> tuple[list[MemberState], int]:
+        """The members that train next, which are at one epoch, and the epoch to train them to."""
+        under_way = [state for state in self.states if not state.finished]
+        epoch = min(state.epoch for state in under_way)
+        behind = [state for state in under_way if state.epoch == epoch]
+        if len(behind) > self.largest:  # in turns, epoch by epoch: what is reported is of all of them
+            return behind[: self.largest], epoch + 1
+        later = [state.epoch for state in under_way if state.epoch > epoch]
+        return behind, min(later, default=self.states[0].config.epochs)
+
     def run(self, states: list[MemberState], until: int) -> None:
-        """Train these members, which are at one epoch, side by side; to `until`, or until one of them has ended."""
+        """Train these members side by side; to `until`, or until one of them has ended.
+
+        Where memory does not do for the first epoch, half as many train side by side from then on.
+        """
+        began = states[0].epoch
+        try:
+            self._run(states, until)
+        except torch.OutOfMemoryError:
+            if len(states) == 1 or states[0].epoch > began:
+                raise
+            self.largest = (len(states) + 1) // 2
+            logger.warning(
+                "out of GPU memory with %d experiments side by side: now %d at a time", len(states), self.largest
+            )
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _run(self, states: list[MemberState], until: int) -> None:
         members = [state.config for state in states]
         kind = DETECTORS[members[0].detector]
         pack = Pack(members, self.data.channels, strategy=self._strategy(choose_strategy(kind, self.device)))

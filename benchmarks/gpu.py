@@ -25,9 +25,9 @@ from typing import Any
 import click
 import torch
 
+from adcore.batch_scores import anomaly_scores
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, load
-from adcore.epoch_end import anomaly_scores
 from adcore.train import TrainResult, train
 
 TEN = tuple(range(10))

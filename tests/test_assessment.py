@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from adcore.assessment import BEST_F1, TWO_SCORES, Assessment, assess
+from adcore.batch_scores import anomaly_scores, by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detectors import AutoencoderKDE
-from adcore.epoch_end import anomaly_scores, by_batch
 from adcore.errors import UserError
 from adcore.evaluation import score_test
 from adcore.exposure import known_anomalies

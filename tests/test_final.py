@@ -21,7 +21,7 @@ from adcore.evaluation import TestScores as Scores  # under its own name pytest 
 from adcore.evaluation import score_test
 from adcore.scoring import auroc_influence
 from adcore.train import load_detector, train
-from sweeps.engine import final
+from sweeps.engine import final, model_scores
 from sweeps.engine.confirm import Confirmation, confirmations
 from sweeps.engine.final import TestResult as Result
 from sweeps.engine.final import opened_before, score_models
@@ -109,6 +109,36 @@ def test_every_confirmed_model_is_scored_and_the_test_part_opened_once(home: str
     ]
     assert found.by_class(1, "ap") == {i: [found.measured[1, seed][i]["ap"] for seed in (1, 2)] for i in CLASSES}
     assert len(set(found.means(0) + found.means(1))) == 4, "models that are alike would prove nothing"
+
+
+def test_models_that_were_scored_before_an_interrupt_are_not_scored_again(
+    home: str, digits_test: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, progress, scored = record_of(tiny_plan()), list[tuple[int, int]](), list[model_scores.Training]()
+    shutil.copytree(Path(home, "checkpoints"), tmp_path / "checkpoints")
+    confirmed, score = confirmed_of(record, home), model_scores.score_training
+
+    def watched(*arguments: Any) -> Scores:
+        scored.append(arguments[1])
+        return score(*arguments)
+
+    def interrupt(done: int, total: int) -> None:
+        progress.append((done, total))
+        if len(progress) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(model_scores, "score_training", watched)
+    with pytest.raises(KeyboardInterrupt):
+        score_models(record, confirmed, str(tmp_path), Opened(digits_test), on_progress=interrupt)
+    cut = sorted((tmp_path / "test-scores").iterdir())[0]
+    cut.write_bytes(cut.read_bytes()[:100])
+    found = score_models(record, confirmed, str(tmp_path), Opened(digits_test), on_progress=interrupt)
+    assert progress == [(1, 4), (2, 4), (3, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    assert len(scored) == 3 + 2, "the last one, and the one whose file was cut"
+    assert len(record.read("test_openings")) == 1
+    assert not (tmp_path / "test-scores").exists()
+    whole = record_of(tiny_plan())
+    assert same(found, score_models(whole, confirmed_of(whole, home), home, Opened(digits_test)))
 
 
 def test_a_second_call_reads_the_record_and_opens_nothing(home: str, digits_test: ImageDataset, tmp_path: Path) -> None:
@@ -269,8 +299,8 @@ def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
             self.number, self.seed = (int(paths[0].parts[place].split("-")[1]) for place in (-3, -2))
             self.classes = tuple(int(path.stem.split("-")[1]) for path in paths)
 
-        def to(self, _: str) -> None:
-            pass
+        def to(self, _: torch.device) -> Detector:
+            return self
 
     def load(paths: list[Path], _channels: int) -> tuple[TrainConfig, Detector]:
         detector = Detector(paths)
@@ -282,18 +312,20 @@ def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
         return Scores(config, torch.stack(columns, 1), LABELS)
 
     monkeypatch.setattr(final, "_require_models", lambda *_: None)
-    monkeypatch.setattr(final, "load_detector", load)
+    monkeypatch.setattr(model_scores, "load_detector", load)
     monkeypatch.setattr(evaluation, "score_test", score)
 
 
 @pytest.mark.usefixtures("_no_detectors")
 @pytest.mark.parametrize("numbers", [[0], [1]])
-def test_a_split_block_gives_the_figures_of_a_whole_one(numbers: list[int], digits_test: ImageDataset) -> None:
+def test_a_split_block_gives_the_figures_of_a_whole_one(
+    numbers: list[int], digits_test: ImageDataset, tmp_path: Path
+) -> None:
     results = []
     for size in (1, 2):
         record = record_of(tiny_plan(), size=size)
         chosen = [each for each in confirmed_of(record) if each.block.number in numbers]
-        results.append(score_models(record, chosen, "", Opened(digits_test)))
+        results.append(score_models(record, chosen, str(tmp_path), Opened(digits_test)))
     split, whole = results
     assert split.measured == whole.measured
     assert list(split.covariance) == list(whole.covariance) == (["", "seen", "unseen"] if numbers == [1] else [""])
@@ -302,9 +334,11 @@ def test_a_split_block_gives_the_figures_of_a_whole_one(numbers: list[int], digi
 
 
 @pytest.mark.usefixtures("_no_detectors")
-def test_the_covariance_is_of_means_over_the_classes_on_the_same_images(digits_test: ImageDataset) -> None:
+def test_the_covariance_is_of_means_over_the_classes_on_the_same_images(
+    digits_test: ImageDataset, tmp_path: Path
+) -> None:
     record = record_of(tiny_plan())
-    found = score_models(record, confirmed_of(record)[:1], "", Opened(digits_test))
+    found = score_models(record, confirmed_of(record)[:1], str(tmp_path), Opened(digits_test))
     influences = []
     for seed in (1, 2):
         each = [auroc_influence(_scores_of(0, seed, index), index != LABELS) for index in CLASSES]

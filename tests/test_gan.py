@@ -19,11 +19,11 @@ from torch.optim.optimizer import (
 
 from adcore import losses
 from adcore.augment import Augmentation, Resampler
+from adcore.batch_scores import anomaly_scores
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datamodule import AnomalyDetectionDataModule
 from adcore.datasets import ImageDataset
 from adcore.detectors import TwoDiscriminatorGAN
-from adcore.epoch_end import anomaly_scores
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols import one_vs_rest

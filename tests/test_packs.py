@@ -164,6 +164,32 @@ def test_a_member_out_of_patience_leaves_and_the_others_go_on(digits_train: Imag
     assert_as_alone(results, all_alone(configs, digits_train), 1e-9)
 
 
+def test_where_memory_does_not_do_half_as_many_train_side_by_side_and_it_is_said(
+    digits_train: ImageDataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain, sizes = Pack.begin_epoch, []
+
+    def room_for_two(pack: Pack, batches: Any) -> None:
+        sizes.append(len(pack.members))
+        if len(pack.members) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        plain(pack, batches)
+
+    monkeypatch.setattr(Pack, "begin_epoch", room_for_two)
+    configs = mixed("gan")  # 4 members
+    reports: list[list[Metrics | None]] = []
+    results = train(configs, reports.append, data=digits_train)
+    assert sizes == [4, 2, 2, 2, 2]
+    assert [[metrics is not None for metrics in epoch] for epoch in reports] == 2 * [
+        [True, False, False], [False, True, True],
+    ]  # fmt: skip
+    assert [record.getMessage() for record in caplog.records if record.name == "adcore.fitting"] == [
+        "out of GPU memory with 4 experiments side by side: now 2 at a time"
+    ]
+    monkeypatch.setattr(Pack, "begin_epoch", plain)
+    assert_as_alone(results, all_alone(configs, digits_train), 1e-9)
+
+
 class InterruptedRunError(Exception):
     """Stands for the end of a process."""
 

@@ -22,7 +22,7 @@ from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.scoring import auroc_influence
 from sweeps import loss_ablation
-from sweeps.engine import final
+from sweeps.engine import final, model_scores
 from sweeps.engine.blocks import BlockASHA, BlockSearch
 from sweeps.engine.confirm import Confirmation
 from sweeps.engine.final import OWN_BEST, opened_before, score_models
@@ -235,7 +235,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
         number, seed, _ = (int(part.split("-", 1)[1]) for part in paths[0].with_suffix("").parts[-3:])
         return scores_of(number, tuple(int(path.stem.split("-")[1]) for path in paths), seed), torch.nn.Identity()
 
-    monkeypatch.setattr(final, "load_detector", load)
+    monkeypatch.setattr(model_scores, "load_detector", load)
     monkeypatch.setattr(evaluation, "score_test", lambda detector, scores, data: scores)
     plan = dataclasses.replace(plan_of((0, 3), configs=2), seeds=2)
     record, own = record_of(plan), {0: 0, 3: 4 * OWN_NUMBERS}

@@ -47,7 +47,7 @@ adcore.datasets.load = adcore.dataset_search.find_part = adcore.datasets.find_pa
 sklearn.datasets.load_digits = closed
 tune.report = reports.append
 base = TrainConfig(dataset="digits", classes=(0, 3), width=2, epochs=2, images_per_class=40)
-run_trial(trial_config(base, configuration=0, group=0), data=train, home=sys.argv[1], threads=1)
+run_trial(trial_config(base, configuration=0, group=0), data=train, home=sys.argv[1], threads=1, gpus=0)
 print(reports[0], [report["epoch"] for report in reports[1:]])
 """
 
@@ -67,7 +67,7 @@ def test_a_trial_reports_nothing_of_the_test_part(digits_train: ImageDataset, tm
     own = {**vars(config), "width": 2, "images_per_class": 40, "configuration": 0, "group": 0}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ray.tune.report", reports.append)
-        run_trial(own, data=digits_train, home=str(tmp_path), threads=torch.get_num_threads())
+        run_trial(own, data=digits_train, home=str(tmp_path), threads=torch.get_num_threads(), gpus=0)
     assert len(reports) == 1
     assert not [name for name in reports[0] if "test" in name]
 
@@ -84,7 +84,7 @@ def test_a_trial_is_given_the_train_part_alone(
         given.update(arguments, function=function)
         raise GivenError
 
-    assert list(inspect.signature(run_trial).parameters) == ["config", "data", "home", "threads"]
+    assert list(inspect.signature(run_trial).parameters) == ["config", "data", "home", "threads", "gpus"]
     monkeypatch.setattr(stages, "with_parameters", take)
     own: Any = SimpleNamespace(data=digits_train, home=tmp_path, room=Resources(cpus=1, gpus=0, slots=1))
     with pytest.raises(GivenError):

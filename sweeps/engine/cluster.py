@@ -153,6 +153,11 @@ class Resources:
     def __init__(self, cpus: int, gpus: float, slots: int) -> None:
         self.cpus, self.gpus, self.slots = cpus, gpus, slots
 
+    @property
+    def shares(self) -> dict[str, Any]:
+        """What a trial is to hold itself to."""
+        return {"threads": self.cpus, "gpus": self.gpus}
+
     def as_request(self) -> dict[str, float]:
         """For tune.with_resources."""
         return {"cpu": self.cpus, "gpu": self.gpus} if self.gpus else {"cpu": self.cpus}
@@ -164,7 +169,7 @@ def resources(settings: RunSettings) -> Resources:
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     has_gpus = any(node.get("GPU", 0) for node in nodes)
-    gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else 0.25 * has_gpus
+    gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(has_gpus)
     if gpus > 1 and gpus != int(gpus):
         raise UserError(f"--gpus-per-trial {gpus:g}: expected a share below 1 or a whole number")
     for flag, kind, wanted in (("cpus", "CPU", settings.cpus_per_trial), ("gpus", "GPU", gpus)):

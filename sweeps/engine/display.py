@@ -46,6 +46,19 @@ class Display:
             self.printed = time.monotonic()
             self.console.print(f"{self.stage}: {status}", highlight=False, soft_wrap=True)
 
+    def scored(self, done: int, total: int) -> None:
+        """So many of all trainings' models have scored the test part: said while that takes its time."""
+        if not self.started or self.stage != "final":
+            self.begin("final", total, done - 1)
+            self.printed = time.monotonic()
+        self.epochs_done = done
+        status = f"{done} of {total} trainings' models scored | {self._left()}"
+        if self.progress:
+            self.progress.update(self.progress.task_ids[0], completed=done, status=status)
+        elif time.monotonic() - self.printed > QUIET_SECONDS:
+            self.printed = time.monotonic()
+            self.print(f"final: {status}")
+
     def trained(self, trial: str, epochs: float, speed: float) -> None:
         """A trial has done `epochs` epochs of a configuration (a part of one, for a part of its classes)."""
         self.epochs_done += epochs

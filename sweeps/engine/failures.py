@@ -11,7 +11,7 @@ from sweeps.engine.storage_error import StorageError
 __all__ = ["describe_failure", "storage_trouble"]
 
 MEMORY = (
-    "out of memory; what needs less of it: fewer trials at a time (--max-concurrent) or a larger share of a GPU "
+    "out of memory; what needs less of it: fewer trials at a time (--max-concurrent) or a whole GPU for each "
     "(--gpus-per-trial); in a new sweep, fewer classes per trial (--classes-per-trial) or a scale with a smaller width "
     "or batch"
 )

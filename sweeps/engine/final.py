@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.imports import large_imports
 from adcore.scoring import auroc_influence
-from adcore.train import load_detector
 from sweeps.engine.confirm import Confirmation
+from sweeps.engine.model_scores import Training, drop_scores, scored_trainings
 from sweeps.engine.models import unlike_record
 from sweeps.engine.record import SweepRecord
-from sweeps.engine.trial import checkpoint_path, checkpoint_paths
+from sweeps.engine.trial import checkpoint_path
 
 if TYPE_CHECKING:
     from adcore.evaluation import TestScores
+    from sweeps.engine.cluster import Resources
 
 __all__ = ["OWN_BEST", "TestResult", "opened_before", "score_models"]
 
@@ -118,12 +117,15 @@ def score_models(
     *,
     own: Mapping[int, int] = NONE,
     again: bool = False,
+    room: Resources | None = None,
+    on_progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> TestResult:
     """Score the models of every confirmed configuration; from the record if that was done before.
 
     open_test opens the test part: here and nowhere else. Each opening is on record by its time; one that ended without
-    a figure is gone on with. own: each class's best configuration, which are scored together as OWN_BEST. again: open
-    once more whatever was scored before.
+    a figure is gone on with, behind the models that it has scored. own: each class's best configuration, which are
+    scored together as OWN_BEST. again: open once more whatever was scored before. room: what a worker of Ray has for a
+    model; None: this process scores. on_progress: called with how many trainings' models are scored, and of how many.
     """
     stored = record.read("test")
     if stored is not None and not again:
@@ -134,8 +136,15 @@ def score_models(
     if not openings or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record.write("test_openings", [*openings, now])
-    result = dataclasses.replace(_score(models, home, open_test()), own=own)
+        drop_scores(Path(home))
+    trainings = list(dict.fromkeys((*own, seed) for (_, seed), networks in models.items() for own in networks.values()))
+    scored: dict[Training, TestScores] = {}
+    for training, scores in scored_trainings(trainings, Path(home), open_test(), room):
+        scored[training] = scores
+        on_progress(len(scored), len(trainings))
+    result = dataclasses.replace(_result(models, scored), own=own)
     record.write("test", result.as_record())
+    drop_scores(Path(home))
     return result
 
 
@@ -176,17 +185,9 @@ def _require_models(
                 raise UserError(f"{path}: {reason}; the test part stays closed; --resume trains this model again")
 
 
-def _score(models: Mapping[tuple[int, int], Networks], home: str, data: ImageDataset) -> TestResult:
-    with large_imports():  # Lightning: no sweep is to wait for it before it trains
-        from adcore.evaluation import score_test
-
-    @functools.cache
-    def scored(number: int, classes: tuple[int, ...], seed: int) -> tuple[TestScores, dict[int, dict[str, float]]]:
-        config, detector = load_detector(checkpoint_paths(home, number, classes, seed), data.channels)
-        detector.to("cuda" if torch.cuda.is_available() else "cpu")
-        scores = score_test(detector, config, data)
-        return scores, scores.measured()
-
+def _result(models: Mapping[tuple[int, int], Networks], scored: Mapping[Training, TestScores]) -> TestResult:
+    """Figures and covariance of the models, by the scores of the trainings that their networks come from."""
+    by_training = {training: scores.measured() for training, scores in scored.items()}
     measured: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
     influences: dict[str, list[NDArray[np.float64]]] = {}
     images = 0
@@ -194,8 +195,9 @@ def _score(models: Mapping[tuple[int, int], Networks], home: str, data: ImageDat
         own: dict[str, NDArray[np.float64]] = {}
         measured[number, seed] = {}
         for index in sorted(networks):
-            scores, by_class = scored(*networks[index], seed)
-            measured[number, seed][index] = by_class[index]
+            training = (*networks[index], seed)
+            scores = scored[training]
+            measured[number, seed][index] = by_training[training][index]
             images = len(scores.labels)
             for name, influence in _influence(scores, index).items():
                 own[name] = own.get(name, 0) + influence / len(networks)

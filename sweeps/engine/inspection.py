@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from adcore.datasets import ImageDataset
 from adcore.imports import large_imports
 from adcore.train import load_detector
+from sweeps.engine.cluster import Resources
 from sweeps.engine.storage_error import storage
 from sweeps.engine.tracking import Tracking
+from sweeps.engine.trial import use_no_more
+from sweeps.engine.workers import on_workers
 
-__all__ = ["inspect_model"]
+__all__ = ["assess_models", "inspect_model"]
+
+#: By class: its figures by name, and the files of its pictures.
+Assessed = dict[int, tuple[dict[str, float], list[Path]]]
 
 
 def inspect_model(
@@ -24,18 +29,35 @@ def inspect_model(
     test: ImageDataset,
     tracking: Tracking,
     home: Path,
+    room: Resources,
 ) -> None:
-    """Assess the model in checkpoints of the confirmation, and tell MLflow. Raises StorageError."""
+    """Assess the model in checkpoints of the confirmation on a worker, and tell MLflow. Raises StorageError."""
+    with storage(home):
+        [(_, (seed, found))] = on_workers(assess_models, {configuration: (paths, train, test, home, room.shares)}, room)
+    for index, (metrics, files) in found.items():
+        tracking.assessed("confirm", configuration, seed, index, metrics, files)
+
+
+def assess_models(
+    paths: Sequence[Path], train: ImageDataset, test: ImageDataset, home: Path, shares: dict[str, Any]
+) -> tuple[int, Assessed]:
+    """The training seed of the models in checkpoints, and each one's figures; pictures are drawn. What a worker runs.
+
+    Raises OSError if a file cannot be written.
+    """
     with large_imports():
         from adcore import checkpoints
         from adcore.assessment import assess
         from adcore.assessment_figures import write_figures
+        from adcore.fitting import training_device
         from adcore.reports import history_of
 
+    use_no_more(**shares)
     config, detector = load_detector(paths, test.channels)
+    detector.to(training_device())
     history = history_of([state for path in paths for state in checkpoints.read(path)])
-    detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    assessed: Assessed = {}
     for index, found in assess(detector, config, train, test).items():
-        with storage(home):
-            files = write_figures(home / "figures" / f"class-{index}", found, detector, test, history)
-        tracking.assessed("confirm", configuration, config.train_seed, index, found.metrics(), files)
+        files = write_figures(home / "figures" / f"class-{index}", found, detector, test, history)
+        assessed[index] = found.metrics(), files
+    return config.train_seed, assessed

@@ -23,7 +23,7 @@ __all__ = ["OWN_NUMBERS", "Plan", "describe", "groups_of", "make_plan"]
 #: Training speed at width 8 and batch 64, images per second of one CPU core: benchmarks/throughput.py on 2 cores.
 CPU_SPEED_AT_WIDTH_8 = 1300
 #: TrainConfig fields that a flag of the same name sets, where the script has it.
-OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector")
+OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector", "precision")
 #: Configurations of class i's own search are numbered from (i + 1) times this on.
 OWN_NUMBERS = 1000
 

@@ -29,7 +29,7 @@ class RunSettings:
     resume: str | None = option(None, "go on with the sweep of this name, with its own settings")
     tracking_uri: str = option("sqlite:///mlflow.db", "MLflow database or server (http://HOST:PORT)")
     address: str = option("local", "Ray cluster: local, auto or HOST:PORT")
-    gpus_per_trial: float | None = option(None, "GPUs of a trial [default: 0.25 where there are GPUs]", at_least=0)
+    gpus_per_trial: float | None = option(None, "GPUs of a trial [default: 1 where there are GPUs]", at_least=0)
     cpus_per_trial: int = option(1, "CPUs and threads of a trial", at_least=1)
     max_concurrent: int | None = option(None, "trials at a time [default: as many as fit]", at_least=1)
     report_timeout: float = option(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from adcore.config import PRECISIONS
 from adcore.datasets import DATASETS, check_name
 from adcore.errors import UserError
 from adcore.exposure import PROTOCOLS
@@ -96,6 +97,11 @@ class SweepSettings(RunSettings):
         choices=("mean", "per-class"),
     )
     start_from: str | None = option(None, "name of a finished sweep whose winner is the first configuration to try")
+    precision: str | None = option(
+        None,
+        "floating point numbers of training; bf16-mixed for CUDA and CPUs with AVX512_BF16 [default: the scale's]",
+        choices=PRECISIONS,
+    )
     configs: int | None = option(None, "configurations to suggest, the first points included", at_least=1)
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0, at_most=2**53 - 100)

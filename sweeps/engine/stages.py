@@ -113,7 +113,7 @@ class Stages(StageRunner):
             yield Turn(search, None, (trainings * self.plan.base.epochs, 0))
 
     def _trainable(self) -> Callable[..., Any]:
-        return with_parameters(run_trial, data=self.data, home=str(self.home), threads=self.room.cpus)
+        return with_parameters(run_trial, data=self.data, home=str(self.home), **self.room.shares)
 
     def end_turn(self, search: RecordSearcher) -> None:
         """Drop what trials of a stopped configuration have saved after it was closed."""
@@ -143,7 +143,11 @@ class Stages(StageRunner):
         if again or self.record.read("test") is None:
             self.note_code()
         self.tracking.open_sweep("final")
-        test = score_models(self.record, confirmed, str(self.home), lambda: self._test_part, own=numbers, again=again)
+        test = score_models(
+            self.record, confirmed, str(self.home), lambda: self._test_part,
+            own=numbers, again=again, room=self.room, on_progress=self.display.scored,
+        )  # fmt: skip
+        self.display.end()
         self._inspect(confirmed[0].block.number, self.plan.confirm_seeds[0])
         summary = summarise(
             confirmed,
@@ -204,7 +208,10 @@ class Stages(StageRunner):
         if self.record.read("inspected"):
             return
         paths = checkpoint_paths(self.home, winner, sorted(self.plan.classes), seed)
-        inspect_model(paths, winner, train=self.data, test=self._test_part, tracking=self.tracking, home=self.home)
+        inspect_model(
+            paths, winner,
+            train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, room=self.room,
+        )  # fmt: skip
         self.record.write("inspected", True)
 
     @functools.cached_property

@@ -22,6 +22,7 @@ __all__ = [
     "run_trial",
     "train_config",
     "trial_config",
+    "use_no_more",
 ]
 
 
@@ -66,19 +67,27 @@ def drop_checkpoints(home: Path, configuration: int, seed: int, *, unfinished: b
             path.unlink()
 
 
-def run_trial(config: dict[str, Any], *, data: ImageDataset, home: str, threads: int) -> None:
-    """Train and report to Tune after each epoch; goes on from its checkpoint, if there is one.
+def use_no_more(threads: int, gpus: float) -> None:
+    """Hold a worker to its share of CPU threads and, where several share a GPU, of its memory."""
+    import torch
 
-    data: the train part; a trial has no way to the test part.
+    torch.set_num_threads(threads)
+    if 0 < gpus < 1 and torch.cuda.is_available():  # Ray counts shares and does not limit them
+        torch.cuda.set_per_process_memory_fraction(gpus)
+
+
+def run_trial(config: dict[str, Any], *, data: ImageDataset, home: str, threads: int, gpus: float) -> None:
+    """Train and report to Tune after each epoch; goes on from its checkpoints, if there are some.
+
+    data: the train part; a trial has no way to the test part. threads, gpus: as for `use_no_more`.
     """
     with large_imports():
-        import torch
         from ray import tune
 
         from adcore.checkpoints import Checkpoints
         from adcore.train import train
 
-    torch.set_num_threads(threads)
+    use_no_more(threads, gpus)
     own = train_config(config)
     paths = checkpoint_paths(home, config["configuration"], own.classes, own.train_seed)
     train(own, tune.report, data=data, checkpoints=Checkpoints(paths))

@@ -57,7 +57,7 @@ class BaselineStages(StageRunner):
             yield Turn(search, None, (total, total - len(search.jobs)))
 
     def _trainable(self) -> Callable[..., Any]:
-        return with_parameters(run_baseline, parts=self.parts, home=str(self.home), threads=self.room.cpus)
+        return with_parameters(run_baseline, parts=self.parts, home=str(self.home), **self.room.shares)
 
     def _finish(self, search: BaselineSearch, found: list[Outcome], files: list[Path]) -> int:
         missing = [job for job in self.plan.jobs if search.ended.get(job) != "complete"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
 from adcore.imports import large_imports
-from sweeps.engine.trial import checkpoint_paths, train_config
+from sweeps.engine.trial import checkpoint_paths, train_config, use_no_more
 
 if TYPE_CHECKING:
     from adcore.assessment import Assessment
@@ -22,7 +22,7 @@ __all__ = ["run_baseline"]
 Parts = Mapping[str, tuple[ImageDataset, ImageDataset]]
 
 
-def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: int) -> None:
+def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: int, gpus: float) -> None:
     """Train and report to Tune after each epoch, and once more with the model's figures, under "result" as JSON.
 
     Nothing is chosen by what the test part says: a baseline has fixed settings. A training that diverges has no result,
@@ -30,13 +30,12 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
     A fold's model is scored on its held-out images, and not on the test part.
     """
     with large_imports():
-        import torch
         from ray import tune
 
         from adcore.checkpoints import Checkpoints
         from adcore.train import train
 
-    torch.set_num_threads(threads)
+    use_no_more(threads, gpus)
     own = train_config(config)
     train_part, test_part = parts[own.dataset]
     paths = checkpoint_paths(home, config["configuration"], own.classes, own.train_seed)
@@ -86,7 +85,7 @@ def _auroc_of_decisions(found: Assessment) -> float:
 
 def _held_out_accuracy(detector: Pack, config: TrainConfig, train_part: ImageDataset) -> float:
     """Accuracy of a supervised detector's decisions, logit >= 0, on the fold that it was not fitted on."""
-    from adcore.epoch_end import anomaly_scores
+    from adcore.batch_scores import anomaly_scores
     from adcore.exposure import validation_images
     from adcore.thresholds import at_threshold
     from adcore.train import split_train

@@ -1,0 +1,42 @@
+"""Work beside training on Ray's workers, which hold the GPUs: the driver's own machine may have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from adcore.errors import UserError
+from sweeps.engine.cluster import Resources
+from sweeps.engine.storage_error import one_line
+
+__all__ = ["on_workers"]
+
+Key = TypeVar("Key", bound=Hashable)
+#: Times that Ray starts a call again whose worker has died.
+RETRIES = 2
+
+
+def on_workers(
+    function: Callable[..., Any], calls: Mapping[Key, tuple[Any, ...]], room: Resources
+) -> Iterator[tuple[Key, Any]]:
+    """Call function with each of `calls`' arguments on a worker that has what a trial has; gives results as they come.
+
+    Raises what the function raises of UserError and OSError, and UserError for anything else.
+    """
+    import ray
+    from ray.exceptions import RayError
+
+    remote = ray.remote(num_cpus=room.cpus, num_gpus=room.gpus, max_retries=RETRIES)(function)
+    waiting, under_way = list(calls.items()), dict[Any, Key]()
+    while waiting or under_way:
+        while waiting and len(under_way) < room.slots:
+            key, arguments = waiting.pop(0)
+            under_way[remote.remote(*arguments)] = key
+        [ended], _ = ray.wait(list(under_way), num_returns=1)
+        try:
+            yield under_way.pop(ended), ray.get(ended)
+        except RayError as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, UserError | OSError):
+                raise cause from None
+            raise UserError(f"a worker failed at {function.__name__}: {one_line(cause or error)}") from error
