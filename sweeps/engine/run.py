@@ -15,8 +15,8 @@ from rich.console import Console
 
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
+from sweeps.engine.closing import say_how_to_go_on
 from sweeps.engine.cluster import Resources, ray_cluster, resources
-from sweeps.engine.code import has_changed
 from sweeps.engine.commands import resume_command
 from sweeps.engine.data import Hashes
 from sweeps.engine.display import Display
@@ -123,19 +123,17 @@ def _run(
         code = _run_stages(stages)
     finally:
         display.end()
-        is_delivered = True
-        with contextlib.suppress(KeyboardInterrupt):  # after a second Ctrl-C nothing more is waited for
-            is_delivered = interrupt.count > 1 or writer.close()
-    if not is_delivered:  # no failure of the sweep: it can still be delivered
-        print(f"MLflow at {settings.tracking_uri} did not take everything: {writer.reason}", file=sys.stderr)
-        print(f"{len(outbox)} updates wait in {outbox.path}; deliver them with: {command}", file=sys.stderr)
-    if code == INTERRUPTED:
-        display.print(f"interrupted; go on with:\n  {command}")
-    elif stages.broken:
-        display.print(f"when it can be written again, go on with:\n  {command}")
-    if has_changed():
-        print("the code's files have changed since: what the driver loaded late is of the new ones", file=sys.stderr)
+        is_delivered = _close(writer, interrupt)
+    say_how_to_go_on(stages, writer, code, is_delivered=is_delivered)
     return code
+
+
+def _close(writer: MlflowWriter, interrupt: Interrupt) -> bool:
+    """Deliver what is left, and whether that is all; after a second Ctrl-C nothing more is waited for."""
+    with contextlib.suppress(KeyboardInterrupt):
+        if interrupt.count < 2:
+            writer.close()
+    return writer.is_done
 
 
 def _run_stages(stages: StageRunner) -> int:
