@@ -17,7 +17,7 @@ from adcore.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
 from adcore.files import check_writable
 from sweeps.engine.code import copied
-from sweeps.engine.interrupt import without_hang_up
+from sweeps.engine.interrupt import shielded
 from sweeps.engine.plan import has_cuda_device
 from sweeps.engine.run_settings import RunSettings
 
@@ -131,7 +131,7 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
         environment["env_vars"] = dict(PATIENT_THREADS)
         options |= {"address": settings.address}
     try:
-        with copied() as environment["py_modules"], without_hang_up(), contextlib.chdir("/"):
+        with copied() as environment["py_modules"], shielded(), contextlib.chdir("/"):
             ray.init(**options)
     except AuthenticationError as error:
         raise UserError(

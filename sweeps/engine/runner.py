@@ -108,6 +108,7 @@ class StageRunner:
             self.tracking,
             self.display,
             close_ended=self.close_ended,
+            on_setup=self.interrupt.take_over,
             on_step=self._on_step,
             on_storage_error=self.on_storage_error,
             report_timeout=self.settings.report_timeout,
