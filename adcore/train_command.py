@@ -13,6 +13,7 @@ from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
 from adcore.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
+from adcore.figures import FILES_ALONE
 from adcore.files import check_local, check_writable
 from adcore.imports import large_imports
 
@@ -58,6 +59,7 @@ def _train(
         _check_file(Path(checkpoint))
     if figures is not None:
         check_writable(Path(figures), f"--figures {figures!r}")
+    os.environ.update(FILES_ALONE)
     for name, value in PATIENT_THREADS.items():
         os.environ.setdefault(name, value)
     with large_imports():

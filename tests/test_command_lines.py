@@ -238,6 +238,13 @@ def test_the_module_runs_as_a_program() -> None:
     assert ran.stderr == ""
 
 
+def test_a_notebooks_backend_of_matplotlib_stops_no_figure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # is not installed
+    ran = python("-m", "adcore.train", *QUICK, "--test", "--figures", str(tmp_path))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (tmp_path / "class-0" / "roc.png").is_file()
+
+
 def test_a_run_continues_from_its_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = [*QUICK, "--checkpoint", str(tmp_path / "run.ckpt")]
     assert exit_code_of(argv) == 0

@@ -15,6 +15,7 @@ from typing import Any
 
 from adcore.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
+from adcore.figures import FILES_ALONE
 from adcore.files import check_writable
 from sweeps.engine.code import copied
 from sweeps.engine.interrupt import shielded
@@ -89,13 +90,14 @@ def probe(flag: str, given: str, host: str, port: int) -> None:
 
 
 def prepare_environment(settings: RunSettings) -> None:
-    """Set what Ray reads when it is imported: token authentication, and loopback alone for a Ray of our own."""
+    """Set what Ray and matplotlib read when they are imported: tokens, loopback alone for a Ray of our own, no screen."""
     os.environ.update(
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the record and MLflow hold what Ray's own files would
         TUNE_DISABLE_SIGINT_HANDLER="1",
         TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are not used
         RAY_AIR_NEW_OUTPUT="0",  # the new output prints a box of its own at any verbosity
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # a trial that asks for no GPU sees none
+        **FILES_ALONE,
     )
     if settings.address != "local":
         os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -128,7 +130,7 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
         options |= {"address": "local", "num_cpus": allotted_cpus(), "include_dashboard": False}
         options |= {"object_store_memory": OBJECT_STORE_BYTES}
     else:
-        environment["env_vars"] = dict(PATIENT_THREADS)
+        environment["env_vars"] = {**PATIENT_THREADS, **FILES_ALONE}
         options |= {"address": settings.address}
     try:
         with copied() as environment["py_modules"], shielded(), contextlib.chdir("/"):

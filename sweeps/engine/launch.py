@@ -60,12 +60,12 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
     _check_tracking(settings, given)
     check_address(settings)
     _check_outbox(home)
+    prepare_environment(settings)
     with large_imports():
         data, hashes = load_data(plan.dataset_names, program.parts, settings)
         if settings.resume:
             require_same(read_fact(home, "data", None), hashes, home.name)
         program.check(plan, data)
-        prepare_environment(settings)
         current_code()  # as it is now, while most of it is loaded
         from sweeps.engine.run import run_program
 
