@@ -19,6 +19,7 @@ from adcore.figures import FILES_ALONE
 from adcore.files import check_writable
 from sweeps.engine.code import copied
 from sweeps.engine.interrupt import shielded
+from sweeps.engine.places import check_name
 from sweeps.engine.plan import has_cuda_device
 from sweeps.engine.run_settings import RunSettings
 
@@ -71,6 +72,7 @@ def _temporary_folder() -> tuple[str, Path]:
 def _check_temporary_folder() -> None:
     """Raises UserError if Ray could not make its sockets: their names can be too long."""
     name, folder = _temporary_folder()
+    check_name(folder.absolute(), name)
     check_writable(folder.absolute(), f"{name} {folder}")
     if len(os.fsencode(folder.absolute() / SOCKET_NAME)) > SOCKET_BYTES:
         most = SOCKET_BYTES - len(SOCKET_NAME) - 1
@@ -90,7 +92,7 @@ def probe(flag: str, given: str, host: str, port: int) -> None:
 
 
 def prepare_environment(settings: RunSettings) -> None:
-    """Set what Ray and matplotlib read when they are imported: tokens, loopback alone for a Ray of our own, no screen."""
+    """Set what Ray and matplotlib read when they are imported: tokens, loopback for a Ray of our own, no screen."""
     os.environ.update(
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the record and MLflow hold what Ray's own files would
         TUNE_DISABLE_SIGINT_HANDLER="1",

@@ -22,7 +22,7 @@ from sweeps.engine.code import check_one_root, current_code
 from sweeps.engine.data import load_data, require_same
 from sweeps.engine.mlflow_store import check_tracking_uri
 from sweeps.engine.mlflow_variables import ignored
-from sweeps.engine.places import absolute, followed
+from sweeps.engine.places import absolute, check_name, followed
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.run_settings import PLACES, RunSettings
 
@@ -122,6 +122,7 @@ def _locked(home: Path) -> BaseFileLock:
 def _home(script: str, settings: RunSettings) -> Path:
     """The sweep's own folder. Raises UserError for a name that is taken, or unknown on resume."""
     storage = Path(settings.storage).expanduser().resolve()
+    check_name(storage, "--storage")
     if settings.resume:
         known = sorted(path.parent.name for path in storage.glob("*/study.db"))
         if settings.resume not in known:
