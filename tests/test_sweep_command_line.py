@@ -331,6 +331,18 @@ def test_every_sweep_script_is_a_docstring_what_it_trains_and_one_call() -> None
         assert len(text.splitlines()) < 130, path
 
 
+@pytest.mark.parametrize("target", ["gone", "mine"])  # the latter is a circle
+def test_a_link_to_nothing_in_a_records_place_is_named_with_its_target(
+    target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = Path("runs", "mine").absolute()
+    link.parent.mkdir()
+    link.symlink_to(target)
+    line = refused(["--name", "mine"], capsys, left=("notes.txt", "runs"))
+    assert f"{link} is a link to {target}, which is not there" in line
+    assert link.is_symlink()
+
+
 def test_links_that_lead_in_a_circle_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     Path("loop").symlink_to("loop")
     for name in ("loop", "loop/x"):

@@ -89,7 +89,10 @@ def _check_tracking(settings: RunSettings, given: dict[str, Any]) -> None:
 def one_driver(home: Path, *, is_new: bool) -> Iterator[None]:
     """One driver per sweep. Raises UserError if another one works on it, or has begun it in the meantime."""
     created = [folder for folder in (home, *home.parents) if not folder.exists()]
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{home}: cannot be made ({error.strerror})") from error
     lock = _locked(home)
     try:
         if is_new and (home / "study.db").exists():
