@@ -136,6 +136,12 @@ def test_a_pipe_is_no_database(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("pipe").is_fifo()
 
 
+def test_a_file_in_the_place_of_mlflows_files_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mlartifacts").touch()
+    line = refused(["--scale", "smoke"], capsys, left=("notes.txt", "mlartifacts"))
+    assert "mlartifacts/gan_loss_weights: cannot be written (Not a directory)" in line
+
+
 def test_a_folder_of_something_else_is_no_place_for_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     Path("runs", "mine").mkdir(parents=True)
     Path("runs", "mine", "results.json").write_text("{}")

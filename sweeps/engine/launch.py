@@ -20,9 +20,10 @@ from adcore.imports import large_imports
 from sweeps.engine.cluster import check_address, prepare_environment
 from sweeps.engine.code import check_one_root, current_code
 from sweeps.engine.data import load_data, require_same
+from sweeps.engine.mlflow_artifacts import check_artifacts
 from sweeps.engine.mlflow_store import check_tracking_uri
 from sweeps.engine.mlflow_variables import ignored
-from sweeps.engine.places import absolute, check_name, followed
+from sweeps.engine.places import SQLITE, absolute, check_name, database_path, followed
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.run_settings import PLACES, RunSettings
 
@@ -57,7 +58,7 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
         return 0
     settings = absolute(settings)
     check_writable(home, f"--storage {settings.storage!r}")
-    _check_tracking(settings, given)
+    _check_tracking(settings, program.script, given)
     check_address(settings)
     _check_outbox(home)
     prepare_environment(settings)
@@ -73,7 +74,7 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
         return run_program(program, plan, settings, home, data, hashes)
 
 
-def _check_tracking(settings: RunSettings, given: dict[str, Any]) -> None:
+def _check_tracking(settings: RunSettings, experiment: str, given: dict[str, Any]) -> None:
     """Raises UserError for an address that cannot be used; a resumed sweep can wait for its own server."""
     if line := ignored(settings.tracking_uri, is_named="tracking_uri" in given):
         click.echo(line, err=True)
@@ -83,6 +84,8 @@ def _check_tracking(settings: RunSettings, given: dict[str, Any]) -> None:
         if not settings.resume or "tracking_uri" in given or not settings.tracking_uri.startswith("http"):
             raise
         click.echo(f"{error}; going on without it: what it is to be told waits on disk", err=True)
+    if settings.tracking_uri.startswith(SQLITE):
+        check_artifacts(database_path(settings.tracking_uri), experiment)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from adcore.errors import UserError
 from adcore.files import check_writable
 from sweeps.engine.commands import mlflow_command
-from sweeps.engine.mlflow_artifacts import prepare_artifacts
+from sweeps.engine.mlflow_artifacts import check_artifacts, prepare_artifacts
 from sweeps.engine.mlflow_server import check_server
 from sweeps.engine.mlflow_variables import set_variables
 from sweeps.engine.places import SQLITE, database_path, database_uri
@@ -60,6 +60,7 @@ def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
         client = MlflowClient(uri)
         return client, _experiment(client, uri, experiment, location=None)
     path = database_path(uri)
+    check_artifacts(path, experiment)
     make_database(path)
     with _without_stray_folders(uri):
         try:
