@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +19,8 @@ from typing import Any
 import pytest
 from sweep_process import poll
 
-from sweeps.engine.closing import say_how_to_go_on
+from sweeps.engine.closing import close, say_how_to_go_on
+from sweeps.engine.interrupt import Interrupt, interruptible
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_runs import require_known_runs
 from sweeps.engine.mlflow_store import make_database
@@ -102,14 +105,35 @@ def test_no_database_is_made_in_the_place_of_one_that_has_gone(writer: Counting,
     assert path.stat().st_size == 0
 
 
+def _stages(interrupt: Interrupt | None = None) -> tuple[Any, list[str]]:
+    """What the end of a sweep asks of its stages, and what they print."""
+    printed: list[str] = []
+    display = SimpleNamespace(print=printed.append, end=lambda: None)
+    own = {"command": "true", "broken": None, "is_gone": False}
+    return SimpleNamespace(display=display, interrupt=interrupt, **own), printed
+
+
+def test_what_waits_is_said_when_a_signal_cuts_the_last_delivery_short(
+    writer: Counting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _lose(writer, tmp_path / "mlflow.db")
+    with interruptible() as interrupt:
+        stages, _ = _stages(interrupt)
+        threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
+        started = time.monotonic()
+        close(writer, stages)
+    assert time.monotonic() - started < 10
+    say_how_to_go_on(stages, writer, 0)
+    assert "1 updates wait in" in capsys.readouterr().err
+
+
 def test_the_command_that_is_printed_then_is_not_refused(
     writer: Counting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _lose(writer, tmp_path / "mlflow.db")
     writer.close(patience=0)
-    printed: list[str] = []
-    stages: Any = SimpleNamespace(command="true", broken=None, display=SimpleNamespace(print=printed.append))
-    say_how_to_go_on(stages, writer, 130, is_delivered=False)
+    stages, printed = _stages()
+    say_how_to_go_on(stages, writer, 130)
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 2
     assert str(writer.outbox.path) in error

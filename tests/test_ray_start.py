@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,6 +94,15 @@ def test_another_version_of_ray_is_named_beside_this_one(monkeypatch: pytest.Mon
     line = _not_started(mismatch.value, monkeypatch)
     for name in ("1.13.0", "3.9.1", ray.__version__, ".".join(map(str, sys.version_info[:3]))):
         assert name in line, line
+
+
+def test_a_python_without_docstrings_is_refused_before_ray_is_imported() -> None:
+    command = [sys.executable, "-OO", str(ROOT / "sweeps" / "gan_loss_weights.py"), "--scale", "smoke"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("error: Python runs without docstrings")
+    assert len(ran.stderr.splitlines()) == 1
+    assert [path.name for path in Path().iterdir()] == ["notes.txt"]
 
 
 def test_a_traceback_within_rays_reason_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

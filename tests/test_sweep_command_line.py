@@ -313,7 +313,9 @@ def test_a_grid_is_not_asked_for_a_number_of_configurations(capsys: pytest.Captu
 def test_a_sweep_is_given_the_train_part_alone_and_the_hashes_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[ImageDataset] = []
 
-    def sweep(_program: object, _plan: object, _settings: object, _home: object, data: Any, hashes: Any) -> int:
+    def sweep(
+        _program: object, _plan: object, _settings: object, _home: object, data: Any, hashes: Any, _interrupt: object
+    ) -> int:
         swept.extend(data.values())
         assert hashes == {"digits": {part: load("digits", part).content_hash for part in ("train", "test")}}
         return 0

@@ -1,20 +1,35 @@
-"""The last lines of a sweep: what MLflow has not taken, and the command that goes on."""
+"""The end of a sweep: the last that MLflow is told, what it has not taken, and the command that goes on."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 
 from sweeps.engine.code import has_changed
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.runner import INTERRUPTED, StageRunner
+from sweeps.engine.storage_error import StorageError
 
-__all__ = ["say_how_to_go_on"]
+__all__ = ["close", "say_how_to_go_on"]
 
 
-def say_how_to_go_on(stages: StageRunner, writer: MlflowWriter, code: int, *, is_delivered: bool) -> None:
+def close(writer: MlflowWriter, stages: StageRunner) -> None:
+    """Deliver what is left, until a signal cuts that short; after a second Ctrl-C nothing more is waited for."""
+    with suppress(KeyboardInterrupt):
+        stages.display.end()
+        if stages.is_gone:
+            writer.abandon()
+        elif stages.interrupt.count < 2:
+            writer.close()
+
+
+def say_how_to_go_on(stages: StageRunner, writer: MlflowWriter, code: int) -> None:
     """Every command that is printed works as things are now. code: the sweep's exit code."""
-    command = stages.command if is_delivered else _say_what_waits(writer, stages.command)
+    if stages.is_gone:
+        print(f"its record is gone from {stages.home}: it cannot be resumed; begin a new sweep", file=sys.stderr)
+        return
+    command = stages.command if writer.is_done else _say_what_waits(writer, stages.command)
     if code == INTERRUPTED:
         stages.display.print(f"interrupted; go on with:\n  {command}")
     elif stages.broken:
@@ -26,8 +41,12 @@ def say_how_to_go_on(stages: StageRunner, writer: MlflowWriter, code: int, *, is
 def _say_what_waits(writer: MlflowWriter, command: str) -> str:
     """No failure of the sweep: it can still be delivered. Returns the command that goes on."""
     print(f"MLflow at {writer.uri} did not take everything: {writer.reason}", file=sys.stderr)
-    queue, waiting = writer.outbox.path, f"{len(writer.outbox)} updates wait in {writer.outbox.path}"
-    if not writer.lacks_runs:
+    queue = writer.outbox.path
+    try:
+        waiting, lacks_runs = f"{len(writer.outbox)} updates wait in {queue}", writer.lacks_runs
+    except StorageError:  # it is said already
+        return command
+    if not lacks_runs:
         print(f"{waiting}; deliver them with: {command}", file=sys.stderr)
         return command
     command = f"mv {shlex.quote(str(queue))} {shlex.quote(f'{queue}.away')} && {command}"  # else it would be refused

@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import socket
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from sweeps.engine.places import check_name
 from sweeps.engine.plan import has_cuda_device
 from sweeps.engine.run_settings import RunSettings
 
-__all__ = ["Resources", "check_address", "prepare_environment", "probe", "ray_cluster", "resources"]
+__all__ = ["Resources", "check_address", "check_docstrings", "prepare_environment", "probe", "ray_cluster", "resources"]
 
 #: Seconds to wait for a port: the client libraries themselves wait for minutes.
 PROBE_SECONDS = 3.0
@@ -31,6 +32,12 @@ PROBE_SECONDS = 3.0
 OBJECT_STORE_BYTES = 600_000_000
 #: Bytes of the longest name that a socket may have, and what Ray puts behind its temporary folder for one of its own.
 SOCKET_BYTES, SOCKET_NAME = 107, "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
+
+
+def check_docstrings() -> None:
+    """Raises UserError if Python leaves docstrings out: Ray edits its own when it is imported."""
+    if sys.flags.optimize > 1:
+        raise UserError("Python runs without docstrings, which Ray needs; unset PYTHONOPTIMIZE, or leave -OO out")
 
 
 def check_address(settings: RunSettings) -> None:
@@ -142,6 +149,8 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
             f"--address {settings.address}: the cluster refuses this token; copy its ~/.ray/auth_token here, "
             "or set RAY_AUTH_MODE=disabled for a cluster that has none"
         ) from error
+    except SystemExit as error:  # what Ray makes of SIGTERM while it starts
+        raise KeyboardInterrupt from error
     except Exception as error:  # Ray raises bare ones too, for a node that starts slowly
         reason = textwrap.shorten(str(error).partition("Traceback")[0], 500)
         raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason})") from error

@@ -17,9 +17,10 @@ from adcore.command_line import dataclass_flags, run
 from adcore.errors import UserError, unknown_name
 from adcore.files import check_writable
 from adcore.imports import large_imports
-from sweeps.engine.cluster import check_address, prepare_environment
+from sweeps.engine.cluster import check_address, check_docstrings, prepare_environment
 from sweeps.engine.code import check_one_root, current_code
 from sweeps.engine.data import load_data, require_same
+from sweeps.engine.interrupt import Interrupt, interruptible
 from sweeps.engine.mlflow_artifacts import check_artifacts
 from sweeps.engine.mlflow_store import check_tracking_uri
 from sweeps.engine.mlflow_variables import ignored
@@ -37,13 +38,15 @@ def launch(program: Program[Any], text: str, argv: Sequence[str] | None = None) 
     """Parse argv and run the program. Exits with 0 if it is whole, 1 with failed trials, 2 for bad input."""
 
     def body(**given: Any) -> int:
-        return _run(program, given)
+        with interruptible() as interrupt:
+            return _run(program, given, interrupt)
 
     run(f"sweeps/{program.script}.py", text, dataclass_flags(program.settings), body, argv, on_record=True)
 
 
-def _run(program: Program[Any], given: dict[str, Any]) -> int:
+def _run(program: Program[Any], given: dict[str, Any], interrupt: Interrupt) -> int:
     check_one_root()
+    check_docstrings()
     settings = program.settings(**given)
     try:
         home = _home(program.script, settings)
@@ -61,17 +64,17 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
     _check_tracking(settings, program.script, given)
     check_address(settings)
     _check_outbox(home)
-    prepare_environment(settings)
     with large_imports():
         data, hashes = load_data(plan.dataset_names, program.parts, settings)
         if settings.resume:
             require_same(read_fact(home, "data", None), hashes, home.name)
         program.check(plan, data)
+        prepare_environment(settings)
         current_code()  # as it is now, while most of it is loaded
         from sweeps.engine.run import run_program
 
     with one_driver(home, is_new=not settings.resume):
-        return run_program(program, plan, settings, home, data, hashes)
+        return run_program(program, plan, settings, home, data, hashes, interrupt)
 
 
 def _check_tracking(settings: RunSettings, experiment: str, given: dict[str, Any]) -> None:
@@ -90,7 +93,10 @@ def _check_tracking(settings: RunSettings, experiment: str, given: dict[str, Any
 
 @contextmanager
 def one_driver(home: Path, *, is_new: bool) -> Iterator[None]:
-    """One driver per sweep. Raises UserError if another one works on it, or has begun it in the meantime."""
+    """One driver per sweep. Raises UserError if another one works on it, or has begun it in the meantime.
+
+    Nothing is left of a sweep that ends before it has a record.
+    """
     created = [folder for folder in (home, *home.parents) if not folder.exists()]
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -101,14 +107,12 @@ def one_driver(home: Path, *, is_new: bool) -> Iterator[None]:
         if is_new and (home / "study.db").exists():
             raise UserError(f"sweep {home.name!r} exists: give another --name, or --resume {home.name}")
         yield
-    except UserError:
-        if not (home / "study.db").exists():  # it has not begun: nothing is left of it
+    finally:
+        if not (home / "study.db").exists():
             (home / ".lock").unlink(missing_ok=True)
             for folder in created:
                 with suppress(OSError):  # somebody else has put something there in the meantime
                     folder.rmdir()
-        raise
-    finally:
         lock.release()
 
 

@@ -19,7 +19,7 @@ FOLDER = "mlartifacts"
 
 
 def check_artifacts(database: Path, experiment: str) -> None:
-    """Raises UserError if the experiment's files could not be written; nothing is made. There may be no database yet."""
+    """Raises UserError if the experiment's files could not be written; nothing is made. There may be no database."""
     if not database.exists() or not database.stat().st_size:
         _check(database, experiment, database.parent / FOLDER / experiment)
         return

@@ -6,6 +6,7 @@ import logging
 import textwrap
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from adcore.errors import UserError
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_runs import KEY_TAG, is_deleted, runs_of_sweep
 from sweeps.engine.mlflow_store import connect, is_gone, require_database
-from sweeps.engine.storage_error import innermost
+from sweeps.engine.storage_error import StorageError, innermost
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -60,10 +61,26 @@ class MlflowWriter:
         self.thread.join(patience + 5)
         return self.is_done and not self.thread.is_alive()
 
+    def abandon(self) -> None:
+        """Mark the runs under way as killed and deliver nothing more: the outbox was removed. Never raises an error."""
+        self.patience = 0.0
+        self.wake.set()
+        self.thread.join(5)
+        with suppress(Exception):
+            require_database(self.uri)
+            from mlflow.tracking import MlflowClient
+
+            client = MlflowClient(self.uri)
+            for key, run_id in self.runs.items():
+                if self.ends.get(key, (None, None))[1] in (None, "RUNNING"):
+                    client.set_terminated(run_id, "KILLED")
+
     @property
     def is_done(self) -> bool:
         """Whether MLflow has been told everything."""
-        return not len(self.outbox)
+        with suppress(StorageError):
+            return not len(self.outbox)
+        return False
 
     @property
     def lacks_runs(self) -> bool:

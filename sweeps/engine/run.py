@@ -15,12 +15,12 @@ from rich.console import Console
 
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from sweeps.engine.closing import say_how_to_go_on
+from sweeps.engine.closing import close, say_how_to_go_on
 from sweeps.engine.cluster import Resources, ray_cluster, resources
 from sweeps.engine.commands import resume_command
 from sweeps.engine.data import Hashes
 from sweeps.engine.display import Display
-from sweeps.engine.interrupt import Interrupt, interruptible
+from sweeps.engine.interrupt import Interrupt
 from sweeps.engine.mlflow_outbox import Outbox
 from sweeps.engine.mlflow_runs import require_known_runs
 from sweeps.engine.mlflow_store import connect
@@ -59,6 +59,7 @@ def run_program(
     home: Path,
     data: Mapping[tuple[str, str], ImageDataset],
     hashes: Hashes,
+    interrupt: Interrupt,
 ) -> int:
     """Run or resume the sweep in folder `home`; returns the exit code: 0 whole, 1 with failed trials, 130 interrupted.
 
@@ -66,13 +67,12 @@ def run_program(
     too little for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
-        with interruptible() as interrupt, ray_cluster(settings):
-            interrupt.listen()
-            require_same_code()
-            return _run(program, plan, settings, home, data, hashes, interrupt)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    code = INTERRUPTED
+    with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings):
+        interrupt.listen()
+        require_same_code()
+        code = _run(program, plan, settings, home, data, hashes, interrupt)
+    return code
 
 
 def _check_mlflow(settings: RunSettings, experiment: str, home: Path) -> None:
@@ -122,18 +122,9 @@ def _run(
     try:
         code = _run_stages(stages)
     finally:
-        display.end()
-        is_delivered = _close(writer, interrupt)
-    say_how_to_go_on(stages, writer, code, is_delivered=is_delivered)
+        close(writer, stages)
+    say_how_to_go_on(stages, writer, code)
     return code
-
-
-def _close(writer: MlflowWriter, interrupt: Interrupt) -> bool:
-    """Deliver what is left, and whether that is all; after a second Ctrl-C nothing more is waited for."""
-    with contextlib.suppress(KeyboardInterrupt):
-        if interrupt.count < 2:
-            writer.close()
-    return writer.is_done
 
 
 def _run_stages(stages: StageRunner) -> int:

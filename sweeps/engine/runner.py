@@ -52,6 +52,11 @@ class StageRunner:
         """Why the sweep's own files cannot be written, if that is so."""
         return next((each.broken for each in (self.outbox, *self.records) if each.broken), None)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody has removed the record."""
+        return not (self.home / "study.db").exists()
+
     def on_storage_error(self, error: StorageError) -> None:
         """Something could not be written: the record takes nothing more."""
         self.records[0].broken = self.records[0].broken or error
