@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,19 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-__all__ = [
-    "FILES_ALONE",
-    "auroc_by_class",
-    "confusion_matrix",
-    "loss_curves",
-    "reconstructions",
-    "roc",
-    "score_densities",
-]
-
-#: Environment in which matplotlib draws to files, to be set before it is imported, which Lightning does as well: a
-#: backend that a notebook has left there may not be installed here, and then the import fails.
-FILES_ALONE: Mapping[str, str] = MappingProxyType({"MPLBACKEND": "agg"})
+__all__ = ["auroc_by_class", "confusion_matrix", "loss_curves", "reconstructions", "roc", "score_densities"]
 
 KINDS = ("normal", "anomalous")
 COLOURS = ("tab:blue", "tab:orange")

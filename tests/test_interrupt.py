@@ -67,6 +67,22 @@ def test_a_hang_up_that_a_shell_passes_on_counts_once() -> None:
         assert interrupt.count == 1
 
 
+def test_a_signal_as_an_object_dies_is_heard_at_the_next_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with interruptible() as interrupt:
+        interrupt.check()
+        Dying()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+    assert not shown
+
+
 def test_outside_of_tunes_loop_the_first_signal_leaves() -> None:
     with interruptible(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGHUP)

@@ -68,3 +68,15 @@ def test_a_record_that_is_removed_in_mid_sweep_is_said_to_be_gone_and_its_runs_e
         assert {run.info.status for run in MlflowRuns(sweep.uri).runs} == {"KILLED"}
     finally:
         sweep.end()
+
+
+def test_sigterm_right_after_the_record_was_made_prints_what_goes_on_with_it(tmp_path: Path) -> None:
+    sweep = SweepProcess(tmp_path, *FLAGS, "--epochs", "1")
+    try:
+        poll((tmp_path / "runs" / "s" / "study.db").exists, "the record")
+        sweep.process.terminate()
+        assert sweep.wait() == 130, f"{sweep.out}\n{sweep.err}"
+        assert "--resume s" in sweep.out
+        assert sweep.err == ""
+    finally:
+        sweep.end()

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from adcore.backend import FILES_ALONE
 from adcore.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
-from adcore.figures import FILES_ALONE
 from adcore.files import check_writable
 from sweeps.engine.code import copied
 from sweeps.engine.interrupt import shielded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -49,6 +50,11 @@ class Interrupt:
             self.is_said = True
             self.end_tune()
 
+    def check(self) -> None:
+        """Leave if that was asked for where it could not be done: Python drops what is raised as an object dies."""
+        if self.requested:
+            raise KeyboardInterrupt
+
     def take_over(self) -> None:
         """Called when Tune has put its handler of SIGUSR1 in place: from outside, as SLURM sends it, it is one more."""
         found = signal.getsignal(signal.SIGUSR1)
@@ -72,11 +78,13 @@ def interruptible() -> Iterator[Interrupt]:
     previous = {number: signal.getsignal(number) for number in signals}
     if previous[signal.SIGHUP] == signal.SIG_IGN:
         del previous[signal.SIGHUP]
-    interrupt = Interrupt(tuple(previous))
+    interrupt, unraisable = Interrupt(tuple(previous)), sys.unraisablehook
+    sys.unraisablehook = lambda dropped: dropped.exc_type is not KeyboardInterrupt and unraisable(dropped)
     interrupt.listen()
     try:
         yield interrupt
     finally:
+        sys.unraisablehook = unraisable
         for number, handler in previous.items():
             signal.signal(number, handler)
 

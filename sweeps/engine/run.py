@@ -67,12 +67,15 @@ def run_program(
     too little for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    code = INTERRUPTED
+    code = None
     with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings):
         interrupt.listen()
+        interrupt.check()
         require_same_code()
         code = _run(program, plan, settings, home, data, hashes, interrupt)
-    return code
+    if code is None and (home / "study.db").exists():
+        print(f"interrupted; go on with:\n  {resume_command(program.script, settings, home.name)}")
+    return INTERRUPTED if code is None else code
 
 
 def _check_mlflow(settings: RunSettings, experiment: str, home: Path) -> None:
@@ -130,6 +133,7 @@ def _run(
 def _run_stages(stages: StageRunner) -> int:
     try:
         stages.display.print(f"sweep {stages.home.name}: {stages.summary_line}; record in {stages.home}")
+        stages.interrupt.check()
         code = stages.run()
     except KeyboardInterrupt:
         code = INTERRUPTED
