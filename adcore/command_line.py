@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,10 @@ from adcore.errors import UserError
 from adcore.output import Lost, is_a_closed_pipe, keep_going
 
 __all__ = ["check_text", "dataclass_flags", "run"]
+
+
+#: Exit code after Ctrl-C.
+INTERRUPTED = 130
 
 
 class ClassList(click.ParamType):
@@ -86,7 +91,11 @@ def run(
         given = {name: value for name, value in values.items() if value is not None}
         for name, value in given.items():
             check_text(name, value)
-        return body(**{name: None if isinstance(value, Unlimited) else value for name, value in given.items()})
+        _check_current_folder()
+        try:
+            return body(**{name: None if isinstance(value, Unlimited) else value for name, value in given.items()})
+        except KeyboardInterrupt:  # click would print an empty line
+            return INTERRUPTED
 
     command = click.Command(program, params=list(parameters), callback=callback, help=_paragraphs(text))
     try:
@@ -96,7 +105,7 @@ def run(
     except UserError as error:
         fail(str(error))
     except (KeyboardInterrupt, click.Abort):
-        code = 130
+        code = INTERRUPTED
     lost_code = _output_code(lost, on_record=on_record) if lost else 0
     sys.exit(code or lost_code)
 
@@ -109,6 +118,14 @@ def _output_code(lost: Lost, *, on_record: bool) -> int:
     where = "; all is on record" if on_record else ""
     print(f"not everything could be printed (standard output: {lost.reason.strerror}){where}", file=sys.stderr)
     return 0 if on_record else 1
+
+
+def _check_current_folder() -> None:
+    """Raises UserError if it was removed: libraries end the process for that, in words of their own."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the current folder was removed; go to one that is there") from None
 
 
 def check_text(name: str, value: Any) -> None:

@@ -23,7 +23,10 @@ def check_writable(folder: Path, flag: str) -> None:
     Nothing is left behind: a later check may still refuse what the folder is for.
     """
     try:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
+        there = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
+        if not there.exists():
+            target = os.readlink(there)
+            raise UserError(f"{flag}: {there} is a link to {target}, which is not there; make that, or remove the link")
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:  # also for a name that is too long

@@ -1,4 +1,4 @@
-"""Standard output and error that may go away while a program works: a closed pipe or terminal, a full disk."""
+"""Standard output and error that may go away while a program works, or that cannot take every character."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import sys
 from typing import Any
 
 __all__ = ["Lost", "is_a_closed_pipe", "keep_going"]
+
+#: What becomes of a character that a stream's encoding lacks.
+ERRORS = "backslashreplace"
 
 
 class Lost(io.FileIO):
@@ -29,7 +32,8 @@ class Lost(io.FileIO):
 def keep_going() -> Lost | None:
     """Make prints that nobody can take harmless from here on; returns what becomes of standard output.
 
-    Streams that somebody has put in the place of the process's own, as pytest does, stay as they are: then None.
+    A character that their encoding lacks, as ASCII lacks those of many a folder's name, is shown by its number. Streams
+    that somebody has put in the place of the process's own, as pytest does, stay as they are: then None.
     """
     error = _wrapped(sys.stderr, sys.__stderr__)
     if error is not None:
@@ -51,11 +55,9 @@ def _wrapped(stream: Any, own: Any) -> tuple[io.TextIOWrapper, Lost] | None:
         return None
     if stream is None:  # it was closed before the program began
         raw = Lost(os.open(os.devnull, os.O_WRONLY), "w")
-        return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8"), raw
+        return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors=ERRORS), raw
     stream.flush()
     raw = Lost(stream.fileno(), "w", closefd=False)
     at_once = stream.line_buffering or stream.write_through  # the latter with PYTHONUNBUFFERED
-    text = io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=at_once
-    )
+    text = io.TextIOWrapper(io.BufferedWriter(raw), encoding=stream.encoding, errors=ERRORS, line_buffering=at_once)
     return text, raw

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adcore.backend import FILES_ALONE
 from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
 from adcore.cpus import PATIENT_THREADS, allotted_cpus
@@ -58,6 +59,7 @@ def _train(
         _check_file(Path(checkpoint))
     if figures is not None:
         check_writable(Path(figures), f"--figures {figures!r}")
+    os.environ.update(FILES_ALONE)
     for name, value in PATIENT_THREADS.items():
         os.environ.setdefault(name, value)
     with large_imports():

@@ -105,6 +105,19 @@ def test_bad_input_ends_the_process_with_one_line_and_code_2() -> None:
     assert len(ran.stderr.splitlines()) == 1
 
 
+def test_a_current_folder_that_was_removed_is_one_line_and_code_2(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    for program in (
+        "-m adcore.train --dataset digits",
+        f"{Path(__file__).parents[1]}/sweeps/gan_loss_weights.py --storage / --plan",
+    ):
+        command = f"cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec {sys.executable} {program}"
+        ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert ran.stderr == "error: the current folder was removed; go to one that is there\n"
+        (tmp_path / "gone").mkdir()
+
+
 def test_test_images_that_are_missing_are_told_before_the_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,6 +250,13 @@ def test_the_module_runs_as_a_program() -> None:
     assert ran.returncode == 0
     assert re.fullmatch(r"epoch 1  val AUROC [01]\.\d{4} \| 0: [01]\.\d{4} \| \d+ images/s\n", ran.stdout)
     assert ran.stderr == ""
+
+
+def test_a_notebooks_backend_of_matplotlib_stops_no_figure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # is not installed
+    ran = python("-m", "adcore.train", *QUICK, "--test", "--figures", str(tmp_path))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (tmp_path / "class-0" / "roc.png").is_file()
 
 
 def test_a_run_continues_from_its_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

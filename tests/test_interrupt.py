@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from ray.tune.tune import _setup_signal_catching
 
-from sweeps.engine.interrupt import interruptible, without_hang_up
+from sweeps.engine.interrupt import interruptible, shielded
 
 
 @pytest.fixture(autouse=True)
@@ -20,23 +21,36 @@ def _not_under_nohup() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_first_signal_lets_tunes_loop_end(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(number)
     with interruptible() as interrupt:
+        has_ended = _setup_signal_catching()
+        interrupt.take_over()
         interrupt.in_tune = True
+        interrupt.pass_on()
         os.kill(os.getpid(), number)
         assert interrupt.requested
-        ended = signal.signal(signal.SIGUSR1, lambda *_: None)  # as Tune's loop
+        assert not has_ended.is_set(), "at the loop's next step, which says so"
         for said in ("stopping; a second Ctrl-C leaves at once\n", ""):
             assert capsys.readouterr().out == ""
             interrupt.pass_on()
             assert capsys.readouterr().out == said
-        signal.signal(signal.SIGUSR1, ended)
+            assert has_ended.is_set()
     assert signal.getsignal(number) == before
 
 
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_the_drivers_own_reasons_end_tunes_loop_without_an_interruption() -> None:
+    with interruptible() as interrupt:
+        for _ in range(2):  # a loop for each stage
+            has_ended = _setup_signal_catching()
+            interrupt.take_over()
+            interrupt.end_tune()
+            assert has_ended.is_set()
+        assert not interrupt.requested
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_second_signal_leaves_at_once(second: signal.Signals) -> None:
     with interruptible() as interrupt:
         interrupt.in_tune = True
@@ -51,6 +65,22 @@ def test_a_hang_up_that_a_shell_passes_on_counts_once() -> None:
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGHUP)
         assert interrupt.count == 1
+
+
+def test_a_signal_as_an_object_dies_is_heard_at_the_next_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with interruptible() as interrupt:
+        interrupt.check()
+        Dying()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+    assert not shown
 
 
 def test_outside_of_tunes_loop_the_first_signal_leaves() -> None:
@@ -71,19 +101,20 @@ def test_under_nohup_a_hang_up_is_none() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_what_is_started_without_hang_up_outlives_one_that_this_process_hears_of() -> None:
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_what_is_started_shielded_outlives_a_signal_that_this_process_hears_of(number: signal.Signals) -> None:
     code = "import sys; print('up', flush=True); sys.stdin.readline(); print('alive', flush=True)"
     with interruptible() as interrupt:
         interrupt.in_tune = True
-        with without_hang_up():
+        with shielded():
             child = subprocess.Popen(
                 [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
             assert child.stdin
             assert child.stdout
             assert child.stdout.readline() == "up\n"
-            os.kill(child.pid, signal.SIGHUP)
-            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(child.pid, number)
+            os.kill(os.getpid(), number)
         assert interrupt.requested, "at the latest now"
         assert child.communicate("go on\n", timeout=30)[0] == "alive\n"
         assert child.returncode == 0

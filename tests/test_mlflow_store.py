@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from adcore.errors import UserError
 from sweeps.engine import mlflow_store
+from sweeps.engine.mlflow_artifacts import check_artifacts
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_store import check_tracking_uri, connect, make_database
 from sweeps.engine.mlflow_writer import MlflowWriter
@@ -101,6 +102,22 @@ def test_a_place_for_files_that_cannot_be_written_is_refused(project: Path) -> N
     (project / "mlartifacts").write_text("a file, no folder")
     with pytest.raises(UserError, match=r"the files of experiment 'test', in .*mlartifacts/test: cannot be written"):
         connect(database_uri(project / "mlflow.db"), "test")
+
+
+def test_a_place_for_files_that_cannot_be_written_is_refused_before_a_database_is_made(tmp_path: Path) -> None:
+    (tmp_path / "mlartifacts").write_text("a file, no folder")
+    with pytest.raises(UserError, match="cannot be written"):
+        connect(database_uri(tmp_path / "mlflow.db"), "test")
+    assert [each.name for each in tmp_path.iterdir()] == ["mlartifacts"]
+
+
+def test_files_that_lie_elsewhere_need_no_place_beside_the_database(project: Path) -> None:
+    location = (project / "elsewhere").as_uri()
+    MlflowClient(database_uri(project / "mlflow.db")).create_experiment("test", location)
+    (project / "mlartifacts").write_text("a file, no folder")
+    check_artifacts(project / "mlflow.db", "test")
+    with pytest.raises(UserError, match="the files of experiment 'other'"):
+        check_artifacts(project / "mlflow.db", "other")
 
 
 def test_a_file_that_could_not_be_copied_is_said_and_delivered_by_the_next_session(project: Path) -> None:

@@ -1,4 +1,4 @@
-"""A standard output or error that takes nothing more: a full disk, a reader that has gone, a closed descriptor."""
+"""A standard output or error that takes nothing more, or not every character."""
 
 from __future__ import annotations
 
@@ -54,6 +54,22 @@ def test_a_full_disk_ends_nothing_and_is_said_at_the_end(on_record: bool, code: 
     assert FULL in error.splitlines()[1]
     assert ("all is on record" in error) == on_record
     assert len(error.splitlines()) == 2
+
+
+@pytest.mark.parametrize("text", ["r\u00e9sultats \u2014 \u7bb1", "not UTF-8: \udcff"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_character_that_a_stream_cannot_take_is_shown_by_its_number(encoding: str, text: str) -> None:
+    code = f"""
+import sys
+from adcore.output import keep_going
+keep_going()
+for stream in (sys.stdout, sys.stderr):
+    print({text!a}, file=stream)
+"""
+    own = {**os.environ, "PYTHONIOENCODING": encoding}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, env=own, timeout=60, check=False)
+    expected = text.encode(encoding, "backslashreplace") + b"\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, expected, expected)
 
 
 def test_lines_come_at_once_also_where_python_is_told_not_to_buffer(tmp_path: Path) -> None:

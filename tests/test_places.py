@@ -6,6 +6,7 @@ import os
 import shlex
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from refusals import refused
 from sweep_parts import record_of, small_plan
 
 from adcore.errors import UserError
+from sweeps.engine.code import ROOT
 from sweeps.engine.commands import browse_command, python, resume_command
 from sweeps.engine.places import absolute, database_path, database_uri, followed, typed_database
 from sweeps.engine.record import open_study
@@ -145,3 +147,45 @@ def test_a_line_break_in_the_current_folder_is_named(
     Path("a\nb").mkdir()
     monkeypatch.chdir("a\nb")
     assert "line breaks" in refused([], capsys, left=())
+
+
+#: The name of a folder in bytes that are no UTF-8.
+BYTES = os.fsdecode(b"w\xff")
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_current_folder_whose_name_is_no_text_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Path(BYTES).mkdir()
+    monkeypatch.chdir(BYTES)
+    for arguments in ([], ["--storage", str(tmp_path / "runs")], ["--resume", "mine"], ["--plan"]):
+        line = refused(arguments, capsys, left=())
+        assert "w\\udcff" in line
+        assert "is not text in utf-8; name or go to another folder\n" in line
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_link_to_a_folder_whose_name_is_no_text_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(BYTES).mkdir()
+    Path("link").symlink_to(BYTES)
+    for arguments in (["--storage", "link"], ["--tracking-uri", "sqlite:///link/mlflow.db"]):
+        assert f"{arguments[0]}: " in refused(arguments, capsys, left=("notes.txt", "link", BYTES))
+    monkeypatch.setenv("TMPDIR", str(Path("link").resolve()))
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    assert "TMPDIR: " in refused(["--scale", "smoke"], capsys, left=("notes.txt", "link", BYTES))
+
+
+def test_a_name_in_utf_8_under_a_locale_in_ascii_is_told_what_to_set(tmp_path: Path) -> None:
+    folder = tmp_path / "w\u00e9"
+    folder.mkdir()
+    own = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, str(ROOT / "sweeps" / "gan_loss_weights.py"), "--scale", "smoke"]
+    ran = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert len(ran.stderr.splitlines()) == 1
+    assert "is not text in ascii" in ran.stderr
+    assert "set PYTHONUTF8=1" in ran.stderr
+    assert list(folder.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -95,6 +96,15 @@ def test_another_version_of_ray_is_named_beside_this_one(monkeypatch: pytest.Mon
         assert name in line, line
 
 
+def test_a_python_without_docstrings_is_refused_before_ray_is_imported() -> None:
+    command = [sys.executable, "-OO", str(ROOT / "sweeps" / "gan_loss_weights.py"), "--scale", "smoke"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("error: Python runs without docstrings")
+    assert len(ran.stderr.splitlines()) == 1
+    assert [path.name for path in Path().iterdir()] == ["notes.txt"]
+
+
 def test_a_traceback_within_rays_reason_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "Failed to start GCS.\nPlease check gcs_server.out. Traceback (most recent call last):\n  File ..."
     line = _not_started(RuntimeError(text), monkeypatch)
@@ -114,6 +124,11 @@ def test_workers_do_not_take_their_code_from_the_users_folder(address: str, monk
         assert os.getcwd() == before
     assert given["folder"] == Path("/")
     assert [Path(each).name for each in given["runtime_env"]["py_modules"]] == ["adcore", "sweeps"]
+
+    on_nodes = given["runtime_env"].get("env_vars", {})
+    assert (on_nodes.get("MPLBACKEND") == "agg") == (address != "local"), (
+        "a Ray of our own has the driver's environment"
+    )
 
 
 class _Nodes:

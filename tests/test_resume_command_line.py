@@ -51,6 +51,15 @@ def test_a_second_driver_on_one_sweep_isrefused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_that_somebody_takes_the_place_of_in_the_last_moment_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("a file")
+    with (
+        pytest.raises(UserError, match=r"mine: cannot be made \(File exists\)"),
+        one_driver(tmp_path / "mine", is_new=True),
+    ):
+        pass
+
+
 def test_a_sweep_that_does_not_begin_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError), one_driver(tmp_path / "runs" / "mine", is_new=True):
         raise UserError("the cluster has too little")

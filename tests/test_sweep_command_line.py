@@ -136,6 +136,12 @@ def test_a_pipe_is_no_database(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("pipe").is_fifo()
 
 
+def test_a_file_in_the_place_of_mlflows_files_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mlartifacts").touch()
+    line = refused(["--scale", "smoke"], capsys, left=("notes.txt", "mlartifacts"))
+    assert "mlartifacts/gan_loss_weights: cannot be written (Not a directory)" in line
+
+
 def test_a_folder_of_something_else_is_no_place_for_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     Path("runs", "mine").mkdir(parents=True)
     Path("runs", "mine", "results.json").write_text("{}")
@@ -307,7 +313,9 @@ def test_a_grid_is_not_asked_for_a_number_of_configurations(capsys: pytest.Captu
 def test_a_sweep_is_given_the_train_part_alone_and_the_hashes_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[ImageDataset] = []
 
-    def sweep(_program: object, _plan: object, _settings: object, _home: object, data: Any, hashes: Any) -> int:
+    def sweep(
+        _program: object, _plan: object, _settings: object, _home: object, data: Any, hashes: Any, _interrupt: object
+    ) -> int:
         swept.extend(data.values())
         assert hashes == {"digits": {part: load("digits", part).content_hash for part in ("train", "test")}}
         return 0
@@ -329,6 +337,18 @@ def test_every_sweep_script_is_a_docstring_what_it_trains_and_one_call() -> None
         [last] = [node for node in tree.body if isinstance(node, ast.If)]
         assert ast.unparse(last.body[0]).startswith(f"main({path.stem!r}, __doc__"), path
         assert len(text.splitlines()) < 130, path
+
+
+@pytest.mark.parametrize("target", ["gone", "mine"])  # the latter is a circle
+def test_a_link_to_nothing_in_a_records_place_is_named_with_its_target(
+    target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = Path("runs", "mine").absolute()
+    link.parent.mkdir()
+    link.symlink_to(target)
+    line = refused(["--name", "mine"], capsys, left=("notes.txt", "runs"))
+    assert f"{link} is a link to {target}, which is not there" in line
+    assert link.is_symlink()
 
 
 def test_links_that_lead_in_a_circle_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

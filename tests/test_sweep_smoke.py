@@ -38,7 +38,8 @@ FIELDS = {field.name for field in dataclasses.fields(TrainConfig)}
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     folder = tmp_path_factory.mktemp("smoke")
     arguments = ["--scale", "smoke", "--normal-class", "6,0,3", "--configs", str(CONFIGS), "--epochs", str(EPOCHS)]
-    sweep = SweepProcess(folder, *arguments, "--name", "t")
+    notebook = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # is not installed: no trial may import it
+    sweep = SweepProcess(folder, *arguments, "--name", "t", env=notebook)
     try:
         code = sweep.wait()
         assert code == 0, f"{sweep.out}\n{sweep.err}"

@@ -7,21 +7,24 @@ import math
 import os
 import secrets
 import socket
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from adcore.backend import FILES_ALONE
 from adcore.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
 from adcore.files import check_writable
 from sweeps.engine.code import copied
-from sweeps.engine.interrupt import without_hang_up
+from sweeps.engine.interrupt import shielded
+from sweeps.engine.places import check_name
 from sweeps.engine.plan import has_cuda_device
 from sweeps.engine.run_settings import RunSettings
 
-__all__ = ["Resources", "check_address", "prepare_environment", "probe", "ray_cluster", "resources"]
+__all__ = ["Resources", "check_address", "check_docstrings", "prepare_environment", "probe", "ray_cluster", "resources"]
 
 #: Seconds to wait for a port: the client libraries themselves wait for minutes.
 PROBE_SECONDS = 3.0
@@ -29,6 +32,12 @@ PROBE_SECONDS = 3.0
 OBJECT_STORE_BYTES = 600_000_000
 #: Bytes of the longest name that a socket may have, and what Ray puts behind its temporary folder for one of its own.
 SOCKET_BYTES, SOCKET_NAME = 107, "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
+
+
+def check_docstrings() -> None:
+    """Raises UserError if Python leaves docstrings out: Ray edits its own when it is imported."""
+    if sys.flags.optimize > 1:
+        raise UserError("Python runs without docstrings, which Ray needs; unset PYTHONOPTIMIZE, or leave -OO out")
 
 
 def check_address(settings: RunSettings) -> None:
@@ -70,6 +79,7 @@ def _temporary_folder() -> tuple[str, Path]:
 def _check_temporary_folder() -> None:
     """Raises UserError if Ray could not make its sockets: their names can be too long."""
     name, folder = _temporary_folder()
+    check_name(folder.absolute(), name)
     check_writable(folder.absolute(), f"{name} {folder}")
     if len(os.fsencode(folder.absolute() / SOCKET_NAME)) > SOCKET_BYTES:
         most = SOCKET_BYTES - len(SOCKET_NAME) - 1
@@ -89,13 +99,14 @@ def probe(flag: str, given: str, host: str, port: int) -> None:
 
 
 def prepare_environment(settings: RunSettings) -> None:
-    """Set what Ray reads when it is imported: token authentication, and loopback alone for a Ray of our own."""
+    """Set what Ray and matplotlib read when they are imported: tokens, loopback for a Ray of our own, no screen."""
     os.environ.update(
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the record and MLflow hold what Ray's own files would
         TUNE_DISABLE_SIGINT_HANDLER="1",
         TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are not used
         RAY_AIR_NEW_OUTPUT="0",  # the new output prints a box of its own at any verbosity
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # a trial that asks for no GPU sees none
+        **FILES_ALONE,
     )
     if settings.address != "local":
         os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -128,16 +139,18 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
         options |= {"address": "local", "num_cpus": allotted_cpus(), "include_dashboard": False}
         options |= {"object_store_memory": OBJECT_STORE_BYTES}
     else:
-        environment["env_vars"] = dict(PATIENT_THREADS)
+        environment["env_vars"] = {**PATIENT_THREADS, **FILES_ALONE}
         options |= {"address": settings.address}
     try:
-        with copied() as environment["py_modules"], without_hang_up(), contextlib.chdir("/"):
+        with copied() as environment["py_modules"], shielded(), contextlib.chdir("/"):
             ray.init(**options)
     except AuthenticationError as error:
         raise UserError(
             f"--address {settings.address}: the cluster refuses this token; copy its ~/.ray/auth_token here, "
             "or set RAY_AUTH_MODE=disabled for a cluster that has none"
         ) from error
+    except SystemExit as error:  # what Ray makes of SIGTERM while it starts
+        raise KeyboardInterrupt from error
     except Exception as error:  # Ray raises bare ones too, for a node that starts slowly
         reason = textwrap.shorten(str(error).partition("Traceback")[0], 500)
         raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason})") from error

@@ -17,12 +17,14 @@ from adcore.command_line import dataclass_flags, run
 from adcore.errors import UserError, unknown_name
 from adcore.files import check_writable
 from adcore.imports import large_imports
-from sweeps.engine.cluster import check_address, prepare_environment
+from sweeps.engine.cluster import check_address, check_docstrings, prepare_environment
 from sweeps.engine.code import check_one_root, current_code
 from sweeps.engine.data import load_data, require_same
+from sweeps.engine.interrupt import Interrupt, interruptible
+from sweeps.engine.mlflow_artifacts import check_artifacts
 from sweeps.engine.mlflow_store import check_tracking_uri
 from sweeps.engine.mlflow_variables import ignored
-from sweeps.engine.places import absolute, followed
+from sweeps.engine.places import SQLITE, absolute, check_name, database_path, followed
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.run_settings import PLACES, RunSettings
 
@@ -36,13 +38,15 @@ def launch(program: Program[Any], text: str, argv: Sequence[str] | None = None) 
     """Parse argv and run the program. Exits with 0 if it is whole, 1 with failed trials, 2 for bad input."""
 
     def body(**given: Any) -> int:
-        return _run(program, given)
+        with interruptible() as interrupt:
+            return _run(program, given, interrupt)
 
     run(f"sweeps/{program.script}.py", text, dataclass_flags(program.settings), body, argv, on_record=True)
 
 
-def _run(program: Program[Any], given: dict[str, Any]) -> int:
+def _run(program: Program[Any], given: dict[str, Any], interrupt: Interrupt) -> int:
     check_one_root()
+    check_docstrings()
     settings = program.settings(**given)
     try:
         home = _home(program.script, settings)
@@ -57,7 +61,7 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
         return 0
     settings = absolute(settings)
     check_writable(home, f"--storage {settings.storage!r}")
-    _check_tracking(settings, given)
+    _check_tracking(settings, program.script, given)
     check_address(settings)
     _check_outbox(home)
     with large_imports():
@@ -70,10 +74,10 @@ def _run(program: Program[Any], given: dict[str, Any]) -> int:
         from sweeps.engine.run import run_program
 
     with one_driver(home, is_new=not settings.resume):
-        return run_program(program, plan, settings, home, data, hashes)
+        return run_program(program, plan, settings, home, data, hashes, interrupt)
 
 
-def _check_tracking(settings: RunSettings, given: dict[str, Any]) -> None:
+def _check_tracking(settings: RunSettings, experiment: str, given: dict[str, Any]) -> None:
     """Raises UserError for an address that cannot be used; a resumed sweep can wait for its own server."""
     if line := ignored(settings.tracking_uri, is_named="tracking_uri" in given):
         click.echo(line, err=True)
@@ -83,26 +87,32 @@ def _check_tracking(settings: RunSettings, given: dict[str, Any]) -> None:
         if not settings.resume or "tracking_uri" in given or not settings.tracking_uri.startswith("http"):
             raise
         click.echo(f"{error}; going on without it: what it is to be told waits on disk", err=True)
+    if settings.tracking_uri.startswith(SQLITE):
+        check_artifacts(database_path(settings.tracking_uri), experiment)
 
 
 @contextmanager
 def one_driver(home: Path, *, is_new: bool) -> Iterator[None]:
-    """One driver per sweep. Raises UserError if another one works on it, or has begun it in the meantime."""
+    """One driver per sweep. Raises UserError if another one works on it, or has begun it in the meantime.
+
+    Nothing is left of a sweep that ends before it has a record.
+    """
     created = [folder for folder in (home, *home.parents) if not folder.exists()]
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{home}: cannot be made ({error.strerror})") from error
     lock = _locked(home)
     try:
         if is_new and (home / "study.db").exists():
             raise UserError(f"sweep {home.name!r} exists: give another --name, or --resume {home.name}")
         yield
-    except UserError:
-        if not (home / "study.db").exists():  # it has not begun: nothing is left of it
+    finally:
+        if not (home / "study.db").exists():
             (home / ".lock").unlink(missing_ok=True)
             for folder in created:
                 with suppress(OSError):  # somebody else has put something there in the meantime
                     folder.rmdir()
-        raise
-    finally:
         lock.release()
 
 
@@ -122,6 +132,7 @@ def _locked(home: Path) -> BaseFileLock:
 def _home(script: str, settings: RunSettings) -> Path:
     """The sweep's own folder. Raises UserError for a name that is taken, or unknown on resume."""
     storage = Path(settings.storage).expanduser().resolve()
+    check_name(storage, "--storage")
     if settings.resume:
         known = sorted(path.parent.name for path in storage.glob("*/study.db"))
         if settings.resume not in known:

@@ -7,14 +7,26 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from adcore.files import check_writable
 
-__all__ = ["prepare_artifacts"]
+__all__ = ["check_artifacts", "prepare_artifacts"]
 
 #: The folder beside the database.
 FOLDER = "mlartifacts"
+
+
+def check_artifacts(database: Path, experiment: str) -> None:
+    """Raises UserError if the experiment's files could not be written; nothing is made. There may be no database."""
+    if not database.exists() or not database.stat().st_size:
+        _check(database, experiment, database.parent / FOLDER / experiment)
+        return
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=60)) as connection:
+        place = _find(connection, database, experiment)
+    if place.now is not None:
+        _check(database, experiment, place.now)
 
 
 def prepare_artifacts(database: Path, experiment: str) -> str:
@@ -24,21 +36,41 @@ def prepare_artifacts(database: Path, experiment: str) -> str:
     where the files alone were left behind they stay there, and that is said. Raises UserError if that place cannot be
     written.
     """
-    own = database.parent / FOLDER / experiment
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
-        row = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", [experiment]).fetchone()
-        noted = _folder(row[0]) if row else own
-        if noted is None:
-            return str(row[0])
-        is_ours = noted.parts[-2:] == own.parts[-2:]
-        if noted != own and is_ours and (not noted.is_dir() or _came_along(connection, experiment, own)):
-            check_writable(own, f"--tracking-uri {database}: the files of experiment {experiment!r}, in {own}")
-            _follow(connection, experiment, row[0], own.as_uri())
-            noted = own
-    check_writable(noted, f"--tracking-uri {database}: the files of experiment {experiment!r}, in {noted}")
-    if noted != own:
-        _say(f"MLflow keeps the files of {experiment!r} in {noted}, not beside {database}")
-    return noted.as_uri()
+        place = _find(connection, database, experiment)
+        if place.now is None:
+            return str(place.noted)
+        _check(database, experiment, place.now)
+        if place.noted and place.now != _folder(place.noted):
+            _follow(connection, experiment, place.noted, place.now.as_uri())
+    if place.now != database.parent / FOLDER / experiment:
+        _say(f"MLflow keeps the files of {experiment!r} in {place.now}, not beside {database}")
+    return place.now.as_uri()
+
+
+class Place(NamedTuple):
+    """Where an experiment's files are. noted: what MLflow says, if it has it; now: the folder, None on a server."""
+
+    noted: str | None
+    now: Path | None
+
+
+def _find(connection: sqlite3.Connection, database: Path, experiment: str) -> Place:
+    own = database.parent / FOLDER / experiment
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
+        return Place(None, own)
+    row = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", [experiment]).fetchone()
+    if row is None:
+        return Place(None, own)
+    noted = _folder(row[0])
+    is_ours = noted is not None and noted.parts[-2:] == own.parts[-2:]
+    if noted is not None and is_ours and (not noted.is_dir() or _came_along(connection, experiment, own)):
+        return Place(row[0], own)
+    return Place(row[0], noted)
+
+
+def _check(database: Path, experiment: str, folder: Path) -> None:
+    check_writable(folder, f"--tracking-uri {database}: the files of experiment {experiment!r}, in {folder}")
 
 
 def _came_along(connection: sqlite3.Connection, experiment: str, own: Path) -> bool:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from adcore.errors import UserError
 from sweeps.engine.mlflow_outbox import Outbox
-from sweeps.engine.mlflow_store import connect
-from sweeps.engine.places import SQLITE, database_path
+from sweeps.engine.mlflow_store import connect, is_gone
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -43,7 +42,7 @@ def require_known_runs(uri: str, experiment: str, sweep_id: str, outbox: Outbox)
     Nothing is made there before that is known. Raises what `connect` raises.
     """
     missing = known = set(outbox.runs().values())
-    if not known or not uri.startswith(SQLITE) or database_path(uri).exists():
+    if not known or not is_gone(uri):
         client, experiment_id = connect(uri, experiment)
         missing = known - {run.info.run_id for run in runs_of_sweep(client, experiment_id, sweep_id)}
     if missing:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from adcore.errors import UserError
 from adcore.files import check_writable
 from sweeps.engine.commands import mlflow_command
-from sweeps.engine.mlflow_artifacts import prepare_artifacts
+from sweeps.engine.mlflow_artifacts import check_artifacts, prepare_artifacts
 from sweeps.engine.mlflow_server import check_server
 from sweeps.engine.mlflow_variables import set_variables
 from sweeps.engine.places import SQLITE, database_path, database_uri
@@ -23,7 +23,7 @@ from sweeps.engine.storage_error import check_database, one_line
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-__all__ = ["check_tracking_uri", "connect", "make_database"]
+__all__ = ["check_tracking_uri", "connect", "is_gone", "make_database", "require_database"]
 
 
 def check_tracking_uri(uri: str) -> None:
@@ -60,6 +60,7 @@ def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
         client = MlflowClient(uri)
         return client, _experiment(client, uri, experiment, location=None)
     path = database_path(uri)
+    check_artifacts(path, experiment)
     make_database(path)
     with _without_stray_folders(uri):
         try:
@@ -79,7 +80,7 @@ def make_database(path: Path) -> None:
     """
     from mlflow.tracking import MlflowClient
 
-    if path.exists() and path.stat().st_size:
+    if not _is_empty(path):
         return
     with tempfile.TemporaryDirectory() as folder:
         uri = database_uri(Path(folder) / "mlflow.db")
@@ -93,6 +94,24 @@ def make_database(path: Path) -> None:
             for statement in statements:
                 database.execute(statement)
         database.execute("COMMIT")
+
+
+def is_gone(uri: str) -> bool:
+    """Whether `uri` is a SQLite file that is not there, or that SQLite has made anew, with nothing in it."""
+    return uri.startswith(SQLITE) and _is_empty(database_path(uri))
+
+
+def require_database(uri: str) -> None:
+    """Raises FileNotFoundError if a sweep's database has gone: MLflow would make an empty one in its place."""
+    if is_gone(uri):
+        raise FileNotFoundError(f"{database_path(uri)} is gone")
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return not path.stat().st_size
+    except FileNotFoundError:
+        return True
 
 
 def _experiment(client: MlflowClient, uri: str, name: str, *, location: str | None) -> str:

@@ -39,7 +39,7 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
     {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # seconds
-        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # a traceback for each try that fails; what failed is said at the end
     }
 )
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adcore.errors import UserError
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_runs import KEY_TAG, is_deleted, runs_of_sweep
-from sweeps.engine.mlflow_store import connect
+from sweeps.engine.mlflow_store import connect, is_gone, require_database
+from sweeps.engine.storage_error import StorageError, innermost
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -21,6 +25,8 @@ __all__ = ["MlflowWriter"]
 PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
 #: Most metrics in one batch (MLflow's limit), and updates that are taken from the outbox at a time.
 BATCH, CHUNK = 1000, 500
+#: Seconds between two tries when closing, and characters of the longest reason that is shown.
+PAUSE, REASON = 1.0, 250
 
 
 class MlflowWriter:
@@ -43,6 +49,7 @@ class MlflowWriter:
         self.client: MlflowClient | None = None
         self.experiment_id = ""
         self.runs: dict[str, str] = {}  # run id by key
+        self.lost: set[str] = set()  # keys of runs that are no longer there
         self.ends: dict[str, tuple[str | None, str | None]] = {}  # tag `state` and status by key
         self.thread = threading.Thread(target=self._deliver_until_closed, name="mlflow-writer", daemon=True)
         self.thread.start()
@@ -52,14 +59,42 @@ class MlflowWriter:
         self.patience = patience
         self.wake.set()
         self.thread.join(patience + 5)
-        return not (self.thread.is_alive() or len(self.outbox))
+        return self.is_done and not self.thread.is_alive()
+
+    def abandon(self) -> None:
+        """Mark the runs under way as killed and deliver nothing more: the outbox was removed. Never raises an error."""
+        self.patience = 0.0
+        self.wake.set()
+        self.thread.join(5)
+        with suppress(Exception):
+            require_database(self.uri)
+            from mlflow.tracking import MlflowClient
+
+            client = MlflowClient(self.uri)
+            for key, run_id in self.runs.items():
+                if self.ends.get(key, (None, None))[1] in (None, "RUNNING"):
+                    client.set_terminated(run_id, "KILLED")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether MLflow has been told everything."""
+        with suppress(StorageError):
+            return not len(self.outbox)
+        return False
+
+    @property
+    def lacks_runs(self) -> bool:
+        """Whether runs of the sweep are no longer there: a resume with this queue and this MLflow is refused."""
+        return bool(self.lost or (is_gone(self.uri) and self.outbox.runs()))
 
     @property
     def reason(self) -> str:
         """Why not everything was delivered, in one line."""
         refused = [f"{key}: {reason}" for each in (self.refused, self.unwritten) for key, reason in each.items()]
-        text = "; ".join(refused[:3]) or str(self.error or "it is too slow")
-        return " ".join(text.split())
+        if isinstance(self.error, UserError) and not refused:
+            return str(self.error)
+        text = "; ".join(refused[:3]) or (innermost(self.error) if self.error else "there was no time for it")
+        return textwrap.shorten(text, REASON, placeholder=" ...")
 
     def _deliver_until_closed(self) -> None:
         deadline: float | None = None
@@ -73,10 +108,14 @@ class MlflowWriter:
                 self.error, self.client, self.has_failed, is_empty = error, None, True, False
             if deadline is not None and (is_empty or time.monotonic() > deadline):
                 return
-            self.wake.wait(1.0 if deadline is not None else self.period)
+            if deadline is None:
+                self.wake.wait(self.period)
+            else:
+                time.sleep(PAUSE)
 
     def _deliver(self) -> bool:
         """Deliver all that MLflow takes; True when that was done."""
+        require_database(self.uri)
         client, last = self._connect(), 0
         while queued := self.outbox.oldest(CHUNK, after=last):
             last = queued[-1][0]
@@ -132,7 +171,8 @@ class MlflowWriter:
                 continue
             self.outbox.note_run(key, run.info.run_id)
             self.ends[key] = (run.data.tags.get("state"), run.info.status)
-        self.refused |= {key: f"its run {by_key[key]} is gone" for key in by_key.keys() - self.runs.keys()}
+        self.lost = by_key.keys() - self.runs.keys()
+        self.refused |= {key: f"its run {by_key[key]} is gone" for key in self.lost}
 
     def _write(self, client: MlflowClient, update: RunUpdate) -> None:
         from mlflow.entities import Metric, Param, RunTag

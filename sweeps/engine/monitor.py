@@ -21,7 +21,8 @@ __all__ = ["Monitor"]
 class Monitor(tune.Callback):
     """Follows one stage after another, each from `begin` on.
 
-    close_ended: called with the stage whenever a configuration may have ended; on_step: at each step of Tune's.
+    on_setup: called when Tune is ready to begin; on_step: at each of its steps; close_ended: with the stage, whenever a
+    configuration may have ended.
     on_storage_error: told of a trial that could not write its files. report_timeout: minutes without a report after
     which a trial's worker is ended; Tune starts the trial again, from its checkpoint, as after any failure.
     """
@@ -32,12 +33,14 @@ class Monitor(tune.Callback):
         display: Display,
         *,
         close_ended: Callable[[RecordSearcher], None],
+        on_setup: Callable[[], None],
         on_step: Callable[[], None],
         on_storage_error: Callable[[StorageError], None],
         report_timeout: float,
     ) -> None:
         self.tracking, self.display = tracking, display
-        self.close_ended, self.on_step, self.on_storage_error = close_ended, on_step, on_storage_error
+        self.close_ended, self.on_storage_error = close_ended, on_storage_error
+        self.on_setup, self.on_step = on_setup, on_step
         self.plan = tracking.plan
         self.epochs: dict[str, int] = {}  # last epoch heard of, by trial under way
         self.silence = Silence(60 * report_timeout)
@@ -50,6 +53,11 @@ class Monitor(tune.Callback):
         self.stage = stage
         self.failed_before = self.failures
         self.failed = {}
+
+    def setup(
+        self, stop: Any = None, num_samples: int | None = None, total_num_samples: int | None = None, **info: Any
+    ) -> None:
+        self.on_setup()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self.on_step()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +13,7 @@ from typing import Any, TypeVar
 from adcore.errors import UserError
 from sweeps.engine.run_settings import RunSettings
 
-__all__ = ["SQLITE", "absolute", "database_path", "database_uri", "followed", "typed_database"]
+__all__ = ["SQLITE", "absolute", "check_name", "database_path", "database_uri", "followed", "typed_database"]
 
 #: How the address of a SQLite file begins.
 SQLITE = "sqlite:///"
@@ -33,9 +35,11 @@ def database_path(uri: str) -> Path:
     if url.query or not Path(url.database or "").name or url.database == ":memory:":
         raise UserError(f"--tracking-uri {uri!r}: expected {SQLITE}FILE, a file without options")
     try:
-        return Path(str(url.database)).resolve()
+        path = Path(str(url.database)).resolve()
     except (OSError, RuntimeError) as error:  # links that lead in a circle
         raise UserError(f"--tracking-uri {url.database}: not a usable file ({error})") from error
+    check_name(path, "--tracking-uri")
+    return path
 
 
 def typed_database(uri: str) -> str:
@@ -44,6 +48,7 @@ def typed_database(uri: str) -> str:
     Raises UserError if it cannot be a file.
     """
     typed = Path(uri.removeprefix(SQLITE))
+    check_name(typed.absolute(), "--tracking-uri")
     if "?" not in typed.name and _is_meant(typed, uri):
         return database_uri(database_path(database_uri(typed)))
     return database_uri(database_path(uri))
@@ -61,14 +66,24 @@ def _is_meant(typed: Path, uri: str) -> bool:
         raise UserError(f"--tracking-uri {typed}: not a usable file ({error})") from error
 
 
+def check_name(path: Path | str, flag: str) -> None:
+    """Raises UserError, which begins with the flag, for a place whose name is not text: no address can hold it."""
+    if re.search("[\ud800-\udfff]", str(path)):  # how Python shows bytes that it cannot decode
+        encoding = sys.getfilesystemencoding()
+        mend = "" if encoding == "utf-8" else ", or set PYTHONUTF8=1 if it is UTF-8"
+        raise UserError(f"{flag}: {str(path)!a} is not text in {encoding}; name or go to another folder{mend}")
+
+
 def absolute(settings: Settings) -> Settings:
     """The same settings with every place as an absolute one. Raises UserError for a place that cannot be one."""
     changes: dict[str, Any] = {"storage": str(Path(settings.storage).expanduser().resolve())}
+    check_name(changes["storage"], "--storage")
     if settings.tracking_uri.startswith(SQLITE):
         changes["tracking_uri"] = typed_database(settings.tracking_uri)
     if settings.data_dir is not None:
         try:
             changes["data_dir"] = str(Path(settings.data_dir).expanduser().absolute())
+            check_name(changes["data_dir"], "--data-dir")
         except RuntimeError as error:  # the home folder of nobody
             raise UserError(f"--data-dir {settings.data_dir!r}: {error}; name an existing folder") from error
     return dataclasses.replace(settings, **changes)

@@ -15,12 +15,12 @@ from rich.console import Console
 
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
+from sweeps.engine.closing import close, say_how_to_go_on
 from sweeps.engine.cluster import Resources, ray_cluster, resources
-from sweeps.engine.code import has_changed
 from sweeps.engine.commands import resume_command
 from sweeps.engine.data import Hashes
 from sweeps.engine.display import Display
-from sweeps.engine.interrupt import Interrupt, interruptible
+from sweeps.engine.interrupt import Interrupt
 from sweeps.engine.mlflow_outbox import Outbox
 from sweeps.engine.mlflow_runs import require_known_runs
 from sweeps.engine.mlflow_store import connect
@@ -59,6 +59,7 @@ def run_program(
     home: Path,
     data: Mapping[tuple[str, str], ImageDataset],
     hashes: Hashes,
+    interrupt: Interrupt,
 ) -> int:
     """Run or resume the sweep in folder `home`; returns the exit code: 0 whole, 1 with failed trials, 130 interrupted.
 
@@ -66,13 +67,15 @@ def run_program(
     too little for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
-        with interruptible() as interrupt, ray_cluster(settings):
-            interrupt.listen()
-            require_same_code()
-            return _run(program, plan, settings, home, data, hashes, interrupt)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    code = None
+    with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings):
+        interrupt.listen()
+        interrupt.check()
+        require_same_code()
+        code = _run(program, plan, settings, home, data, hashes, interrupt)
+    if code is None and (home / "study.db").exists():
+        print(f"interrupted; go on with:\n  {resume_command(program.script, settings, home.name)}")
+    return INTERRUPTED if code is None else code
 
 
 def _check_mlflow(settings: RunSettings, experiment: str, home: Path) -> None:
@@ -122,25 +125,15 @@ def _run(
     try:
         code = _run_stages(stages)
     finally:
-        display.end()
-        is_delivered = True
-        with contextlib.suppress(KeyboardInterrupt):  # after a second Ctrl-C nothing more is waited for
-            is_delivered = interrupt.count > 1 or writer.close()
-    if not is_delivered:  # no failure of the sweep: it can still be delivered
-        print(f"MLflow at {settings.tracking_uri} did not take everything: {writer.reason}", file=sys.stderr)
-        print(f"{len(outbox)} updates wait in {outbox.path}; deliver them with: {command}", file=sys.stderr)
-    if code == INTERRUPTED:
-        display.print(f"interrupted; go on with:\n  {command}")
-    elif stages.broken:
-        display.print(f"when it can be written again, go on with:\n  {command}")
-    if has_changed():
-        print("the code's files have changed since: what the driver loaded late is of the new ones", file=sys.stderr)
+        close(writer, stages)
+    say_how_to_go_on(stages, writer, code)
     return code
 
 
 def _run_stages(stages: StageRunner) -> int:
     try:
         stages.display.print(f"sweep {stages.home.name}: {stages.summary_line}; record in {stages.home}")
+        stages.interrupt.check()
         code = stages.run()
     except KeyboardInterrupt:
         code = INTERRUPTED

@@ -52,6 +52,11 @@ class StageRunner:
         """Why the sweep's own files cannot be written, if that is so."""
         return next((each.broken for each in (self.outbox, *self.records) if each.broken), None)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody has removed the record."""
+        return not (self.home / "study.db").exists()
+
     def on_storage_error(self, error: StorageError) -> None:
         """Something could not be written: the record takes nothing more."""
         self.records[0].broken = self.records[0].broken or error
@@ -108,6 +113,7 @@ class StageRunner:
             self.tracking,
             self.display,
             close_ended=self.close_ended,
+            on_setup=self.interrupt.take_over,
             on_step=self._on_step,
             on_storage_error=self.on_storage_error,
             report_timeout=self.settings.report_timeout,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-__all__ = ["StorageError", "check_database", "one_line", "storage"]
+__all__ = ["StorageError", "check_database", "innermost", "one_line", "storage"]
 
 #: Bytes up to which a database is read whole to see whether it is sound; of a larger one it would take too long.
 CHECKED_BYTES = 256_000_000
@@ -26,7 +26,7 @@ def storage(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
-        raise StorageError(f"{path}: {_reason(error)}") from error
+        raise StorageError(f"{path}: {innermost(error)}") from error
 
 
 def check_database(path: Path) -> set[str]:
@@ -51,8 +51,8 @@ def one_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost cause: Optuna's and SQLAlchemy's own words do not say what is wrong with the disk."""
+def innermost(error: BaseException) -> str:
+    """The innermost cause in a line: Optuna's, MLflow's and SQLAlchemy's own words do not say what is wrong."""
     while error.__cause__ is not None:
         error = error.__cause__
     return one_line(error)

@@ -1,8 +1,9 @@
-"""Ctrl-C, SIGTERM, a closed terminal, an impatient second Ctrl-C, each resumed: nothing is lost or done twice."""
+"""Ctrl-C, SIGUSR1, a closed terminal, an impatient second Ctrl-C, each resumed: nothing is lost or done twice."""
 
 from __future__ import annotations
 
 import shlex
+import signal
 from pathlib import Path
 
 from equal_outcome import FUSED, at_a_rung, ends_as_ever
@@ -26,7 +27,7 @@ def test_a_sweep_that_is_told_to_stop_again_and_again_ends_as_one_that_was_not(
 
     second = begin(tmp_path, "--resume", "k")
     poll(lambda: "confirm:" in second.out or second.process.poll() is not None, "the confirmation")
-    second.process.terminate()
+    second.process.send_signal(signal.SIGUSR1)  # as SLURM's --signal=USR1
     assert second.wait() == 130, f"{second.out}\n{second.err}"
     hung_up = begin(tmp_path, "--resume", "k")
     poll(lambda: "confirm:" in hung_up.out or hung_up.process.poll() is not None, "the confirmation")

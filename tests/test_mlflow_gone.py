@@ -1,0 +1,165 @@
+"""A database of MLflow's that breaks or goes while a sweep writes to it: tried now and then, said in a line."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sweep_process import poll
+
+from sweeps.engine.closing import close, say_how_to_go_on
+from sweeps.engine.interrupt import Interrupt, interruptible
+from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
+from sweeps.engine.mlflow_runs import require_known_runs
+from sweeps.engine.mlflow_store import make_database
+from sweeps.engine.mlflow_writer import PAUSE, MlflowWriter
+from sweeps.engine.places import database_uri
+
+RUN = RunUpdate("sweep", name="s", tags={"level": "sweep", "stage": "search"})
+#: A process that writes to MLflow's database while its tables go.
+PROGRAM = """
+import sqlite3, sys, time
+from pathlib import Path
+from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
+from sweeps.engine.mlflow_writer import MlflowWriter
+from sweeps.engine.places import database_uri
+
+folder = Path(sys.argv[1])
+outbox = Outbox(folder / "outbox.db")
+writer = MlflowWriter(database_uri(folder / "mlflow.db"), "test", "id", outbox, period=0.05)
+outbox.put(RunUpdate("sweep", name="s"))
+while len(outbox):
+    time.sleep(0.05)
+database = sqlite3.connect(folder / "mlflow.db", isolation_level=None)
+database.execute("DROP TABLE latest_metrics")
+outbox.put(RunUpdate("sweep", metrics=[("m", 0.5, 1, 1)]))
+assert not writer.close(patience=2)
+print(writer.reason)
+"""
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A new MLflow database: making one takes seconds."""
+    path = tmp_path_factory.mktemp("made") / "mlflow.db"
+    make_database(path)
+    return path.read_bytes()
+
+
+class Counting(MlflowWriter):
+    """Counts its tries from the moment that it is closed."""
+
+    tries = 0
+
+    def _deliver(self) -> bool:
+        self.tries += self.patience is not None
+        return super()._deliver()
+
+
+@pytest.fixture
+def writer(tmp_path: Path, database: bytes) -> Iterator[Counting]:
+    """Of a sweep that has a run in mlflow.db, and something more to tell."""
+    (tmp_path / "mlflow.db").write_bytes(database)
+    outbox = Outbox(tmp_path / "mlflow-outbox-0.db")
+    outbox.put(RUN)
+    writer = Counting(database_uri(tmp_path / "mlflow.db"), "test", "id", outbox, period=0.05)
+    poll(lambda: "sweep" in writer.ends, "the run")
+    yield writer
+    writer.close(patience=0)
+
+
+def _lose(writer: Counting, path: Path) -> None:
+    path.unlink()
+    writer.outbox.put(RunUpdate("sweep", metrics=[("m", 0.5, 1, 1)]))
+
+
+def test_a_delivery_that_fails_at_closing_is_tried_once_a_second(writer: Counting, tmp_path: Path) -> None:
+    _lose(writer, tmp_path / "mlflow.db")
+    started = time.monotonic()
+    assert not writer.close(patience=2.5)
+    assert 2 <= writer.tries <= 2 + (time.monotonic() - started) / PAUSE
+
+
+def test_no_database_is_made_in_the_place_of_one_that_has_gone(writer: Counting, tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    _lose(writer, path)
+    poll(lambda: writer.error, "the first failure")
+    assert not writer.close(patience=1)
+    assert not path.exists()
+    assert writer.reason == f"{path} is gone"
+    path.touch()  # as SQLite leaves it if it goes in the midst of a delivery
+    with pytest.raises(Exception, match="1 of this sweep's 1 runs are not there"):
+        require_known_runs(writer.uri, "test", "id", writer.outbox)
+    assert path.stat().st_size == 0
+
+
+def _stages(interrupt: Interrupt | None = None) -> tuple[Any, list[str]]:
+    """What the end of a sweep asks of its stages, and what they print."""
+    printed: list[str] = []
+    display = SimpleNamespace(print=printed.append, end=lambda: None)
+    own = {"command": "true", "broken": None, "is_gone": False}
+    return SimpleNamespace(display=display, interrupt=interrupt, **own), printed
+
+
+def test_what_waits_is_said_when_a_signal_cuts_the_last_delivery_short(
+    writer: Counting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _lose(writer, tmp_path / "mlflow.db")
+    with interruptible() as interrupt:
+        stages, _ = _stages(interrupt)
+        threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
+        started = time.monotonic()
+        close(writer, stages)
+    assert time.monotonic() - started < 10
+    say_how_to_go_on(stages, writer, 0)
+    assert "1 updates wait in" in capsys.readouterr().err
+
+
+def test_the_command_that_is_printed_then_is_not_refused(
+    writer: Counting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _lose(writer, tmp_path / "mlflow.db")
+    writer.close(patience=0)
+    stages, printed = _stages()
+    say_how_to_go_on(stages, writer, 130)
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 2
+    assert str(writer.outbox.path) in error
+    command = printed[0].splitlines()[-1].strip()
+    assert command in error
+    assert shlex.split(command)[-1] == "true"
+    subprocess.run(["sh", "-c", command], check=True)
+    assert not writer.outbox.path.exists()
+    require_known_runs(writer.uri, "test", "id", Outbox(writer.outbox.path))
+
+
+def test_a_database_that_is_broken_is_one_short_line_without_a_traceback(tmp_path: Path, database: bytes) -> None:
+    (tmp_path / "mlflow.db").write_bytes(database)
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False,
+        env={name: value for name, value in os.environ.items() if name != "MLFLOW_LOGGING_LEVEL"},
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr, ran.stdout) == (0, "", "no such table: latest_metrics\n")
+
+
+def test_a_database_that_was_put_back_gets_everything(writer: Counting, tmp_path: Path) -> None:
+    path, away = tmp_path / "mlflow.db", tmp_path / "away.db"
+    path.rename(away)
+    writer.outbox.put(RunUpdate("sweep", metrics=[("m", 0.5, 1, 1)]))
+    poll(lambda: writer.error, "the first failure")
+    away.rename(path)
+    assert writer.close()
+    with closing(sqlite3.connect(path)) as found:
+        assert found.execute("SELECT count(*) FROM metrics").fetchone() == (1,)
