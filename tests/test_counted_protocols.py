@@ -43,11 +43,11 @@ def kinds(labels: Tensor, places: Tensor, normal: int = 0) -> tuple[int, int]:
 
 def shown(config: TrainConfig, data: ImageDataset) -> tuple[Tensor, Tensor]:
     """What training is shown: normal and anomalous images."""
-    (made,) = one_vs_rest(
-        data.images, data.labels, split_train(config, data.labels).fit, classes=config.classes, sampling="random",
-        clusters=1, train_seed=config.train_seed, split_seed=config.split_seed, content_hash=data.content_hash,
-        exposure=config.exposure,
-    )(0)  # fmt: skip
+    draw = one_vs_rest(
+        data.images, data.labels, split_train(config, data.labels).fit, sampling="random", clusters=1,
+        split_seed=config.split_seed, content_hash=data.content_hash, exposure=config.exposure,
+    )  # fmt: skip
+    made = draw(config.classes[0], config.train_seed, 0)
     return made.normal, made.anomalous
 
 

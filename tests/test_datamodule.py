@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adcore.augment import Augmentation, Resampler
-from adcore.datamodule import AnomalyDetectionDataModule
+from adcore.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import ImageDataset
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols import Experiment, one_vs_rest
@@ -28,10 +28,17 @@ EXPERIMENTS = [
 ALL_CHANGES = Augmentation(horizontal_flip=True, vertical_flip=True, crop=True, rotate=True)
 
 
+def module_of(
+    images: Tensor, experiments: list[Experiment], *, batch_size: int, seed: int = 0
+) -> AnomalyDetectionDataModule:
+    """Serves each experiment to one member, with all changes; the same images in every epoch."""
+    streams = [ImageStream(lambda _, own=each: own, ALL_CHANGES, seed) for each in experiments]
+    places = range(len(streams))
+    return AnomalyDetectionDataModule(images, streams, places, batch_size=batch_size, epochs=20, dtype=torch.float64)
+
+
 def flat_module(batch_size: int, *, seed: int = 0) -> AnomalyDetectionDataModule:
-    return AnomalyDetectionDataModule(
-        FLAT, EXPERIMENTS, batch_size=batch_size, augmentation=ALL_CHANGES, train_seed=seed, dtype=torch.float64
-    )
+    return module_of(FLAT, EXPERIMENTS, batch_size=batch_size, seed=seed)
 
 
 def used(part: Tensor, member: int = 0) -> list[int]:
@@ -43,24 +50,21 @@ def used(part: Tensor, member: int = 0) -> list[int]:
 
 def digits_module(data: ImageDataset, classes: tuple[int, ...], *, batch_size: int = 32) -> AnomalyDetectionDataModule:
     parts = split(data.labels, split_seed=0)
-    experiments = one_vs_rest(
+    draw = one_vs_rest(
         data.images,
         data.labels,
         parts.fit,
-        classes=classes,
         sampling="random",
         clusters=1,
-        train_seed=0,
         split_seed=0,
         content_hash=data.content_hash,
-    )(0)
-    return AnomalyDetectionDataModule(
-        data.images, experiments, batch_size=batch_size, augmentation=ALL_CHANGES, train_seed=0
     )
+    return module_of(data.images, [draw(index, 0, 0) for index in classes], batch_size=batch_size)
 
 
 def epoch_of(module: AnomalyDetectionDataModule, epoch: int) -> list[Batch]:
-    return list(module.batches(epoch, CPU))
+    """As a detector of all members takes them."""
+    return list(module.batches(epoch, CPU).of(range(len(module.stream_of))))
 
 
 def same(first: list[Batch], second: list[Batch]) -> bool:
@@ -76,9 +80,8 @@ def test_batches_are_half_normal_half_anomalous_and_use_no_image_twice_in_an_epo
     batch_size: int, half: int, steps: int
 ) -> None:
     module = flat_module(batch_size)
-    batches = module.batches(0, CPU)
-    assert len(batches) == module.steps_per_epoch == steps
-    seen: list[Batch] = list(batches)
+    assert len(module.batches(0, CPU)) == len(module.train_dataloader()) == module.steps_per_epoch == steps
+    seen: list[Batch] = epoch_of(module, 0)
     assert len(seen) == steps
     for normal, anomalous in seen:
         assert normal.shape == anomalous.shape == (half, 2 * 3, IMAGE_SIZE, IMAGE_SIZE)
@@ -91,13 +94,13 @@ def test_batches_are_half_normal_half_anomalous_and_use_no_image_twice_in_an_epo
 
 @pytest.mark.parametrize(("batch_size", "size", "steps"), [(1, 1, 50), (16, 16, 3), (50, 50, 1), (1000, 50, 1)])
 def test_without_anomalies_a_batch_is_of_normal_images_alone(batch_size: int, size: int, steps: int) -> None:
-    module = AnomalyDetectionDataModule(
-        FLAT, [Experiment(each.normal_class, each.normal, torch.empty(0, dtype=torch.int64)) for each in EXPERIMENTS],
-        batch_size=batch_size, augmentation=ALL_CHANGES, train_seed=0, dtype=torch.float64,
-    )  # fmt: skip
+    none = torch.empty(0, dtype=torch.int64)
+    module = module_of(
+        FLAT, [Experiment(each.normal_class, each.normal, none) for each in EXPERIMENTS], batch_size=batch_size
+    )
     seen = epoch_of(module, 0)
     assert len(seen) == module.steps_per_epoch == steps
-    assert module.images_per_epoch == steps * size * len(EXPERIMENTS)
+    assert module.images_per_member == steps * size
     for normal, anomalous in seen:
         assert normal.shape == (size, 2 * 3, IMAGE_SIZE, IMAGE_SIZE)
         assert anomalous.shape == (0, 2 * 3, IMAGE_SIZE, IMAGE_SIZE)
@@ -108,10 +111,11 @@ def test_without_anomalies_a_batch_is_of_normal_images_alone(batch_size: int, si
 
 
 def test_batches_are_an_index_gather_of_the_images_resized(digits_train: ImageDataset) -> None:
-    module = digits_module(digits_train, (2,), batch_size=16)
-    module.augmentation = Augmentation()
+    served = digits_module(digits_train, (2,), batch_size=16).streams[0]
+    experiment = served.draw(3)
+    stream = ImageStream(served.draw, Augmentation(), 0)
+    module = AnomalyDetectionDataModule(digits_train.images, [stream], [0], batch_size=16, epochs=4)
     resample = Resampler(8, IMAGE_SIZE, CPU)
-    experiment = module.experiments[0]
     for kind, own in (("normal", experiment.normal), ("anomaly", experiment.anomalous)):
         order = own[permutation(len(own), 0, 2, f"order-{kind}", 3)]
         got = torch.cat([batch[kind == "anomaly"] for batch in epoch_of(module, 3)])
@@ -136,9 +140,7 @@ def test_images_left_over_in_one_epoch_are_used_in_another() -> None:
 
 def test_augmentation_is_drawn_anew_each_epoch(digits_train: ImageDataset) -> None:
     single = [Experiment(0, torch.tensor([0]), torch.tensor([1]))]
-    module = AnomalyDetectionDataModule(
-        digits_train.images, single, batch_size=1, augmentation=ALL_CHANGES, train_seed=0, dtype=torch.float64
-    )
+    module = module_of(digits_train.images, single, batch_size=1)
     epochs = [epoch_of(module, epoch)[0] for epoch in range(12)]
     for kind in (0, 1):  # one image each, so whatever differs is the augmentation
         distinct = {tuple(epoch[kind].flatten().tolist()) for epoch in epochs}
@@ -157,7 +159,38 @@ def test_an_epoch_is_the_same_whatever_came_before(digits_train: ImageDataset) -
 
 def test_iterating_twice_gives_the_same_batches(digits_train: ImageDataset) -> None:
     batches = digits_module(digits_train, (0,)).batches(1, CPU)
-    assert same(list(batches), list(batches))
+    assert same(list(batches.of(range(1))), list(batches.of(range(1))))
+
+
+def test_a_batch_is_the_same_by_its_number_from_the_host_and_from_the_device(digits_train: ImageDataset) -> None:
+    batches = digits_module(digits_train, (0, 5)).batches(2, CPU)
+    counter = torch.zeros(1, dtype=torch.int64)
+    for step in range(len(batches)):
+        assert same([batches[step]], [batches.at(counter)])
+        counter += 1
+    assert step > 0
+
+
+def test_an_epoch_takes_on_the_tables_of_another_in_place(digits_train: ImageDataset) -> None:
+    module = digits_module(digits_train, (0, 5))
+    first, second = module.batches(0, CPU), module.batches(1, CPU)
+    tables = [table.data_ptr() for table in first.tables]
+    first.copy_(second)
+    assert first.epoch == 1
+    assert [table.data_ptr() for table in first.tables] == tables
+    assert same(list(first.of(range(2))), list(second.of(range(2))))
+
+
+def test_a_failure_in_drawing_ahead_is_raised_where_the_epoch_is_asked_for() -> None:
+    def draw(epoch: int) -> Experiment:
+        if epoch == 1:
+            raise ValueError("no more images")
+        return EXPERIMENTS[0]
+
+    module = AnomalyDetectionDataModule(FLAT, [ImageStream(draw, ALL_CHANGES, 0)], [0], batch_size=16, epochs=2)
+    assert len(epoch_of(module, 0)) == 6
+    with pytest.raises(ValueError, match="no more images"):
+        epoch_of(module, 1)
 
 
 def test_ten_members_draw_what_ten_single_experiments_draw(digits_train: ImageDataset) -> None:
@@ -185,16 +218,15 @@ def test_streams_of_every_purpose_class_epoch_and_seed_are_different() -> None:
 
 def test_each_epoch_may_have_draws_of_its_own(digits_train: ImageDataset) -> None:
     draw = one_vs_rest(
-        digits_train.images, digits_train.labels, split(digits_train.labels, split_seed=0).fit, classes=(3, 6),
-        sampling="kmeans", clusters=5, train_seed=0, split_seed=0, content_hash=digits_train.content_hash,
+        digits_train.images, digits_train.labels, split(digits_train.labels, split_seed=0).fit, sampling="kmeans",
+        clusters=5, split_seed=0, content_hash=digits_train.content_hash,
     )  # fmt: skip
-    module = AnomalyDetectionDataModule(
-        digits_train.images, draw(0), batch_size=32, augmentation=Augmentation(), train_seed=0, redraw=draw
-    )
-    first, second = draw(0), draw(1)
+    streams = [ImageStream(lambda epoch, own=index: draw(own, 0, epoch), Augmentation(), 0) for index in (3, 6)]
+    module = AnomalyDetectionDataModule(digits_train.images, streams, [0, 1], batch_size=32, epochs=2)
+    first, second = ([stream.draw(epoch) for stream in streams] for epoch in (0, 1))
     seen: set[int] = set()
     for epoch, experiments in ((0, first), (1, second)):
-        positions = module.batches(epoch, CPU).positions  # [steps, normal and anomalous, members]
+        positions = module.batches(epoch, CPU).tables[0]  # [steps, normal and anomalous, members]
         for member, experiment in enumerate(experiments):
             used = positions[:, module.half :, member].flatten().tolist()
             assert set(used) <= set(experiment.anomalous.tolist())

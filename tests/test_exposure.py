@@ -16,6 +16,8 @@ from adcore.epoch_end import EpochEnd
 from adcore.errors import UserError
 from adcore.evaluation import score_test
 from adcore.exposure import Exposure, known_anomalies
+from adcore.members import members_of
+from adcore.pack import Pack
 from adcore.protocols import Experiment, one_vs_rest
 from adcore.sampling import cluster, draw_by_cluster, draw_random
 from adcore.scoring import METRICS, measure
@@ -26,14 +28,21 @@ from adcore.train import train
 KMEANS_OR_RANDOM = pytest.mark.parametrize("sampling", ["kmeans", "random"])
 
 
-def drawn(data: ImageDataset, exposure: Exposure | None = None, **changes: Any) -> list[Experiment]:
+def drawn(
+    data: ImageDataset,
+    exposure: Exposure | None = None,
+    *,
+    classes: tuple[int, ...] = tuple(range(10)),
+    train_seed: int = 0,
+    **changes: Any,
+) -> list[Experiment]:
     settings: dict[str, Any] = {
-        "classes": tuple(range(10)), "sampling": "random", "clusters": 5, "train_seed": 0, "split_seed": 0,
-        "content_hash": data.content_hash,
+        "sampling": "random", "clusters": 5, "split_seed": 0, "content_hash": data.content_hash,
     }  # fmt: skip
     if exposure:
         settings["exposure"] = exposure
-    return one_vs_rest(data.images, data.labels, split(data.labels, split_seed=0).fit, **(settings | changes))(0)
+    draw = one_vs_rest(data.images, data.labels, split(data.labels, split_seed=0).fit, **(settings | changes))
+    return [draw(index, train_seed, 0) for index in classes]
 
 
 def classes_of(data: ImageDataset, positions: torch.Tensor) -> set[int]:
@@ -106,16 +115,17 @@ def test_scores_of_unseen_classes_do_not_move_validation(
     config = TrainConfig(dataset="digits", classes=(0, 3), protocol="seen-unseen", known_classes=2)
     labels = digits_train.labels
     scores = torch.rand(len(labels), 2, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(epoch_end, "anomaly_scores", lambda _detector, _images, **_: scores)
-    validated = EpochEnd(config, print, (digits_train.images, labels), None, None)  # type: ignore[arg-type]
-    before = validated._validate(None)  # type: ignore[arg-type]
+    monkeypatch.setattr(epoch_end, "by_batch", lambda *_, **__: scores)
+    pack, validation = Pack(members_of([config]), 1, strategy="grouped"), (digits_train.images, labels)
+    validated = EpochEnd([], [validation] * 2, None, until=1, on_epoch=print)  # type: ignore[arg-type]
+    before = validated._validate(pack)
     assert [tuple(each) for each in before] == [METRICS, METRICS]
     for member, normal in enumerate(config.classes):
         known = torch.tensor([normal, *known_anomalies(config.exposure, normal, 10, 0)])
         scores[~torch.isin(labels, known), member] = -1.0
-    assert validated._validate(None) == before  # type: ignore[arg-type]
+    assert validated._validate(pack) == before
     scores[labels == known[1], 1] = -1.0
-    after = validated._validate(None)  # type: ignore[arg-type]
+    after = validated._validate(pack)
     assert after[0] == before[0]
     assert after[1]["auroc"] < before[1]["auroc"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim.optimizer import (
@@ -18,16 +18,15 @@ from torch.optim.optimizer import (
 )
 
 from adcore import losses
-from adcore.augment import Augmentation, Resampler
+from adcore.augment import Resampler
 from adcore.batch_scores import anomaly_scores
 from adcore.config import LOSS_WEIGHTS, TrainConfig
-from adcore.datamodule import AnomalyDetectionDataModule
 from adcore.datasets import ImageDataset
 from adcore.detectors import TwoDiscriminatorGAN
+from adcore.detectors.optimisation import MemberAdam
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
-from adcore.protocols import one_vs_rest
-from adcore.splits import split
+from adcore.pack import Pack
 from adcore.streams import generator
 from adcore.train import train
 from tests.members import member_state
@@ -41,50 +40,46 @@ def make(classes: Sequence[int] = (0, 1, 2), *, channels: int = 1, **changes: An
         "channels": channels,
         "width": 4,
         "norm": "batch",
-        "weights": ALL_WEIGHTS,
-        "learning_rate": 1e-3,
-        "schedule": "constant",
-        "steps_per_epoch": 1,
-        "epochs": 1,
+        "weights": [ALL_WEIGHTS] * len(classes),
         "generators": [generator(0, index, "init") for index in classes],
     }
     return TwoDiscriminatorGAN(**(settings | changes)).double()
 
 
-def data_module(data: ImageDataset, classes: Sequence[int], *, batch_size: int = 64) -> AnomalyDetectionDataModule:
-    experiments = one_vs_rest(
-        data.images,
-        data.labels,
-        split(data.labels, split_seed=0).fit,
-        classes=tuple(classes),
-        sampling="random",
-        clusters=1,
-        train_seed=0,
-        split_seed=0,
-        content_hash=data.content_hash,
-    )(0)
-    return AnomalyDetectionDataModule(
-        data.images,
-        experiments,
-        batch_size=batch_size,
-        augmentation=Augmentation(horizontal_flip=True),
-        train_seed=0,
-        dtype=torch.float64,
-    )
+def fit(
+    detector: TwoDiscriminatorGAN, data: ImageDataset, adams: Sequence[MemberAdam] | None = None
+) -> dict[str, Tensor]:
+    """An epoch of three batches; returns the sums of the losses."""
+    adams = adams or adams_of(detector)
+    sums = dict.fromkeys(LOSSES, torch.zeros(detector.members, dtype=torch.float64))
+    for normal, anomalous in batches_of(data, detector.members):
+        terms = detector.step(normal, anomalous, adams)
+        sums = {name: sums[name] + value.detach() for name, value in terms.items()}
+    return sums
 
 
-def fit(detector: TwoDiscriminatorGAN, data: ImageDataset, classes: Sequence[int], *, epochs: int = 1) -> None:
-    trainer = pl.Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        precision="64-true",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        reload_dataloaders_every_n_epochs=1,
-    )
-    trainer.fit(detector, datamodule=data_module(data, classes))
+def adams_of(detector: TwoDiscriminatorGAN) -> list[MemberAdam]:
+    settings: dict[str, Any] = {"betas": detector.betas, "weight_decay": [0.0] * detector.members}
+    adams = [MemberAdam(parameters, **settings) for parameters in detector.optimised()]
+    for adam in adams:
+        adam.set_rates([1e-3] * detector.members)
+    return adams
+
+
+def batches_of(data: ImageDataset, members: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Three batches, each member's images its own."""
+    for first in (0, 100, 200):
+        places = [slice(first + 16 * member, first + 16 * member + 16) for member in range(members)]
+        images = torch.cat([images_of(data, place) for place in places], 1)
+        yield images[:8], images[8:]
+
+
+def generator_losses(
+    detector: TwoDiscriminatorGAN, normal: Tensor, anomalous: Tensor, output: Tensor, code: Tensor
+) -> dict[str, Tensor]:
+    """output, code: of both kinds of images in one batch."""
+    parts = output[: len(normal)], output[len(normal) :]
+    return detector.generator_losses(normal, anomalous, *parts, code[: len(normal)], detector.judge(*parts))
 
 
 def images_of(data: ImageDataset, positions: slice) -> Tensor:
@@ -119,28 +114,30 @@ def equal(first: Sequence[Tensor | None], second: Sequence[Tensor | None]) -> bo
 def watched_steps(detector: TwoDiscriminatorGAN, data: ImageDataset) -> list[tuple[bool, bool, bool, bool, bool]]:
     """Of each optimiser step: is it the generator's; did generator or critics move; did their gradients change since
     the optimiser step before."""
-    own = list(detector.generator.parameters())
-    critics = [*detector.discriminator_normal.parameters(), *detector.discriminator_anomaly.parameters()]
+    own, critics = detector.optimised()
+    adams = adams_of(detector)
+    parts = [[view for views in adam.views for view in views] for adam in adams]  # by member: what an Adam is given
     steps: list[tuple[bool, bool, bool, bool, bool]] = []
-    gradients = [snapshot([p.grad for p in own]), snapshot([p.grad for p in critics])]
+    gradients = [snapshot([view.grad for view in views]) for views in parts]
     weights: list[list[Tensor | None]] = []
     changed = [False, False]
 
     def before(_: Optimizer) -> None:
         weights[:] = [snapshot(own), snapshot(critics)]
-        now = [snapshot([p.grad for p in own]), snapshot([p.grad for p in critics])]
+        now = [snapshot([view.grad for view in views]) for views in parts]
         changed[:] = [not equal(old, new) for old, new in zip(gradients, now, strict=True)]
         gradients[:] = now
 
     def after(optimizer: Optimizer) -> None:
-        stepped = optimizer.param_groups[0]["params"]
-        is_generator = stepped[0] is own[0]
-        assert len(stepped) == len(own if is_generator else critics)
+        stepped = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        is_generator = any(stepped[0] is view for view in parts[0])
+        assert {id(each) for each in stepped} == {id(view) for view in parts[not is_generator]}
+        assert len(stepped) == detector.members * len(own if is_generator else critics)
         moved = [not equal(old, new) for old, new in zip(weights, [snapshot(own), snapshot(critics)], strict=True)]
         steps.append((is_generator, *moved, *changed))  # type: ignore[arg-type]
 
     with optimizer_steps(before, after):
-        fit(detector, data, (0, 1, 2))
+        fit(detector, data, adams)
     return steps
 
 
@@ -154,36 +151,33 @@ def test_generator_step_leaves_discriminators_unchanged_and_discriminator_step_t
     assert steps[1::2] == [(False, False, True, False, True)] * 3
 
 
-def test_discriminators_are_given_reconstructions_that_lead_back_to_no_generator(digits_train: ImageDataset) -> None:
-    detector = make()
-    compute, leads_back = detector.discriminator_losses, []
-
-    def watched(*images: Tensor) -> dict[str, Tensor]:
-        leads_back.extend(image.requires_grad for image in images)
-        return compute(*images)
-
-    detector.discriminator_losses = watched  # type: ignore[method-assign]
-    fit(detector, digits_train, (0, 1, 2))
-    assert leads_back == [False] * 4 * 3  # 4 arguments, 3 batches
+def test_each_discriminator_judges_images_once_and_reconstructions_once_a_step(digits_train: ImageDataset) -> None:
+    detector, calls = make(), list[str]()
+    for name in ("generator", "discriminator_normal", "discriminator_anomaly"):
+        detector.get_submodule(name).register_forward_hook(lambda *_, own=name: calls.append(own))
+    fit(detector, digits_train)
+    one = ["generator", "discriminator_anomaly", "discriminator_normal"]  # of reconstructions, for both updates
+    assert calls == 3 * [*one, "discriminator_anomaly", "discriminator_normal"]
 
 
-def test_discriminator_losses_of_detached_outputs_have_no_gradient_for_the_generator(
-    digits_train: ImageDataset,
-) -> None:
+def test_the_discriminators_update_is_that_of_detached_reconstructions(digits_train: ImageDataset) -> None:
     detector = make((0,))
     normal, anomalous = images_of(digits_train, slice(0, 8)), images_of(digits_train, slice(8, 16))
-    output = detector.generator(torch.cat([normal, anomalous]))[0].detach()
-    sum(detector.discriminator_losses(normal, anomalous, output[:8], output[8:]).values()).sum().backward()  # type: ignore[union-attr]
-    assert all(p.grad is None for p in detector.generator.parameters())
-    assert all(p.grad is not None for p in detector.discriminator_normal.parameters())
-    assert all(p.grad is not None for p in detector.discriminator_anomaly.parameters())
+    output = detector.generator(torch.cat([normal, anomalous]))[0]
+    _, critics = detector.optimised()
+    found: list[tuple[Tensor, ...]] = []
+    for given in (output, output.detach()):
+        judged = detector.judge(given[:8], given[8:])
+        total = torch.stack([*detector.discriminator_losses(normal, anomalous, judged).values()]).sum()
+        found.append(torch.autograd.grad(total, critics, retain_graph=True))
+    assert all(torch.equal(first, second) for first, second in zip(*found, strict=True))
 
 
 def test_the_six_generator_losses_are_those_of_the_equations(digits_train: ImageDataset) -> None:
     detector = make((0,), norm="group")  # no batch statistics: networks can be asked one after another
     normal, anomalous = images_of(digits_train, slice(0, 8)), images_of(digits_train, slice(8, 16))
     output, code = detector.generator(torch.cat([normal, anomalous]))
-    terms = detector.generator_losses(normal, anomalous, output[:8], output[8:], code[:8])
+    terms = generator_losses(detector, normal, anomalous, output, code)
     network, d_normal, d_anomaly = detector.generator, detector.discriminator_normal, detector.discriminator_anomaly
     x, x_hat, a, a_hat = (t[:, None] for t in (normal, network(normal)[0], anomalous, network(anomalous)[0]))
     expected = {
@@ -203,10 +197,11 @@ def test_latent_loss_compares_two_codes_and_moves_the_generator(digits_train: Im
     detector = make((0,))
     normal = images_of(digits_train, slice(0, 8))
     output, code = detector.generator(normal)
-    value = detector.generator_losses(normal, normal, output, output, code)["latent"].sum()
+    judged = detector.judge(output, output)
+    value = detector.generator_losses(normal, normal, output, output, code, judged)["latent"].sum()
     assert value.item() > 1e-3, "as good as a tensor compared with itself"
     # not through the code of x alone: with that held fixed the way through E(G(x)) is left, decoder included
-    held = detector.generator_losses(normal, normal, output, output, code.detach())["latent"].sum()
+    held = detector.generator_losses(normal, normal, output, output, code.detach(), judged)["latent"].sum()
     gradients = torch.autograd.grad(held, list(detector.generator.parameters()))
     assert len(gradients) == 8 + 2 * 6
     assert all(gradient.abs().sum() > 0 for gradient in gradients)
@@ -216,7 +211,7 @@ def test_discriminator_losses_are_those_of_the_equations(digits_train: ImageData
     detector = make((0,), norm="group")
     normal, anomalous = images_of(digits_train, slice(0, 8)), images_of(digits_train, slice(8, 16))
     fake_normal, fake_anomalous = images_of(digits_train, slice(16, 24)), images_of(digits_train, slice(24, 32))
-    critics = detector.discriminator_losses(normal, anomalous, fake_normal, fake_anomalous)
+    critics = detector.discriminator_losses(normal, anomalous, detector.judge(fake_normal, fake_anomalous))
     d_normal, d_anomaly = detector.discriminator_normal, detector.discriminator_anomaly
     expected = {
         "discriminator_normal": (d_normal(normal) - 1).square().mean() + d_normal(fake_normal).square().mean(),
@@ -231,7 +226,9 @@ def test_reported_losses_are_the_registrys() -> None:
     detector = make((0,))
     x = torch.zeros(2, 1, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.float64)
     output, code = detector.generator(x)
-    terms = detector.generator_losses(x, x, output, output, code) | detector.discriminator_losses(x, x, output, output)
+    judged = detector.judge(output, output)
+    terms = detector.generator_losses(x, x, output, output, code, judged)
+    terms |= detector.discriminator_losses(x, x, judged)
     assert set(terms) == set(LOSSES)
     assert len(terms) == 8
 
@@ -241,11 +238,12 @@ def test_a_weight_of_zero_takes_its_loss_out_of_the_generators_step(name: str, d
     none = dict.fromkeys(LOSS_WEIGHTS, 0.0)
     gradients: list[list[Tensor]] = []
     for weights in (ALL_WEIGHTS, ALL_WEIGHTS | {name: 0.0}, none | {name: 1.0}):
-        detector = make((0,), weights=weights)
+        detector = make((0,), weights=[weights])
         normal, anomalous = images_of(digits_train, slice(0, 8)), images_of(digits_train, slice(8, 16))
         output, code = detector.generator(torch.cat([normal, anomalous]))
-        terms = detector.generator_losses(normal, anomalous, output[:8], output[8:], code[:8])
-        total = sum(detector.loss_weights[key] * value for key, value in terms.items())
+        terms = generator_losses(detector, normal, anomalous, output, code)
+        by_name = dict(zip(detector.loss_names, detector.loss_weights, strict=True))
+        total = sum(by_name[key] * value for key, value in terms.items())
         gradients.append(list(torch.autograd.grad(total.sum(), list(detector.generator.parameters()))))  # type: ignore[union-attr]
     for all_of_it, rest, own in zip(*gradients, strict=True):
         torch.testing.assert_close(all_of_it, rest + own, rtol=1e-8, atol=1e-12)
@@ -289,11 +287,10 @@ def test_scoring_an_image_alone_or_among_others_is_the_same_and_changes_nothing(
 def test_members_trained_together_equal_members_trained_alone(digits_train: ImageDataset) -> None:
     settings: dict[str, Any] = {"dataset": "digits", "width": 4, "epochs": 3, "precision": "64-true", "crop": True}
     together = train(TrainConfig(classes=(1, 4, 8), **settings), lambda _: None, data=digits_train)
-    own_state = together.detector.state_dict()
-    for member, index in enumerate((1, 4, 8)):
+    states = together.detector.states()
+    for (ours, _), index in zip(states, (1, 4, 8), strict=True):
         alone = train(TrainConfig(classes=(index,), **settings), lambda _: None, data=digits_train)
-        state = alone.detector.state_dict()
-        ours = member_state(own_state, member, 3)
+        [(state, _)] = alone.detector.states()
         assert ours.keys() == state.keys()
         for name, value in state.items():
             torch.testing.assert_close(ours[name], value, rtol=1e-9, atol=1e-12, msg=name)
@@ -308,12 +305,12 @@ def test_a_members_nan_reaches_no_other_member_in_training(digits_train: ImageDa
     clean, broken = make(), make()
     with torch.no_grad():
         broken.generator.down[0][0].weight.chunk(3)[1].fill_(math.nan)
-    for detector in (clean, broken):
-        fit(detector, digits_train, (0, 1, 2))
+    fit(clean, digits_train)
+    sums = fit(broken, digits_train)
     for member in (0, 2):
         ours, theirs = (member_state(detector.state_dict(), member, 3) for detector in (broken, clean))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    finite = torch.stack([value.isfinite() for value in broken.loss_sums.values()])
+    finite = torch.stack([value.isfinite() for value in sums.values()])
     assert finite.all(0).tolist() == [True, False, True]
     weights = member_state(broken.state_dict(), 1, 3)
     assert all(weights[name].isnan().any() for name in weights if name.endswith("0.0.weight"))
@@ -321,7 +318,9 @@ def test_a_members_nan_reaches_no_other_member_in_training(digits_train: ImageDa
 
 
 def test_a_mirrored_score_is_the_mean_over_an_image_and_its_mirror_image(digits_train: ImageDataset) -> None:
-    made, images = make([0, 3]).train(), digits_train.images[:8]
+    member = TrainConfig(dataset="digits", classes=(3,), width=4, precision="64-true")
+    made = Pack([member, dataclasses.replace(member, train_seed=1)], 1, strategy="grouped")
+    images = digits_train.images[:8]
     plain, mirrored = anomaly_scores(made, images), anomaly_scores(made, images, mirrored=True)
     assert torch.allclose(mirrored, (plain + anomaly_scores(made, images.flip(3))) / 2, rtol=0, atol=1e-12)
     assert not torch.allclose(mirrored, plain)

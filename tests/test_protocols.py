@@ -14,16 +14,22 @@ from adcore.sampling import cluster
 from adcore.splits import Split, cap_per_class, split
 
 
-def experiments(data: ImageDataset, parts: Split, **changes: Any) -> list[Experiment]:
+def experiments(
+    data: ImageDataset,
+    parts: Split,
+    *,
+    classes: tuple[int, ...] = tuple(range(10)),
+    train_seed: int = 0,
+    **changes: Any,
+) -> list[Experiment]:
     settings: dict[str, Any] = {
-        "classes": tuple(range(10)),
         "sampling": "kmeans",
         "clusters": 5,
-        "train_seed": 0,
         "split_seed": 0,
         "content_hash": data.content_hash,
     }
-    return one_vs_rest(data.images, data.labels, parts.fit, **(settings | changes))(0)
+    draw = one_vs_rest(data.images, data.labels, parts.fit, **(settings | changes))
+    return [draw(index, train_seed, 0) for index in classes]
 
 
 def per_class(data: ImageDataset, positions: torch.Tensor) -> list[int]:

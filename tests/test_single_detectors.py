@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from adcore.detectors.members import MemberDetector
 from torch import Tensor
 from torch.optim.optimizer import (
     Optimizer,
@@ -19,8 +18,10 @@ from torch.optim.optimizer import (
 from adcore.augment import Resampler
 from adcore.datasets import ImageDataset
 from adcore.detectors.autoencoder_kde import AutoencoderKDE
+from adcore.detectors.base import Batches
 from adcore.detectors.deep_svdd import inverse_distance, squared_distance
 from adcore.detectors.ganomaly import GANomaly
+from adcore.detectors.single import SingleDetector
 from adcore.networks import IMAGE_SIZE
 from adcore.reconstruction import bce, unit_range
 from adcore.scoring import measure
@@ -38,7 +39,6 @@ def test_the_densities_prefer_images_of_their_own_kind(digits_train: ImageDatase
         "autoencoder-kde", width=8, latent_size=64, epochs=6, learning_rate=3e-3, images_per_class=None, batch_size=16
     )
     detector = train(settings, ignore, data=digits_train).detector
-    assert isinstance(detector, AutoencoderKDE)
     images = Resampler(8, IMAGE_SIZE, torch.device("cpu")).plain(digits_train.images)
     named = detector.scores_by_name(images)
     assert set(named) == {"reconstruction", "log_density_normal", "log_density_anomalous"}
@@ -52,18 +52,18 @@ def test_the_densities_prefer_images_of_their_own_kind(digits_train: ImageDatase
 
 
 def test_the_autoencoder_of_the_densities_learns_from_each_image_as_much(digits_train: ImageDataset) -> None:
-    detector = train(config("autoencoder-kde", labelled_share=0.2), ignore, data=digits_train).detector
+    detector = train(config("autoencoder-kde", labelled_share=0.2), ignore, data=digits_train).detector.detectors[1]
     assert isinstance(detector, AutoencoderKDE)
     normal, anomalous = noise(6), noise(3, seed=1)
-    errors = [detector.errors(1, images).mean().item() for images in (normal, anomalous)]
+    errors = [detector.errors(images).mean().item() for images in (normal, anomalous)]
     for repeated in (anomalous, torch.cat([anomalous, anomalous])):
-        loss = detector.losses(1, normal, repeated)["reconstruction"].item()
+        loss = detector.losses(normal, repeated)["reconstruction"].item()
         assert loss == pytest.approx(0.8 * errors[0] + 0.2 * errors[1], rel=1e-5)
-    assert detector.losses(1, normal, anomalous[:0])["reconstruction"].item() == pytest.approx(errors[0], rel=1e-6)
+    assert detector.losses(normal, anomalous[:0])["reconstruction"].item() == pytest.approx(errors[0], rel=1e-6)
 
 
 def test_scores_follow_the_references_of_the_densities(whole_run: Callable[[str], TrainResult]) -> None:
-    detector = whole_run("autoencoder-kde").detector
+    detector = whole_run("autoencoder-kde").detector.detectors[0]
     assert isinstance(detector, AutoencoderKDE)
     before, images = detector.references, noise(4)
     scores = detector.score(images)
@@ -79,18 +79,17 @@ def test_scores_follow_the_references_of_the_densities(whole_run: Callable[[str]
 
 @pytest.mark.parametrize("share", [0.05, 0.5])
 def test_deep_sad_weighs_each_image_the_same(share: float, digits_train: ImageDataset) -> None:
-    detector = train(config("deep-sad", labelled_share=share), ignore, data=digits_train).detector
-    assert isinstance(detector, MemberDetector)
+    detector = train(config("deep-sad", labelled_share=share), ignore, data=digits_train).detector.detectors[1]
+    assert isinstance(detector, SingleDetector)
     detector.eval()
     normal, anomalous = noise(19), noise(1, seed=1).expand(19, -1, -1, -1)
-    centre = detector.get_buffer("centres")[1]
-    network = detector.networks[1]
-    terms = detector.losses(1, normal, anomalous)
+    centre, network = detector.get_buffer("centre"), detector.network
+    terms = detector.losses(normal, anomalous)
     distance = squared_distance(network(normal), centre).mean().item()
     inverse = inverse_distance(network(anomalous), centre).mean().item()
     assert terms["distance"].item() == pytest.approx((1 - share) * distance, rel=1e-4)
     assert terms["inverse_distance"].item() == pytest.approx(share * inverse, rel=1e-4)
-    [(name, alone)] = detector.losses(1, normal, anomalous[:0]).items()
+    [(name, alone)] = detector.losses(normal, anomalous[:0]).items()
     assert (name, alone.item()) == ("distance", pytest.approx(distance, rel=1e-4))
 
 
@@ -110,7 +109,7 @@ def test_a_vae_scores_by_cross_entropy_by_its_excess_or_by_the_negative_elbo(dig
 def test_the_centre_is_that_of_the_first_embeddings_and_stays(name: str, digits_train: ImageDataset) -> None:
     first = train(config(name, epochs=1, schedule="constant"), ignore, data=digits_train).detector
     longer = train(config(name, epochs=3, schedule="constant"), ignore, data=digits_train).detector
-    centres, stayed = first.get_buffer("centres"), longer.get_buffer("centres")
+    centres, stayed = (torch.stack([own.get_buffer("centre") for own in pack.detectors]) for pack in (first, longer))
     assert centres.shape == (2, 8)
     assert torch.equal(centres, stayed)
     assert centres.abs().min() >= 0.1
@@ -130,13 +129,14 @@ def test_one_network_is_not_trained_with_another_ones_loss(digits_train: ImageDa
         moved.append({part for part, own in parts.items() if not all(map(torch.equal, own, before[part]))})
 
     class Watched(GANomaly):
-        def on_train_start(self) -> None:
-            parts.update({part: self.part_parameters(part) for part in self.parts})
+        def begin_epoch(self, epoch: int, batches: Batches) -> None:
+            super().begin_epoch(epoch, batches)
+            parts.update(zip(self.parts, self.optimised(), strict=True))
 
     hooks = [register_optimizer_step_pre_hook(keep), register_optimizer_step_post_hook(compare)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adcore.detectors.DETECTORS", {"ganomaly": Watched})
-        train(config("ganomaly", epochs=1), ignore, data=digits_train)
+        patch.setattr("adcore.pack.DETECTORS", {"ganomaly": Watched})
+        train(config("ganomaly", epochs=1, classes=(3,)), ignore, data=digits_train)
     for hook in hooks:
         hook.remove()
     assert moved
@@ -146,10 +146,10 @@ def test_one_network_is_not_trained_with_another_ones_loss(digits_train: ImageDa
 def test_a_latent_is_drawn_with_the_standard_deviation_that_the_encoder_names(
     whole_run: Callable[[str], TrainResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detector = whole_run("vae").detector
-    assert isinstance(detector, MemberDetector)
+    detector = whole_run("vae").detector.detectors[1]
+    assert isinstance(detector, SingleDetector)
     drawn: list[Tensor] = []
-    count, network = 500, detector.networks[1]
+    count, network = 500, detector.network
 
     def decode(latents: Tensor) -> Tensor:
         drawn.append(latents)
@@ -157,10 +157,10 @@ def test_a_latent_is_drawn_with_the_standard_deviation_that_the_encoder_names(
 
     monkeypatch.setattr(network, "encode", lambda _: (torch.ones(count, 8), torch.full((count, 8), math.log(4))))
     monkeypatch.setattr(network, "decode", decode)
-    detector.noise = [torch.Generator().manual_seed(0) for _ in range(2)]
+    monkeypatch.setattr(detector, "noise", torch.Generator().manual_seed(0))
     images = torch.zeros(count, 1, 32, 32)
-    detector.losses(1, images, images[:0])
-    detector.member_scores(1, images)
+    detector.losses(images, images[:0])
+    detector.scores(images)
     in_training, in_scoring = drawn
     error = 2 / (count * 8) ** 0.5
     assert abs(in_training.mean() - 1) < 5 * error

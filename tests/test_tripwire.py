@@ -90,5 +90,5 @@ def test_a_trial_is_given_the_train_part_alone(
     with pytest.raises(GivenError):
         stages.Stages._trainable(own)
     assert given.pop("function") is run_trial
-    assert given == {"data": digits_train, "home": str(tmp_path), "threads": 1}
+    assert given == {"data": digits_train, "home": str(tmp_path), "threads": 1, "gpus": 0}
     assert given["data"].part == "train"
