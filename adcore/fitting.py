@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import warnings
@@ -95,6 +96,7 @@ class _Fitting:
                 "out of GPU memory with %d experiments side by side: now %d at a time", len(states), self.largest
             )
         if self.device.type == "cuda":
+            gc.collect()  # a captured step and its pack know each other: nothing else frees their memory
             torch.cuda.empty_cache()
 
     def _run(self, states: list[MemberState], until: int) -> None:
@@ -108,6 +110,7 @@ class _Fitting:
         _fit(pack, module, callback, until - states[0].epoch, self.device)
         self.trained = pack, states
         self._keep(pack, states)
+        del pack.execution  # with a captured step goes its memory
 
     def pack_of(self, states: Sequence[MemberState]) -> Pack:
         """The members in one detector for scoring, on the device that there is."""

@@ -58,12 +58,12 @@ class Row:
         """Whether the median reaches the target."""
         return median(self.values) >= self.target if self.at_least else median(self.values) <= self.target
 
-    def line(self) -> str:
-        """The median, its range, n and the target."""
+    def line(self, *, quick: bool) -> str:
+        """The median, its range and n; the target, unless the row was only to be seen to run."""
         low, high, sign = min(self.values), max(self.values), ">=" if self.at_least else "<="
+        target = "" if quick else f", target {sign} {self.target:g}{'' if self.met else ', missed'}"
         return (
-            f"{self.name}: {median(self.values):.4g} {self.unit} ({low:.4g}-{high:.4g}), n {len(self.values)}, "
-            f"target {sign} {self.target:g}{'' if self.met else ', missed'}"
+            f"{self.name}: {median(self.values):.4g} {self.unit} ({low:.4g}-{high:.4g}), n {len(self.values)}{target}"
         )
 
 
@@ -105,7 +105,7 @@ def table(data: ImageDataset, test: ImageDataset, changes: dict[str, Any]) -> li
 
     def add(name: str, unit: str, values: list[float], target: float, *, at_least: bool = True) -> None:
         rows.append(Row(name, unit, values, target, at_least))
-        click.echo(rows[-1].line())
+        click.echo(rows[-1].line(quick=bool(changes)))
 
     (ten,), clock = trained(data, [config(classes=TEN)])
     add("train(), ten classes", "images/s", speeds([ten]), 100_000)
