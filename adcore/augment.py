@@ -27,9 +27,6 @@ class Transform:
     columns: Tensor  # int64
     transpose: Tensor  # bool
 
-    def __getitem__(self, index: int | slice) -> Transform:
-        return Transform(self.rows[index], self.columns[index], self.transpose[index])
-
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:

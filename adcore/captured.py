@@ -5,6 +5,8 @@ At a GAN's sizes the host is the limit: a step of one member is some thousand la
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 from collections.abc import Callable, Iterator
 
@@ -64,6 +66,9 @@ class Captured:
             reason = str(error).strip().splitlines()[0]
             logger.warning("the training step cannot be captured as a CUDA graph (%s): slower without it", reason)
             replay = self._step
+        finally:
+            if self.pack.device.type == "cuda":
+                torch.cuda.synchronize()  # what a failed step has begun would still change what is restored
         known = {tensor.data_ptr() for tensor, _ in before}
         with torch.no_grad():
             for tensor in self._changing():
@@ -115,8 +120,18 @@ def capture(step: Callable[[], None]) -> Callable[[], None]:
     with torch.cuda.stream(side):
         for _ in range(WARM_UP):
             step()
-    torch.cuda.current_stream().wait_stream(side)
+    torch.cuda.synchronize()
+    gc.collect()
+    torch.cuda.empty_cache()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
+    with torch.cuda.stream(side):
+        graph.capture_begin()
+        try:
+            step()
+        except BaseException:
+            with contextlib.suppress(RuntimeError):  # it would hide the reason: work that was cut short
+                graph.capture_end()
+            raise
+        graph.capture_end()
+    torch.cuda.current_stream().wait_stream(side)
     return graph.replay

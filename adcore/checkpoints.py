@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
@@ -27,6 +26,8 @@ __all__ = ["Checkpoints", "read"]
 
 #: Where a file holds what is ours.
 KEY = "adcore"
+#: What it holds of a member beside its configuration.
+PARTS = ("history", "watched", "networks", "optimizers")
 
 
 class Checkpoints:
@@ -73,6 +74,8 @@ class Checkpoints:
     def _files(self, members: Sequence[Any]) -> list[tuple[Path, Sequence[Any]]]:
         if isinstance(self.place, Path):
             return [(self.place, members)]
+        if len(self.place) != len(members):
+            raise UserError(f"{len(self.place)} checkpoint files for {len(members)} experiments: expected one for each")
         return [(path, [member]) for path, member in zip(self.place, members, strict=True)]
 
 
@@ -119,20 +122,16 @@ def _difference(stored: Sequence[TrainConfig], members: Sequence[TrainConfig]) -
 def _member(stored: dict[str, Any]) -> MemberState:
     settings = stored["config"]
     config = TrainConfig(**{**settings, "classes": tuple(settings["classes"])})
-    return MemberState(config, **{name: stored[name] for name in ("history", "watched", "networks", "optimizers")})
+    if not all("val_auroc" in epoch for epoch in stored["history"]):
+        raise ValueError("its history lacks figures")
+    return MemberState(config, **{name: stored[name] for name in PARTS})
 
 
 def _plain(state: MemberState) -> dict[str, Any]:
     """Plain values and tensors only, so that they load with weights_only=True."""
     settings = {n: list(v) if isinstance(v, tuple) else v for n, v in dataclasses.asdict(state.config).items()}
-    optimizers = [[{n: _on_cpu(v) for n, v in each.items()} for each in own] for own in state.optimizers]
-    networks = {name: _on_cpu(value) for name, value in state.networks.items()}
-    parts = {"networks": networks, "optimizers": optimizers, "history": state.history, "watched": state.watched}
+    parts = {name: getattr(state, name) for name in PARTS}
     return {"config": settings, **parts}
-
-
-def _on_cpu(value: Any) -> Any:
-    return value.cpu() if isinstance(value, Tensor) else value
 
 
 def _write(path: Path, states: Sequence[MemberState]) -> None:

@@ -110,7 +110,7 @@ class TrainConfig:
     train_seed: int = option(0, "seed of initialisation, order, augmentation and sampling", at_least=0)
     split_seed: int = option(0, "seed of the fit/validation split", at_least=0)
     patience: int | None = option(
-        None, "epochs without a better validation loss after which all experiments of a run stop", at_least=1,
+        None, "epochs without a better validation loss after which an experiment stops", at_least=1,
         none="never",
     )  # fmt: skip
     precision: str = option(

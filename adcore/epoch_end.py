@@ -29,8 +29,8 @@ class EpochEnd(pl.Callback):
     """Validates each member of a pack after each epoch and hands what was found on.
 
     states: by member, what is kept of it, to which the epoch's metrics are added. until: the epoch to train to; with a
-    member that has ended before, the pack stops, so that the others go on without it. on_epoch: called last; with
-    whether the pack stops.
+    member that has ended before, the pack stops, so that the others go on without it. on_start: called once there
+    are optimisers. on_epoch: called last, with whether the pack stops.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class EpochEnd(pl.Callback):
         module: AnomalyDetectionDataModule,
         *,
         until: int,
+        on_start: Callable[[Pack], object] = lambda _: None,
         on_epoch: Callable[[Pack, bool], object],
     ) -> None:
         self.states, self.validation, self.module = states, validation, module
-        self.until, self.on_epoch = until, on_epoch
+        self.until, self.on_start, self.on_epoch = until, on_start, on_epoch
         self.started = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         pack = cast(Pack, pl_module)
-        if self.states[0].epoch:
-            pack.load(self.states)  # once more: there are optimisers by now
+        self.on_start(pack)
         pack.execution = executed(pack)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

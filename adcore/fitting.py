@@ -16,15 +16,15 @@ from adcore.checkpoints import Checkpoints
 from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
 from adcore.epoch_end import EpochEnd, Validation
-from adcore.errors import UserError
+from adcore.errors import UserError, unknown_name
 from adcore.execution import choose_strategy
 from adcore.image_streams import data_module
 from adcore.member_state import MemberState
-from adcore.pack import Pack
+from adcore.pack import STRATEGIES, Pack
 from adcore.reports import Reports
 from adcore.train import split_train
 
-__all__ = ["fit_members", "load_states", "training_device"]
+__all__ = ["fit_members", "load_states", "scoring_strategy", "training_device"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,8 @@ class _Fitting:
         self.trained: tuple[Pack, list[MemberState]] | None = None
         self.largest = len(states)  # members side by side; fewer once memory did not do for them
         self.device = training_device()
+        if strategy not in ("auto", *STRATEGIES):
+            raise unknown_name("strategy", strategy, ("auto", *STRATEGIES))
 
     @property
     def images_per_member(self) -> int:
@@ -100,23 +102,29 @@ class _Fitting:
             torch.cuda.empty_cache()
 
     def _run(self, states: list[MemberState], until: int) -> None:
+        self.trained = None  # before the next pack is made: memory does for one
         members = [state.config for state in states]
         kind = DETECTORS[members[0].detector]
         pack = Pack(members, self.data.channels, strategy=self._strategy(choose_strategy(kind, self.device)))
-        if states[0].epoch:
-            load_states(pack, states, self._files())
         module = data_module(self.data, members)
-        callback = EpochEnd(states, self._validation(states), module, until=until, on_epoch=self._on_epoch(states))
+        callback = EpochEnd(
+            states,
+            self._validation(states),
+            module,
+            until=until,
+            on_start=lambda pack: load_states(pack, states, self._files()) if states[0].epoch else None,
+            on_epoch=self._on_epoch(states),
+        )
         _fit(pack, module, callback, until - states[0].epoch, self.device)
         self.trained = pack, states
         self._keep(pack, states)
-        del pack.execution  # with a captured step goes its memory
+        pack.end_training()
 
     def pack_of(self, states: Sequence[MemberState]) -> Pack:
         """The members in one detector for scoring, on the device that there is."""
         if self.trained and [id(state) for state in self.trained[1]] == [id(state) for state in states]:
             return self.trained[0].to(self.device)  # Lightning leaves it on the CPU, where scoring would take minutes
-        pack = Pack([state.config for state in states], self.data.channels, strategy="grouped")
+        pack = Pack([state.config for state in states], self.data.channels, strategy=scoring_strategy())
         load_states(pack, states, self._files())
         return pack.to(self.device)
 
@@ -157,11 +165,16 @@ def training_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def scoring_strategy() -> str:
+    """How a pack that is only to score is made: on a GPU grouped convolutions are slow."""
+    return "plain" if training_device().type == "cuda" else "grouped"
+
+
 def load_states(pack: Pack, states: Sequence[MemberState], source: str) -> None:
     """Load each member's networks. Raises UserError for those of other networks; source: where they come from."""
     try:
         pack.load(states)
-    except (RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:  # other names, shapes or kinds
+    except (RuntimeError, AttributeError, LookupError, TypeError, ValueError) as error:  # other names, shapes or kinds
         name = pack.kind.__name__
         raise UserError(f"{source}: weights of another network than this version's {name}; move it away") from error
 

@@ -20,9 +20,9 @@ class MemberState:
     """One member of a pack, between two epochs.
 
     config: of a single class. history: each epoch's metrics by name, without the class's number. watched: what early
-    stopping looked at after each epoch, which is to fall; empty without patience. networks: state dict of its detector.
-    optimizers: of each Adam, the state of each parameter. Both are of the last epoch that they were kept of; empty
-    before the first.
+    stopping looked at after each epoch, which is to fall; empty where no member has patience. networks: state dict of
+    its detector. optimizers: of each Adam, the state of each parameter. Both are of the last epoch that they were kept
+    of, on the CPU; empty before the first.
     """
 
     config: TrainConfig
@@ -57,14 +57,18 @@ class MemberState:
 
 
 def split_state(state: Mapping[str, Any], members: int) -> list[dict[str, Any]]:
-    """Each member's part of a detector's state dict, as it would have it alone: copies.
+    """Each member's part of a detector's state dict, as it would have it alone: copies on the CPU.
 
     Member m owns the m-th of equal parts of dimension 0 of each tensor; counters, which have none, are everyone's.
     """
     if members == 1:
-        return [{name: value.clone() if isinstance(value, Tensor) else value for name, value in state.items()}]
+        return [{name: _copy(value) for name, value in state.items()}]
     parts = {name: value.chunk(members) if value.dim() else [value] * members for name, value in state.items()}
-    return [{name: part[member].clone() for name, part in parts.items()} for member in range(members)]
+    return [{name: _copy(part[member]) for name, part in parts.items()} for member in range(members)]
+
+
+def _copy(value: Any) -> Any:
+    return value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else value
 
 
 def join_states(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

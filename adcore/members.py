@@ -38,6 +38,8 @@ def check_members(members: Sequence[TrainConfig]) -> None:
 
 def one_configuration(members: Sequence[TrainConfig]) -> TrainConfig:
     """The configuration whose experiments these are. Raises UserError if they differ in more than the class."""
+    if not members:
+        raise UserError("no checkpoint, expected at least one")
     for name in (field.name for field in dataclasses.fields(TrainConfig) if field.name != "classes"):
         if len({getattr(member, name) for member in members}) > 1:
             raise UserError(f"models of several configurations, which differ in {name}; expected one configuration")

@@ -133,7 +133,10 @@ class Pack(LightningModule):
         return {name: torch.cat([sums[name] for sums in self.loss_sums]) for name in self.loss_sums[0]}
 
     def states(self) -> list[tuple[dict[str, Any], list[list[dict[str, Tensor]]]]]:
-        """Networks and optimisers of each member, as a detector and its Adams alone would have them. Copies."""
+        """Networks and optimisers of each member, as a detector and its Adams alone would have them.
+
+        Copies on the CPU.
+        """
         found: list[tuple[dict[str, Any], list[list[dict[str, Tensor]]]]] = []
         for place, detector in enumerate(self):
             adams = self.optimizers_of[place] if self.optimizers_of else []
@@ -151,6 +154,12 @@ class Pack(LightningModule):
             for number, adam in enumerate(self.optimizers_of[place] if self.optimizers_of else []):
                 for own, member in enumerate(group):
                     adam.load(own, states[member].optimizers[number])
+
+    def end_training(self) -> None:
+        """Let go of what only training needs: a captured step, the optimisers and the trainer hold memory."""
+        del self.execution
+        self.optimizers_of, self.loss_sums = [], [{} for _ in self.groups]
+        self.trainer = None
 
     def _detector(self, members: Sequence[TrainConfig], channels: int) -> Detector:
         settings = {name: getattr(members[0], name) for name in self.kind.settings if name not in OPTIMISATION}

@@ -41,6 +41,10 @@ class Reports:
         """How a configuration ended: complete, or diverged if one of its members did."""
         return "diverged" if any(state.diverged for state in self.states[place]) else "complete"
 
+    def share_of_time(self, place: int) -> float:
+        """Seconds that a configuration's members have trained, for each image of an epoch of one of them."""
+        return sum(1 / epoch["images_per_second"] for state in self.states[place] for epoch in state.history)
+
     def _next(self, place: int) -> dict[str, float] | None:
         """The first epoch of a configuration that was not reported; None if it is not there or not whole yet."""
         states, epoch = self.states[place], len(self.histories[place])

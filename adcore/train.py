@@ -32,18 +32,14 @@ ReportEach = Callable[[list[dict[str, float] | None]], object]
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
     """How a configuration's training ended: state is "complete" or "diverged"; history holds each epoch's metrics as
-    reported. detector: of all its experiments, in their order. images_per_epoch: of all of them."""
+    reported. detector: of all its experiments, in their order. images_per_epoch: of all of them. seconds: how long all
+    epochs trained, validation apart, whenever that was; its share of the time of what it was trained beside."""
 
     state: str
     history: list[dict[str, float]]
     detector: Pack
     images_per_epoch: int
-
-    @property
-    def seconds(self) -> float:
-        """How long all epochs trained, validation apart, whenever that was; its share of the time of what it was
-        trained beside."""
-        return sum(self.images_per_epoch / epoch["images_per_second"] for epoch in self.history)
+    seconds: float
 
 
 @overload
@@ -84,9 +80,10 @@ def train(
     (adcore.exposure).
     An experiment with a loss that is NaN or infinite ends after that epoch, its metrics NaN, its configuration's state
     "diverged"; one that runs out of patience ends with the metrics that it has. The others go on.
-    With checkpoints, an experiment that finds one goes on behind it, to the same numbers to the bit on the CPU; the
-    epochs in it are reported again, and who is behind trains first. strategy: how steps are executed, one of
-    pack.STRATEGIES; the results are the same, and "auto" takes the fastest on the device that there is.
+    With checkpoints, an experiment that finds one goes on behind it: on the CPU to the same numbers to the bit beside
+    the same others, to float accuracy in another pack. The epochs in it are reported again, and who is behind trains
+    first. strategy: how steps are executed, one of pack.STRATEGIES; the results are the same, and "auto" takes the
+    fastest on the device that there is.
     Raises UserError for a checkpoint that is broken or of other settings, for configurations that differ in what a
     pack shares, and for data that lack a class.
     """
@@ -105,7 +102,13 @@ def train(
     reports.catch_up()
     packs, images = fit_members(states, reports, data=data, checkpoints=checkpoints, strategy=strategy)
     results = [
-        TrainResult(reports.state(place), reports.histories[place], packs[place], images * len(own.classes))
+        TrainResult(
+            reports.state(place),
+            reports.histories[place],
+            packs[place],
+            images_per_epoch=images * len(own.classes),
+            seconds=images * reports.share_of_time(place),
+        )
         for place, own in enumerate(configs)
     ]
     return results[0] if isinstance(config, TrainConfig) else results
@@ -131,13 +134,13 @@ def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainCon
     Raises UserError if one is no checkpoint, or if they are of several configurations.
     """
     from adcore import checkpoints
-    from adcore.fitting import load_states
+    from adcore.fitting import load_states, scoring_strategy
     from adcore.pack import Pack
 
     paths = [place] if isinstance(place, Path) else list(place)
     states = [state for path in paths for state in checkpoints.read(path)]
     config = one_configuration([state.config for state in states])
-    pack = Pack([state.config for state in states], channels, strategy="grouped")
+    pack = Pack([state.config for state in states], channels, strategy=scoring_strategy())
     load_states(pack, states, ", ".join(map(str, paths)))
     return config, pack
 

@@ -141,6 +141,20 @@ def test_models_that_were_scored_before_an_interrupt_are_not_scored_again(
     assert same(found, score_models(whole, confirmed_of(whole, home), home, Opened(digits_test)))
 
 
+def test_scores_of_a_model_that_was_trained_again_since_are_not_taken(
+    home: str, digits_test: ImageDataset, tmp_path: Path
+) -> None:
+    shutil.copytree(Path(home, "checkpoints"), tmp_path / "checkpoints")
+    training = (0, CLASSES, 1)
+    [(_, first)] = model_scores.scored_trainings([training], tmp_path, digits_test, None)
+    [(_, again)] = model_scores.scored_trainings([training], tmp_path, None, None)  # type: ignore[arg-type]
+    assert torch.equal(first.scores, again.scores), "from disk: the images are not looked at"
+    for index in CLASSES:
+        shutil.copy(checkpoint_path(tmp_path, 1, index, 1), checkpoint_path(tmp_path, 0, index, 1))
+    [(_, other)] = model_scores.scored_trainings([training], tmp_path, digits_test, None)
+    assert not torch.equal(first.scores, other.scores)
+
+
 def test_a_second_call_reads_the_record_and_opens_nothing(home: str, digits_test: ImageDataset, tmp_path: Path) -> None:
     record = record_of(tiny_plan(), path=tmp_path / "study.db")
     found = score_models(record, confirmed_of(record, home), home, Opened(digits_test))
@@ -177,7 +191,7 @@ def test_a_model_that_is_not_the_confirmed_one_keeps_the_test_part_closed(
     for content, reason in (
         (path.read_bytes(), "trained for 1 of 2 epochs"),
         (other, r"validation AUROC 0\.\d+ there, 0\.\d+ on record"),
-        (b"PK", "not a checkpoint of one model"),
+        (b"PK", "not a checkpoint"),
     ):
         path.write_bytes(content)
         with pytest.raises(UserError, match=rf"class-3\.ckpt: {reason}.*; the test part stays closed"):
@@ -313,6 +327,7 @@ def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(final, "_require_models", lambda *_: None)
     monkeypatch.setattr(model_scores, "load_detector", load)
+    monkeypatch.setattr(model_scores, "_models", lambda *_: [])
     monkeypatch.setattr(evaluation, "score_test", score)
 
 

@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adcore import captured
 from adcore.checkpoints import Checkpoints, read
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
+from adcore.detectors.optimisation import MemberAdam
 from adcore.errors import UserError
 from adcore.image_streams import data_module
+from adcore.member_state import MemberState
 from adcore.members import SHARED, members_of
 from adcore.pack import STRATEGIES, Pack
 from adcore.train import TrainResult, load_detector, train
@@ -89,19 +91,21 @@ def test_every_member_gives_what_it_gives_alone_whatever_it_is_beside(
 
 @pytest.mark.parametrize("name", ["gan", "ganomaly", "deep-svdd"])
 def test_a_captured_step_starts_from_where_the_pack_was(
-    name: str, digits_train: ImageDataset, monkeypatch: pytest.MonkeyPatch
+    name: str, digits_train: ImageDataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Its warm-up leaves no trace: not in networks, running statistics, Adam's moments or loss sums."""
     monkeypatch.setattr(captured, "capture", without_graph)
-    warm, cold = (
-        train(config(name, precision="64-true"), ignore, data=digits_train, strategy=strategy).detector.states()
-        for strategy in ("captured", "plain")
-    )
-    for (networks, optimizers), (expected, moments) in zip(warm, cold, strict=True):
-        for tensor, value in expected.items():
-            torch.testing.assert_close(networks[tensor], value, rtol=1e-5, atol=1e-8)
-        for state, theirs in zip(itertools.chain(*optimizers), itertools.chain(*moments), strict=True):
-            assert state["step"].item() == theirs["step"].item() > 0
+    found: list[list[MemberState]] = []
+    for strategy in ("captured", "plain"):
+        files = Checkpoints(tmp_path / f"{strategy}.ckpt")
+        train(config(name, precision="64-true"), ignore, data=digits_train, strategy=strategy, checkpoints=files)
+        found.append(read(tmp_path / f"{strategy}.ckpt"))
+    for warm, cold in zip(*found, strict=True):
+        for tensor, value in cold.networks.items():
+            torch.testing.assert_close(warm.networks[tensor], value, rtol=1e-5, atol=1e-8)
+        for ours, theirs in zip(itertools.chain(*warm.optimizers), itertools.chain(*cold.optimizers), strict=True):
+            assert ours["step"].item() == theirs["step"].item() > 0
+            torch.testing.assert_close(ours["exp_avg"], theirs["exp_avg"], rtol=1e-3, atol=1e-5)
 
 
 def test_where_a_step_cannot_be_captured_a_line_says_so_and_it_is_run_as_it_is(
@@ -253,6 +257,73 @@ def test_a_checkpoint_is_a_members_own_on_the_cpu_and_knows_no_pack(digits_train
     assert detector.score(torch.zeros(2, 1, 32, 32).double()).shape == (2, 2)
     with pytest.raises(UserError, match="models of several configurations, which differ in "):
         load_detector(paths, 1)
+
+
+def damaged(state: dict[str, Any], part: str) -> None:
+    """Take something out of a member's checkpoint."""
+    if part == "optimizers":
+        state[part].pop()
+    elif part == "a parameter's moments":
+        state["optimizers"][0].pop()
+    elif part == "a moment":
+        del state["optimizers"][0][0]["exp_avg"]
+    else:
+        state["history"] = [{"epoch": 1.0}]
+
+
+@pytest.mark.parametrize("part", ["optimizers", "a parameter's moments", "a moment", "history"])
+def test_a_checkpoint_that_lacks_a_part_is_one_error_with_its_name(
+    part: str, digits_train: ImageDataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.ckpt"
+    with pytest.raises(InterruptedRunError):
+        train([config("gan")], interrupt_after(1), data=digits_train, checkpoints=Checkpoints(path, every=0))
+    stored = torch.load(path, weights_only=True)
+    damaged(stored["adcore"]["members"][1], part)
+    torch.save(stored, path)
+    with pytest.raises(UserError) as caught:
+        train(config("gan"), ignore, data=digits_train, checkpoints=Checkpoints(path))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "move it away" in str(caught.value)
+
+
+def test_wrong_counts_and_names_are_refused(digits_train: ImageDataset, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="1 checkpoint files for 2 experiments: expected one for each"):
+        train(config("gan"), ignore, data=digits_train, checkpoints=Checkpoints([tmp_path / "0.ckpt"]))
+    with pytest.raises(UserError, match="no checkpoint, expected at least one"):
+        load_detector([], 1)
+    with pytest.raises(UserError, match="unknown strategy 'Grouped'"):
+        train(config("gan"), ignore, data=digits_train, strategy="Grouped")
+
+
+def test_a_member_that_has_left_takes_no_more_time(digits_train: ImageDataset) -> None:
+    still: dict[str, Any] = {"learning_rate": 1e-30, "schedule": "constant", "epochs": 6}
+    own, other = train(
+        [config("autoencoder", **still, patience=1, classes=(0,)), config("autoencoder", epochs=6, classes=(3,))],
+        ignore, data=digits_train,
+    )  # fmt: skip
+    assert [len(result.history) for result in (own, other)] == [2, 6]
+    for result in (own, other):
+        times = [result.images_per_epoch / epoch["images_per_second"] for epoch in result.history]
+        assert result.seconds == pytest.approx(sum(times))
+
+
+def test_a_detector_that_is_trained_holds_nothing_that_only_training_needs(digits_train: ImageDataset) -> None:
+    pack = train(config("gan"), ignore, data=digits_train).detector
+    assert not hasattr(pack, "execution")
+    assert pack.optimizers_of == []
+    assert pack._trainer is None
+
+
+def test_a_gradient_is_laid_out_as_its_parameter_for_adam(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = nn.Parameter(torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last))
+    adam = MemberAdam([weights], betas=(0.9, 0.999), weight_decay=[0.0])
+    factor = torch.randn(4, 3, 2, 2)
+    adam.step((weights.contiguous() * factor).sum()[None])
+    [[view]] = adam.views
+    assert view.grad is not None
+    assert view.grad.stride() == weights.stride() != factor.stride()
+    assert torch.equal(view.grad, factor)
 
 
 def test_members_of_one_class_and_seed_share_one_stream_of_images(digits_train: ImageDataset) -> None:

@@ -1,4 +1,4 @@
-"""Detectors by name: LightningModules with score(images) -> [batch, members], higher is more anomalous."""
+"""Detectors by name: modules with score(images) -> [batch, members], higher is more anomalous."""
 
 from __future__ import annotations
 

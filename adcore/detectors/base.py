@@ -28,7 +28,8 @@ class Detector(nn.Module):
     on a log scale. has_normal_loss: whether `normal_loss` is there; if not, early stopping watches validation AUROC.
     reconstructs: whether `reconstruct` is there. has_named_scores: whether `scores_by_name` is. grouped: whether
     members can be one network of grouped convolutions; if not, each is a detector of its own. capturable: whether a
-    step can be captured as a CUDA graph: nothing in it is drawn on the CPU.
+    step can be captured as a CUDA graph: nothing in it is drawn or counted on the CPU, which would be
+    repeated from then on.
     """
 
     settings: ClassVar[tuple[str, ...]] = ()
@@ -37,7 +38,7 @@ class Detector(nn.Module):
     reconstructs: ClassVar[bool] = False
     has_named_scores: ClassVar[bool] = False
     grouped: ClassVar[bool] = False
-    capturable: ClassVar[bool] = True
+    capturable: ClassVar[bool] = False
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:

@@ -55,7 +55,6 @@ class CNN(SingleDetector):
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {"learning_rate": (1e-4, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )
-    capturable: ClassVar[bool] = False
     #: Kernel, pooling window and channels as a multiple of width, of each convolution.
     layers: ClassVar[Sequence[tuple[int, int, int]]] = ((3, 2, 1), (3, 2, 2), (3, 2, 4))
 

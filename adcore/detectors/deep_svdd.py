@@ -53,6 +53,7 @@ class DeepSVDD(SingleDetector):
         {"learning_rate": (1e-5, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )
     has_normal_loss: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     centre: Tensor
 
     def __init__(self, *, channels: int, width: int, latent_size: int, **training: Any) -> None:

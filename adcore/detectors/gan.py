@@ -44,6 +44,7 @@ class TwoDiscriminatorGAN(Detector):
     )
     reconstructs: ClassVar[bool] = True
     grouped: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     loss_weights: Tensor
     #: What is built of channels, width, norm and members; the generator also encodes.

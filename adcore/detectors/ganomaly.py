@@ -34,6 +34,7 @@ class GANomaly(SingleDetector):
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({"learning_rate": (1e-5, 1e-2)})
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     reconstructs: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     parts: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
 
     def __init__(

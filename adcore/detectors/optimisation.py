@@ -13,6 +13,8 @@ __all__ = ["MemberAdam", "learning_rates"]
 
 #: One cycle: the share of the steps that rises, the peak over the start, the start over the end (PyTorch's own).
 RISING, START, END = 0.3, 25.0, 1e4
+#: What Adam keeps of a parameter.
+STATE = {"step", "exp_avg", "exp_avg_sq"}
 #: Epochs after which halve-every-50 halves.
 HALVED_AFTER = 50
 
@@ -60,21 +62,30 @@ class MemberAdam:
         for views, gradient in zip(self.views, gradients, strict=True):
             own = gradient.chunk(self.members) if gradient is not None else (None,) * self.members
             for view, part in zip(views, own, strict=True):
-                view.grad = part
+                view.grad = part if part is None else _laid_out(view, part)
         self.optimizer.step()
 
     def state(self, member: int) -> list[dict[str, Tensor]]:
-        """A member's moments and step count, of each parameter; empty where there was no gradient yet. Copies."""
+        """A member's moments and step count, of each parameter, on the CPU; empty where there was no gradient yet."""
         found = [self.optimizer.state.get(views[member], {}) for views in self.views]
-        return [{name: value.detach().clone() for name, value in each.items()} for each in found]
+        return [{name: value.detach().to("cpu", copy=True) for name, value in each.items()} for each in found]
 
     def load(self, member: int, state: Sequence[dict[str, Tensor]]) -> None:
         """Go on from what `state` gave. Raises ValueError for a state of other parameters."""
         if len(state) != len(self.views):
             raise ValueError(f"expected the state of {len(self.views)} parameters, got {len(state)}")
         for views, stored in zip(self.views, state, strict=True):
+            if stored.keys() not in (set(), STATE):
+                raise ValueError(f"expected {', '.join(sorted(STATE))} of a parameter, got {', '.join(stored)}")
             if stored:
                 self.optimizer.state[views[member]] = {n: _like(views[member], each) for n, each in stored.items()}
+
+
+def _laid_out(view: Tensor, gradient: Tensor) -> Tensor:
+    """A gradient in its parameter's memory format, which the fused Adam of CUDA asks for."""
+    if gradient.stride() == view.stride():
+        return gradient
+    return torch.empty_like(view, requires_grad=False).copy_(gradient)
 
 
 def _like(parameter: Tensor, value: Tensor) -> Tensor:

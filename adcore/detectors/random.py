@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,8 +19,6 @@ class RandomGuess(Detector):
 
     The n-th image of a batch gets the n-th number of the member's stream, so that scores can be had again.
     """
-
-    capturable: ClassVar[bool] = False
 
     def __init__(self, *, channels: int, generators: Sequence[torch.Generator]) -> None:
         super().__init__(generators)

@@ -27,6 +27,7 @@ class ReconstructionDetector(SingleDetector):
     )
     has_normal_loss: ClassVar[bool] = True
     reconstructs: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
 
     def __init__(self, network: Callable[[], nn.Module], *, reconstruction: str = "mse", **training: Any) -> None:
         super().__init__(network, **training)

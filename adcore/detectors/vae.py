@@ -47,7 +47,6 @@ class VariationalAutoencoder(SingleDetector):
     )
     has_normal_loss: ClassVar[bool] = True
     reconstructs: ClassVar[bool] = True
-    capturable: ClassVar[bool] = False
     network: _Network
 
     def __init__(self, *, channels: int, width: int, latent_size: int, vae_score: str, **training: Any) -> None:

@@ -49,7 +49,7 @@ class Display:
     def scored(self, done: int, total: int) -> None:
         """So many of all trainings' models have scored the test part: said while that takes its time."""
         if not self.started or self.stage != "final":
-            self.begin("final", total, done - 1)
+            self.begin("final", total, done)
             self.printed = time.monotonic()
         self.epochs_done = done
         status = f"{done} of {total} trainings' models scored | {self._left()}"

@@ -131,7 +131,8 @@ def score_models(
     if stored is not None and not again:
         return TestResult.from_record(stored)
     models = _models(record, confirmed, own)
-    _require_models(record, confirmed, models, home)
+    remedy = "--resume trains this model again" if stored is None else "begin a new sweep"
+    _require_models(record, confirmed, models, home, remedy)
     openings = record.read("test_openings") or []
     if not openings or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -174,6 +175,7 @@ def _require_models(
     confirmed: Sequence[Confirmation],
     models: Mapping[tuple[int, int], Networks],
     home: str,
+    remedy: str,
 ) -> None:
     """Raises UserError if one is not the model that was confirmed: the test part is not opened for others."""
     values = {(each.block.number, seed): found for each in confirmed for seed, found in each.by_seed.items()}
@@ -182,7 +184,7 @@ def _require_models(
             known = values.get((number, seed)) or record.of_class(index).confirmed(number, seed) or {}
             path = checkpoint_path(home, number, index, seed)
             if reason := unlike_record(path, known.get(index, math.nan)):
-                raise UserError(f"{path}: {reason}; the test part stays closed; --resume trains this model again")
+                raise UserError(f"{path}: {reason}; the test part stays closed; {remedy}")
 
 
 def _result(models: Mapping[tuple[int, int], Networks], scored: Mapping[Training, TestScores]) -> TestResult:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from adcore import checkpoints
 from adcore.datasets import ImageDataset
 from adcore.files import put_in_place
 from adcore.imports import large_imports
+from adcore.member_state import MemberState
 from adcore.members import one_configuration
 from adcore.train import load_detector
 from sweeps.engine.storage_error import storage
@@ -94,18 +96,26 @@ def _path(home: Path, training: Training) -> Path:
 
 
 def _stored(home: Path, training: Training) -> TestScores | None:
-    from adcore import checkpoints
     from adcore.evaluation import TestScores
 
-    number, classes, seed = training
     # absent, cut or empty: scored again
     with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         with _path(home, training).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            scores, labels = (torch.from_numpy(arrays[name]) for name in ("scores", "labels"))
-        paths = checkpoint_paths(home, number, classes, seed)
-        config = one_configuration([checkpoints.read(path, mapped=True)[0].config for path in paths])
-        return TestScores(config, scores, labels)
+            scores, labels, aurocs = (torch.from_numpy(arrays[name]) for name in ("scores", "labels", "aurocs"))
+        states = _models(home, training)
+        if aurocs.tolist() == _aurocs(states):  # else a model was trained again since
+            return TestScores(one_configuration([state.config for state in states]), scores, labels)
     return None
+
+
+def _models(home: Path, training: Training) -> list[MemberState]:
+    number, classes, seed = training
+    return [checkpoints.read(path, mapped=True)[0] for path in checkpoint_paths(home, number, classes, seed)]
+
+
+def _aurocs(states: Sequence[MemberState]) -> list[float]:
+    """What tells models apart: their last validation AUROCs."""
+    return [state.history[-1]["val_auroc"] for state in states]
 
 
 def _store(home: Path, training: Training, scores: TestScores) -> None:
@@ -113,5 +123,7 @@ def _store(home: Path, training: Training, scores: TestScores) -> None:
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez(file, scores=scores.scores.numpy(), labels=scores.labels.numpy())
+        np.savez(
+            file, scores=scores.scores.numpy(), labels=scores.labels.numpy(), aurocs=_aurocs(_models(home, training))
+        )
     put_in_place(part, path)

@@ -17,9 +17,12 @@ def unlike_record(path: Path, auroc: float) -> str:
     if not path.exists():
         return "no such file"
     try:
-        [state] = checkpoints.read(path, mapped=True)
-    except (UserError, ValueError) as error:
-        return f"not a checkpoint of one model ({error})"
+        states = checkpoints.read(path, mapped=True)
+    except UserError as error:
+        return f"not a checkpoint ({error})"
+    if len(states) != 1:
+        return f"a checkpoint of {len(states)} models"
+    [state] = states
     if not state.finished:
         return f"trained for {state.epoch} of {state.config.epochs} epochs"
     found = state.history[-1]["val_auroc"]

@@ -105,7 +105,7 @@ class SweepSettings(RunSettings):
     configs: int | None = option(None, "configurations to suggest, the first points included", at_least=1)
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0, at_most=2**53 - 100)
-    classes_per_trial: str = option("auto", "classes that one trial trains as one network: auto or a number")
+    classes_per_trial: str = option("auto", "classes that one trial trains side by side: auto or a number")
     open_test_again: bool = option(False, "with --resume: score the test part once more, and record that")
 
     def __post_init__(self) -> None:

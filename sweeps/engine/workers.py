@@ -29,14 +29,15 @@ def on_workers(
     remote = ray.remote(num_cpus=room.cpus, num_gpus=room.gpus, max_retries=RETRIES)(function)
     waiting, under_way = list(calls.items()), dict[Any, Key]()
     while waiting or under_way:
-        while waiting and len(under_way) < room.slots:
-            key, arguments = waiting.pop(0)
-            under_way[remote.remote(*arguments)] = key
-        [ended], _ = ray.wait(list(under_way), num_returns=1)
         try:
-            yield under_way.pop(ended), ray.get(ended)
+            while waiting and len(under_way) < room.slots:
+                key, arguments = waiting.pop(0)
+                under_way[remote.remote(*arguments)] = key
+            [ended], _ = ray.wait(list(under_way), num_returns=1)
+            key, result = under_way.pop(ended), ray.get(ended)
         except RayError as error:
             cause = getattr(error, "cause", None)
             if isinstance(cause, UserError | OSError):
                 raise cause from None
             raise UserError(f"a worker failed at {function.__name__}: {one_line(cause or error)}") from error
+        yield key, result
