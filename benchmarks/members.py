@@ -5,7 +5,7 @@
 Compared: images/s of training in `adcore.train.train()` with all ten classes as members of one network of width 8, and
 with one class at a time; at 1, 8 and 64 images per step and experiment. Small networks on small batches leave a device
 waiting for the next call, and members share the calls: the gain, and the batch from which on there is none, decide what
-`--classes-per-trial auto` should choose. Both do the same work on the same images.
+`--members-per-trial auto` should choose. Both do the same work on the same images.
 
 One ratio per repeat, from an epoch of either contestant after one to warm up, in turns so that a drift of the machine
 meets both. Exits with 1 if a median is below its target; the targets are for 2 CPU cores with nothing else to do

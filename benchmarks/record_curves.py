@@ -1,7 +1,7 @@
-"""Record the learning curves that benchmarks/search.py replays: 48 configurations x 10 classes of Fashion-MNIST.
+"""Record the learning curves that benchmarks/search.py replays: 48 configurations x 10 classes, a table a data set.
 
-    python benchmarks/record_curves.py --out /tmp/curves.jsonl          # about an hour on 2 cores; run again to go on
-    python benchmarks/record_curves.py --out /tmp/curves.jsonl --pack   # writes benchmarks/curves/fashion_mnist.json
+    python benchmarks/record_curves.py mnist --out /tmp/mnist.jsonl          # an hour on 2 cores; run again to go on
+    python benchmarks/record_curves.py mnist --out /tmp/mnist.jsonl --pack   # writes benchmarks/curves/mnist.json
 
 The configurations are the sweep's own first points, then a scrambled Sobol sequence over its space, so that a prefix
 of them is spread as the whole. Each is trained on all ten classes as one network, as a sweep trains it.
@@ -32,7 +32,12 @@ from sweeps.gan_loss_weights import SPACE
 
 CONFIGURATIONS = 48
 BASE = TrainConfig(images_per_class=1000, validation_images=2000, epochs=8)
-PACKED = Path(__file__).parent / "curves" / "fashion_mnist.json"
+TABLES = {
+    "fashion_mnist": BASE,
+    "mnist": dataclasses.replace(BASE, dataset="mnist", horizontal_flip=False),
+    "seen_unseen": dataclasses.replace(BASE, protocol="seen-unseen", known_classes=3),
+}
+CURVES = Path(__file__).parent / "curves"
 
 
 def configurations() -> list[dict[str, float]]:
@@ -48,11 +53,11 @@ def configurations() -> list[dict[str, float]]:
     return found
 
 
-def record(job: tuple[int, dict[str, float]]) -> dict[str, Any]:
-    """Train one configuration; its AUROC by epoch and class, on validation."""
-    number, params = job
+def record(job: tuple[str, int, dict[str, float]]) -> dict[str, Any]:
+    """Train one configuration of a table; its AUROC by epoch and class, on validation."""
+    table, number, params = job
     torch.set_num_threads(1)
-    config = dataclasses.replace(BASE, **params)
+    config = dataclasses.replace(TABLES[table], **params)
     started = time.perf_counter()
     result = train(config, lambda _: None, data=load(config.dataset, "train"))
     curves = [[epoch[f"val_auroc_{index}"] for index in config.classes] for epoch in result.history]
@@ -63,24 +68,23 @@ def record(job: tuple[int, dict[str, float]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def pack(out: Path) -> None:
-    """All that was recorded, in order, with where it comes from."""
+def pack(table: str, out: Path) -> None:
+    """Write all that was recorded of a table, in order, with where it comes from."""
     found = sorted((json.loads(line) for line in out.read_text().splitlines()), key=lambda each: each["number"])
     if len(found) < CONFIGURATIONS:
         sys.exit(f"{out}: {len(found)} configurations, expected {CONFIGURATIONS}; run without --pack to go on")
     origin = {
-        "command": "python benchmarks/record_curves.py --out FILE",
+        "command": f"python benchmarks/record_curves.py {table} --out FILE",
         "commits": sorted({each.pop("commit") for each in found}),
         "torch": torch.__version__,
         "device": f"CPU {platform.machine()}, one thread per configuration",
-        "config": dataclasses.asdict(BASE),
+        "config": dataclasses.asdict(TABLES[table]),
     }
     for each in found:
         each["curves"] = [[round(value, 6) for value in epoch] for epoch in each["curves"]]
         each["params"] = {name: float(f"{value:.8g}") for name, value in each["params"].items()}
-    PACKED.parent.mkdir(exist_ok=True)
     lines = ",\n".join(json.dumps(each) for each in found)
-    PACKED.write_text(f'{{"origin": {json.dumps(origin)},\n"configurations": [\n{lines}\n]}}\n')
+    (CURVES / f"{table}.json").write_text(f'{{"origin": {json.dumps(origin)},\n"configurations": [\n{lines}\n]}}\n')
 
 
 def _commit() -> str:
@@ -90,16 +94,18 @@ def _commit() -> str:
 def main() -> None:
     """Train what --out does not hold yet, a configuration per core."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=TABLES)
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, one per configuration; appended to")
-    parser.add_argument("--pack", action="store_true", help=f"write {PACKED.name} from --out, and train nothing")
+    parser.add_argument("--pack", action="store_true", help="write the table from --out, and train nothing")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="configurations at once, a thread each")
     flags = parser.parse_args()
     if flags.pack:
-        pack(flags.out)
+        pack(flags.table, flags.out)
         return
     present = flags.out.read_text().splitlines() if flags.out.exists() else []
     done = {json.loads(line)["number"] for line in present}
-    jobs = [(number, params) for number, params in enumerate(configurations()) if number not in done]
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool, flags.out.open("a") as file:
+    jobs = [(flags.table, number, params) for number, params in enumerate(configurations()) if number not in done]
+    with multiprocessing.get_context("spawn").Pool(flags.processes) as pool, flags.out.open("a") as file:
         for each in pool.imap_unordered(record, jobs):
             print(json.dumps(each), file=file, flush=True)
             print(each["number"], each["state"], f"{sum(each['curves'][-1]) / 10:.4f}", f"{each['seconds']} s")

@@ -30,7 +30,7 @@ RUNGS = ((9, 1, 3), (9, 1, 2), (5, 2, 2), (4, 1, 4), (2, 2, 3))
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A sweep and the luck of its trials. size: classes per trial. fault_rate: of each fault, per event."""
+    """A sweep and the luck of its trials. size: members per trial. fault_rate: of each fault, per event."""
 
     classes: int
     size: int

@@ -30,7 +30,7 @@ def small_plan(
 
 
 def record_of(plan: Plan, *, size: int | None = None, path: Path | None = None) -> SweepRecord:
-    """The record of a plan, `size` classes per trial: in memory, or in a SQLite file that is opened again if there."""
+    """The record of a plan, `size` members per trial: in memory, or in a SQLite file that is opened again if there."""
     study = open_study(path, create=not path.exists()) if path else optuna.create_study(direction="maximize")
     return SweepRecord(study, plan, groups_of(plan.classes, size or len(plan.classes)))
 

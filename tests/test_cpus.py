@@ -85,7 +85,10 @@ print(allotted_cpus())
     assert ran.stdout == "1\n"
 
 
-def test_the_plan_and_what_a_trial_may_take_go_by_what_is_allotted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_plan_and_what_a_trial_may_take_go_by_what_is_allotted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # no speed is known
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
     settings = SweepSettings(scale="laptop")

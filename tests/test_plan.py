@@ -12,11 +12,14 @@ from sweep_parts import Sweep, record_of, small_plan
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
+from adcore.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.exposure import PROTOCOLS
 from adcore.train import train
-from sweeps.engine.plan import classes_per_trial, describe, groups_of, has_cuda_device, make_plan
+from sweeps.engine.cluster import Resources
+from sweeps.engine.plan import describe, groups_of, make_plan
 from sweeps.engine.settings import SCALES, SweepSettings
+from sweeps.engine.speed import members_per_trial
 from sweeps.engine.trial import checkpoint_path, train_config, trial_config
 from sweeps.gan_loss_weights import SPACE
 
@@ -109,7 +112,7 @@ def test_groups_cut_the_classes_in_order() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 3, 4, 11])
 def test_a_group_size_that_does_not_divide_names_those_that_do(size: int) -> None:
-    with pytest.raises(UserError, match=rf"--classes-per-trial {size}: .*10 classes \(1, 2, 5, 10\)"):
+    with pytest.raises(UserError, match=rf"--members-per-trial {size}: .*10 classes \(1, 2, 5, 10\)"):
         groups_of(tuple(range(10)), size)
 
 
@@ -120,11 +123,16 @@ def test_a_group_size_that_does_not_divide_names_those_that_do(size: int) -> Non
 def test_auto_takes_whole_blocks_where_they_fill_the_slots_else_the_largest_groups_that_do(
     configs: int, slots: int, size: int
 ) -> None:
-    assert classes_per_trial(_plan(scale="smoke", configs=configs), "auto", slots) == size
+    settings = SweepSettings(scale="smoke", configs=configs)
+    plan = make_plan("gan_loss_weights", settings, SPACE)
+    assert members_per_trial(plan, settings, Resources(cpus=1, gpus=0, slots=slots)) == size
 
 
 def test_a_given_size_is_taken_whatever_the_slots() -> None:
-    assert [classes_per_trial(_plan(scale="smoke"), "5", slots) for slots in (1, 99)] == [5, 5]
+    settings = SweepSettings(scale="smoke", members_per_trial="5")
+    plan = make_plan("gan_loss_weights", settings, SPACE)
+    rooms = [Resources(cpus=1, gpus=gpus, slots=slots) for gpus, slots in ((0, 1), (0, 99), (1, 1))]
+    assert [members_per_trial(plan, settings, room) for room in rooms] == [5, 5, 5]
 
 
 def test_the_space_names_fields_of_train_config_and_its_points_lie_within() -> None:

@@ -57,13 +57,13 @@ PURE = {
     "gpus nan": (["--gpus-per-trial", "nan"], ["--gpus-per-trial nan", "finite"]),
     "seed negative": (["--seed", "-1"], ["--seed -1", ">= 0"]),
     "seed without room for fresh ones": (["--seed", str(2**53)], [f"--seed {2**53}", "<="]),
-    "classes per trial does not divide": (["--classes-per-trial", "3"], ["--classes-per-trial 3", "(1, 2, 5, 10)"]),
-    "classes per trial does not divide those chosen": (
-        ["--normal-class", "0,3,6", "--classes-per-trial", "2"],
-        ["--classes-per-trial 2", "(1, 3)"],
+    "members per trial does not divide": (["--members-per-trial", "3"], ["--members-per-trial 3", "(1, 2, 5, 10)"]),
+    "members per trial does not divide those chosen": (
+        ["--normal-class", "0,3,6", "--members-per-trial", "2"],
+        ["--members-per-trial 2", "(1, 3)"],
     ),
-    "classes per trial 0": (["--classes-per-trial", "0"], ["--classes-per-trial 0"]),
-    "classes per trial no number": (["--classes-per-trial", "most"], ["--classes-per-trial 'most'", "auto"]),
+    "members per trial 0": (["--members-per-trial", "0"], ["--members-per-trial 0"]),
+    "members per trial no number": (["--members-per-trial", "most"], ["--members-per-trial 'most'", "auto"]),
     "name is a path": (["--name", "a/b"], ["'a/b'", "not a path"]),
     "name leads out": (["--name", ".."], ["'..'", "not a path"]),
     "name empty": (["--name", ""], ["--name ''", "expected a value"]),
@@ -85,7 +85,7 @@ PURE = {
     "more CPUs than there are": (["--cpus-per-trial", "4096"], ["--cpus-per-trial 4096", f"has {os.cpu_count()} CPUs"]),
     "more GPUs than there are": (["--gpus-per-trial", "0.5"], ["--gpus-per-trial 0.5", "0 GPUs"]),
     "configs beyond counting": (["--configs", "9" * 400], ["--configs 9", "expected a whole number"]),
-    "classes per trial beyond counting": (["--classes-per-trial", "9" * 5000], ["--classes-per-trial '9"]),
+    "members per trial beyond counting": (["--members-per-trial", "9" * 5000], ["--members-per-trial '9"]),
     "tracking with a password": (["--tracking-uri", "http://me:pw@127.0.0.1:9"], ["MLFLOW_TRACKING_PASSWORD"]),
     "database in memory": (["--tracking-uri", "sqlite:///:memory:"], ["sqlite:///FILE"]),
     "host that cannot be": (["--address", "a..b:1"], ["--address a..b:1", "nothing answers"]),
@@ -250,7 +250,7 @@ except SystemExit as end:
     "arguments",
     [["--help"], ["--plan"], ["--plan", "--scale", "gpu"], *[PURE[name][0] for name in (
         "unknown data set", "unknown scale", "unknown flag", "class out of range", "configs 0",
-        "classes per trial does not divide", "name is a path", "unknown name to resume, none there",
+        "members per trial does not divide", "name is a path", "unknown name to resume, none there",
         "tracking scheme", "address", "more CPUs than there are", "storage is a file",
     )]],
     ids=" ".join,
@@ -270,10 +270,10 @@ def test_what_needs_no_file_is_answered_with_nothing_heavy_imported(arguments: l
 def test_help_names_every_flag() -> None:
     _, out, _, _ = _in_a_process("--help")
     words = """dataset data-dir allow-unverified-data normal-class configs epochs scale seed name storage resume
-        tracking-uri address gpus-per-trial cpus-per-trial max-concurrent classes-per-trial plan
+        tracking-uri address gpus-per-trial cpus-per-trial max-concurrent members-per-trial plan probe
         protocol known-classes labelled-share pollution open-test-again"""
     flags = [f"--{word}" for word in words.split()]
-    assert len(flags) == 23
+    assert len(flags) == 24
     assert [flag for flag in flags if flag not in out.split()] == []
 
 
@@ -283,7 +283,7 @@ def test_plan_tells_the_cost_and_runs_nothing() -> None:
     )
     assert code == 0
     assert "3 configurations x 1 classes x 2 epochs" in out
-    assert "minutes on" in out
+    assert "at most about" in out
     assert "sqlite:///x.db" in out
 
 

@@ -111,7 +111,7 @@ def asha_over_trials(table: Table, plan: Plan, order: Sequence[int]) -> Policy:
 
 
 def blocks(table: Table, plan: Plan, order: Sequence[int], *, size: int | None = None) -> Policy:
-    """BlockSearch and BlockASHA with `size` classes per trial, all of them if None.
+    """BlockSearch and BlockASHA with `size` members per trial, all of them if None.
 
     The study's queue is filled here with the same call as SweepRecord's, but for its search for doubles, which takes
     longer than a simulation; so the plan's space names no points. The queue holds every configuration of the sweep, so

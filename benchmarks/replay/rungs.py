@@ -28,7 +28,7 @@ __all__ = ["GRID", "Rules", "correlations", "outcome_under", "try_rules"]
 class Rules:
     """A setting of BlockASHA; None: what the plan or sweeps/engine/blocks.py says.
 
-    size: classes per trial, None for all; grace: epochs; slack: AUROC that a block may lie below the cutoff;
+    size: members per trial, None for all; grace: epochs; slack: AUROC that a block may lie below the cutoff;
     others: blocks that must have reached a rung before anything is stopped.
     """
 

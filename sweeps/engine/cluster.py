@@ -16,12 +16,12 @@ from typing import Any
 
 from adcore.backend import FILES_ALONE
 from adcore.cpus import PATIENT_THREADS, allotted_cpus
+from adcore.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.files import check_writable
 from sweeps.engine.code import copied
 from sweeps.engine.interrupt import shielded
 from sweeps.engine.places import check_name
-from sweeps.engine.plan import has_cuda_device
 from sweeps.engine.run_settings import RunSettings
 
 __all__ = ["Resources", "check_address", "check_docstrings", "prepare_environment", "probe", "ray_cluster", "resources"]

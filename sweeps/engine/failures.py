@@ -12,7 +12,7 @@ __all__ = ["describe_failure", "storage_trouble"]
 
 MEMORY = (
     "out of memory; what needs less of it: fewer trials at a time (--max-concurrent) or a whole GPU for each "
-    "(--gpus-per-trial); in a new sweep, fewer classes per trial (--classes-per-trial) or a scale with a smaller width "
+    "(--gpus-per-trial); in a new sweep, fewer members per trial (--members-per-trial) or a scale with a smaller width "
     "or batch"
 )
 DISK = "the storage is full; free some space, then --resume"

@@ -29,11 +29,18 @@ def inspect_model(
     test: ImageDataset,
     tracking: Tracking,
     home: Path,
-    room: Resources,
+    room: Resources | None,
 ) -> None:
-    """Assess the model in checkpoints of the confirmation on a worker, and tell MLflow. Raises StorageError."""
+    """Assess the model in checkpoints of the confirmation, and tell MLflow. Raises StorageError.
+
+    room: what a worker of Ray has for it; None: this process does it.
+    """
     with storage(home):
-        [(_, (seed, found))] = on_workers(assess_models, {configuration: (paths, train, test, home, room.shares)}, room)
+        if room is None:
+            seed, found = assess_models(paths, train, test, home, {})
+        else:
+            call = paths, train, test, home, room.shares
+            [(_, (seed, found))] = on_workers(assess_models, {configuration: call}, room)
     for index, (metrics, files) in found.items():
         tracking.assessed("confirm", configuration, seed, index, metrics, files)
 
@@ -52,7 +59,8 @@ def assess_models(
         from adcore.fitting import training_device
         from adcore.reports import history_of
 
-    use_no_more(**shares)
+    if shares:
+        use_no_more(**shares)
     config, detector = load_detector(paths, test.channels)
     detector.to(training_device())
     history = history_of([state for path in paths for state in checkpoints.read(path)])

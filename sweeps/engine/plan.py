@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.cpus import allotted_cpus
 from adcore.datasets import DATASETS
+from adcore.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.exposure import check_one_experiment
 from adcore.options import check_classes
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.space import Space
+from sweeps.engine.speed import planned_time
 
 __all__ = ["OWN_NUMBERS", "Plan", "describe", "groups_of", "make_plan"]
 
-#: Training speed at width 8 and batch 64, images per second of one CPU core: benchmarks/throughput.py on 2 cores.
-CPU_SPEED_AT_WIDTH_8 = 1300
 #: TrainConfig fields that a flag of the same name sets, where the script has it.
 OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector", "precision")
 #: Configurations of class i's own search are numbered from (i + 1) times this on.
@@ -142,8 +140,8 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     search = dict(scale.search)
     if "epochs" in search:  # a search is never longer than what it prepares
         search["epochs"] = min(search["epochs"], base.epochs)
-    if settings.classes_per_trial != "auto":
-        groups_of(base.classes, int(settings.classes_per_trial))
+    if settings.members_per_trial != "auto":
+        groups_of(base.classes, int(settings.members_per_trial))
     plan = Plan(
         script=script,
         scale=name,
@@ -178,17 +176,8 @@ def groups_of(classes: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
     """Cut the classes into groups of `size`, one trial each. Raises UserError if size does not divide their number."""
     if size < 1 or len(classes) % size:
         legal = ", ".join(str(n) for n in range(1, len(classes) + 1) if len(classes) % n == 0)
-        raise UserError(f"--classes-per-trial {size}: expected a divisor of the {len(classes)} classes ({legal})")
+        raise UserError(f"--members-per-trial {size}: expected a divisor of the {len(classes)} classes ({legal})")
     return [classes[start : start + size] for start in range(0, len(classes), size)]
-
-
-def classes_per_trial(plan: Plan, requested: str, slots: int) -> int:
-    """Whole blocks where configurations fill the slots; else the largest groups that still fill them."""
-    count = len(plan.classes)
-    if requested != "auto":
-        return int(requested)
-    divisors = [size for size in range(count, 0, -1) if count % size == 0]
-    return next((size for size in divisors if plan.configs * (count // size) >= slots), 1)
 
 
 def describe(plan: Plan, settings: SweepSettings) -> str:
@@ -199,6 +188,9 @@ def describe(plan: Plan, settings: SweepSettings) -> str:
     confirm = confirmed * plan.seeds * _images(base)
     if plan.objective == "per-class":
         search, confirm = 2 * search, confirm + plan.best * plan.seeds * _images(base)
+    images: dict[TrainConfig, float] = {}
+    for own, count in ((plan.searched, search), (base, confirm)):
+        images[own] = images.get(own, 0) + count
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {','.join(map(str, base.classes))}, protocol {base.protocol}",
@@ -207,7 +199,7 @@ def describe(plan: Plan, settings: SweepSettings) -> str:
         *(_own_lines(plan) if plan.objective == "per-class" else []),
         "  final      the models of the confirmation on the test part, opened once",
         f"  cost       at most {search / 1e6:.1f} M images in the search, {confirm / 1e6:.1f} M to confirm",
-        f"  time       {_time(plan, settings, search, confirm)}",
+        f"  time       {planned_time(plan, settings, images)}",
         f"  record     {Path(settings.storage) / (settings.name or '<name>')}, MLflow {settings.tracking_uri}",
     ]
     return "\n".join(lines)
@@ -248,20 +240,3 @@ def _normal_images(config: TrainConfig) -> int:
 def _images(config: TrainConfig) -> int:
     """Images that a configuration's training takes in, over all classes and epochs."""
     return 2 * _normal_images(config) * config.epochs * len(config.classes)
-
-
-def has_cuda_device() -> bool:
-    """Whether this machine has an NVIDIA device, without importing torch."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and Path("/dev/nvidiactl").exists()
-
-
-def _time(plan: Plan, settings: SweepSettings, search: float, confirm: float) -> str:
-    if settings.address != "local" or has_cuda_device():
-        return "not estimated: no figure measured for this device"
-    cores = allotted_cpus()
-    seconds = sum(
-        images / (CPU_SPEED_AT_WIDTH_8 * (8 / width) ** 1.2 * cores)
-        for images, width in ((search, plan.searched.width), (confirm, plan.base.width))
-    )
-    minutes = seconds / 60 + 1.5  # start-up, tracking and report
-    return f"at most about {minutes:.0f} minutes on {cores} CPU cores ({CPU_SPEED_AT_WIDTH_8} images/s each at width 8)"

@@ -105,7 +105,8 @@ class SweepSettings(RunSettings):
     configs: int | None = option(None, "configurations to suggest, the first points included", at_least=1)
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0, at_most=2**53 - 100)
-    classes_per_trial: str = option("auto", "classes that one trial trains side by side: auto or a number")
+    members_per_trial: str = option("auto", "experiments that one trial trains side by side: auto or a number")
+    probe: bool = option(False, "with --plan: measure the device, in about ten seconds, for the time that it prints")
     open_test_again: bool = option(False, "with --resume: score the test part once more, and record that")
 
     def __post_init__(self) -> None:
@@ -113,8 +114,10 @@ class SweepSettings(RunSettings):
         check_sweep_name(self.start_from)
         if self.open_test_again and not self.resume:
             raise UserError("--open-test-again: a new sweep opens the test part by itself; give it with --resume NAME")
+        if self.probe and not self.plan:
+            raise UserError("--probe: measures the device for the time that --plan prints; give it with --plan")
         if self.dataset is not None:
             check_name(self.dataset)
             check_classes(self.normal_class, len(DATASETS[self.dataset].class_names), "normal-class")
-        if not re.fullmatch(r"auto|[0-9]{1,4}", self.classes_per_trial):
-            raise UserError(f"--classes-per-trial {self.classes_per_trial!r}: expected auto or a whole number >= 1")
+        if not re.fullmatch(r"auto|[0-9]{1,4}", self.members_per_trial):
+            raise UserError(f"--members-per-trial {self.members_per_trial!r}: expected auto or a whole number >= 1")

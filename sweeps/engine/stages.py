@@ -30,6 +30,7 @@ from sweeps.engine.trial import checkpoint_paths, drop_checkpoints, run_trial
 from sweeps.engine.turns import Turn
 
 if TYPE_CHECKING:
+    from sweeps.engine.cluster import Resources
     from sweeps.engine.run import Run
 
 __all__ = ["Stages"]
@@ -41,7 +42,7 @@ class Stages(StageRunner):
     """What a sweep does, one stage after another. data: the train part."""
 
     def __init__(self, plan: Plan, settings: SweepSettings, run: Run, data: ImageDataset) -> None:
-        groups = groups_of(plan.classes, run.study.user_attrs["classes_per_trial"])
+        groups = groups_of(plan.classes, run.study.user_attrs["members_per_trial"])
         self.record = SweepRecord(run.study, plan, [tuple(sorted(g)) for g in groups], path=run.home / "study.db")
         self.of_classes: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
         super().__init__(plan, settings, run, [self.record])
@@ -145,7 +146,7 @@ class Stages(StageRunner):
         self.tracking.open_sweep("final")
         test = score_models(
             self.record, confirmed, str(self.home), lambda: self._test_part,
-            own=numbers, again=again, room=self.room, on_progress=self.display.scored,
+            own=numbers, again=again, room=self._workers, on_progress=self.display.scored,
         )  # fmt: skip
         self.display.end()
         self._inspect(confirmed[0].block.number, self.plan.confirm_seeds[0])
@@ -210,7 +211,7 @@ class Stages(StageRunner):
         paths = checkpoint_paths(self.home, winner, sorted(self.plan.classes), seed)
         inspect_model(
             paths, winner,
-            train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, room=self.room,
+            train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, room=self._workers,
         )  # fmt: skip
         self.record.write("inspected", True)
 
@@ -220,6 +221,11 @@ class Stages(StageRunner):
         data = load(name, "test", data_dir=settings.data_dir, allow_unverified=settings.allow_unverified_data)
         require_same(self.record.read("data"), {name: {"test": data.content_hash}}, self.home.name)
         return data
+
+    @property
+    def _workers(self) -> Resources | None:
+        """What a worker has for scoring; None on one machine, where this process has all that a worker has."""
+        return None if self.settings.address == "local" else self.room
 
     def _epochs_searched(self, records: Sequence[SweepRecord]) -> tuple[float, float]:
         """Epochs of configurations with all their classes: at most, and done before a resume."""

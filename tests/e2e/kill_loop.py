@@ -26,7 +26,7 @@ from sweep_process import SweepProcess
 
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--configs", "5", "--epochs", "4", "--max-concurrent", "1"]
 #: Fused blocks, and blocks of one trial per class.
-KINDS = (["--classes-per-trial", "2"], ["--classes-per-trial", "1"])
+KINDS = (["--members-per-trial", "2"], ["--members-per-trial", "1"])
 
 
 class KillLoop:
@@ -64,7 +64,7 @@ class KillLoop:
         expected, usual = self.reference(kind)
         folder = self.folder / f"round-{number}"
         folder.mkdir()
-        done = [f"classes per trial {KINDS[kind][1]}"]
+        done = [f"members per trial {KINDS[kind][1]}"]
         for kill in range(self.random.randint(1, self.kills)):
             after = self.random.uniform(1.0, usual if not kill else usual / 2)
             sweep = self._begin(folder, kind)

@@ -1,0 +1,35 @@
+"""What this machine trains on, found without torch: its import takes seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+from pathlib import Path
+
+__all__ = ["cuda_devices", "device_name", "has_cuda_device"]
+
+
+def has_cuda_device() -> bool:
+    """Whether this machine has an NVIDIA device that this process may use."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and Path("/dev/nvidiactl").exists()
+
+
+def cuda_devices(root: Path = Path("/")) -> int:
+    """How many NVIDIA devices this process may use. root: where proc/ is mounted."""
+    if not has_cuda_device():
+        return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return len(visible.split(",")) if visible else len(list((root / "proc/driver/nvidia/gpus").glob("*"))) or 1
+
+
+def device_name(root: Path = Path("/")) -> str:
+    """The GPU's name if there is one, else the processor's. root: where proc/ is mounted."""
+    file, pattern = root / "proc/cpuinfo", r"model name\s*: (.+)"
+    if has_cuda_device():
+        file, pattern = min((root / "proc/driver/nvidia/gpus").glob("*/information"), default=file), r"Model:\s*(.+)"
+    with contextlib.suppress(OSError):
+        if found := re.search(pattern, file.read_text()):
+            return found[1].strip()
+    return platform.processor() or platform.machine()
