@@ -53,11 +53,11 @@ def configurations() -> list[dict[str, float]]:
     return found
 
 
-def record(job: tuple[str, int, dict[str, float]]) -> dict[str, Any]:
+def record(job: tuple[TrainConfig, int, dict[str, float]]) -> dict[str, Any]:
     """Train one configuration of a table; its AUROC by epoch and class, on validation."""
-    table, number, params = job
+    base, number, params = job
     torch.set_num_threads(1)
-    config = dataclasses.replace(TABLES[table], **params)
+    config = dataclasses.replace(base, **params)
     started = time.perf_counter()
     result = train(config, lambda _: None, data=load(config.dataset, "train"))
     curves = [[epoch[f"val_auroc_{index}"] for index in config.classes] for epoch in result.history]
@@ -88,7 +88,8 @@ def pack(table: str, out: Path) -> None:
 
 
 def _commit() -> str:
-    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    command = ["git", "-C", str(CURVES.parent), "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
@@ -98,17 +99,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, one per configuration; appended to")
     parser.add_argument("--pack", action="store_true", help="write the table from --out, and train nothing")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="configurations at once, a thread each")
+    parser.add_argument("--quick", action="store_true", help="two configurations, few images: says that it runs")
     flags = parser.parse_args()
+    base, wanted = TABLES[flags.table], configurations()
+    if flags.quick:
+        base, wanted = dataclasses.replace(base, images_per_class=64, epochs=1, width=2), wanted[:2]
     if flags.pack:
         pack(flags.table, flags.out)
         return
     present = flags.out.read_text().splitlines() if flags.out.exists() else []
     done = {json.loads(line)["number"] for line in present}
-    jobs = [(flags.table, number, params) for number, params in enumerate(configurations()) if number not in done]
+    jobs = [(base, number, params) for number, params in enumerate(wanted) if number not in done]
     with multiprocessing.get_context("spawn").Pool(flags.processes) as pool, flags.out.open("a") as file:
         for each in pool.imap_unordered(record, jobs):
             print(json.dumps(each), file=file, flush=True)
-            print(each["number"], each["state"], f"{sum(each['curves'][-1]) / 10:.4f}", f"{each['seconds']} s")
+            mean = sum(each["curves"][-1]) / len(base.classes)
+            print(each["number"], each["state"], f"{mean:.4f}", f"{each['seconds']} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -227,6 +227,20 @@ def baselines(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def gpu(found: dict[str, Any]) -> list[str]:
+    """Training and scoring on a GPU, with targets."""
+    rows = [
+        [each["name"], f"{each['median']:,.4g}", f"{min(each['values']):,.4g} to {max(each['values']):,.4g}", each["n"],
+         each["unit"], f"{'>=' if each['at_least'] else '<='} {each['target']:,g}"]
+        for each in found["rows"]
+    ]  # fmt: skip
+    head = ["width 64, batch 256 unless said", "median", "range", "n", "unit", "target"]
+    return [
+        f"`python benchmarks/gpu.py --json FILE` on {found['device']}, torch {found['torch']}, bf16-mixed.",
+        markdown(head, rows),
+    ]
+
+
 #: Title, file and writer of each section.
 SECTIONS: list[tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = [
     ("Fashion-MNIST", "fashion_mnist", lambda found: sweep(found, f"{SWEEP} --scale workstation --name fashion")),
@@ -239,6 +253,7 @@ SECTIONS: list[tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = [
     ("Baselines", "baselines", baselines),
     ("Does the block search find good configurations for less?", "search", replay),
     ("Peers on the same table", "peers", peers),
+    ("On a GPU", "gpu", gpu),
 ]
 
 
