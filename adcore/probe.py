@@ -1,4 +1,4 @@
-"""How fast this machine trains a configuration: some seconds of training on made-up images, kept for the next time."""
+"""How fast this machine trains a pack: some seconds of training on made-up images, kept for the next time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import time
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -19,116 +18,90 @@ from adcore.files import write_whole
 if TYPE_CHECKING:
     from adcore.datasets import ImageDataset
 
-__all__ = ["SIZES", "Probe", "known_probe", "probe"]
+__all__ = ["Probe", "known_probe", "probe"]
 
-#: Experiments side by side that are tried, and how long: the first size that takes longer than a part is the last.
-SIZES = (1, 5, 10, 20)
-PART_SECONDS = 4.0
+#: About how long a probe trains, and the most steps of its epochs: one that warms up, and two that are measured.
+SECONDS, STEPS, EPOCHS = 6.0, 30, 3
 #: What of TrainConfig decides the speed of a step.
 DECISIVE = ("dataset", "detector", "width", "norm", "latent_size", "batch_size", "precision")
 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What was measured on a device. speeds: training images/s of a pack, by its number of experiments.
-
-    member_bytes: GPU memory of an experiment, total_bytes: of the GPU; 0 on a CPU.
-    """
+    """What was measured. device: its name; images_per_second: of training, all experiments of the pack together."""
 
     device: str
-    speeds: dict[int, float]
-    member_bytes: int = 0
-    total_bytes: int = 0
-
-    def speed(self, members: int) -> float:
-        """Images/s of a pack: of the largest one tried that is no larger."""
-        return self.speeds[max((size for size in self.speeds if size <= members), default=min(self.speeds))]
-
-    def fits(self, share: float) -> int:
-        """Experiments that a share of the GPU's memory holds side by side, at the least 1."""
-        return max(1, int(share * self.total_bytes / self.member_bytes))
+    images_per_second: float
 
 
-def probe(config: TrainConfig, threads: int) -> Probe:
-    """What is known of this device, or is measured now on `threads` CPU threads: about ten seconds."""
-    found = known_probe(config, threads)
-    if found is None:
-        found = _measure(config, threads)
-        with contextlib.suppress(OSError):  # a cache that cannot be written costs ten seconds the next time
-            path = _path(config, threads)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(dataclasses.asdict(found)))
+def probe(config: TrainConfig, members: int, threads: int) -> Probe:
+    """Train so many experiments side by side on `threads` CPU threads, on the GPU if there is one, and keep the result.
+
+    Takes about ten seconds, longer where a single step takes one.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    found = Probe(device_name(), _speed(config, members))
+    with contextlib.suppress(OSError):  # what cannot be kept is measured again
+        path = _path(config, members, threads)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(dataclasses.asdict(found)))
     return found
 
 
-def known_probe(config: TrainConfig, threads: int) -> Probe | None:
-    """What was measured earlier with this device, torch and number of threads. Imports no torch."""
-    with contextlib.suppress(
-        OSError, ValueError, TypeError, AttributeError, KeyError
-    ):  # absent, cut, of another format
-        stored = json.loads(_path(config, threads).read_text())
-        speeds = {int(size): float(speed) for size, speed in stored.pop("speeds").items()}
-        return Probe(**stored, speeds=speeds) if speeds else None
+def known_probe(config: TrainConfig, members: int, threads: int) -> Probe | None:
+    """What was measured last with this device, torch and number of threads, if anything. Imports no torch."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # absent, cut or another's
+        stored = json.loads(_path(config, members, threads).read_text())
+        found = Probe(str(stored["device"]), float(stored["images_per_second"]))
+        return found if 0 < found.images_per_second < float("inf") else None
     return None
 
 
-def _path(config: TrainConfig, threads: int) -> Path:
+def _path(config: TrainConfig, members: int, threads: int) -> Path:
+    """The file of a probe: named by all that decides its result."""
     from platformdirs import user_cache_dir
 
     decisive = {name: getattr(config, name) for name in DECISIVE}
-    key = json.dumps([device_name(), version("torch"), threads, decisive])
+    key = json.dumps([device_name(), version("torch"), threads, members, config.exposure.has_anomalies, decisive])
     return Path(user_cache_dir("adcore"), "probes", f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json")
 
 
-def _measure(config: TrainConfig, threads: int) -> Probe:
-    import torch
-
-    import adcore.fitting  # noqa: F401 (its import would count as training)
-
-    torch.set_num_threads(threads)
-    is_cuda = torch.cuda.is_available()
-    steps = 30 if is_cuda else 4
-    data = _made_up(config, steps)
-    speeds: dict[int, float] = {}
-    member_bytes = 0
-    for size in SIZES:
-        began = time.perf_counter()
-        try:
-            speeds[size] = _speed(_members(config, size, steps), data)
-        except torch.OutOfMemoryError:
-            break
-        if is_cuda:
-            member_bytes = torch.cuda.max_memory_reserved() // size
-        if time.perf_counter() - began > PART_SECONDS:
-            break
-    total = torch.cuda.get_device_properties(0).total_memory if is_cuda else 0
-    return Probe(device_name(), speeds, member_bytes, total)
+def _speed(config: TrainConfig, members: int) -> float:
+    """Images/s of the pack, in epochs of as many steps as there is time for."""
+    single = _images_per_second(config, 1, steps=1)
+    images = max(2, config.batch_size) * members * EPOCHS  # of a step in each epoch
+    return _images_per_second(config, members, steps=max(1, min(STEPS, int(SECONDS * single / images))))
 
 
-def _members(config: TrainConfig, size: int, steps: int) -> list[TrainConfig]:
-    """So many experiments with images of their own, of a few steps an epoch."""
-    images = steps * max(1, config.batch_size // 2)
-    own: dict[str, Any] = {name: getattr(config, name) for name in DECISIVE}
-    short = TrainConfig(**own, epochs=3, images_per_class=images, validation_images=100, sampling="random")
-    return [
-        dataclasses.replace(short, classes=(place % len(short.classes),), train_seed=place) for place in range(size)
-    ]
-
-
-def _speed(members: list[TrainConfig], data: ImageDataset) -> float:
-    """Images/s of all of them side by side, of the epochs after the first, which warms up."""
+def _images_per_second(config: TrainConfig, members: int, steps: int) -> float:
+    """Training speed of so many experiments side by side, of the epochs after the first."""
     from adcore.train import train
 
-    [first, *_] = train(members, lambda _: None, data=data)
-    return median(epoch["images_per_second"] for epoch in first.history[1:])
+    configs = _short(config, members, steps)
+    [first, *_] = train(configs, lambda _: None, data=_made_up(configs[0]))
+    return median(epoch["images_per_second"] for epoch in first.history[1:] or first.history)
 
 
-def _made_up(config: TrainConfig, steps: int) -> ImageDataset:
+def _short(config: TrainConfig, members: int, steps: int) -> list[TrainConfig]:
+    """So many experiments with images of their own, of a few steps an epoch."""
+    own: dict[str, Any] = {name: getattr(config, name) for name in DECISIVE}
+    short = TrainConfig(
+        **own, protocol="paper" if config.exposure.has_anomalies else "one-class", epochs=EPOCHS,
+        images_per_class=steps * max(1, config.batch_size // 2), validation_images=100, sampling="random",
+    )  # fmt: skip
+    classes = short.classes
+    return [dataclasses.replace(short, classes=(classes[i % len(classes)],), train_seed=i) for i in range(members)]
+
+
+def _made_up(config: TrainConfig) -> ImageDataset:
+    """Images enough for the configuration, and for its validation."""
     import torch
 
     from adcore.datasets import DATASETS, ImageDataset
 
     info = DATASETS[config.dataset]
-    count = 2 * len(info.class_names) * (steps * max(1, config.batch_size // 2) + 10)  # some of them are validation
+    count = 2 * len(info.class_names) * ((config.images_per_class or 0) + 10)
     images = torch.randint(256, (count, info.channels, info.size, info.size), dtype=torch.uint8)
     return ImageDataset(info, "train", images, torch.arange(count) % len(info.class_names), "made up")

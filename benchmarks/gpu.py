@@ -117,7 +117,7 @@ def table(data: ImageDataset, test: ImageDataset, changes: dict[str, Any]) -> li
     add("an epoch's rest / its training, ten classes", "", clock.rests([ten]), 0.15, at_least=False)
     images = test.images[:100] if changes else test.images
     seconds = [_scoring_seconds(ten, images) for _ in range(3)]
-    add("scoring 10,000 test images, ten members, mirrored", "s", seconds, 2, at_least=False)
+    add(f"scoring {len(images):,} test images, ten members, mirrored", "s", seconds, 2, at_least=False)
     add(
         "--scale gpu --precision bf16-mixed, by calculation",
         "minutes",
@@ -210,6 +210,8 @@ def machine() -> dict[str, str]:
 @click.option("--quick", is_flag=True, help="a few steps of each row: says that it runs, nothing about speed")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="write the figures to this file, too")
 def main(*, checks: bool, quick: bool, file: Path | None) -> None:
+    if quick and file:
+        raise click.UsageError("--quick with --json: its figures say nothing; leave one of them out")
     if not torch.cuda.is_available() and not quick:
         click.echo("no CUDA device: this benchmark is about one; --quick runs on the CPU", err=True)
         sys.exit(2)

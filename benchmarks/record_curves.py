@@ -4,7 +4,8 @@
     python benchmarks/record_curves.py mnist --out /tmp/mnist.jsonl --pack   # writes benchmarks/curves/mnist.json
 
 The configurations are the sweep's own first points, then a scrambled Sobol sequence over its space, so that a prefix
-of them is spread as the whole. Each is trained on all ten classes as one network, as a sweep trains it.
+of them is spread as the whole. Each is trained on all ten classes side by side, as a sweep trains it;
+MNIST's digits are not mirrored.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ def record(job: tuple[TrainConfig, int, dict[str, float]]) -> dict[str, Any]:
 def pack(table: str, out: Path) -> None:
     """Write all that was recorded of a table, in order, with where it comes from."""
     found = sorted((json.loads(line) for line in out.read_text().splitlines()), key=lambda each: each["number"])
+    if others := {each.pop("table") for each in found} - {table}:
+        sys.exit(f"{out}: curves of {', '.join(others)}, expected {table}")
     if len(found) < CONFIGURATIONS:
         sys.exit(f"{out}: {len(found)} configurations, expected {CONFIGURATIONS}; run without --pack to go on")
     origin = {
@@ -102,17 +105,21 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two configurations, few images: says that it runs")
     flags = parser.parse_args()
     base, wanted = TABLES[flags.table], configurations()
+    if flags.quick and flags.out.exists():
+        parser.error(f"--quick --out {flags.out}: expected a file that is not there: its configurations are others")
     if flags.quick:
         base, wanted = dataclasses.replace(base, images_per_class=64, epochs=1, width=2), wanted[:2]
     if flags.pack:
         pack(flags.table, flags.out)
         return
-    present = flags.out.read_text().splitlines() if flags.out.exists() else []
-    done = {json.loads(line)["number"] for line in present}
+    present = [json.loads(line) for line in flags.out.read_text().splitlines()] if flags.out.exists() else []
+    if others := {each["table"] for each in present} - {flags.table}:
+        parser.error(f"--out {flags.out}: holds curves of {', '.join(others)}; give another file")
+    done = {each["number"] for each in present}
     jobs = [(base, number, params) for number, params in enumerate(wanted) if number not in done]
     with multiprocessing.get_context("spawn").Pool(flags.processes) as pool, flags.out.open("a") as file:
         for each in pool.imap_unordered(record, jobs):
-            print(json.dumps(each), file=file, flush=True)
+            print(json.dumps({"table": flags.table, **each}), file=file, flush=True)
             mean = sum(each["curves"][-1]) / len(base.classes)
             print(each["number"], each["state"], f"{mean:.4f}", f"{each['seconds']} s", flush=True)
 

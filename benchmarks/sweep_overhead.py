@@ -8,7 +8,6 @@ of MLflow's database is left out, and ends with the last report of the last tria
 training. In between lie both stages, the change of trials, the second start of all workers but one and all of MLflow's
 writing. The trainings are then repeated by as many plain processes as there were slots, one thread each, with nothing
 but adcore.train; their clock starts when all of them have their imports and data. Ratio of the two; target <= 1.15.
-Also printed: the time from each trial's start, with that of its worker where it has none yet, to its first step.
 """
 
 from __future__ import annotations
@@ -41,12 +40,9 @@ def main() -> int:
         uri = f"sqlite:///{folder}/mlflow.db"
         script = Path(__file__).parents[1] / "sweeps" / "gan_loss_weights.py"
         places = ["--storage", folder, "--tracking-uri", uri, "--name", "overhead"]
-        subprocess.run(
-            [sys.executable, str(script), *SWEEP, *(QUICK if quick else []), *places],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        seconds, trainings, starts = measured(uri)
+        flags = [*SWEEP, *(QUICK if quick else []), *places]
+        subprocess.run([sys.executable, str(script), *flags], check=True, stdout=subprocess.DEVNULL)
+        seconds, trainings = measured(uri)
     pure = repeat(trainings)
     ratio = seconds / pure
     import torch
@@ -55,14 +51,12 @@ def main() -> int:
         f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {SLOTS} slots of one thread, n = 1"
     )
     print(f"sweep {seconds:.1f} s, pure training of the same {len(trainings)} runs {pure:.1f} s")
-    print(f"from a trial's start to its first step, in seconds: {', '.join(f'{each:.1f}' for each in starts)}")
     print(f"ratio {ratio:.3f} (target <= {TARGET})")
     return int(ratio > TARGET and not quick)
 
 
-def measured(uri: str) -> tuple[float, list[TrainConfig], list[float]]:
-    """Seconds from the first trial's first step to the last trial's last report; what was trained in between; and
-    seconds from each trial's start to its first step, in the order of the trials."""
+def measured(uri: str) -> tuple[float, list[TrainConfig]]:
+    """Seconds from the first trial's first step to the last trial's last report, and what was trained in between."""
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(uri)
@@ -70,19 +64,17 @@ def measured(uri: str) -> tuple[float, list[TrainConfig], list[float]]:
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=5000)
     configurations = [run for run in runs if run.data.tags["level"] == "config"]
-    firsts: dict[str, tuple[float, float]] = {}  # by configuration: its first step, and how long after its start
-    ended = 0.0
-    for run in (run for run in runs if run.data.tags["level"] == "class"):
+    classes = len(configurations[0].data.params["classes"].split(","))
+    started, ended = float("inf"), 0.0
+    for run in runs:
+        if run.data.tags["level"] != "class":
+            continue
         reports = client.get_metric_history(run.info.run_id, "val_auroc")
         speeds = client.get_metric_history(run.info.run_id, "images_per_second")
-        config = as_config(run.data.params)
-        images = 2 * (config.images_per_class or 0) * len(configurations[0].data.params["classes"].split(","))
-        first = reports[0].timestamp / 1000 - images / speeds[0].value
-        firsts[run.data.tags["mlflow.parentRunId"]] = first, first - run.info.start_time / 1000
+        images = 2 * (as_config(run.data.params).images_per_class or 0) * classes
+        started = min(started, reports[0].timestamp / 1000 - images / speeds[0].value)
         ended = max(ended, reports[-1].timestamp / 1000)
-    in_order = sorted(firsts.values())
-    trainings = [as_config(run.data.params) for run in configurations]
-    return ended - in_order[0][0], trainings, [waited for _, waited in in_order]
+    return ended - started, [as_config(run.data.params) for run in configurations]
 
 
 def repeat(trainings: list[TrainConfig]) -> float:

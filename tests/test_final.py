@@ -22,6 +22,7 @@ from adcore.evaluation import score_test
 from adcore.scoring import auroc_influence
 from adcore.train import load_detector, train
 from sweeps.engine import final, model_scores
+from sweeps.engine.cluster import HERE
 from sweeps.engine.confirm import Confirmation, confirmations
 from sweeps.engine.final import TestResult as Result
 from sweeps.engine.final import opened_before, score_models
@@ -146,12 +147,12 @@ def test_scores_of_a_model_that_was_trained_again_since_are_not_taken(
 ) -> None:
     shutil.copytree(Path(home, "checkpoints"), tmp_path / "checkpoints")
     training = (0, CLASSES, 1)
-    [(_, first)] = model_scores.scored_trainings([training], tmp_path, digits_test, None)
-    [(_, again)] = model_scores.scored_trainings([training], tmp_path, None, None)  # type: ignore[arg-type]
+    [(_, first)] = model_scores.scored_trainings([training], tmp_path, digits_test, HERE)
+    [(_, again)] = model_scores.scored_trainings([training], tmp_path, None, HERE)  # type: ignore[arg-type]
     assert torch.equal(first.scores, again.scores), "from disk: the images are not looked at"
     for index in CLASSES:
         shutil.copy(checkpoint_path(tmp_path, 1, index, 1), checkpoint_path(tmp_path, 0, index, 1))
-    [(_, other)] = model_scores.scored_trainings([training], tmp_path, digits_test, None)
+    [(_, other)] = model_scores.scored_trainings([training], tmp_path, digits_test, HERE)
     assert not torch.equal(first.scores, other.scores)
 
 

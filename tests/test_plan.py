@@ -16,10 +16,8 @@ from adcore.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.exposure import PROTOCOLS
 from adcore.train import train
-from sweeps.engine.cluster import Resources
-from sweeps.engine.plan import describe, groups_of, make_plan
+from sweeps.engine.plan import describe, groups_of, make_plan, members_per_trial
 from sweeps.engine.settings import SCALES, SweepSettings
-from sweeps.engine.speed import members_per_trial
 from sweeps.engine.trial import checkpoint_path, train_config, trial_config
 from sweeps.gan_loss_weights import SPACE
 
@@ -125,14 +123,13 @@ def test_auto_takes_whole_blocks_where_they_fill_the_slots_else_the_largest_grou
 ) -> None:
     settings = SweepSettings(scale="smoke", configs=configs)
     plan = make_plan("gan_loss_weights", settings, SPACE)
-    assert members_per_trial(plan, settings, Resources(cpus=1, gpus=0, slots=slots)) == size
+    assert members_per_trial(plan, settings, slots) == size
 
 
 def test_a_given_size_is_taken_whatever_the_slots() -> None:
     settings = SweepSettings(scale="smoke", members_per_trial="5")
     plan = make_plan("gan_loss_weights", settings, SPACE)
-    rooms = [Resources(cpus=1, gpus=gpus, slots=slots) for gpus, slots in ((0, 1), (0, 99), (1, 1))]
-    assert [members_per_trial(plan, settings, room) for room in rooms] == [5, 5, 5]
+    assert [members_per_trial(plan, settings, slots) for slots in (1, 99)] == [5, 5]
 
 
 def test_the_space_names_fields_of_train_config_and_its_points_lie_within() -> None:

@@ -1,101 +1,176 @@
-"""The speed of a device: measured in seconds, kept, and read again without torch."""
+"""The speed of a device: measured in seconds, kept, read again without torch, and what a plan makes of it."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adcore import device, probe
 from adcore.config import TrainConfig
+from adcore.cpus import PATIENT_THREADS
 from adcore.detector_catalog import ANOMALIES
 from adcore.device import cuda_devices, device_name
 from adcore.errors import UserError
-from adcore.probe import Probe
-from sweeps.engine import speed
-from sweeps.engine.cluster import Resources
+from adcore.probe import Probe, known_probe
+from sweeps.engine import plan_time
 from sweeps.engine.plan import describe, make_plan
 from sweeps.engine.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
+from sweeps.loss_ablation import SPACE as GRID
 
 SMALL = TrainConfig(dataset="digits", width=2, batch_size=4)
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of four CPUs and no GPU on which nothing was measured."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    for name, value in PATIENT_THREADS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(plan_time, "allotted_cpus", lambda: 4)
 
 
-def _store(found: Probe, *configs: TrainConfig) -> None:
-    """Keep what a probe would have found of these configurations."""
+def _keep(speed: float, config: TrainConfig, members: int) -> None:
+    """As if so many images/s had been measured."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probe, "_measure", lambda config, threads: found)
-        for config in configs:
-            probe.probe(config, 1)
+        patch.setattr(probe, "_speed", lambda config, members: speed)
+        probe.probe(config, members, 1)
 
 
-def test_a_probe_measures_packs_and_is_kept_for_the_same_step_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "SIZES", (1, 3))
-    assert probe.known_probe(SMALL, 1) is None
-    found = probe.probe(SMALL, 1)
-    assert sorted(found.speeds) == [1, 3]
-    assert min(found.speeds.values()) > 0
+def _time(space: Any = SPACE, **flags: Any) -> str:
+    settings = SweepSettings(**flags)
+    text = describe(make_plan("script", settings, space), settings)
+    return next(line for line in text.splitlines() if line.startswith("  time")).removeprefix("  time").strip()
+
+
+def test_a_probe_is_kept_for_the_same_step_of_as_many_experiments() -> None:
+    assert known_probe(SMALL, 3, 1) is None
+    found = probe.probe(SMALL, 3, 1)
+    assert found.images_per_second > 0
     assert found.device == device_name()
-    assert probe.known_probe(SMALL, 1) == found
-    assert probe.known_probe(dataclasses.replace(SMALL, epochs=9, weight_abc=1.0, classes=(3,)), 1) == found
-    for other in (dataclasses.replace(SMALL, width=4), dataclasses.replace(SMALL, batch_size=8)):
-        assert probe.known_probe(other, 1) is None
-    assert probe.known_probe(SMALL, 2) is None
+    assert known_probe(SMALL, 3, 1) == found
+    assert known_probe(dataclasses.replace(SMALL, epochs=9, weight_abc=1.0, classes=(3,)), 3, 1) == found
+    for other in ({"width": 4}, {"batch_size": 8}, {"protocol": "one-class"}, {"precision": "64-true"}):
+        assert known_probe(dataclasses.replace(SMALL, **other), 3, 1) is None
+    assert known_probe(SMALL, 3, 2) is None
+    assert known_probe(SMALL, 1, 1) is None
+
+
+def test_a_probe_measures_anew() -> None:
+    for speed in (5.0, 6.0):
+        _keep(speed, SMALL, 1)
+        found = known_probe(SMALL, 1, 1)
+        assert found
+        assert found.images_per_second == speed
 
 
 @pytest.mark.parametrize("detector", ANOMALIES)
 def test_every_detector_can_be_probed(detector: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "SIZES", (2,))
-    assert probe.probe(dataclasses.replace(SMALL, detector=detector), 1).speed(2) > 0
+    monkeypatch.setattr(probe, "STEPS", 2)
+    for protocol in ("paper", *(["one-class"] if ANOMALIES[detector] != "needed" else [])):
+        config = dataclasses.replace(SMALL, detector=detector, protocol=protocol)
+        assert probe.probe(config, 2, 1).images_per_second > 0
+
+
+@pytest.mark.parametrize("counted", ["balanced-9600", "rare-504"])
+def test_a_protocol_with_numbers_can_be_probed(counted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "STEPS", 1)
+    config = TrainConfig(protocol=counted, classes=(3,), width=2, batch_size=4)
+    assert probe.probe(config, 1, 1).images_per_second > 0
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", "[]", '{"speeds": {}}', '{"speeds": {"1": "x"}}', '{"speeds": {"1": 2}}']
-)
-def test_a_damaged_file_is_measured_again(content: str, tmp_path: Path) -> None:
-    _store(Probe("here", {1: 5.0}), SMALL)
+    "content",
+    ["", "[]", "{}", '{"device": "x"}', '{"device": "x", "images_per_second": "y"}',
+     '{"device": "x", "images_per_second": 0}', '{"device": "x", "images_per_second": NaN}'],
+)  # fmt: skip
+def test_a_damaged_file_counts_as_none(content: str, tmp_path: Path) -> None:
+    _keep(5.0, SMALL, 1)
     [path] = tmp_path.glob("adcore/probes/*.json")
     path.write_text(content)
-    assert probe.known_probe(SMALL, 1) is None
-    _store(Probe("here", {1: 6.0}), SMALL)
-    assert probe.known_probe(SMALL, 1) == Probe("here", {1: 6.0})
+    assert known_probe(SMALL, 1, 1) is None
 
 
-def test_the_speed_of_a_pack_is_that_of_the_largest_smaller_one_tried() -> None:
-    found = Probe("here", {2: 10.0, 5: 20.0})
-    assert [found.speed(members) for members in (1, 2, 4, 5, 99)] == [10.0, 10.0, 10.0, 20.0, 20.0]
-
-
-def test_memory_says_how_many_fit() -> None:
-    found = Probe("here", {1: 1.0}, member_bytes=3, total_bytes=10)
-    assert [found.fits(share) for share in (1.0, 0.5, 0.01)] == [3, 1, 1]
-
-
-def test_the_plan_takes_its_time_from_what_was_measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = SweepSettings(scale="laptop", normal_class=(0, 3), cpus_per_trial=1, max_concurrent=2)
-    plan = make_plan("gan_loss_weights", settings, SPACE)
-    monkeypatch.setattr(speed, "allotted_cpus", lambda: 4)
-    assert "--plan --probe measures it" in describe(plan, settings)
-    _store(Probe("a card", {2: 1000.0}), plan.base)
-    # (8 + 2 x 2) x 2 classes x 4 epochs x 3000 images, 1000 a second, two at a time: 2.4 minutes, and 1.5 beside it
-    assert "at most about 4 minutes, 2 trials at a time, each 1,000 images/s (a card, measured)" in describe(
-        plan, settings
+def test_without_a_probe_a_cpu_takes_the_speed_of_one_like_it() -> None:
+    # 8 configurations + 2 x 2 trainings, 4 at a time: 3 rounds of 2 classes x 4 epochs x 3,000 images
+    shown = _time(scale="laptop", normal_class=(0, 3))
+    assert shown == (
+        "training at most about 1 minutes, 4 trials at a time, if a core trains 1300 images/s at width 8; "
+        "--plan --probe measures it"
     )
 
 
+def test_the_time_is_that_of_the_rounds_at_the_speed_that_was_measured() -> None:
+    flags: dict[str, Any] = {"scale": "laptop", "normal_class": (0, 3)}
+    _keep(100.0, make_plan("script", SweepSettings(**flags), SPACE).base, 2)
+    ending = "images/s of each: search 100, confirm 100"
+    for most, minutes in ((4, 12), (3, 20), (1, 48)):  # a round: 24,000 images at 100 a second, 4 minutes
+        shown = _time(**flags, max_concurrent=most)
+        assert shown.startswith(f"training at most about {minutes} minutes, {most} trials at a time, {ending}"), shown
+    assert "at most about 4 hours" in _time(**flags, max_concurrent=1, configs=50)
+    assert "if a core" in _time(**flags, members_per_trial="1"), "packs of one were not measured"
+
+
+def test_each_kind_of_trial_counts_at_its_own_speed() -> None:
+    flags: dict[str, Any] = {"scale": "laptop", "normal_class": (0, 3), "objective": "per-class", "max_concurrent": 1}
+    base = make_plan("script", SweepSettings(**flags), SPACE).base
+    _keep(1000.0, base, 2)
+    assert "if a core" in _time(**flags)
+    _keep(100.0, base, 1)
+    # 12 trainings of two classes: 4.8 minutes; 8 x 2 and 1 x 2 x 2 of one: 20 x 12,000 images, 40 minutes
+    assert "at most about 45 minutes" in _time(**flags)
+    assert "search 1,000, confirm 1,000, search by class 100, confirm by class 100" in _time(**flags)
+
+
+def test_a_grid_has_no_search_to_measure() -> None:
+    flags: dict[str, Any] = {"scale": "workstation"}
+    plan = make_plan("script", SweepSettings(**flags), GRID)
+    _keep(500.0, plan.base, 10)
+    assert "images/s of each: confirm 500 (" in _time(GRID, **flags)
+
+
 @pytest.mark.parametrize("address", ["local", "auto"])
-def test_without_a_measurement_no_time_of_a_gpu_is_made_up(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "cuda_devices", lambda: 1)
-    settings = SweepSettings(scale="gpu", address=address)
-    assert "not known: --plan --probe measures" in describe(make_plan("x", settings, SPACE), settings)
+def test_no_time_of_a_gpu_is_made_up(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_time, "cuda_devices", lambda: 1)
+    assert _time(scale="gpu", address=address).startswith("not known: --plan --probe measures")
+
+
+def test_trials_that_share_a_gpu_share_its_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_time, "cuda_devices", lambda: 2)
+    flags: dict[str, Any] = {"scale": "laptop", "gpus_per_trial": 0.5}
+    _keep(1000.0, make_plan("script", SweepSettings(**flags), SPACE).base, 10)
+    assert "4 trials at a time, images/s of each: search 500, confirm 500" in _time(**flags)
+
+
+def test_without_gpus_for_trials_the_cpu_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+
+    def note(config: TrainConfig, members: int, threads: int) -> Probe:
+        seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return Probe("here", 1000.0)
+
+    monkeypatch.setattr(plan_time, "probe", note)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert "(here, measured)" in _time(scale="laptop", plan=True, probe=True, gpus_per_trial=0)
+    assert seen == [""], "search and confirmation are alike"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [({"gpus_per_trial": 3}, "--gpus-per-trial 3"), ({"cpus_per_trial": 99}, "--cpus-per-trial 99")],
+)
+def test_a_trial_that_this_machine_cannot_hold_has_no_time(flags: dict[str, Any], named: str) -> None:
+    assert _time(scale="laptop", **flags).startswith(f"not known: {named}")
+    with pytest.raises(UserError, match=named):
+        _time(scale="laptop", plan=True, probe=True, **flags)
 
 
 def test_probe_is_refused_without_plan() -> None:
@@ -103,30 +178,9 @@ def test_probe_is_refused_without_plan() -> None:
         SweepSettings(probe=True)
 
 
-def test_trials_on_a_gpu_are_as_large_as_its_memory(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = SweepSettings(scale="laptop")
-    plan, room = make_plan("x", settings, SPACE), Resources(cpus=1, gpus=1, slots=2)
-
-    def probes(fits: int):
-        return lambda configs, room: {own: Probe("a card", {1: 1.0}, 10, 10 * fits) for own in configs}
-
-    def fail(configs: object, room: object) -> None:
-        raise UserError("no driver")
-
-    for fits, members in ((1, 1), (4, 2), (9, 5), (10, 10), (50, 10)):
-        monkeypatch.setattr(speed, "_probes_of_workers", probes(fits))
-        assert speed.members_per_trial(plan, settings, room) == members
-    monkeypatch.setattr(speed, "_probes_of_workers", fail)
-    assert speed.members_per_trial(plan, settings, room) == 10
-    assert "the GPU could not be probed (no driver); each trial trains all classes" in capsys.readouterr().err
-
-
 def test_devices_are_named_and_counted_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text("processor\t: 0\nmodel name\t: A Processor\n")
-    monkeypatch.setattr(device, "has_cuda_device", lambda: False)
     assert device_name(tmp_path) == "A Processor"
     assert cuda_devices(tmp_path) == 0
     for bus in ("0000:01:00.0", "0000:02:00.0"):
@@ -141,5 +195,6 @@ def test_devices_are_named_and_counted_without_torch(tmp_path: Path, monkeypatch
 
 
 def test_what_is_known_is_read_without_torch() -> None:
-    program = "import sys, adcore.probe as p; from adcore.config import TrainConfig; p.known_probe(TrainConfig(), 1); "
-    subprocess.run([sys.executable, "-c", program + "sys.exit('torch' in sys.modules)"], check=True)
+    program = "import sys; from adcore.probe import known_probe; from adcore.config import TrainConfig; "
+    program += "known_probe(TrainConfig(), 1, 1); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import secrets
 import socket
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,17 @@ from sweeps.engine.interrupt import shielded
 from sweeps.engine.places import check_name
 from sweeps.engine.run_settings import RunSettings
 
-__all__ = ["Resources", "check_address", "check_docstrings", "prepare_environment", "probe", "ray_cluster", "resources"]
+__all__ = [
+    "HERE",
+    "Resources",
+    "check_address",
+    "check_docstrings",
+    "prepare_environment",
+    "probe",
+    "ray_cluster",
+    "resources",
+    "resources_of",
+]
 
 #: Seconds to wait for a port: the client libraries themselves wait for minutes.
 PROBE_SECONDS = 3.0
@@ -160,27 +171,46 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
         ray.shutdown()
 
 
+@dataclasses.dataclass(frozen=True)
 class Resources:
-    """What a trial gets, and how many trials fit at a time."""
+    """What a trial gets, and how many trials fit at a time.
 
-    def __init__(self, cpus: int, gpus: float, slots: int) -> None:
-        self.cpus, self.gpus, self.slots = cpus, gpus, slots
+    workers: whether work beside training is Ray's workers'; else this process has all that a worker has.
+    """
+
+    cpus: int
+    gpus: float
+    slots: int
+    workers: bool = True
 
     @property
     def shares(self) -> dict[str, Any]:
         """What a trial is to hold itself to."""
         return {"threads": self.cpus, "gpus": self.gpus}
 
+    @property
+    def one_at_a_time(self) -> Resources:
+        """The same, one trial after another."""
+        return dataclasses.replace(self, slots=1)
+
     def as_request(self) -> dict[str, float]:
         """For tune.with_resources."""
         return {"cpu": self.cpus, "gpu": self.gpus} if self.gpus else {"cpu": self.cpus}
+
+
+#: This process, for work beside training.
+HERE = Resources(cpus=1, gpus=0, slots=1, workers=False)
 
 
 def resources(settings: RunSettings) -> Resources:
     """Resources of a trial on the cluster that is joined. Raises UserError if no node can hold one."""
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return resources_of([node["Resources"] for node in ray.nodes() if node["Alive"]], settings)
+
+
+def resources_of(nodes: Sequence[Mapping[str, float]], settings: RunSettings) -> Resources:
+    """Resources of a trial on nodes with so many "CPU" and "GPU". Raises UserError if none can hold one."""
     has_gpus = any(node.get("GPU", 0) for node in nodes)
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(has_gpus)
     if gpus > 1 and gpus != int(gpus):
@@ -199,10 +229,11 @@ def resources(settings: RunSettings) -> Resources:
         raise UserError(
             f"--cpus-per-trial {settings.cpus_per_trial} with --gpus-per-trial {gpus:g}: no node has both ({shown})"
         )
-    return Resources(settings.cpus_per_trial, gpus, min(slots, settings.max_concurrent or slots))
+    workers = settings.address != "local" or has_cuda_device()
+    return Resources(settings.cpus_per_trial, gpus, min(slots, settings.max_concurrent or slots), workers)
 
 
-def _fitting(node: dict[str, float], cpus: int, gpus: float) -> int:
+def _fitting(node: Mapping[str, float], cpus: int, gpus: float) -> int:
     by_cpu = int(node.get("CPU", 0) // cpus)
     if not gpus:
         return by_cpu

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.scoring import auroc_influence
+from sweeps.engine.cluster import HERE, Resources
 from sweeps.engine.confirm import Confirmation
 from sweeps.engine.model_scores import Training, drop_scores, scored_trainings
 from sweeps.engine.models import unlike_record
@@ -24,7 +25,6 @@ from sweeps.engine.trial import checkpoint_path
 
 if TYPE_CHECKING:
     from adcore.evaluation import TestScores
-    from sweeps.engine.cluster import Resources
 
 __all__ = ["OWN_BEST", "TestResult", "opened_before", "score_models"]
 
@@ -117,15 +117,15 @@ def score_models(
     *,
     own: Mapping[int, int] = NONE,
     again: bool = False,
-    room: Resources | None = None,
+    room: Resources = HERE,
     on_progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> TestResult:
     """Score the models of every confirmed configuration; from the record if that was done before.
 
     open_test opens the test part: here and nowhere else. Each opening is on record by its time; one that ended without
     a figure is gone on with, behind the models that it has scored. own: each class's best configuration, which are
-    scored together as OWN_BEST. again: open once more whatever was scored before. room: what a worker of Ray has for a
-    model; None: this process scores. on_progress: called with how many trainings' models are scored, and of how many.
+    scored together as OWN_BEST. again: open once more whatever was scored before. room: where models are
+    scored. on_progress: called with how many trainings' models are scored, and of how many.
     """
     stored = record.read("test")
     if stored is not None and not again:

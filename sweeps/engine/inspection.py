@@ -29,18 +29,12 @@ def inspect_model(
     test: ImageDataset,
     tracking: Tracking,
     home: Path,
-    room: Resources | None,
+    room: Resources,
 ) -> None:
-    """Assess the model in checkpoints of the confirmation, and tell MLflow. Raises StorageError.
-
-    room: what a worker of Ray has for it; None: this process does it.
-    """
+    """Assess the model in checkpoints of the confirmation where there is room, and tell MLflow. Raises StorageError."""
     with storage(home):
-        if room is None:
-            seed, found = assess_models(paths, train, test, home, {})
-        else:
-            call = paths, train, test, home, room.shares
-            [(_, (seed, found))] = on_workers(assess_models, {configuration: call}, room)
+        call = paths, train, test, home, room.shares
+        [(_, (seed, found))] = on_workers(assess_models, {configuration: call}, room)
     for index, (metrics, files) in found.items():
         tracking.assessed("confirm", configuration, seed, index, metrics, files)
 
@@ -59,8 +53,7 @@ def assess_models(
         from adcore.fitting import training_device
         from adcore.reports import history_of
 
-    if shares:
-        use_no_more(**shares)
+    use_no_more(**shares)
     config, detector = load_detector(paths, test.channels)
     detector.to(training_device())
     history = history_of([state for path in paths for state in checkpoints.read(path)])

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.engine.launch import launch, read_fact
-from sweeps.engine.plan import Plan, describe, make_plan
+from sweeps.engine.plan import Plan, describe, make_plan, members_per_trial
 from sweeps.engine.settings import SweepSettings
 from sweeps.engine.space import Space
-from sweeps.engine.speed import members_per_trial
 from sweeps.engine.start_from import start_from
 
 if TYPE_CHECKING:
     from adcore.datasets import ImageDataset, Part
-    from sweeps.engine.cluster import Resources
     from sweeps.engine.run import Run
     from sweeps.engine.stages import Stages
 
@@ -64,13 +62,13 @@ class SweepProgram:
             fit, own = split_train(config, labels).fit, {name: getattr(config, name) for name in CHECKED}
             require_labelled_anomalies(labels, fit, **own)
 
-    def facts(self, plan: Plan, settings: SweepSettings, room: Resources) -> dict[str, Any]:
+    def facts(self, plan: Plan, settings: SweepSettings, slots: int) -> dict[str, Any]:
         """How the classes are cut, and the scale by name: a resume on another machine must not choose anew."""
         resolved: dict[str, Any] = {"scale": plan.scale, "dataset": plan.base.dataset, "epochs": plan.base.epochs}
         if not plan.space.is_grid:
             resolved["configs"] = plan.configs
         return {
-            "members_per_trial": members_per_trial(plan, settings, room),
+            "members_per_trial": members_per_trial(plan, settings, slots),
             "settings": {**dataclasses.asdict(settings), **resolved},
         }
 

@@ -34,11 +34,11 @@ Training = tuple[int, tuple[int, ...], int]
 
 
 def scored_trainings(
-    trainings: Sequence[Training], home: Path, data: ImageDataset, room: Resources | None
+    trainings: Sequence[Training], home: Path, data: ImageDataset, room: Resources
 ) -> Iterator[tuple[Training, TestScores]]:
     """Each training's scores of the test part `data`: those on disk, then the others as they come, written there.
 
-    room: what a worker of Ray has for it; None: this process scores. Raises UserError, and StorageError.
+    Raises UserError, and StorageError.
     """
     missing: list[Training] = []
     for training in trainings:
@@ -59,30 +59,25 @@ def drop_scores(home: Path) -> None:
 
 
 def score_training(home: str, training: Training, data: ImageDataset, shares: dict[str, Any]) -> TestScores:
-    """The models of a training on the test part; what a worker runs. shares: as for `use_no_more`, or nothing."""
+    """The models of a training on the test part; what a worker runs. shares: as for `use_no_more`."""
     with large_imports():
         from adcore.evaluation import score_test
         from adcore.fitting import training_device
 
-    if shares:
-        use_no_more(**shares)
+    use_no_more(**shares)
     number, classes, seed = training
     config, detector = load_detector(checkpoint_paths(home, number, classes, seed), data.channels)
     return score_test(detector.to(training_device()), config, data)
 
 
 def _newly_scored(
-    trainings: Sequence[Training], home: Path, data: ImageDataset, room: Resources | None
+    trainings: Sequence[Training], home: Path, data: ImageDataset, room: Resources
 ) -> Iterator[tuple[Training, TestScores]]:
     if not trainings:
         return
-    if room is None:
-        for training in trainings:
-            yield training, score_training(str(home), training, data, {})
-        return
     import ray
 
-    stored = ray.put(data)  # not before: no trial of search or confirmation can reach it
+    stored = ray.put(data) if room.workers else data  # not before: no trial of search or confirmation can reach it
     yield from on_workers(score_training, {each: (str(home), each, stored, room.shares) for each in trainings}, room)
 
 

@@ -14,11 +14,11 @@ from adcore.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.exposure import check_one_experiment
 from adcore.options import check_classes
+from sweeps.engine.plan_time import Work, time_in_words
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.space import Space
-from sweeps.engine.speed import planned_time
 
-__all__ = ["OWN_NUMBERS", "Plan", "describe", "groups_of", "make_plan"]
+__all__ = ["OWN_NUMBERS", "Plan", "describe", "groups_of", "make_plan", "members_per_trial"]
 
 #: TrainConfig fields that a flag of the same name sets, where the script has it.
 OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector", "precision")
@@ -180,17 +180,44 @@ def groups_of(classes: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
     return [classes[start : start + size] for start in range(0, len(classes), size)]
 
 
+def members_per_trial(plan: Plan, settings: SweepSettings, slots: int) -> int:
+    """Whole configurations where they fill the slots; else the largest groups of classes that still fill them."""
+    count = len(plan.classes)
+    if settings.members_per_trial != "auto":
+        return int(settings.members_per_trial)
+    divisors = [size for size in range(count, 0, -1) if count % size == 0]
+    return next((size for size in divisors if plan.configs * (count // size) >= slots), 1)
+
+
+def _confirmed(plan: Plan) -> int:
+    """How many configurations are confirmed at most."""
+    return plan.configs if plan.space.is_grid else plan.best + 1 + plan.paper
+
+
+def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
+    """The plan's trials at most, kind by kind."""
+    size = members_per_trial(plan, settings, slots)
+    groups = len(plan.classes) // size
+    images = {own: _images(own) / len(plan.classes) for own in (plan.searched, plan.base)}  # of an experiment
+
+    def work(name: str, config: TrainConfig, trials: int, members: int) -> Work:
+        return Work(name, config, members, trials, images[config] * members)
+
+    works = [] if plan.space.is_grid else [work("search", plan.searched, plan.configs * groups, size)]
+    works.append(work("confirm", plan.base, _confirmed(plan) * plan.seeds * groups, size))
+    if plan.objective == "per-class":
+        works.append(work("search by class", plan.searched, plan.configs * len(plan.classes), 1))
+        works.append(work("confirm by class", plan.base, plan.best * plan.seeds * len(plan.classes), 1))
+    return works
+
+
 def describe(plan: Plan, settings: SweepSettings) -> str:
-    """The plan in words and its cost; opens no file and no connection."""
-    base = plan.base
-    confirmed = plan.configs if plan.space.is_grid else plan.best + 1 + plan.paper
+    """The plan in words and its cost. Opens no connection, unless its time is to be measured on a cluster."""
+    base, confirmed = plan.base, _confirmed(plan)
     search = 0 if plan.space.is_grid else plan.configs * _images(plan.searched)
     confirm = confirmed * plan.seeds * _images(base)
     if plan.objective == "per-class":
         search, confirm = 2 * search, confirm + plan.best * plan.seeds * _images(base)
-    images: dict[TrainConfig, float] = {}
-    for own, count in ((plan.searched, search), (base, confirm)):
-        images[own] = images.get(own, 0) + count
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {','.join(map(str, base.classes))}, protocol {base.protocol}",
@@ -199,7 +226,7 @@ def describe(plan: Plan, settings: SweepSettings) -> str:
         *(_own_lines(plan) if plan.objective == "per-class" else []),
         "  final      the models of the confirmation on the test part, opened once",
         f"  cost       at most {search / 1e6:.1f} M images in the search, {confirm / 1e6:.1f} M to confirm",
-        f"  time       {planned_time(plan, settings, images)}",
+        f"  time       {time_in_words(lambda slots: _works(plan, settings, slots), settings)}",
         f"  record     {Path(settings.storage) / (settings.name or '<name>')}, MLflow {settings.tracking_uri}",
     ]
     return "\n".join(lines)

@@ -11,7 +11,6 @@ from sweeps.engine.run_settings import RunSettings
 if TYPE_CHECKING:
     from adcore.config import TrainConfig
     from adcore.datasets import ImageDataset, Part
-    from sweeps.engine.cluster import Resources
     from sweeps.engine.run import Run
     from sweeps.engine.runner import StageRunner
 
@@ -97,8 +96,8 @@ class Program(Protocol[Settings]):
         """Raises UserError for data that are too few for the plan. data: as for `stages`."""
         ...
 
-    def facts(self, plan: Any, settings: Settings, room: Resources) -> dict[str, Any]:
-        """What a new record holds beside the plan. room: what a trial gets."""
+    def facts(self, plan: Any, settings: Settings, slots: int) -> dict[str, Any]:
+        """What a new record holds beside the plan. slots: how many trials fit at a time."""
         ...
 
     def stages(

@@ -106,7 +106,9 @@ class SweepSettings(RunSettings):
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0, at_most=2**53 - 100)
     members_per_trial: str = option("auto", "experiments that one trial trains side by side: auto or a number")
-    probe: bool = option(False, "with --plan: measure the device, in about ten seconds, for the time that it prints")
+    probe: bool = option(
+        False, "with --plan: train for some ten seconds here, or on a worker of the cluster, to tell the time"
+    )
     open_test_again: bool = option(False, "with --resume: score the test part once more, and record that")
 
     def __post_init__(self) -> None:

@@ -30,7 +30,6 @@ from sweeps.engine.trial import checkpoint_paths, drop_checkpoints, run_trial
 from sweeps.engine.turns import Turn
 
 if TYPE_CHECKING:
-    from sweeps.engine.cluster import Resources
     from sweeps.engine.run import Run
 
 __all__ = ["Stages"]
@@ -146,7 +145,7 @@ class Stages(StageRunner):
         self.tracking.open_sweep("final")
         test = score_models(
             self.record, confirmed, str(self.home), lambda: self._test_part,
-            own=numbers, again=again, room=self._workers, on_progress=self.display.scored,
+            own=numbers, again=again, room=self.room, on_progress=self.display.scored,
         )  # fmt: skip
         self.display.end()
         self._inspect(confirmed[0].block.number, self.plan.confirm_seeds[0])
@@ -211,7 +210,7 @@ class Stages(StageRunner):
         paths = checkpoint_paths(self.home, winner, sorted(self.plan.classes), seed)
         inspect_model(
             paths, winner,
-            train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, room=self._workers,
+            train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, room=self.room,
         )  # fmt: skip
         self.record.write("inspected", True)
 
@@ -221,11 +220,6 @@ class Stages(StageRunner):
         data = load(name, "test", data_dir=settings.data_dir, allow_unverified=settings.allow_unverified_data)
         require_same(self.record.read("data"), {name: {"test": data.content_hash}}, self.home.name)
         return data
-
-    @property
-    def _workers(self) -> Resources | None:
-        """What a worker has for scoring; None on one machine, where this process has all that a worker has."""
-        return None if self.settings.address == "local" else self.room
 
     def _epochs_searched(self, records: Sequence[SweepRecord]) -> tuple[float, float]:
         """Epochs of configurations with all their classes: at most, and done before a resume."""

@@ -21,8 +21,28 @@ def on_workers(
 ) -> Iterator[tuple[Key, Any]]:
     """Call function with each of `calls`' arguments on a worker that has what a trial has; gives results as they come.
 
+    Where the room is this process, it calls them itself, one after another.
     Raises what the function raises of UserError and OSError, and UserError for anything else.
     """
+    yield from (_called_on_workers if room.workers else _called_here)(function, calls, room)
+
+
+def _called_here(
+    function: Callable[..., Any], calls: Mapping[Key, tuple[Any, ...]], room: Resources
+) -> Iterator[tuple[Key, Any]]:
+    for key, arguments in calls.items():
+        try:
+            result = function(*arguments)
+        except (UserError, OSError):
+            raise
+        except Exception as error:
+            raise UserError(f"{function.__name__} failed: {one_line(error)}") from error
+        yield key, result
+
+
+def _called_on_workers(
+    function: Callable[..., Any], calls: Mapping[Key, tuple[Any, ...]], room: Resources
+) -> Iterator[tuple[Key, Any]]:
     import ray
     from ray.exceptions import RayError
 

@@ -14,7 +14,6 @@ from sweeps.engine.launch import launch
 if TYPE_CHECKING:
     from adcore.datasets import ImageDataset, Part
     from sweeps.engine.baselines.stages import BaselineStages
-    from sweeps.engine.cluster import Resources
     from sweeps.engine.run import Run
 
 __all__ = ["BaselineProgram", "main"]
@@ -46,7 +45,7 @@ class BaselineProgram:
     def check(self, plan: BaselinePlan, data: Mapping[tuple[str, str], ImageDataset]) -> None:
         """Nothing: no flag says how much the rows take of their data."""
 
-    def facts(self, plan: BaselinePlan, settings: BaselineSettings, room: Resources) -> dict[str, Any]:
+    def facts(self, plan: BaselinePlan, settings: BaselineSettings, slots: int) -> dict[str, Any]:
         """What was chosen by name: a resume on another machine must not choose anew."""
         chosen = {"scale": plan.scale, "seeds": plan.seeds}
         return {"settings": {**dataclasses.asdict(settings), **chosen}}

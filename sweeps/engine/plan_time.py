@@ -1,0 +1,138 @@
+"""How long the trainings of a plan take, from what was measured of the device or of a CPU like it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adcore.config import TrainConfig
+from adcore.cpus import PATIENT_THREADS, allotted_cpus
+from adcore.device import cuda_devices
+from adcore.errors import UserError
+from adcore.probe import Probe, known_probe, probe
+from sweeps.engine.cluster import (
+    Resources,
+    check_address,
+    prepare_environment,
+    ray_cluster,
+    resources,
+    resources_of,
+)
+
+if TYPE_CHECKING:
+    from sweeps.engine.settings import SweepSettings
+
+__all__ = ["Work", "time_in_words"]
+
+#: Training speed at width 8 and batch 64, images per second of one CPU core: benchmarks/throughput.py on 2 cores.
+CPU_SPEED_AT_WIDTH_8 = 1300
+MEASURING = "measuring, about ten seconds ..."
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Trials that are alike: each trains `members` experiments of `config` side by side; images: of one trial."""
+
+    name: str
+    config: TrainConfig
+    members: int
+    trials: int
+    images: float
+
+
+def time_in_words(works_of: Callable[[int], list[Work]], settings: SweepSettings) -> str:
+    """How long a plan's trials take at most, one kind after another: training alone.
+
+    works_of: the trials, from how many train at a time. Raises UserError for a probe that cannot be taken.
+    """
+    if settings.probe:
+        check_address(settings)
+    if settings.address != "local":
+        if not settings.probe:
+            return "not known: --plan --probe measures a worker of the cluster, in about ten seconds"
+        return _on_cluster(works_of, settings)
+    try:
+        room = resources_of([{"CPU": allotted_cpus(), "GPU": cuda_devices()}], settings)
+    except UserError as error:
+        if settings.probe:
+            raise
+        return f"not known: {error}"
+    with _devices_of(room):
+        return _on_this_machine(works_of(room.slots), settings, room)
+
+
+def _on_this_machine(works: list[Work], settings: SweepSettings, room: Resources) -> str:
+    if settings.probe:
+        os.environ.update({name: os.environ.get(name, value) for name, value in PATIENT_THREADS.items()})
+        click.echo(MEASURING, err=True)
+        kinds = dict.fromkeys((work.config, work.members) for work in works)
+        alike = {kind: probe(*kind, room.cpus) for kind in kinds}
+        return _measured(works, [alike[work.config, work.members] for work in works], room)
+    known = [known_probe(work.config, work.members, room.cpus) for work in works]
+    probes = [each for each in known if each]
+    if len(probes) == len(works):
+        return _measured(works, probes, room)
+    if room.gpus:
+        return "not known: --plan --probe measures this machine, in about ten seconds"
+    speeds = [CPU_SPEED_AT_WIDTH_8 * (8 / work.config.width) ** 1.2 for work in works]
+    return (
+        f"training at most about {_duration(works, speeds, room)}, {room.slots} trials at a time, if a core trains "
+        f"{CPU_SPEED_AT_WIDTH_8} images/s at width 8; --plan --probe measures it"
+    )
+
+
+def _on_cluster(works_of: Callable[[int], list[Work]], settings: SweepSettings) -> str:
+    from sweeps.engine.workers import on_workers
+
+    prepare_environment(settings)
+    with ray_cluster(settings):
+        click.echo(MEASURING, err=True)
+        room = resources(settings)
+        works = works_of(room.slots)
+        calls = {(work.config, work.members): (work.config, work.members, room.shares) for work in works}
+        alike = dict(on_workers(_probe_on_worker, calls, room.one_at_a_time))
+    return _measured(works, [alike[work.config, work.members] for work in works], room)
+
+
+def _probe_on_worker(config: TrainConfig, members: int, shares: dict[str, Any]) -> Probe:
+    from sweeps.engine.trial import use_no_more
+
+    use_no_more(**shares)
+    return probe(config, members, shares["threads"])
+
+
+@contextmanager
+def _devices_of(room: Resources) -> Iterator[None]:
+    """This process sees what a trial sees: no GPU, if trials have none."""
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not room.gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    try:
+        yield
+    finally:
+        if not room.gpus:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+def _measured(works: Sequence[Work], probes: Sequence[Probe], room: Resources) -> str:
+    share = min(1.0, room.gpus or 1.0)  # trials that share a GPU share its speed
+    speeds = [each.images_per_second * share for each in probes]
+    shown = ", ".join(f"{work.name} {speed:,.0f}" for work, speed in zip(works, speeds, strict=True))
+    return (
+        f"training at most about {_duration(works, speeds, room)}, {room.slots} trials at a time, images/s of each: "
+        f"{shown} ({probes[0].device}, measured)"
+    )
+
+
+def _duration(works: Sequence[Work], speeds: Sequence[float], room: Resources) -> str:
+    rounds = [math.ceil(work.trials / room.slots) * work.images for work in works]
+    minutes = sum(images / speed for images, speed in zip(rounds, speeds, strict=True)) / 60
+    return f"{max(1, minutes):.0f} minutes" if minutes < 180 else f"{minutes / 60:.0f} hours"
