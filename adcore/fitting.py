@@ -36,14 +36,15 @@ def fit_members(
     data: ImageDataset,
     checkpoints: Checkpoints | None,
     strategy: str,
+    until: int,
 ) -> tuple[list[Pack], int]:
-    """Train every member to its end. Returns each configuration's members as a pack, and a member's images per epoch.
+    """Train every member to epoch `until`, or to its end before. Returns each configuration's members as a pack, and a member's images per epoch.
 
     Members at different epochs do not mix: those that are behind train first, up to the others.
     """
     _quiet_lightning()
-    fitting = _Fitting(states, reports, data, checkpoints, strategy)
-    while any(not state.finished for state in states):
+    fitting = _Fitting(states, reports, data, checkpoints, strategy, until)
+    while fitting.under_way:
         fitting.run(*fitting.next_run())
     return [fitting.pack_of(own) for own in reports.states], fitting.images_per_member
 
@@ -58,9 +59,10 @@ class _Fitting:
         data: ImageDataset,
         checkpoints: Checkpoints | None,
         strategy: str,
+        until: int,
     ) -> None:
         self.states, self.reports, self.data, self.checkpoints = states, reports, data, checkpoints
-        self.strategy = strategy
+        self.strategy, self.until = strategy, until
         self.trained: tuple[Pack, list[MemberState]] | None = None
         self.largest = len(states)  # members side by side; fewer once memory did not do for them
         self.device = training_device()
@@ -70,17 +72,22 @@ class _Fitting:
     @property
     def images_per_member(self) -> int:
         """Images that pass a member's networks in an epoch."""
-        return data_module(self.data, [self.states[0].config]).images_per_member
+        return data_module(self.data, [self.states[0].config], self.until).images_per_member
+
+    @property
+    def under_way(self) -> list[MemberState]:
+        """The members that have epochs to train."""
+        return [state for state in self.states if not state.finished and state.epoch < self.until]
 
     def next_run(self) -> tuple[list[MemberState], int]:
         """The members that train next, which are at one epoch, and the epoch to train them to."""
-        under_way = [state for state in self.states if not state.finished]
+        under_way = self.under_way
         epoch = min(state.epoch for state in under_way)
         behind = [state for state in under_way if state.epoch == epoch]
         if len(behind) > self.largest:  # in turns, epoch by epoch: what is reported is of all of them
             return behind[: self.largest], epoch + 1
         later = [state.epoch for state in under_way if state.epoch > epoch]
-        return behind, min(later, default=self.states[0].config.epochs)
+        return behind, min(later, default=self.until)
 
     def run(self, states: list[MemberState], until: int) -> None:
         """Train these members side by side; to `until`, or until one of them has ended.
@@ -106,7 +113,7 @@ class _Fitting:
         members = [state.config for state in states]
         kind = DETECTORS[members[0].detector]
         pack = Pack(members, self.data.channels, strategy=self._strategy(choose_strategy(kind, self.device)))
-        module = data_module(self.data, members)
+        module = data_module(self.data, members, until)
         callback = EpochEnd(
             states,
             self._validation(states),

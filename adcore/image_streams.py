@@ -24,8 +24,8 @@ _OF_STREAMS = (
 )  # fmt: skip
 
 
-def data_module(data: ImageDataset, members: Sequence[TrainConfig]) -> AnomalyDetectionDataModule:
-    """What serves the members' batches. data: the train part."""
+def data_module(data: ImageDataset, members: Sequence[TrainConfig], until: int) -> AnomalyDetectionDataModule:
+    """What serves the members' batches up to epoch `until`. data: the train part."""
     draws: dict[tuple[object, ...], Draw] = {}
     streams: dict[tuple[object, ...], ImageStream] = {}
     keys: list[tuple[object, ...]] = []
@@ -42,7 +42,7 @@ def data_module(data: ImageDataset, members: Sequence[TrainConfig]) -> AnomalyDe
         list(streams.values()),
         [order.index(key) for key in keys],
         batch_size=members[0].batch_size,
-        epochs=members[0].epochs,
+        epochs=until,
         dtype=DTYPES[members[0].precision],
     )
 

@@ -38,8 +38,10 @@ class Reports:
             self.report(epoch)
 
     def state(self, place: int) -> str:
-        """How a configuration ended: complete, or diverged if one of its members did."""
-        return "diverged" if any(state.diverged for state in self.states[place]) else "complete"
+        """How a configuration ended: diverged if one of its members did, else complete, or paused before its end."""
+        if any(state.diverged for state in self.states[place]):
+            return "diverged"
+        return "complete" if all(state.finished for state in self.states[place]) else "paused"
 
     def share_of_time(self, place: int) -> float:
         """Seconds that a configuration's members have trained, for each image of an epoch of one of them."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from adcore.config import TrainConfig
+from adcore.errors import UserError
 from adcore.members import check_members, members_of, one_configuration
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ ReportEach = Callable[[list[dict[str, float] | None]], object]
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """How a configuration's training ended: state is "complete" or "diverged"; history holds each epoch's metrics as
+    """How a configuration's training ended: state is "complete", "paused" or "diverged"; history holds each epoch's metrics as
     reported. detector: of all its experiments, in their order. images_per_epoch: of all of them. seconds: how long all
     epochs trained, validation apart, whenever that was; its share of the time of what it was trained beside."""
 
@@ -50,6 +51,7 @@ def train(
     data: ImageDataset,
     checkpoints: Checkpoints | None = None,
     strategy: str = "auto",
+    until: int | None = None,
 ) -> TrainResult: ...
 @overload
 def train(
@@ -59,6 +61,7 @@ def train(
     data: ImageDataset,
     checkpoints: Checkpoints | None = None,
     strategy: str = "auto",
+    until: int | None = None,
 ) -> list[TrainResult]: ...
 def train(
     config: TrainConfig | Sequence[TrainConfig],
@@ -67,6 +70,7 @@ def train(
     data: ImageDataset,
     checkpoints: Checkpoints | None = None,
     strategy: str = "auto",
+    until: int | None = None,
 ) -> TrainResult | list[TrainResult]:
     """Train detectors on the train part `data` of their data set and report after every epoch.
 
@@ -83,9 +87,10 @@ def train(
     With checkpoints, an experiment that finds one goes on behind it: on the CPU to the same numbers to the bit beside
     the same others, to float accuracy in another pack. The epochs in it are reported again, and who is behind trains
     first. strategy: how steps are executed, one of pack.STRATEGIES; the results are the same, and "auto" takes the
-    fastest on the device that there is.
+    fastest on the device that there is. until: the epoch to pause after, from 1 on, None for the last one; what is
+    trained on from checkpoints later is as if there had been no pause.
     Raises UserError for a checkpoint that is broken or of other settings, for configurations that differ in what a
-    pack shares, and for data that lack a class.
+    pack shares, for an epoch to pause after that there is not, and for data that lack a class.
     """
     from adcore.fitting import fit_members
     from adcore.member_state import MemberState
@@ -95,12 +100,15 @@ def train(
     configs = [config] if isinstance(config, TrainConfig) else list(config)
     members = members_of(configs)
     check_members(members)
+    last = members[0].epochs if until is None else until
+    if not 1 <= last <= members[0].epochs:
+        raise UserError(f"until {until}: expected an epoch, 1 to {members[0].epochs}")
     require_every_class(data.labels, len(data.class_names))
     states = checkpoints.load(members) if checkpoints else [MemberState(member) for member in members]
     own_report = _of_one(report) if isinstance(config, TrainConfig) else report  # type: ignore[arg-type]
     reports = Reports(configs, states, own_report)  # type: ignore[arg-type]
     reports.catch_up()
-    packs, images = fit_members(states, reports, data=data, checkpoints=checkpoints, strategy=strategy)
+    packs, images = fit_members(states, reports, data=data, checkpoints=checkpoints, strategy=strategy, until=last)
     results = [
         TrainResult(
             reports.state(place),

@@ -328,7 +328,7 @@ def test_a_gradient_is_laid_out_as_its_parameter_for_adam(monkeypatch: pytest.Mo
 
 def test_members_of_one_class_and_seed_share_one_stream_of_images(digits_train: ImageDataset) -> None:
     configs = [config("gan", classes=(3,), learning_rate=rate) for rate in (1e-4, 1e-3, 1e-2)]
-    module = data_module(digits_train, members_of([*configs, config("gan", classes=(3,), train_seed=1)]))
+    module = data_module(digits_train, members_of([*configs, config("gan", classes=(3,), train_seed=1)]), until=1)
     assert module.stream_of == (0, 0, 0, 1)
     batches = module.batches(0, torch.device("cpu"))
     normal, anomalous = batches[0]
@@ -364,3 +364,40 @@ def test_under_a_counted_protocol_members_are_of_one_class(digits_train: ImageDa
         train([configs[0], dataclasses.replace(configs[0], classes=(4,))], ignore, data=digits_train)
     with pytest.raises(UserError, match="no configuration to train"):
         train([], ignore, data=digits_train)
+
+
+@pytest.mark.parametrize("strategy", ["grouped", "plain"])
+def test_a_training_that_pauses_goes_on_as_if_it_had_not(
+    strategy: str, digits_train: ImageDataset, tmp_path: Path
+) -> None:
+    configs = [config("gan", epochs=4), config("gan", epochs=4, weight_abc=0.5, learning_rate=3e-3)]
+    whole = train(configs, ignore, data=digits_train, strategy=strategy)
+    paths = [tmp_path / f"{place}.ckpt" for place in range(sum(len(each.classes) for each in configs))]
+    for until, state in ((1, "paused"), (3, "paused"), (4, "complete")):
+        results = train(
+            configs, ignore, data=digits_train, strategy=strategy, checkpoints=Checkpoints(paths), until=until
+        )
+        assert [result.state for result in results] == [state, state]
+        assert [len(result.history) for result in results] == [until, until]
+    for result, expected in zip(results, whole, strict=True):
+        assert [_timeless(epoch) for epoch in result.history] == [_timeless(epoch) for epoch in expected.history]
+
+
+def test_a_member_that_is_further_than_the_pause_waits_for_it(digits_train: ImageDataset, tmp_path: Path) -> None:
+    ahead, behind = config("gan", epochs=3, classes=(3,)), config("gan", epochs=3, classes=(6,))
+    paths = {each.classes[0]: tmp_path / f"{each.classes[0]}.ckpt" for each in (ahead, behind)}
+    train(ahead, ignore, data=digits_train, checkpoints=Checkpoints(paths[3]), until=2)
+    results = train(
+        [ahead, behind], ignore, data=digits_train, checkpoints=Checkpoints([paths[3], paths[6]]), until=1
+    )
+    assert [len(result.history) for result in results] == [2, 1]
+
+
+@pytest.mark.parametrize("until", [0, -1, 3])
+def test_a_pause_at_an_epoch_that_is_not_there_is_refused(until: int, digits_train: ImageDataset) -> None:
+    with pytest.raises(UserError, match=f"until {until}: expected an epoch, 1 to 2"):
+        train(config("gan", epochs=2), ignore, data=digits_train, until=until)
+
+
+def _timeless(metrics: Metrics) -> Metrics:
+    return {name: value for name, value in metrics.items() if name != "images_per_second"}
