@@ -1,0 +1,147 @@
+"""The ladder: who goes up, in which order, at what cost."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeps.engine.ladder import Ladder, Rung, added, cost_of_one, rungs_of
+
+TEN = rungs_of(10, 8)
+
+
+@pytest.mark.parametrize(
+    ("classes", "epochs", "rungs"),
+    [
+        (10, 8, [(1, 5), (1, 8), (3, 8), (10, 8)]),
+        (10, 4, [(1, 2), (1, 4), (3, 4), (10, 4)]),
+        (1, 8, [(1, 5), (1, 8)]),
+        (2, 1, [(1, 1), (2, 1)]),
+        (100, 27, [(1, 17), (1, 27), (30, 27), (100, 27)]),
+        (1, 1, [(1, 1)]),
+    ],
+)
+def test_the_rungs_of_some_sizes(classes: int, epochs: int, rungs: list[tuple[int, int]]) -> None:
+    assert [(rung.classes, rung.epochs) for rung in rungs_of(classes, epochs)] == rungs
+
+
+@given(st.integers(1, 200), st.integers(1, 300))
+def test_every_rung_adds_something_and_the_last_is_everything(classes: int, epochs: int) -> None:
+    rungs = rungs_of(classes, epochs)
+    assert all(cost > 0 for cost in added(rungs))
+    assert rungs[-1] == Rung(classes, epochs)
+    assert sum(added(rungs)) == classes * epochs
+
+
+def test_the_best_of_every_three_goes_up_the_highest_rung_first() -> None:
+    ladder = Ladder(TEN, reduction=3, budget=1000)
+    for number, value in enumerate((0.7, 0.9, 0.8)):
+        ladder.begin(number)
+        assert ladder.promotion() is None
+        ladder.reach(number, 0, value)
+    assert ladder.promotion() == (1, 1)
+    ladder.begin(1, 1)
+    assert ladder.promotion() is None, "one of three"
+    for number in (3, 4, 5):
+        ladder.begin(number)
+        ladder.reach(number, 0, 0.5)
+    assert ladder.promotion() == (2, 1)
+    for number in (2, 0):
+        ladder.begin(number, 1)
+    for number, value in ((1, 0.9), (2, 0.95), (0, 0.1)):
+        ladder.reach(number, 1, value)
+    ladder.reach(9, 0, 0.99)
+    assert ladder.promotion() == (2, 2), "above the new one at the lowest rung"
+
+
+def test_at_the_end_each_rung_sends_up_alike() -> None:
+    ladder = Ladder(TEN, reduction=3, budget=10**6)
+    for number in range(12):
+        ladder.begin(number)
+        ladder.reach(number, 0, -number)
+    for number in range(4):
+        ladder.begin(number, 1)
+        ladder.reach(number, 1, -number)
+    ladder.begin(0, 2)
+    # rank 5 of 12 is the 2.4th part, rank 2 of 4 the half
+    assert ladder.late_promotion() == (4, 1)
+    ladder.begin(4, 1)
+    ladder.reach(4, 1, -4)
+    assert ladder.late_promotion() == (1, 2)  # 2 of 5 against 6 of 12
+
+
+Value = st.floats(0, 1)
+
+
+@settings(max_examples=150)
+@given(
+    values=st.lists(st.tuples(Value, Value, Value, Value), min_size=1, max_size=40),
+    reduction=st.integers(2, 5),
+    budget=st.integers(1, 1500),
+    best=st.integers(1, 3),
+    slots=st.integers(1, 6),
+    seed=st.integers(0, 9),
+)
+def test_whatever_arrives_when(
+    values: list[tuple[float, ...]], reduction: int, budget: int, best: int, slots: int, seed: int
+) -> None:
+    """Each goes up one rung at a time, once, as one of ASHA's share while there are new ones; the budget holds but for the least that is
+    complete; and there is a complete one in the end."""
+    ladder, new, order = Ladder(TEN, reduction, budget, best), list(range(len(values))), random.Random(seed)
+    under_way: list[tuple[int, int]] = []
+    steps: dict[int, list[int]] = {number: [] for number in new}
+    while True:
+        while len(under_way) < slots:
+            early = ladder.promotion()
+            if early is None and new and (ladder.takes_new or len(new) == len(values)):
+                job = new.pop(0), 0
+            elif early is None and under_way:
+                break  # what is under way may be better
+            elif (found := early or ladder.late_promotion()) is None:
+                break
+            else:
+                job = found
+            number, rung = job
+            if early:
+                others = ladder.reached(rung - 1)
+                assert others.index(number) < len(others) // reduction
+            assert steps[number] == list(range(rung)), "one rung at a time, once"
+            steps[number].append(rung)
+            ladder.begin(number, rung)
+            under_way.append(job)
+        if not under_way:
+            break
+        number, rung = under_way.pop(order.randrange(len(under_way)))
+        ladder.reach(number, rung, values[number][rung])
+    complete = ladder.reached(len(TEN) - 1)
+    assert len(complete) >= min(best, len(values) - len(new))
+    assert complete == sorted(complete, key=lambda number: (-values[number][-1], number))
+    most = max(budget, added(TEN)[0]) + best * sum(added(TEN))
+    assert ladder.spent <= most
+    assert ladder.spent == sum(added(TEN)[rung] for done in steps.values() for rung in done)
+
+
+def test_a_decision_hears_of_order_and_not_of_arrival() -> None:
+    """The same values in any order lead to the same promotions, once all have arrived."""
+    values = {number: math.sin(number) for number in range(30)}
+    found = set[tuple[int, ...]]()
+    for seed in range(5):
+        ladder, numbers = Ladder(TEN, 3, 10**6), list(values)
+        random.Random(seed).shuffle(numbers)
+        for number in numbers:
+            ladder.begin(number)
+            ladder.reach(number, 0, values[number])
+        went: list[int] = []
+        while (job := ladder.promotion()) is not None:
+            ladder.begin(*job)
+            went.append(job[0])
+        found.add(tuple(went))
+    assert found == {tuple(sorted(values, key=lambda number: -values[number])[:10])}
+
+
+def test_what_one_costs_on_average() -> None:
+    assert cost_of_one(TEN, 4) == 5 + 3 / 4 + 16 / 16 + 56 / 64
