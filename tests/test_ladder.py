@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.engine.ladder import Ladder, Rung, added, cost_of_one, rungs_of
+from sweeps.engine.ladder import Ladder, Pack, Rung, added, affordable, budget_for, rungs_of
 
 TEN = rungs_of(10, 8)
 
@@ -77,52 +77,74 @@ def test_at_the_end_each_rung_sends_up_alike() -> None:
 Value = st.floats(0, 1)
 
 
-@settings(max_examples=150)
+@settings(max_examples=200)
 @given(
     values=st.lists(st.tuples(Value, Value, Value, Value), min_size=1, max_size=40),
     reduction=st.integers(2, 5),
     budget=st.integers(1, 1500),
     best=st.integers(1, 3),
     slots=st.integers(1, 6),
+    limit=st.integers(1, 20),
     seed=st.integers(0, 9),
 )
-def test_whatever_arrives_when(
-    values: list[tuple[float, ...]], reduction: int, budget: int, best: int, slots: int, seed: int
+def test_whatever_is_packed_and_arrives_when(
+    values: list[tuple[float, ...]], reduction: int, budget: int, best: int, slots: int, limit: int, seed: int
 ) -> None:
-    """Each goes up one rung at a time, once, as one of ASHA's share while there are new ones; the budget holds but for the least that is
-    complete; and there is a complete one in the end."""
+    """Each goes up one rung at a time, once, as one of ASHA's share while there are new ones; the budget holds but for
+    the least that is complete; no slot is idle while there is work, and there is a complete one in the end."""
     ladder, new, order = Ladder(TEN, reduction, budget, best), list(range(len(values))), random.Random(seed)
-    under_way: list[tuple[int, int]] = []
+    under_way: list[tuple[int, tuple[int, ...]]] = []
     steps: dict[int, list[int]] = {number: [] for number in new}
     while True:
         while len(under_way) < slots:
-            early = ladder.promotion()
-            if early is None and new and (ladder.takes_new or len(new) == len(values)):
-                job = new.pop(0), 0
-            elif early is None and under_way:
-                break  # what is under way may be better
-            elif (found := early or ladder.late_promotion()) is None:
+            late = ladder.promotion() is None
+            reached = [ladder.reached(rung) for rung in range(len(TEN))]
+            pack = ladder.next_pack(new=len(new), limit=limit, idle=slots - len(under_way), under_way=bool(under_way))
+            if pack is None:
                 break
-            else:
-                job = found
-            number, rung = job
-            if early:
-                others = ladder.reached(rung - 1)
-                assert others.index(number) < len(others) // reduction
-            assert steps[number] == list(range(rung)), "one rung at a time, once"
-            steps[number].append(rung)
-            ladder.begin(number, rung)
-            under_way.append(job)
+            begun = pack.configurations or tuple(new[: pack.new])
+            assert begun
+            if pack.new:
+                assert pack.rung == 0
+                new = new[pack.new :]
+                for number in begun:
+                    ladder.begin(number)
+            elif not late:
+                below = reached[pack.rung - 1]
+                assert all(below.index(number) < len(below) // reduction for number in begun)
+            for number in begun:
+                assert steps[number] == list(range(pack.rung)), "one rung at a time, once"
+                steps[number].append(pack.rung)
+            under_way.append((pack.rung, begun))
         if not under_way:
             break
-        number, rung = under_way.pop(order.randrange(len(under_way)))
-        ladder.reach(number, rung, values[number][rung])
+        rung, ended = under_way.pop(order.randrange(len(under_way)))
+        for number in ended:
+            ladder.reach(number, rung, values[number][rung])
     complete = ladder.reached(len(TEN) - 1)
     assert len(complete) >= min(best, len(values) - len(new))
     assert complete == sorted(complete, key=lambda number: (-values[number][-1], number))
-    most = max(budget, added(TEN)[0]) + best * sum(added(TEN))
-    assert ladder.spent <= most
     assert ladder.spent == sum(added(TEN)[rung] for done in steps.values() for rung in done)
+    assert ladder.spent <= max(budget, added(TEN)[0]) + best * sum(added(TEN))
+
+
+def test_what_is_ready_is_shared_by_the_free_slots() -> None:
+    ladder = Ladder(TEN, reduction=3, budget=10**6)
+    assert ladder.next_pack(new=24, limit=10, idle=2, under_way=False) == Pack(0, new=10)
+    assert ladder.next_pack(new=24, limit=10, idle=16, under_way=False) == Pack(0, new=2)
+    for number in range(12):
+        ladder.begin(number)
+        ladder.reach(number, 0, -number)
+    assert ladder.next_pack(new=9, limit=10, idle=2, under_way=True) == Pack(1, (0, 1))
+    assert ladder.next_pack(new=9, limit=10, idle=1, under_way=True) == Pack(1, (2, 3))
+    for number in range(3):
+        ladder.reach(number, 1, -number)
+    # two classes are new on the third rung, so five configurations fill ten places; one may go up
+    assert ladder.next_pack(new=9, limit=10, idle=1, under_way=True) == Pack(2, (0,))
+    assert ladder.next_pack(new=0, limit=10, idle=1, under_way=True) is None
+    late = ladder.next_pack(new=0, limit=10, idle=1, under_way=False)
+    assert late
+    assert late.configurations
 
 
 def test_a_decision_hears_of_order_and_not_of_arrival() -> None:
@@ -143,5 +165,8 @@ def test_a_decision_hears_of_order_and_not_of_arrival() -> None:
     assert found == {tuple(sorted(values, key=lambda number: -values[number])[:10])}
 
 
-def test_what_one_costs_on_average() -> None:
-    assert cost_of_one(TEN, 4) == 5 + 3 / 4 + 16 / 16 + 56 / 64
+def test_a_budget_and_its_configurations() -> None:
+    assert budget_for(TEN, 4, 10) == pytest.approx(11 * (5 + 3 / 4 + 16 / 16 + 56 / 64))
+    for count in (1, 7, 48, 1000):
+        assert affordable(TEN, 4, budget_for(TEN, 4, count)) == count
+    assert affordable(TEN, 4, 0.1) == 1

@@ -387,9 +387,7 @@ def test_a_member_that_is_further_than_the_pause_waits_for_it(digits_train: Imag
     ahead, behind = config("gan", epochs=3, classes=(3,)), config("gan", epochs=3, classes=(6,))
     paths = {each.classes[0]: tmp_path / f"{each.classes[0]}.ckpt" for each in (ahead, behind)}
     train(ahead, ignore, data=digits_train, checkpoints=Checkpoints(paths[3]), until=2)
-    results = train(
-        [ahead, behind], ignore, data=digits_train, checkpoints=Checkpoints([paths[3], paths[6]]), until=1
-    )
+    results = train([ahead, behind], ignore, data=digits_train, checkpoints=Checkpoints([paths[3], paths[6]]), until=1)
     assert [len(result.history) for result in results] == [2, 1]
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-__all__ = ["Ladder", "Rung", "added", "cost_of_one", "rungs_of"]
+__all__ = ["PARTS", "REDUCTION", "Ladder", "Pack", "Rung", "added", "affordable", "budget_for", "rungs_of"]
 
-#: The rungs, as parts of all classes (at least one) and of all epochs: benchmarks/search.py compares others.
-PARTS = ((0.0, 5 / 8), (0.0, 1.0), (0.3, 1.0), (1.0, 1.0))
+#: The rungs, as parts of all classes (at least one) and of all epochs, and of how many configurations one goes up:
+#: benchmarks/search.py compares others.
+PARTS, REDUCTION = ((0.0, 5 / 8), (0.0, 1.0), (0.3, 1.0), (1.0, 1.0)), 4
+#: The budget over what the promotions cost on average: the rest is for those that were left behind.
+SPARE = 1.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +28,18 @@ class Rung:
     epochs: int
 
 
-def rungs_of(classes: int, epochs: int) -> tuple[Rung, ...]:
+@dataclasses.dataclass(frozen=True)
+class Pack:
+    """What trains side by side: configurations that begin a rung, and so many new ones, which begin the lowest."""
+
+    rung: int
+    configurations: tuple[int, ...] = ()
+    new: int = 0
+
+
+def rungs_of(classes: int, epochs: int, parts: Sequence[tuple[float, float]] = PARTS) -> tuple[Rung, ...]:
     """The rungs for so many classes and epochs, each above the one before; the last is all of both."""
-    found = [Rung(max(1, round(part * classes)), max(1, round(share * epochs))) for part, share in PARTS]
+    found = [Rung(max(1, round(part * classes)), max(1, round(share * epochs))) for part, share in parts]
     return tuple(dict.fromkeys(found))
 
 
@@ -37,9 +49,14 @@ def added(rungs: Sequence[Rung]) -> list[int]:
     return [rung.classes * rung.epochs - less for rung, less in zip(rungs, below, strict=False)]
 
 
-def cost_of_one(rungs: Sequence[Rung], reduction: int) -> float:
-    """Class-epochs that a configuration costs on average, where one of `reduction` goes up each rung."""
-    return sum(cost / reduction**place for place, cost in enumerate(added(rungs)))
+def budget_for(rungs: Sequence[Rung], reduction: int, configurations: int) -> float:
+    """Class-epochs for so many configurations, where one of `reduction` goes up each rung, and some are left over."""
+    return SPARE * configurations * sum(cost / reduction**place for place, cost in enumerate(added(rungs)))
+
+
+def affordable(rungs: Sequence[Rung], reduction: int, budget: float) -> int:
+    """How many configurations a budget is for, at the least 1."""
+    return max(1, int(budget / budget_for(rungs, reduction, 1) + 1e-9))
 
 
 class Ladder:
@@ -53,6 +70,7 @@ class Ladder:
         self.rungs, self.reduction, self.budget, self.best = tuple(rungs), reduction, budget, best
         self.spent = 0
         self._added = added(rungs)
+        self._members = [_members(self.rungs, place) for place in range(len(rungs))]
         self._reached: list[list[tuple[float, int]]] = [[] for _ in rungs]  # (-value, number), best first
         self._begun: list[set[int]] = [set() for _ in rungs]  # who has begun each rung, or gone further
 
@@ -69,38 +87,85 @@ class Ladder:
         """Who has reached a rung, best first."""
         return [configuration for _, configuration in self._reached[rung]]
 
-    @property
-    def takes_new(self) -> bool:
-        """Whether the budget does for another configuration."""
-        return self.spent + self._added[0] <= self.budget
+    def next_pack(self, *, new: int, limit: int, idle: int, under_way: bool) -> Pack | None:
+        """What a free slot trains next, which begins by that; None: there is nothing, or what is under way decides.
+
+        Promotions come first, then new configurations, then those that were left behind. new: how many configurations
+        may still be proposed. limit: experiments that train side by side at the most, or those of one configuration.
+        idle: free slots, which share what is ready. A new configuration is begun by the caller, under its number.
+        """
+        if first := self.promotion():
+            return self._gathered(first, self.promotion, limit, idle)
+        affords = max(0, int((self.budget - self.spent) // self._added[0]))
+        if count := min(new, affords if self._begun[0] else max(1, affords)):
+            return Pack(0, new=min(count, max(1, limit // self._members[0]), -(-count // idle)))
+        if under_way:
+            return None
+        if first := self.late_promotion():
+            return self._gathered(first, self.late_promotion, limit, idle)
+        if first := self.furthest():
+            self.begin(*first)
+            return Pack(first[1], first[:1])
+        return None
+
+    def _gathered(
+        self, first: tuple[int, int], following: Callable[[], tuple[int, int] | None], limit: int, idle: int
+    ) -> Pack:
+        """The first and what follows it to the same rung, as far as they fit; the free slots get equal parts."""
+        rung, spent = first[1], self.spent
+        found: list[int] = []
+        job: tuple[int, int] | None = first
+        most = max(1, limit // self._members[rung])
+        while job and job[1] == rung and len(found) < most:
+            self.begin(*job)
+            found.append(job[0])
+            job = following()
+        for configuration in found[-(-len(found) // idle) :]:  # left to the other slots
+            self._begun[rung].discard(configuration)
+        kept = tuple(found[: -(-len(found) // idle)])
+        self.spent = spent + len(kept) * self._added[rung]
+        return Pack(rung, kept)
 
     def promotion(self) -> tuple[int, int] | None:
         """Who goes up next, and to which rung: the best 1 of `reduction` at each rung may, the highest rung first."""
         for rung in reversed(range(len(self.rungs) - 1)):
             for _, configuration in self._reached[rung][: len(self._reached[rung]) // self.reduction]:
-                if configuration not in self._begun[rung + 1] and self._affords(rung + 1):
+                if configuration not in self._begun[rung + 1] and self._affords(self._added[rung + 1]):
                     return configuration, rung + 1
         return None
 
     def late_promotion(self) -> tuple[int, int] | None:
         """Who goes up next once there is nothing new: the one that the largest reduction would have sent up.
 
-        So a wrong stop is mended as far as the budget goes, at each rung alike.
+        So a wrong stop is mended as far as the budget goes, at each rung alike. Nobody begins what the budget cannot
+        finish.
         """
+        found = [each for each in self._left_behind() if self._affords(sum(self._added[each[1] :]))]
+        _, rung, configuration = max(found, default=(0, 0, 0))
+        return (configuration, rung) if found else None
+
+    def furthest(self) -> tuple[int, int] | None:
+        """Who goes up next beyond the budget: the best of the highest rung, while fewer than `best` are complete."""
+        found = self._left_behind()
+        if not found or len(self._begun[-1]) >= self.best:
+            return None
+        _, rung, configuration = found[-1]
+        return configuration, rung
+
+    def _left_behind(self) -> list[tuple[float, int, int]]:
+        """The best of each rung that has not left it: the reduction that would send it up, to which rung, who."""
         found: list[tuple[float, int, int]] = []
         for rung, reached in enumerate(self._reached[:-1]):
             left = ((rank, each) for rank, (_, each) in enumerate(reached, 1) if each not in self._begun[rung + 1])
-            if (first := next(left, None)) and self._affords_top(rung + 1):
+            if first := next(left, None):
                 found.append((len(reached) / first[0], rung + 1, first[1]))
-        return (max(found)[2], max(found)[1]) if found else None
+        return found
 
-    def _affords(self, rung: int) -> bool:
-        return self.spent + self._added[rung] <= self.budget or self._lacks_best
+    def _affords(self, cost: int) -> bool:
+        return self.spent + cost <= self.budget
 
-    def _affords_top(self, rung: int) -> bool:
-        """Whether what begins a rung can be trained to the end: else what it costs is lost."""
-        return self.spent + sum(self._added[rung:]) <= self.budget or self._lacks_best
 
-    @property
-    def _lacks_best(self) -> bool:
-        return len(self._begun[-1]) < self.best
+def _members(rungs: Sequence[Rung], place: int) -> int:
+    """Experiments that a configuration trains on its way up to a rung: the classes that it adds epochs to."""
+    below = rungs[place - 1] if place else Rung(0, 0)
+    return rungs[place].classes if rungs[place].epochs > below.epochs else rungs[place].classes - below.classes
