@@ -38,8 +38,9 @@ def fit_members(
     strategy: str,
     until: int,
 ) -> tuple[list[Pack], int]:
-    """Train every member to epoch `until`, or to its end before. Returns each configuration's members as a pack, and a member's images per epoch.
+    """Train every member to epoch `until`, or to its end before.
 
+    Returns each configuration's members as a pack, and a member's images per epoch.
     Members at different epochs do not mix: those that are behind train first, up to the others.
     """
     _quiet_lightning()

@@ -32,9 +32,12 @@ ReportEach = Callable[[list[dict[str, float] | None]], object]
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """How a configuration's training ended: state is "complete", "paused" or "diverged"; history holds each epoch's metrics as
-    reported. detector: of all its experiments, in their order. images_per_epoch: of all of them. seconds: how long all
-    epochs trained, validation apart, whenever that was; its share of the time of what it was trained beside."""
+    """How a configuration's training ended: state is "complete", "paused" or "diverged".
+
+    history: each epoch's metrics as reported. detector: of all its experiments, in their order. images_per_epoch: of
+    all of them. seconds: how long all epochs trained, validation apart, whenever that was; its share of the time of
+    what it was trained beside.
+    """
 
     state: str
     history: list[dict[str, float]]

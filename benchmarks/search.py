@@ -1,10 +1,13 @@
 """Does stopping whole configurations find good ones for less compute? A replay of recorded learning curves.
 
-    python benchmarks/search.py                          # a few minutes on 2 cores
+    python benchmarks/search.py                          # some ten minutes on 2 cores
     python benchmarks/search.py --json /tmp/search.json  # also all figures as JSON
+    python benchmarks/search.py --table FILE             # the ladder alone, on another table; may be repeated
 
 The curves (benchmarks/record_curves.py) are replayed through the searchers and schedulers that a sweep uses and through
 Ray's own, in simulated time, the configurations in many random orders. Answered:
+0. The ladder over classes and epochs (sweeps/engine/ladder.py), on every table: regret at equal cost, in class-epochs
+   and in machine time, each table judged by the ladder that is best on the others.
 1. Stopping: the regret of each policy at equal compute, on 1, 4 and 16 workers: sweeps that are cut at a budget, and
    whole sweeps of as many configurations as the budget pays for. The gate: whole sweeps of fused blocks have less
    regret than no stopping, Repeater, ASHA over trials and blocks split into single classes, at a quarter of the machine
@@ -32,8 +35,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import optuna
-from replay.display import show_policies, show_proposals, show_rungs, show_whole_sweeps
+from replay.display import show_ladders, show_policies, show_proposals, show_rungs, show_whole_sweeps
 from replay.equal import compare_whole_sweeps, unmet
+from replay.ladders import compare_ladders
 from replay.proposals import compare_samplers
 from replay.rungs import correlations, try_rules
 from replay.stopping import compare_policies, orders_of, summary
@@ -51,6 +55,7 @@ def quiet() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, action="append", help="file of record_curves.py --pack; the ladder alone")
     parser.add_argument("--curves", type=Path, default=CURVES, help="file of record_curves.py --pack")
     parser.add_argument("--permutations", type=int, default=200, help="orders of the configurations [200]")
     parser.add_argument("--seed", type=int, default=0, help="of the orders and the samplers [0]")
@@ -66,7 +71,13 @@ def main() -> None:
     table, origin = load_table(flags.curves)
     orders = orders_of(table, permutations, flags.seed)
     console = Console(width=160)
+    paths = flags.table or sorted(CURVES.parent.glob("*.json"))
+    tables = {path.stem: load_table(path)[0] for path in paths}
     with multiprocessing.get_context("spawn").Pool(os.cpu_count(), quiet) as pool:
+        ladders = compare_ladders(pool, tables, permutations, flags.seed)
+        show_ladders(console, ladders)
+        if flags.table:
+            return
         figures = compare_policies(pool, table, orders)
         show_policies(console, figures)
         whole = compare_whole_sweeps(pool, table, orders)
@@ -89,6 +100,7 @@ def main() -> None:
             "versions": {name: version(name) for name in ("ray", "optuna", "scikit-learn")},
             "configurations": len(table.params),
             "best": table.finals[table.best],
+            "ladders": ladders,
             "whole sweeps": whole,
             "stopping": stopping,
             "rungs": {"correlations": rank, "rules": rules, "permutations": (len(orders) + 1) // 2},

@@ -13,7 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))  # as when search.py is run
 
 from replay.answers import answer, outcome, regret
+from replay.climbing import Setting, climb
 from replay.intervals import mean, share
+from replay.ladders import compare_ladders
 from replay.policies import FUSED, POLICIES
 from replay.rungs import Rules, outcome_under
 from replay.simulation import Report, compute_of, simulate
@@ -153,3 +155,65 @@ def test_intervals() -> None:
     assert mean([1.0, 2.0, 3.0]).high == pytest.approx(2 + 4.3027 / math.sqrt(3), abs=1e-4)
     # Wilson at 0 of n: upper end z^2 / (n + z^2) with z = 1.96
     assert share([False] * 10).high == pytest.approx(3.8415 / 13.8415, abs=1e-4)
+
+
+#: Two rungs: the first class alone, then both, to the last epoch.
+SHORT = Setting(((0.0, 1.0), (1.0, 1.0)), 2)
+
+
+def test_a_ladder_finds_the_best_for_what_it_may_cost() -> None:
+    table = straight(*(0.6 + 0.01 * place for place in range(12)))
+    everything = table.compute  # 12 configurations x 2 classes x 4 epochs
+    for budget in (everything / 2, everything / 1.5, everything):
+        spent, row = climb(table, range(12), budget, workers=1, setting=SHORT)
+        assert spent <= budget
+        assert row is not None
+    assert climb(table, range(12), everything, workers=3, setting=SHORT, limit=4)[1] == 11
+
+
+def test_where_no_order_is_known_the_first_is_trained_on_all_classes_and_the_lowest_comes_first() -> None:
+    # the second class is the hard one, and tells; the first one says the opposite
+    curves = [np.tile([0.9 - 0.01 * place, 0.5 + 0.02 * place], (EPOCHS, 1)) for place in range(8)]
+    table = table_of(curves)
+    whole = 2 * EPOCHS
+    spent, row = climb(table, range(8), whole + 20 * EPOCHS, workers=1, setting=SHORT)
+    assert row == 7
+    assert whole < spent <= whole + 20 * EPOCHS
+    known = dataclasses.replace(table, dataset="fashion-mnist")  # which has ten classes, not two
+    assert climb(known, range(8), whole + 20 * EPOCHS, workers=1, setting=SHORT) == (spent, row)
+
+
+def test_a_ladder_never_chooses_what_diverged() -> None:
+    table = straight(0.9, 0.6, 0.7)
+    table.curves[0][1:] = math.nan
+    table = table_of([table.curves[0][:2], *table.curves[1:]])
+    assert climb(table, [1, 0, 2], table.compute * 3, workers=1, setting=SHORT)[1] == 2
+
+
+def test_where_small_packs_cost_more_there_are_fewer_of_them() -> None:
+    table = straight(*(0.6 + 0.01 * place for place in range(12)))
+    budget, dear = table.compute / 2, {1: 2.0, 2: 1.0}
+    for limit in (1, 4, 12):
+        assert climb(table, range(12), budget, workers=1, setting=SHORT, limit=limit, costs=dear)[0] <= budget
+
+
+class _Here:
+    """Stands for a pool of processes."""
+
+    @staticmethod
+    def map(function: object, values: list[object], chunksize: int) -> list[object]:
+        return list(map(function, values))  # type: ignore[call-overload]
+
+
+def test_each_table_is_judged_by_the_ladder_that_is_best_on_the_others() -> None:
+    tables = {name: straight(*levels) for name, levels in {"a": (0.6, 0.7, 0.8, 0.9), "b": (0.5, 0.9, 0.7)}.items()}
+    found = compare_ladders(_Here(), tables, permutations=3, seed=0)  # type: ignore[arg-type]
+    assert set(found["chosen"]) == {"a", "b"}
+    for by_workers in found["units"].values():
+        for by_table in by_workers.values():
+            for policies in by_table.values():
+                regrets = [each["value"] for each in policies["no stopping"]["regret"]]
+                assert policies["no stopping"]["share"] == [float(regret > 0) for regret in regrets]
+                assert "ladder chosen elsewhere" in policies
+    alone = compare_ladders(_Here(), {"a": tables["a"]}, permutations=2, seed=0)  # type: ignore[arg-type]
+    assert alone["chosen"] == {"a": None}

@@ -13,7 +13,7 @@ from .policies import FUSED
 from .proposals import AT
 from .stopping import GATE, GOAL, WORKERS, Figures, goal_met, verdicts
 
-__all__ = ["show_policies", "show_proposals", "show_rungs", "show_whole_sweeps"]
+__all__ = ["show_ladders", "show_policies", "show_proposals", "show_rungs", "show_whole_sweeps"]
 
 
 def show_policies(console: Console, figures: dict[str, dict[int, Figures]]) -> None:
@@ -45,6 +45,29 @@ def show_whole_sweeps(console: Console, found: dict[str, Any]) -> None:
                 regrets = (_times(Estimate(**each[key]), 1000) for key in ("regret", "behind"))
                 table.add_row(name, str(each["configurations"]), f"{each['compute']:.3f}", *regrets, each["fused"])
             console.print(table)
+
+
+def show_ladders(console: Console, found: dict[str, Any]) -> None:
+    """Regrets of the ladder by table, and their share of no stopping's, also in the mean over the tables."""
+    budgets = [_part(budget) for budget in found["budgets"]]
+    for unit, by_workers in found["units"].items():
+        for workers, by_table in by_workers.items():
+            table = _table(
+                f"Sweeps that cost a part of no stopping's {unit}, workers: {workers}; regret x 1000, and its share",
+                ["table", "policy", *(f"at {budget}" for budget in budgets), *(f"share, {each}" for each in budgets)],
+            )
+            shares: dict[str, list[list[float]]] = {}
+            for name, policies in by_table.items():
+                for policy, each in policies.items():
+                    shares.setdefault(policy, []).append(each["share"])
+                    regrets = (_times(Estimate(**estimate), 1000) for estimate in each["regret"])
+                    table.add_row(name, policy, *regrets, *(f"{share:.2f}" for share in each["share"]))
+            for policy, each in shares.items():
+                means = (f"{sum(column) / len(column):.2f}" for column in zip(*each, strict=True))
+                table.add_row("mean of the tables", policy, *["" for _ in budgets], *means)
+            console.print(table)
+    for name, setting in found["chosen"].items():
+        console.print(f"{name}: ladder chosen on the other tables: {setting or 'there are none'}")
 
 
 def show_rungs(console: Console, found: dict[str, list[float]], rules: list[dict[str, Any]]) -> None:

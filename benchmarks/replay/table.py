@@ -20,13 +20,15 @@ __all__ = ["Table", "load_table", "plan_of"]
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """params: the sampled fields of each configuration; curves: its AUROCs, [epochs until it ended, classes].
+    """params: the sampled fields of each configuration; curves: its AUROCs, [epochs until it ended, classes]. dataset:
+    the name of that with which they were recorded.
 
     A diverged configuration ends at its first epoch with a NaN, in all classes: it was recorded as one network.
     """
 
     params: list[dict[str, float]]
     curves: list[np.ndarray]
+    dataset: str = ""
 
     @cached_property
     def epochs(self) -> int:
@@ -66,7 +68,8 @@ def load_table(path: Path) -> tuple[Table, dict[str, Any]]:
     stored = json.loads(path.read_text())
     found: Sequence[dict[str, Any]] = stored["configurations"]
     curves = [_until_divergence(np.array(each["curves"], dtype=float)) for each in found]
-    return Table([each["params"] for each in found], curves), stored["origin"]
+    dataset = stored.get("origin", {}).get("config", {}).get("dataset", "")
+    return Table([each["params"] for each in found], curves, dataset), stored.get("origin", {})
 
 
 def plan_of(table: Table) -> Plan:
