@@ -1,4 +1,4 @@
-"""Record the learning curves that benchmarks/search.py replays: 48 configurations x 10 classes, a table a data set.
+"""Record the learning curves that benchmarks/search.py replays: 48 configurations x 10 classes in each table.
 
     python benchmarks/record_curves.py mnist --out /tmp/mnist.jsonl          # an hour on 2 cores; run again to go on
     python benchmarks/record_curves.py mnist --out /tmp/mnist.jsonl --pack   # writes benchmarks/curves/mnist.json
@@ -29,26 +29,32 @@ import torch
 from adcore.config import TrainConfig
 from adcore.datasets import load
 from adcore.train import train
+from sweeps.engine.space import Space
+from sweeps.engine.tune import detector_space
 from sweeps.gan_loss_weights import SPACE
 
 CONFIGURATIONS = 48
 BASE = TrainConfig(images_per_class=1000, validation_images=2000, epochs=8)
+#: What each table is trained with, and the space that it samples.
 TABLES = {
-    "fashion_mnist": BASE,
-    "mnist": dataclasses.replace(BASE, dataset="mnist", horizontal_flip=False),
-    "seen_unseen": dataclasses.replace(BASE, protocol="seen-unseen", known_classes=3),
+    "fashion_mnist": (BASE, SPACE),
+    "mnist": (dataclasses.replace(BASE, dataset="mnist", horizontal_flip=False), SPACE),
+    "autoencoder": (
+        dataclasses.replace(BASE, detector="autoencoder", protocol="one-class"),
+        detector_space("autoencoder"),
+    ),
 }
 CURVES = Path(__file__).parent / "curves"
 
 
-def configurations() -> list[dict[str, float]]:
+def configurations(space: Space) -> list[dict[str, float]]:
     """The sampled fields of each configuration: the space's points, then Sobol."""
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.QMCSampler(scramble=True, seed=0))
-    found = [dict(point) for point in SPACE.points.values()]
+    found = [dict(point) for point in space.points.values()]
     while len(found) < CONFIGURATIONS:
-        trial = study.ask(SPACE.distributions())
+        trial = study.ask(space.distributions())
         study.tell(trial, 0.0)
         found.append(trial.params)
     return found
@@ -81,7 +87,7 @@ def pack(table: str, out: Path) -> None:
         "commits": sorted({each.pop("commit") for each in found}),
         "torch": torch.__version__,
         "device": f"CPU {platform.machine()}, one thread per configuration",
-        "config": dataclasses.asdict(TABLES[table]),
+        "config": dataclasses.asdict(TABLES[table][0]),
     }
     for each in found:
         each["curves"] = [[round(value, 6) for value in epoch] for epoch in each["curves"]]
@@ -104,7 +110,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="configurations at once, a thread each")
     parser.add_argument("--quick", action="store_true", help="two configurations, few images: says that it runs")
     flags = parser.parse_args()
-    base, wanted = TABLES[flags.table], configurations()
+    base, space = TABLES[flags.table]
+    wanted = configurations(space)
     if flags.quick and flags.out.exists():
         parser.error(f"--quick --out {flags.out}: expected a file that is not there: its configurations are others")
     if flags.quick:

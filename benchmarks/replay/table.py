@@ -13,6 +13,7 @@ import numpy as np
 
 from sweeps.engine.plan import Plan, make_plan
 from sweeps.engine.settings import SweepSettings
+from sweeps.engine.space import LogUniform, Space
 from sweeps.gan_loss_weights import SPACE
 
 __all__ = ["Table", "load_table", "plan_of"]
@@ -73,11 +74,14 @@ def load_table(path: Path) -> tuple[Table, dict[str, Any]]:
 
 
 def plan_of(table: Table) -> Plan:
-    """A sweep over as many configurations as the table has, with the rungs of the laptop scale."""
+    """A sweep over as many configurations as the table has, of its fields, with the rungs of the laptop scale."""
     settings = SweepSettings(
         scale="laptop", normal_class=tuple(range(table.classes)), configs=len(table.params), epochs=table.epochs
     )
-    return make_plan("gan_loss_weights", settings, SPACE)
+    values = {name: [params[name] for params in table.params] for name in table.params[0]}
+    ranges = {name: LogUniform(min(found), 2 * max(found)) for name, found in values.items()}
+    plan = make_plan("gan_loss_weights", settings, SPACE)
+    return dataclasses.replace(plan, space=Space(ranges=ranges, points={}))
 
 
 def _until_divergence(curve: np.ndarray) -> np.ndarray:
