@@ -166,7 +166,17 @@ def test_a_decision_hears_of_order_and_not_of_arrival() -> None:
 
 
 def test_a_budget_and_its_configurations() -> None:
-    assert budget_for(TEN, 4, 10) == pytest.approx(11 * (5 + 3 / 4 + 16 / 16 + 56 / 64))
-    for count in (1, 7, 48, 1000):
-        assert affordable(TEN, 4, budget_for(TEN, 4, count)) == count
+    assert budget_for(TEN, 4, 640) == pytest.approx(1.1 * 640 * (5 + 3 / 4 + 16 / 16 + 56 / 64))
+    assert budget_for(TEN, 4, 8, best=2) == pytest.approx(1.1 * (8 * 5 + 2 * (3 + 16 + 56)))
+    assert budget_for(TEN, 4, 1, best=2) == pytest.approx(1.1 * 80)
+    for best in (1, 3):
+        for count in (1, 7, 48, 1000):
+            assert affordable(TEN, 4, budget_for(TEN, 4, count, best), best) == count
     assert affordable(TEN, 4, 0.1) == 1
+
+
+@given(st.floats(1, 5000), st.integers(2, 4), st.integers(1, 3))
+def test_what_is_affordable_leaves_the_best_complete(budget: float, reduction: int, best: int) -> None:
+    count = affordable(TEN, reduction, budget, best)
+    assert count == 1 or budget_for(TEN, reduction, count, best) <= budget + 1e-6
+    assert budget_for(TEN, reduction, count + 1, best) > budget

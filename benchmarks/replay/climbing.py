@@ -83,7 +83,8 @@ class _Climbing:
     def run(self, order: Sequence[int]) -> tuple[float, int | None]:
         """Propose these until the budget is used; what it cost, and what is chosen."""
         left = self.budget - self.spent
-        ladder, waiting = Ladder(self.rungs, self.reduction, left), list(order)
+        best = 1 if self.whole is None else 2  # one that was found by the ladder
+        ladder, waiting = Ladder(self.rungs, self.reduction, left, best), list(order)
         if self.whole is not None:
             for rung in range(len(self.rungs)):
                 self._reach(ladder, self.whole, rung)

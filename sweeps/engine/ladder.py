@@ -49,14 +49,19 @@ def added(rungs: Sequence[Rung]) -> list[int]:
     return [rung.classes * rung.epochs - less for rung, less in zip(rungs, below, strict=False)]
 
 
-def budget_for(rungs: Sequence[Rung], reduction: int, configurations: int) -> float:
-    """Class-epochs for so many configurations, where one of `reduction` goes up each rung, and some are left over."""
-    return SPARE * configurations * sum(cost / reduction**place for place, cost in enumerate(added(rungs)))
+def budget_for(rungs: Sequence[Rung], reduction: int, configurations: int, best: int = 1) -> float:
+    """Class-epochs for so many configurations, of which one of `reduction` goes up each rung, at the least `best`."""
+    least = min(best, configurations)
+    going = (max(least, configurations / reduction**place) for place in range(len(rungs)))
+    return SPARE * sum(cost * count for cost, count in zip(added(rungs), going, strict=True))
 
 
-def affordable(rungs: Sequence[Rung], reduction: int, budget: float) -> int:
+def affordable(rungs: Sequence[Rung], reduction: int, budget: float, best: int = 1) -> int:
     """How many configurations a budget is for, at the least 1."""
-    return max(1, int(budget / budget_for(rungs, reduction, 1) + 1e-9))
+    most = int(budget / (SPARE * added(rungs)[0])) + 1
+    return max(
+        1, bisect.bisect_right(range(most + 1), budget + 1e-9, key=lambda n: budget_for(rungs, reduction, n, best)) - 1
+    )
 
 
 class Ladder:
