@@ -26,7 +26,7 @@ BUDGETS = (1 / 8, 1 / 4)
 #: Cost of an experiment's epoch in a pack of so many, of one in a pack of ten: width 8, batch 64, one thread
 #: (benchmarks/members.py --threads 1).
 MACHINE_TIME: Mapping[int, float] = {1: 1.3, 5: 1.0}
-#: What is compared: unit, workers, experiments in a pack, and their cost.
+#: What is compared: unit, workers, experiments in a pack, and their cost. A ladder is chosen by the first.
 UNITS = (
     ("class-epochs", 1, 1, CLASS_EPOCHS),
     ("class-epochs", 4, 1, CLASS_EPOCHS),
@@ -51,6 +51,7 @@ CANDIDATES = tuple(
 
 #: Regrets by policy: [budgets].
 Regrets = dict[Any, list[float]]
+Unit = tuple[str, int, int, Mapping[int, float]]
 
 
 def compare_ladders(pool: Pool, tables: Mapping[str, Table], permutations: int, seed: int) -> dict[str, Any]:
@@ -59,29 +60,34 @@ def compare_ladders(pool: Pool, tables: Mapping[str, Table], permutations: int, 
     policies: no stopping, fused blocks, the ladder as sweeps/engine/ladder.py has it, and the one of CANDIDATES with
     the least share on the other tables, in class-epochs on one worker.
     """
-    runs = {name: _by_unit(pool, table, orders_of(table, permutations, seed)) for name, table in tables.items()}
-    chosen = {name: _chosen([runs[other] for other in tables if other != name]) for name in tables}
+    orders = {name: orders_of(table, permutations, seed) for name, table in tables.items()}
+    first = {n: _runs(pool, table, orders[n], UNITS[0], (Setting(), *CANDIDATES)) for n, table in tables.items()}
+    chosen = {name: _chosen([first[other] for other in tables if other != name]) for name in tables}
     found: dict[str, Any] = {}
-    for unit, workers, *_ in UNITS:
-        by_table = {name: _figures(runs[name][unit, workers], chosen[name]) for name in tables}
-        found.setdefault(unit, {})[str(workers)] = by_table
+    for unit in UNITS:
+        by_table: dict[str, Any] = {}
+        for name, table in tables.items():
+            own = tuple(dict.fromkeys((Setting(), chosen[name] or Setting())))
+            runs = first[name] if unit is UNITS[0] else _runs(pool, table, orders[name], unit, own)
+            by_table[name] = _figures(runs, chosen[name])
+        found.setdefault(unit[0], {})[str(unit[1])] = by_table
     return {"budgets": list(BUDGETS), "chosen": {n: _told(each) for n, each in chosen.items()}, "units": found}
 
 
-def _by_unit(pool: Pool, table: Table, orders: Sequence[list[int]]) -> dict[tuple[str, int], list[Regrets]]:
-    return {
-        (unit, workers): pool.map(partial(_one_order, table, workers, limit, costs), orders, chunksize=4)
-        for unit, workers, limit, costs in UNITS
-    }
+def _runs(
+    pool: Pool, table: Table, orders: Sequence[list[int]], unit: Unit, settings: Sequence[Setting]
+) -> list[Regrets]:
+    return pool.map(partial(_one_order, table, unit, settings), orders, chunksize=4)
 
 
-def _one_order(table: Table, workers: int, limit: int, costs: Mapping[int, float], order: list[int]) -> Regrets:
+def _one_order(table: Table, unit: Unit, settings: Sequence[Setting], order: list[int]) -> Regrets:
+    _, workers, limit, costs = unit
     budgets = [share * table.compute for share in BUDGETS]
     found: Regrets = {}
     for name in ("no stopping", FUSED):
         reports = simulate(POLICIES[name](table, plan_of(table), order), workers)
         found[name] = [regret(table, answer(table, reports, budget)) for budget in budgets]
-    for setting in CANDIDATES:
+    for setting in settings:
         found[setting] = [
             regret(table, climb(table, order, budget, workers=workers, setting=setting, limit=limit, costs=costs)[1])
             for budget in budgets
@@ -89,13 +95,11 @@ def _one_order(table: Table, workers: int, limit: int, costs: Mapping[int, float
     return found
 
 
-def _chosen(others: Sequence[dict[tuple[str, int], list[Regrets]]]) -> Setting | None:
+def _chosen(others: Sequence[list[Regrets]]) -> Setting | None:
     """The candidate with the least mean share over the other tables and budgets; None without another table."""
     if not others:
         return None
-    shares = {
-        setting: np.mean([_shares(each["class-epochs", 1], setting) for each in others]) for setting in CANDIDATES
-    }
+    shares = {setting: np.mean([_shares(each, setting) for each in others]) for setting in CANDIDATES}
     return min(shares, key=lambda setting: shares[setting])
 
 
