@@ -96,7 +96,7 @@ class Captured:
         images = [part.contiguous() for part in self.batches.at(self.counter)]
         self._fork()
         for place, (stream, group) in enumerate(zip(self.streams, self.pack.groups, strict=True)):
-            with torch.cuda.stream(stream):  # type: ignore[arg-type]
+            with torch.cuda.stream(stream):  # type: ignore[arg-type] (None leaves the stream as it is)
                 for adam in self.pack.optimizers_of[place]:
                     adam.set_rates(rates[group.start : group.stop])
                 normal, anomalous = (self.batches.select(part, group) for part in images)

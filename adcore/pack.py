@@ -84,7 +84,7 @@ class Pack(LightningModule):
         return {name: torch.cat([own[name] for own in found], 1) for name in found[0]}
 
     def __iter__(self) -> Iterator[Detector]:
-        return iter(self.detectors)  # type: ignore[arg-type]
+        return iter(self.detectors)  # type: ignore[arg-type] (a ModuleList's items count as Module)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """The Adams of every detector, on the device that it is on by now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, cast, overload
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
@@ -108,8 +108,9 @@ def train(
         raise UserError(f"until {until}: expected an epoch, 1 to {members[0].epochs}")
     require_every_class(data.labels, len(data.class_names))
     states = checkpoints.load(members) if checkpoints else [MemberState(member) for member in members]
-    own_report = _of_one(report) if isinstance(config, TrainConfig) else report  # type: ignore[arg-type]
-    reports = Reports(configs, states, own_report)  # type: ignore[arg-type]
+    # by the overloads, one configuration comes with a Report, several with a ReportEach
+    report_each = _of_one(cast(Report, report)) if isinstance(config, TrainConfig) else cast(ReportEach, report)
+    reports = Reports(configs, states, report_each)
     reports.catch_up()
     packs, images = fit_members(states, reports, data=data, checkpoints=checkpoints, strategy=strategy, until=last)
     results = [

@@ -5,7 +5,7 @@
 Compared: images/s of training in `adcore.train.train()`, of packs of ten experiments at width 8: ten classes of one
 configuration at 1, 8 and 64 images per step and experiment, and ten configurations of one class at 64. Small networks
 on small batches leave a device waiting for the next call, and a pack shares the calls. At width 16, ten classes with
-`--precision bf16-mixed` against `32-true`, with one thread as a sweep's trials train, where the processor has
+`--precision bf16-mixed` against `32-true`, also with one thread as a sweep's trials train, where the processor has
 AVX512_BF16. Both sides do the same work.
 
 One ratio per repeat, from the second epoch of either side, in turns so that a drift of the machine meets both. Exits
@@ -56,8 +56,9 @@ def cases(*, quick: bool) -> list[Case]:
     if torch.cuda.is_available() or torch.cpu.get_capabilities().get("avx512_bf16"):
         wide = dataclasses.replace(_config(64, 256), width=16)
         mixed = dataclasses.replace(wide, precision="bf16-mixed")
-        name = "ten classes in bf16-mixed / in 32-true, width 16, batch 64, one thread"
-        found.append(Case(name, [_classes(mixed)], [_classes(wide)], 1.4, threads=1))
+        for threads, told in ((None, ""), (1, ", one thread")):
+            name = f"ten classes in bf16-mixed / in 32-true, width 16, batch 64{told}"
+            found.append(Case(name, [_classes(mixed)], [_classes(wide)], 1.4, threads))
     return [_small(case) for case in found] if quick else found
 
 

@@ -1,6 +1,6 @@
 """Does stopping whole configurations find good ones for less compute? A replay of recorded learning curves.
 
-    python benchmarks/search.py                          # some ten minutes on 2 cores
+    python benchmarks/search.py                          # eight minutes on 2 cores
     python benchmarks/search.py --json /tmp/search.json  # also all figures as JSON
     python benchmarks/search.py --table FILE             # the ladder alone, on another table; may be repeated
 
@@ -64,6 +64,8 @@ def main() -> None:
     flags = parser.parse_args()
     if flags.quick and flags.json:
         parser.error("--quick with --json: its figures say nothing; leave one of them out")
+    if missing := [str(path) for path in flags.table or [] if not path.is_file()]:
+        parser.error(f"--table {', '.join(missing)}: no such file")
     permutations = 2 if flags.quick else flags.permutations
     started = time.perf_counter()
     quiet()
@@ -77,6 +79,8 @@ def main() -> None:
         ladders = compare_ladders(pool, tables, permutations, flags.seed)
         show_ladders(console, ladders)
         if flags.table:
+            if flags.json:
+                flags.json.write_text(json.dumps(ladders, indent=1) + "\n")
             return
         figures = compare_policies(pool, table, orders)
         show_policies(console, figures)

@@ -92,7 +92,7 @@ def test_the_plan_and_what_a_trial_may_take_go_by_what_is_allotted(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
     settings = SweepSettings(scale="laptop")
-    assert "minutes, 1 trials at a time" in plan.describe(plan.make_plan("gan_loss_weights", settings, SPACE), settings)
+    assert "min, 1 at a time" in plan.describe(plan.make_plan("gan_loss_weights", settings, SPACE), settings)
     with pytest.raises(UserError) as refused:
         cluster.check_address(SweepSettings(cpus_per_trial=2))
     assert "--cpus-per-trial 2" in str(refused.value)

@@ -10,7 +10,7 @@ from itertools import count
 import numpy as np
 
 from adcore.datasets import DATASETS
-from sweeps.engine.ladder import PARTS, REDUCTION, Ladder, Rung, added, affordable, rungs_of
+from sweeps.engine.ladder import PARTS, REDUCTION, Ladder, added, affordable, members_on, rungs_of
 
 from .table import Table
 
@@ -57,7 +57,7 @@ def climb(
         else:
             climbing.train_whole(order[0])
             spent, row = climbing.run(order[1:])
-        if costs is CLASS_EPOCHS or spent <= budget or class_epochs < budget / 4:
+        if spent <= budget or class_epochs < budget / 4:
             return spent, row
         class_epochs *= 0.98 * budget / spent
 
@@ -113,8 +113,7 @@ class _Climbing:
         for row in waiting[: pack.new]:
             ladder.begin(row)
         del waiting[: pack.new]
-        rung, below = self.rungs[pack.rung], self.rungs[pack.rung - 1] if pack.rung else Rung(0, 0)
-        members = len(rows) * (rung.classes if rung.epochs > below.epochs else rung.classes - below.classes)
+        members = len(rows) * members_on(self.rungs, pack.rung)
         return pack.rung, rows, len(rows) * added(self.rungs)[pack.rung] * self._cost(members)
 
     def _reach(self, ladder: Ladder, row: int, place: int) -> None:

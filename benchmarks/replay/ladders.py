@@ -13,6 +13,7 @@ import numpy as np
 
 from .answers import answer, regret
 from .climbing import CLASS_EPOCHS, Setting, climb
+from .equal import SINGLE_CLASS_COST
 from .intervals import mean
 from .policies import FUSED, POLICIES
 from .simulation import simulate
@@ -23,9 +24,8 @@ __all__ = ["BUDGETS", "compare_ladders"]
 
 #: Budgets, as parts of what training every configuration to its end costs.
 BUDGETS = (1 / 8, 1 / 4)
-#: Cost of an experiment's epoch in a pack of so many, of one in a pack of ten: width 8, batch 64, one thread
-#: (benchmarks/members.py --threads 1).
-MACHINE_TIME: Mapping[int, float] = {1: 1.3, 5: 1.0}
+#: Cost of an experiment's epoch in a pack of so many, of one in a pack of ten; packs in between count as one alone.
+MACHINE_TIME: Mapping[int, float] = {1: SINGLE_CLASS_COST, 10: 1.0}
 #: What is compared: unit, workers, experiments in a pack, and their cost. A ladder is chosen by the first.
 UNITS = (
     ("class-epochs", 1, 1, CLASS_EPOCHS),

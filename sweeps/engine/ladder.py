@@ -11,7 +11,18 @@ import bisect
 import dataclasses
 from collections.abc import Callable, Sequence
 
-__all__ = ["PARTS", "REDUCTION", "Ladder", "Pack", "Rung", "added", "affordable", "budget_for", "rungs_of"]
+__all__ = [
+    "PARTS",
+    "REDUCTION",
+    "Ladder",
+    "Pack",
+    "Rung",
+    "added",
+    "affordable",
+    "budget_for",
+    "members_on",
+    "rungs_of",
+]
 
 #: The rungs, as parts of all classes (at least one) and of all epochs, and of how many configurations one goes up:
 #: benchmarks/search.py compares others.
@@ -75,7 +86,7 @@ class Ladder:
         self.rungs, self.reduction, self.budget, self.best = tuple(rungs), reduction, budget, best
         self.spent = 0
         self._added = added(rungs)
-        self._members = [_members(self.rungs, place) for place in range(len(rungs))]
+        self._members = [members_on(self.rungs, place) for place in range(len(rungs))]
         self._reached: list[list[tuple[float, int]]] = [[] for _ in rungs]  # (-value, number), best first
         self._begun: list[set[int]] = [set() for _ in rungs]  # who has begun each rung, or gone further
 
@@ -170,7 +181,7 @@ class Ladder:
         return self.spent + cost <= self.budget
 
 
-def _members(rungs: Sequence[Rung], place: int) -> int:
+def members_on(rungs: Sequence[Rung], place: int) -> int:
     """Experiments that a configuration trains on its way up to a rung: the classes that it adds epochs to."""
     below = rungs[place - 1] if place else Rung(0, 0)
     return rungs[place].classes if rungs[place].epochs > below.epochs else rungs[place].classes - below.classes

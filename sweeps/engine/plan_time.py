@@ -82,7 +82,7 @@ def _on_this_machine(works: list[Work], settings: SweepSettings, room: Resources
         return "not known: --plan --probe measures this machine, in about ten seconds"
     speeds = [CPU_SPEED_AT_WIDTH_8 * (8 / work.config.width) ** 1.2 for work in works]
     return (
-        f"training at most about {_duration(works, speeds, room)}, {room.slots} trials at a time, if a core trains "
+        f"training at most about {_duration(works, speeds, room)}, {room.slots} at a time, if a core trains "
         f"{CPU_SPEED_AT_WIDTH_8} images/s at width 8; --plan --probe measures it"
     )
 
@@ -127,7 +127,7 @@ def _measured(works: Sequence[Work], probes: Sequence[Probe], room: Resources) -
     speeds = [each.images_per_second * share for each in probes]
     shown = ", ".join(f"{work.name} {speed:,.0f}" for work, speed in zip(works, speeds, strict=True))
     return (
-        f"training at most about {_duration(works, speeds, room)}, {room.slots} trials at a time, images/s of each: "
+        f"training at most about {_duration(works, speeds, room)}, {room.slots} at a time, images/s of each: "
         f"{shown} ({probes[0].device}, measured)"
     )
 
@@ -135,4 +135,4 @@ def _measured(works: Sequence[Work], probes: Sequence[Probe], room: Resources) -
 def _duration(works: Sequence[Work], speeds: Sequence[float], room: Resources) -> str:
     rounds = [math.ceil(work.trials / room.slots) * work.images for work in works]
     minutes = sum(images / speed for images, speed in zip(rounds, speeds, strict=True)) / 60
-    return f"{max(1, minutes):.0f} minutes" if minutes < 180 else f"{minutes / 60:.0f} hours"
+    return f"{max(1, minutes):.0f} min" if minutes < 180 else f"{minutes / 60:.0f} h"

@@ -12,7 +12,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 #: Flags that each needs beside --quick, with FILE for a file that is not there yet.
 FLAGS = {"record_curves": ["mnist", "--out", "FILE"]}
-#: Modules of other benchmarks, and those that have an environment of their own.
+#: Modules of other benchmarks, those that have an environment of their own, and what writes the page of results.
 OTHERS = {"contestants", "results", "peers", "peers_smac", "peers_syne_tune", "peers_table"}
 NAMES = sorted({path.stem for path in BENCHMARKS.glob("*.py")} - OTHERS)
 

@@ -79,7 +79,7 @@ def test_more_gpus_than_any_node_has_is_refused_with_what_it_has(
 def test_a_plan_measures_a_worker_of_the_cluster(cluster: ClusterProcess, begin: Begin, tmp_path: Path) -> None:
     sweep = begin(tmp_path, *ARGUMENTS, "--plan", "--probe", "--address", cluster.told["address"], **cluster.env)
     assert sweep.wait() == 0, sweep.err
-    assert "4 trials at a time, images/s of each: search " in sweep.out
+    assert "4 at a time, images/s of each: search " in sweep.out
     assert "measured)" in sweep.out
     assert sweep.err == "measuring, about ten seconds ...\n"
     assert not (tmp_path / "runs").exists()
