@@ -37,14 +37,15 @@ def fit_members(
     checkpoints: Checkpoints | None,
     strategy: str,
     until: int,
+    side_by_side: int,
 ) -> tuple[list[Pack], int]:
-    """Train every member to epoch `until`, or to its end before.
+    """Train every member to epoch `until`, or to its end before, so many at a time at the most.
 
     Returns each configuration's members as a pack, and a member's images per epoch.
     Members at different epochs do not mix: those that are behind train first, up to the others.
     """
     _quiet_lightning()
-    fitting = _Fitting(states, reports, data, checkpoints, strategy, until)
+    fitting = _Fitting(states, reports, data, checkpoints, strategy, until, side_by_side)
     while fitting.under_way:
         fitting.run(*fitting.next_run())
     return [fitting.pack_of(own) for own in reports.states], fitting.images_per_member
@@ -61,11 +62,12 @@ class _Fitting:
         checkpoints: Checkpoints | None,
         strategy: str,
         until: int,
+        side_by_side: int,
     ) -> None:
         self.states, self.reports, self.data, self.checkpoints = states, reports, data, checkpoints
         self.strategy, self.until = strategy, until
         self.trained: tuple[Pack, list[MemberState]] | None = None
-        self.largest = len(states)  # members side by side; fewer once memory did not do for them
+        self.largest = side_by_side  # fewer once memory did not do for them
         self.device = training_device()
         if strategy not in ("auto", *STRATEGIES):
             raise unknown_name("strategy", strategy, ("auto", *STRATEGIES))

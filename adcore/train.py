@@ -55,6 +55,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     strategy: str = "auto",
     until: int | None = None,
+    side_by_side: int | None = None,
 ) -> TrainResult: ...
 @overload
 def train(
@@ -65,6 +66,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     strategy: str = "auto",
     until: int | None = None,
+    side_by_side: int | None = None,
 ) -> list[TrainResult]: ...
 def train(
     config: TrainConfig | Sequence[TrainConfig],
@@ -74,6 +76,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     strategy: str = "auto",
     until: int | None = None,
+    side_by_side: int | None = None,
 ) -> TrainResult | list[TrainResult]:
     """Train detectors on the train part `data` of their data set and report after every epoch.
 
@@ -91,7 +94,8 @@ def train(
     the same others, to float accuracy in another pack. The epochs in it are reported again, and who is behind trains
     first. strategy: how steps are executed, one of pack.STRATEGIES; the results are the same, and "auto" takes the
     fastest on the device that there is. until: the epoch to pause after, from 1 on, None for the last one; what is
-    trained on from checkpoints later is as if there had been no pause.
+    trained on from checkpoints later is as if there had been no pause. side_by_side: how many experiments train at a
+    time at the most, None for all of them; the others wait, epoch by epoch.
     Raises UserError for a checkpoint that is broken or of other settings, for configurations that differ in what a
     pack shares, for an epoch to pause after that there is not, and for data that lack a class.
     """
@@ -112,7 +116,10 @@ def train(
     report_each = _of_one(cast(Report, report)) if isinstance(config, TrainConfig) else cast(ReportEach, report)
     reports = Reports(configs, states, report_each)
     reports.catch_up()
-    packs, images = fit_members(states, reports, data=data, checkpoints=checkpoints, strategy=strategy, until=last)
+    packs, images = fit_members(
+        states, reports, data=data, checkpoints=checkpoints, strategy=strategy, until=last,
+        side_by_side=side_by_side or len(states),
+    )  # fmt: skip
     results = [
         TrainResult(
             reports.state(place),

@@ -18,7 +18,6 @@ from adcore.datasets import DATASETS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "results"
 PAGE = FOLDER.parent / "results.md"
-WHOLE = ("regret", "behind")
 SWEEP = "python sweeps/gan_loss_weights.py"
 UNSEEN = "--scale laptop --epochs 8 --configs 1 --normal-class 0,3,6 --protocol seen-unseen --labelled-share 0.05"
 MNIST = "--scale workstation --epochs 4 --dataset mnist --start-from fashion --configs 1"
@@ -134,53 +133,49 @@ def ablation(found: dict[str, Any], command: str) -> list[str]:
 
 
 def replay(found: dict[str, Any]) -> list[str]:
-    """Stopping policies, rungs and proposals."""
-    stopping, budgets = found["stopping"], [str(budget) for budget in found["stopping"]["budgets"]]
+    """The ladder beside what Ray offers, and proposals."""
+    ladders = found["ladders"]
+    budgets = [f"at 1/{1 / budget:.0f}" for budget in ladders["budgets"]]
+    configurations = ", ".join(f"{name} {count}" for name, count in found["configurations"].items())
     parts = [
-        f"`python benchmarks/search.py`: {found['permutations']} orders of {found['configurations']} recorded "
-        f"configurations, {found['seconds']} s on {found['machine']}. Regret: the best final ten-class mean of "
-        "the table minus the chosen configuration's, times 1000, with 95 % intervals over orders.",
+        f"`python benchmarks/search.py`: {found['permutations']} orders of the recorded configurations of each table "
+        f"({configurations}), {found['seconds']} s on {found['machine']}. Regret: the table's best final mean over the "
+        "classes minus the chosen configuration's. At the end: of a whole sweep over all configurations.",
     ]
-    for unit, by_workers in found["whole sweeps"].items():
-        for workers, figures in by_workers.items():
+    for unit, by_workers in ladders["units"].items():
+        for workers, each in by_workers.items():
+            shares = [
+                [name, *(interval(share, digits=2) for share in values)] for name, values in each["mean share"].items()
+            ]
+            parts.append(
+                f"Sweeps that cost a part of no stopping's {unit}, workers: {workers}. Share of no stopping's regret, "
+                "mean over the tables:"
+            )
+            parts.append(markdown(["policy", *budgets], shares))
             rows = [
-                [name, each["configurations"], *(interval(each[key], factor=1000, digits=2) for key in WHOLE),
-                 each["fused"]]
-                for name, each in figures.items()
-            ]  # fmt: skip
-            head = ["policy", "configurations it pays for", "regret", "regret minus fused blocks'", "fused lie"]
-            parts += [f"Whole sweeps at 1/4 of no stopping's {unit}, workers: {workers}.", markdown(head, rows)]
-    parts.append("Sweeps that are cut at a part of the class-epochs of no stopping, answered from what is there:")
-    for workers in stopping["gate"]:
-        rows = [
-            [name, *(interval(each[workers]["regret"][budget], factor=1000, digits=2) for budget in budgets),
-             f"{each[workers]['compute']['value']:.3f}",
-             interval(each[workers]["missed"], factor=100, digits=0)]
-            for name, each in stopping["policies"].items()
-        ]  # fmt: skip
-        head = [f"workers: {workers}", *(f"at {float(budget):g}" for budget in budgets), "compute", "best stopped, %"]
-        parts.append(markdown(head, rows))
-    correlations = found["rungs"]["correlations"]
-    epochs = range(1, len(correlations["all"]) + 1)
-    parts.append("Rank correlation of the ten-class mean after an epoch with the last:")
-    parts.append(
-        markdown(["over", *epochs], [[name, *(f"{v:.3f}" for v in each)] for name, each in correlations.items()])
-    )
-    return [*parts, *proposals(found["proposals"])]
+                [table, name, *(interval(cell, factor=1000, digits=2) for cell in [*own["regret"], own["end"]])]
+                for table, policies in each["tables"].items()
+                for name, own in policies.items()
+            ]
+            parts += ["Regret times 1000:", markdown(["table", "policy", *budgets, "at the end"], rows)]
+    told = [f"{name}: {own['parts']}, 1 of {own['reduction']}" for name, own in ladders["chosen"].items() if own]
+    return [*parts, f"Ladders chosen on the other tables: {'; '.join(told)}.", *proposals(found["proposals"])]
 
 
 def proposals(found: dict[str, Any]) -> list[str]:
     """Samplers on the surrogate."""
     quality = ", ".join(f"{k} {v:.2f}" for k, v in found["cross-validation"][found["surrogate"]].items())
-    at = list(next(iter(found["regret"].values())))
     rows = [
-        [name, *(interval(each[trials], factor=1000, digits=2) for trials in at)]
-        for name, each in found["regret"].items()
-    ]
+        [name, *(interval(each, factor=1000, digits=2) for each in
+                 [*by_source.values(), found["gain"][name], found["less than random"][name]])]
+        for name, by_source in found["regret"].items()
+    ]  # fmt: skip
+    head = ["sampler", *(f"told of {source}" for source in found["regret"]["random"]), "gain", "less than random"]
     return [
-        f"Proposals on a surrogate of the table ({found['surrogate']}; held out: {quality}), {found['repetitions']} "
-        "seeds, regret times 1000:",
-        markdown(["sampler", *(f"{trials} trials" for trials in at)], rows),
+        f"Ladder searches of {found['configurations']} configurations on a surrogate of the first table "
+        f"({found['surrogate']}; held out: {quality}), {found['repetitions']} seeds, regret times 1000; gain: by being "
+        "told of what stopped configurations are predicted to have:",
+        markdown(head, rows),
     ]
 
 

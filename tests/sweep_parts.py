@@ -1,83 +1,126 @@
-"""A sweep without its cluster: the record, the search and the scheduler, driven by hand as Tune would."""
+"""A sweep without its cluster: the record and a search, driven by hand as Tune would."""
 
 from __future__ import annotations
 
-import dataclasses
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import optuna
-from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.engine.blocks import BlockASHA, BlockSearch
-from sweeps.engine.plan import Plan, groups_of, make_plan
-from sweeps.engine.record import SweepRecord, open_study
+from sweeps.engine.plan import Plan, make_plan
+from sweeps.engine.record import Configuration, SweepRecord
+from sweeps.engine.search import LadderSearch
+from sweeps.engine.searcher import PackSearcher
 from sweeps.engine.settings import SweepSettings
+from sweeps.engine.study import open_study
+from sweeps.engine.trial import Part, parts_of
 from sweeps.gan_loss_weights import SPACE
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+#: AUROC of a configuration in a class after an epoch: of its number, class and epoch.
+Quality = Callable[[int, int, int], float]
 
-def small_plan(
-    classes: tuple[int, ...] = (0,), *, configs: int = 6, epochs: int = 9, grace: int = 1, reduction: int = 3
-) -> Plan:
-    """A smoke plan on digits with rungs of the test's own choice."""
+
+def small_plan(classes: tuple[int, ...] = (0,), *, configs: int = 6, epochs: int = 8) -> Plan:
+    """A smoke plan on digits."""
     settings = SweepSettings(scale="smoke", normal_class=classes, configs=configs, epochs=epochs)
-    plan = make_plan("gan_loss_weights", settings, SPACE)
-    return dataclasses.replace(plan, grace=grace, reduction=reduction)
+    return make_plan("gan_loss_weights", settings, SPACE)
 
 
-def record_of(plan: Plan, *, size: int | None = None, path: Path | None = None) -> SweepRecord:
-    """The record of a plan, `size` members per trial: in memory, or in a SQLite file that is opened again if there."""
+def record_of(plan: Plan, *, path: Path | None = None) -> SweepRecord:
+    """The record of a plan: in memory, or in a SQLite file that is opened again if there."""
     study = open_study(path, create=not path.exists()) if path else optuna.create_study(direction="maximize")
-    return SweepRecord(study, plan, groups_of(plan.classes, size or len(plan.classes)))
+    return SweepRecord(study, plan, path=path or Path("study.db"))
 
 
 class Sweep:
-    """Calls search and scheduler as Ray's TuneController does, one event after another."""
+    """Calls a search as Ray's TuneController does, one event after another; the ladder of a record, if no other."""
 
-    def __init__(self, record: SweepRecord) -> None:
-        self.record, self.search, self.asha = record, BlockSearch(record), BlockASHA(record)
+    def __init__(
+        self,
+        record: SweepRecord,
+        quality: Quality = lambda number, index, epoch: 0.5,
+        *,
+        search: PackSearcher | None = None,
+        limit: int = 10,
+        slots: int = 1,
+    ) -> None:
+        self.record, self.quality = record, quality
+        self.search = search or LadderSearch("search", [record], limit=limit, slots=slots)
         self.started = 0
 
     def start(self) -> SimpleNamespace | None:
-        """The next trial, or None when all are out."""
+        """The next trial, or None when there is none now."""
         name = f"trial-{self.started}"
         self.started += 1
         config = self.search.suggest(name)
         if config in (None, Searcher.FINISHED):
             return None
-        return SimpleNamespace(trial_id=name, config=config)
+        return SimpleNamespace(trial_id=name, config=config, parts=parts_of(config))
 
-    def report(self, trial: SimpleNamespace, epoch: int, *values: float) -> bool:
-        """An epoch's AUROCs, one per class of the trial; whether the trial goes on."""
-        classes = trial.config["classes"]
-        result: dict[str, Any] = {f"val_auroc_{i}": v for i, v in zip(classes, values, strict=True)}
-        result |= {"epoch": float(epoch), "val_auroc_mean": sum(values) / len(values)}
-        if self.asha.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE:
-            return True
-        self.end(trial, result)
-        return False
+    def report(self, trial: SimpleNamespace, epoch: int) -> dict[str, Any]:
+        """Every part that has such an epoch reports it."""
+        epochs = [metrics_of(part, epoch, self.quality) for part in trial.parts]
+        result = {"metrics": json.dumps(epochs), "images_per_second": 100.0}
+        self.search.on_trial_result(trial.trial_id, result)
+        return result
 
     def end(self, trial: SimpleNamespace, result: dict[str, Any] | None = None) -> None:
-        """The trial has ended, by itself or stopped."""
-        self.search.on_trial_complete(trial.trial_id, result or {"done": True})
+        """The trial has ended by itself."""
+        self.search.on_trial_complete(trial.trial_id, result or {})
 
     def fail(self, trial: SimpleNamespace) -> None:
         """The trial has crashed more often than it may."""
-        owner = self.search if isinstance(self.search, BlockSearch) else self.search.owners[trial.trial_id]
-        owner.tried.add(owner.jobs[trial.trial_id])
         self.search.on_trial_complete(trial.trial_id, None, error=True)
 
-    def train(self, trial: SimpleNamespace, *values: float) -> bool:
-        """Report the same values epoch after epoch up to the end; whether it got there."""
-        epochs = self.record.plan.searched.epochs
-        if all(self.report(trial, epoch, *values) for epoch in range(1, epochs + 1)):
-            self.end(trial)
-            return True
-        return False
+    def train(self, trial: SimpleNamespace) -> None:
+        """Report epoch after epoch, those in a checkpoint too, up to the end."""
+        result = {}
+        for epoch in range(1, trial.config["until"] + 1):
+            result = self.report(trial, epoch)
+        self.end(trial, result)
+
+    def run(self, trials: int | None = None) -> list[SimpleNamespace]:
+        """Train one trial after another until none is left, or so many; the trials."""
+        found: list[SimpleNamespace] = []
+        while (trials is None or len(found) < trials) and (trial := self.start()):
+            self.train(trial)
+            found.append(trial)
+        return found
+
+
+def metrics_of(part: Part, epoch: int, quality: Quality) -> dict[str, float]:
+    """What training reports of a part after an epoch."""
+    values = {index: quality(part.configuration, index, epoch) for index in part.config.classes}
+    metrics = {f"val_auroc_{index}": value for index, value in values.items()}
+    return {"epoch": float(epoch), "images_per_second": 100.0, **metrics}
+
+
+def searched(plan: Plan, quality: Quality, *, path: Path | None = None) -> SweepRecord:
+    """The record of a search that has come to its end."""
+    record = record_of(plan, path=path)
+    Sweep(record, quality).run()
+    return record
+
+
+def complete(record: SweepRecord, *means: float) -> SweepRecord:
+    """Configurations that were trained to the end on all classes, with these AUROCs in each."""
+    top = len(record.ladder.rungs) - 1
+    for number, mean in enumerate(means, record.first):
+        record.propose(number)
+        record.begin(number, top)
+        record.finish_pack(top, {number: dict.fromkeys(record.plan.classes, [mean] * record.plan.searched.epochs)})
+    return record
+
+
+def states_of(configurations: Sequence[Configuration]) -> list[str]:
+    """How each has ended."""
+    return [each.state for each in configurations]
 
 
 def trial_of(record: SweepRecord, number: int) -> optuna.trial.FrozenTrial:

@@ -118,13 +118,13 @@ def poll(condition: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"not within {HANGS:.0f} s: {what}")
 
 
-def rungs(home: Path) -> int:
-    """How many values at rungs a sweep's record holds; 0 while it is being made."""
+def packs(home: Path) -> int:
+    """How many packs of the search a sweep's record holds; 0 while it is being made."""
     path = home / "study.db"
     if not path.exists():
         return 0
     with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        query = "SELECT count(*) FROM trial_user_attributes WHERE key LIKE 'epoch_%'"
+        query = "SELECT count(*) FROM study_user_attributes WHERE key LIKE 'pack_%'"
         return int(database.execute(query).fetchone()[0])
     return 0
 

@@ -14,7 +14,7 @@ from sweeps.engine.confirm import ConfirmSearch, confirmations, references
 from sweeps.engine.plan import Plan, describe, make_plan
 from sweeps.engine.settings import SweepSettings
 from sweeps.loss_ablation import SPACE
-from tests.sweep_parts import record_of
+from tests.sweep_parts import Sweep, record_of
 
 EVERY = set(LOSS_WEIGHTS)
 #: Losses that are in use, by variant.
@@ -80,42 +80,40 @@ def test_the_plan_of_a_grid_tells_of_no_search() -> None:
 def test_every_point_is_opened_in_order_also_where_a_driver_was_killed_on_the_way(tmp_path: Path, asked: int) -> None:
     plan, path = grid_plan(), tmp_path / "study.db"
     record = record_of(plan, path=path)
-    for _ in range(asked):
-        record.next_job()
+    for number in range(asked):
+        record.propose(number)
     for _ in range(2):
         again = record_of(plan, path=path)
-        blocks = again.open_grid()
-        assert [(block.number, block.params) for block in blocks] == list(enumerate(POINTS))
+        opened = again.open_grid()
+        assert [(each.number, each.params) for each in opened] == list(enumerate(POINTS))
         assert len(again.study.get_trials()) == 12
-    assert references(again) == {SPACE.default: again.blocks[0]}
+    assert references(again) == {SPACE.default: again.configurations[0]}
 
 
 def test_a_grid_is_never_asked_beyond_its_points() -> None:
-    record = record_of(grid_plan(), size=1)
+    record = record_of(grid_plan())
     record.open_grid()
     record.open_grid()
-    jobs = 0
-    while record.next_job():
-        jobs += 1
-    assert jobs == 12 * 2
-    assert len(record.blocks) == len(record.study.get_trials()) == 12
+    assert len(record.configurations) == len(record.study.get_trials()) == 12
 
 
 def test_every_point_is_trained_with_every_fresh_seed_and_its_own_weights(tmp_path: Path) -> None:
     plan = dataclasses.replace(grid_plan(), seeds=2)
     record = record_of(plan)
-    search = ConfirmSearch(record, record.open_grid(), tmp_path)
-    trained = [search.suggest(f"trial-{place}") for place in range(24)]
-    assert search.suggest("one more") is None, "all are out"
-    for place, config in enumerate(trained):
-        point = POINTS[config["configuration"]]
-        assert {name: config[name] for name in point} == point
-        assert (config["configuration"], config["train_seed"]) == (place // 2, plan.confirm_seeds[place % 2])
+    search = ConfirmSearch("confirm", [(record, record.open_grid())], tmp_path, limit=4, slots=2)
+    sweep = Sweep(record, lambda number, index, epoch: 0.5, search=search)
+    parts = [part for trial in sweep.run() for part in trial.parts]
+    assert len(parts) == 24
+    for place, part in enumerate(parts):
+        point = POINTS[part.configuration]
+        assert {name: getattr(part.config, name) for name in point} == point
+        assert part.config.classes == plan.classes
+        assert (part.configuration, part.config.train_seed) == (place // 2, plan.confirm_seeds[place % 2])
 
 
 def test_nothing_wins_a_grid() -> None:
     record = record_of(grid_plan())
-    blocks = record.open_grid()
-    for block in blocks:
-        record.write_confirmed(block.number, 1, 0, [0.5 + block.number / 100] * 2)
-    assert [each.block.number for each in confirmations(record, blocks)] == list(range(12))
+    points = record.open_grid()
+    for each in points:
+        record.write_confirmed(each.number, 1, dict.fromkeys(record.plan.classes, 0.5 + each.number / 100))
+    assert [each.number for each in confirmations(record, points)] == list(range(12))

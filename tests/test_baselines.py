@@ -23,6 +23,7 @@ from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.stages import BaselineStages
 from sweeps.engine.baselines.table import outcomes, write_csv, write_json, write_markdown
 from sweeps.engine.facts import Facts
+from sweeps.engine.trial import parts_of
 
 TWO = Baseline("two", "a paper", 0.9, {"dataset": "digits", "detector": "random", "epochs": 3}, classes=(1, 2))
 CROSS = Baseline(
@@ -48,7 +49,7 @@ def test_every_detector_has_a_row_and_every_row_a_training_that_is_legal_at_ever
     assert len({row.name for row in ROWS}) == len(ROWS) == 22
     for name in SCALES:
         own = plan(*ROWS, scale=name)
-        assert {own.config(job).train_seed for job in own.jobs} == set(range(own.seeds))
+        assert {own.config(job).train_seed for job in own.trainings} == set(range(own.seeds))
 
 
 def test_a_smaller_scale_caps_and_never_lengthens() -> None:
@@ -61,15 +62,15 @@ def test_a_smaller_scale_caps_and_never_lengthens() -> None:
 
 
 def test_all_rows_are_trained_with_one_seed_before_the_next_begins() -> None:
-    jobs = plan(seeds=2).jobs
-    assert [(job.configuration, job.index, job.seed) for job in jobs[:3]] == [(0, 1, 0), (0, 2, 0), (10, 0, 0)]
-    assert len(jobs) == 2 * (2 + FOLDS)
-    assert [job.seed for job in jobs] == sorted(job.seed for job in jobs)
-    assert [plan().config(job).fold for job in plan().jobs] == [None, None, 0, 1, 2, 3, 4]
+    trainings = plan(seeds=2).trainings
+    assert [(job.configuration, job.index, job.seed) for job in trainings[:3]] == [(0, 1, 0), (0, 2, 0), (10, 0, 0)]
+    assert len(trainings) == 2 * (2 + FOLDS)
+    assert [job.seed for job in trainings] == sorted(job.seed for job in trainings)
+    assert [plan().config(job).fold for job in plan().trainings] == [None, None, 0, 1, 2, 3, 4]
 
 
 def test_a_row_keeps_its_number_whichever_are_chosen() -> None:
-    assert [job.configuration for job in plan(only="cross").jobs] == [10, 11, 12, 13, 14]
+    assert [job.configuration for job in plan(only="cross").trainings] == [10, 11, 12, 13, 14]
     assert "two" not in describe(plan(only="cross"))
     with pytest.raises(UserError, match=r"'crass'.*cross"):
         plan(only="crass")
@@ -91,14 +92,14 @@ def test_seeds_have_a_legal_range(flags: dict[str, int]) -> None:
 def test_what_is_on_record_is_not_trained_again() -> None:
     record, own = facts(), plan()
     first = BaselineSearch(record, own)
-    config = first.suggest("a")
-    assert (config["classes"], config["train_seed"], config["detector"]) == ((1,), 0, "random")
+    [part] = parts_of(first.suggest("a"))
+    assert (part.config.classes, part.config.train_seed, part.config.detector) == ((1,), 0, "random")
     first.on_trial_complete("a", {"result": json.dumps(result(0.8))})
     assert [job.index for job in first.newly_done()] == [1]
     assert first.newly_done() == []
     assert first.newly_closed() == []  # class 2 of the row is still to come
     again = BaselineSearch(record, own)
-    assert again.suggest("b")["classes"] == (2,)
+    assert parts_of(again.suggest("b"))[0].config.classes == (2,)
     again.on_trial_complete("b", {"result": json.dumps(result(0.9))})
     assert again.newly_closed() == [(0, 0, "complete")]
     assert len(again.newly_done()) == 2  # MLflow may not have heard of the first
@@ -111,23 +112,23 @@ def test_a_trial_that_fails_is_tried_once_more_and_one_without_a_result_has_dive
     search.on_trial_complete("b", {"epoch": 1})
     assert search.suggest("wait") is None  # a may have to be tried again
     search.on_trial_complete("a", error=True)
-    assert search.suggest("c")["classes"] == (1,)
+    assert parts_of(search.suggest("c"))[0].config.classes == (1,)
     search.on_trial_complete("c", error=True)
     assert search.suggest("d") == Searcher.FINISHED
     assert search.newly_closed() == [(0, 0, "failed")]
-    assert search.ended[search.plan.jobs[1]] == "diverged"
+    assert search.ended[search.plan.trainings[1]] == "diverged"
 
 
 def test_a_training_that_diverged_is_named_with_its_fold() -> None:
     own = plan(only="cross")
     stages = cast(BaselineStages, SimpleNamespace(plan=own))
-    named = [BaselineStages._named(stages, job) for job in own.jobs]
+    named = [BaselineStages._named(stages, job) for job in own.trainings]
     assert named == [f"cross fold {fold} seed 0, class 0" for fold in range(FOLDS)]
 
 
 def test_the_table_has_the_mean_over_classes_per_seed_and_the_folds_one_by_one(tmp_path: Path) -> None:
     record, own = facts(), plan(seeds=2)
-    for job in own.jobs:
+    for job in own.trainings:
         value = 0.8 + 0.1 * job.seed + 0.02 * job.index if job.configuration == 0 else 0.9 + 0.01 * job.configuration
         if (job.configuration, job.seed) != (14, 1):
             record.write(job.key, result(value - 0.1 * (job.configuration >= 10)))
@@ -150,5 +151,5 @@ def test_the_table_has_the_mean_over_classes_per_seed_and_the_folds_one_by_one(t
 
 def test_a_row_without_a_whole_seed_is_not_in_the_table() -> None:
     record, own = facts(), plan(only="two")
-    record.write(own.jobs[0].key, result(0.7))
+    record.write(own.trainings[0].key, result(0.7))
     assert outcomes(own, record) == []

@@ -15,27 +15,25 @@ from sweeps.engine.confirm import ConfirmSearch, candidates, confirmations, refe
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.trial import checkpoint_path
 from sweeps.gan_loss_weights import SPACE
-from tests.sweep_parts import Sweep, record_of, small_plan
+from tests.sweep_parts import Sweep, complete, record_of, small_plan
 
 CLASSES = (0, 1)
 
 
-def searched(*means: float) -> SweepRecord:
+def record_with(*means: float) -> SweepRecord:
     """A record whose configurations ended with these AUROCs in both classes."""
-    record = record_of(small_plan(CLASSES, configs=len(means), epochs=2, grace=2))
-    sweep = Sweep(record)
-    for mean in means:
-        trial = sweep.start()
-        assert trial is not None
-        assert sweep.train(trial, mean, mean)
-    return record
+    return complete(record_of(small_plan(CLASSES, configs=len(means), epochs=2)), *means)
+
+
+def search_of(record: SweepRecord, home: Path, *, limit: int = 10, slots: int = 1) -> ConfirmSearch:
+    return ConfirmSearch("confirm", [(record, candidates(record))], home, limit=limit, slots=slots)
 
 
 def confirm(record: SweepRecord, home: Path, number: int, *values: float) -> None:
     """Record a training with the plan's fresh seed, and leave its checkpoints."""
     [seed] = record.plan.confirm_seeds
-    record.write_confirmed(number, seed, 0, list(values))
-    for index, value in zip(record.groups[0], values, strict=True):
+    record.write_confirmed(number, seed, dict(zip(CLASSES, values, strict=True)))
+    for index, value in zip(CLASSES, values, strict=True):
         leave_model(home, number, index, seed, value)
 
 
@@ -48,67 +46,64 @@ def leave_model(home: Path, number: int, index: int, seed: int, auroc: float, *,
 
 @pytest.mark.parametrize("means", [(0.8, 0.9, 0.7), (0.95, 0.9, 0.7), (0.1, 0.9, 0.7)])
 def test_the_best_beside_the_default_and_the_default_are_confirmed_without_doubles(means: tuple[float, ...]) -> None:
-    assert [block.number for block in candidates(searched(*means))] == [1, 0]
+    assert [each.number for each in candidates(record_with(*means))] == [1, 0]
 
 
 def test_the_best_k_are_confirmed_beside_the_references_best_first() -> None:
-    record = searched(0.8, 0.6, 0.7, 0.9, 0.95)
+    record = record_with(0.8, 0.6, 0.7, 0.9, 0.95)
     record.plan = dataclasses.replace(record.plan, best=2, paper=True)
-    paper = next(number for number, block in record.blocks.items() if block.params == SPACE.points["paper"])
+    paper = next(number for number, own in record.configurations.items() if own.params == SPACE.points["paper"])
     assert paper in (1, 2)
-    assert references(record) == {"default": record.blocks[0], "paper": record.blocks[paper]}
-    assert [block.number for block in candidates(record)] == [4, 3, 0, paper]
+    assert references(record) == {"default": record.configurations[0], "paper": record.configurations[paper]}
+    assert [each.number for each in candidates(record)] == [4, 3, 0, paper]
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "diverged"])
 def test_the_default_is_confirmed_however_the_search_ended_it(state: str) -> None:
-    record = record_of(small_plan(CLASSES, configs=2, epochs=2, grace=2))
-    sweep = Sweep(record)
-    sweep.start()
-    other = sweep.start()
-    assert other
-    sweep.train(other, 0.9, 0.9)
-    record.close(record.blocks[0], state)
-    assert [block.number for block in candidates(record)] == [1, 0]
+    record = record_of(small_plan(CLASSES, configs=2, epochs=2))
+    record.propose(0).state = state
+    record.propose(1)
+    record.begin(1, 2)
+    record.finish_pack(2, {1: {index: [0.9, 0.9] for index in CLASSES}})
+    assert [each.number for each in candidates(record)] == [1, 0]
 
 
 def test_where_nothing_was_trained_to_the_end_nothing_is_confirmed() -> None:
-    record = record_of(small_plan(CLASSES, configs=1, epochs=2, grace=2))
-    Sweep(record).start()
-    record.close(record.blocks[0], "diverged")
+    record = record_of(small_plan(CLASSES, configs=1, epochs=2))
+    Sweep(record, lambda number, index, epoch: math.nan).run()
     assert candidates(record) == []
 
 
 def test_the_default_alone_is_confirmed_alone() -> None:
-    assert [block.number for block in candidates(searched(0.8))] == [0]
+    assert [each.number for each in candidates(record_with(0.8))] == [0]
 
 
 def test_a_configuration_that_diverges_with_a_fresh_seed_does_not_win(tmp_path: Path) -> None:
-    record = searched(0.8, 0.9, 0.7)
+    record = record_with(0.8, 0.9, 0.7)
     confirm(record, tmp_path, 1, math.nan, 0.99)
     confirm(record, tmp_path, 0, 0.8, 0.8)
     chosen = candidates(record)
-    assert [each.block.number for each in confirmations(record, chosen)] == [0]
-    assert ConfirmSearch(record, chosen, tmp_path).newly_closed() == [(0, 1, "complete"), (1, 1, "diverged")]
+    assert [each.number for each in confirmations(record, chosen)] == [0]
+    assert search_of(record, tmp_path).newly_closed() == [(0, 1, "complete"), (1, 1, "diverged")]
 
 
 def test_confirmed_configurations_rank_by_their_fresh_mean_not_by_the_searchs(tmp_path: Path) -> None:
-    record = searched(0.8, 0.9, 0.7)
+    record = record_with(0.8, 0.9, 0.7)
     confirm(record, tmp_path, 1, 0.8, 0.7)
     confirm(record, tmp_path, 0, 0.8, 0.8)
-    assert [each.block.number for each in confirmations(record, candidates(record))] == [0, 1]
+    assert [each.number for each in confirmations(record, candidates(record))] == [0, 1]
 
 
 def test_what_is_recorded_is_not_trained_again_unless_its_model_is_gone(tmp_path: Path) -> None:
-    record = searched(0.95)
-    search = ConfirmSearch(record, candidates(record), tmp_path)
-    assert len(search.jobs) == 1
+    record = record_with(0.95)
+    search = search_of(record, tmp_path)
+    assert len(search.left) == 1
     confirm(record, tmp_path, 0, 0.9, 0.9)
-    assert ConfirmSearch(record, candidates(record), tmp_path).suggest("trial") == Searcher.FINISHED
-    checkpoint_path(tmp_path, 0, record.groups[0][0], 1).unlink()
-    assert len(ConfirmSearch(record, candidates(record), tmp_path).jobs) == 1
+    assert search_of(record, tmp_path).suggest("trial") == Searcher.FINISHED
+    checkpoint_path(tmp_path, 0, CLASSES[0], 1).unlink()
+    assert len(search_of(record, tmp_path).left) == 1
     record.write("test", {"1": {}})  # scored already: nothing needs the model any more
-    assert ConfirmSearch(record, candidates(record), tmp_path).jobs == []
+    assert search_of(record, tmp_path).left == []
 
 
 @pytest.mark.parametrize(
@@ -118,18 +113,18 @@ def test_what_is_recorded_is_not_trained_again_unless_its_model_is_gone(tmp_path
 def test_a_model_that_is_not_the_one_on_record_is_said_and_trained_again(
     auroc: float, epochs: int, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = searched(0.95)
+    record = record_with(0.95)
     confirm(record, tmp_path, 0, 0.9, 0.9)
-    leave_model(tmp_path, 0, record.groups[0][1], 1, auroc, epochs=epochs)
-    path = checkpoint_path(tmp_path, 0, record.groups[0][1], 1)
-    assert len(ConfirmSearch(record, candidates(record), tmp_path).jobs) == 1
+    leave_model(tmp_path, 0, CLASSES[1], 1, auroc, epochs=epochs)
+    path = checkpoint_path(tmp_path, 0, CLASSES[1], 1)
+    assert len(search_of(record, tmp_path).left) == 1
     assert capsys.readouterr().err == f"{path}: {reason}; the model is trained again\n"
     assert not path.exists(), "the training would go on behind it"
 
 
 def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:
-    record = searched(0.95)
-    search = ConfirmSearch(record, candidates(record), tmp_path)
+    record = record_with(0.95)
+    search = search_of(record, tmp_path)
     first = search.suggest("trial")
     search.on_trial_complete("trial", None, error=True)
     assert search.newly_closed() == []
@@ -137,4 +132,40 @@ def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:
     search.on_trial_complete("again", None, error=True)
     assert search.newly_closed() == [(0, 1, "failed")]
     assert search.suggest("third") == Searcher.FINISHED
-    assert len(ConfirmSearch(record, candidates(record), tmp_path).jobs) == 1
+    assert len(search_of(record, tmp_path).left) == 1
+
+
+def test_packs_are_as_large_as_can_be_and_fill_the_slots(tmp_path: Path) -> None:
+    """Two configurations x one seed x two classes: four experiments."""
+    record = record_with(0.8, 0.9)
+    sizes = {
+        (limit, slots): [
+            sum(len(part.config.classes) for part in job.parts)
+            for job in search_of(record, tmp_path, limit=limit, slots=slots).left
+        ]
+        for limit, slots in [(10, 1), (3, 1), (10, 2), (10, 3), (1, 2)]
+    }
+    assert sizes == {(10, 1): [4], (3, 1): [2, 2], (10, 2): [2, 2], (10, 3): [2, 2], (1, 2): [1, 1, 1, 1]}
+
+
+def test_a_pack_of_which_a_part_is_done_trains_the_rest(tmp_path: Path) -> None:
+    record = record_with(0.8, 0.9)
+    whole = search_of(record, tmp_path)
+    [job] = whole.left
+    assert [(part.configuration, part.config.classes) for part in job.parts] == [(1, CLASSES), (0, CLASSES)]
+    record.write_confirmed(1, 1, {0: 0.9})
+    leave_model(tmp_path, 1, 0, 1, 0.9)
+    [job] = search_of(record, tmp_path).left
+    assert [(part.configuration, part.config.classes) for part in job.parts] == [(1, (1,)), (0, CLASSES)]
+
+
+def test_what_a_pack_has_come_to_is_on_record(tmp_path: Path) -> None:
+    record = record_with(0.8, 0.9)
+    sweep = Sweep(
+        record,
+        lambda number, index, epoch: number / 10 + index / 100 + epoch / 1000,
+        search=search_of(record, tmp_path),
+    )
+    sweep.run()
+    assert record.confirmed(1, 1) == {0: pytest.approx(0.102), 1: pytest.approx(0.112)}
+    assert sweep.search.newly_closed() == [(0, 1, "complete"), (1, 1, "complete")]

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from adcore.config import TrainConfig
 from sweeps.engine.failures import DISK, MEMORY, READ_ONLY, describe_failure, storage_trouble
+from sweeps.engine.trial import Part, trial_config
 
 #: The end of an error file, and what the line says beside it.
 LOGS = {
@@ -27,7 +29,7 @@ def failed(folder: Path, log: str | None) -> Any:
     file = folder / "error.txt"
     if log is not None:
         file.write_text(f"Traceback (most recent call last):\n  File x\n{log}\n")
-    config = {"configuration": 4, "classes": (0, 6)}
+    config = trial_config([Part(4, TrainConfig(classes=(0, 6)))], until=1)
     return SimpleNamespace(config=config, error_file=str(file) if log is not None else None)
 
 

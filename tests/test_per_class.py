@@ -7,7 +7,6 @@ import json
 import math
 import random
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -15,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from sweep_parts import Sweep, record_of, small_plan
+from sweep_parts import Sweep, complete, record_of, small_plan
 
 from adcore import evaluation
 from adcore.config import TrainConfig
@@ -23,15 +22,14 @@ from adcore.errors import UserError
 from adcore.scoring import auroc_influence
 from sweeps import loss_ablation
 from sweeps.engine import final, model_scores
-from sweeps.engine.blocks import BlockASHA, BlockSearch
 from sweeps.engine.confirm import Confirmation
 from sweeps.engine.final import OWN_BEST, opened_before, score_models
 from sweeps.engine.main import main
 from sweeps.engine.per_class import own_best, per_class
 from sweeps.engine.plan import OWN_NUMBERS, Plan, describe, make_plan
-from sweeps.engine.record import Block, SweepRecord
+from sweeps.engine.record import Configuration, SweepRecord
+from sweeps.engine.search import LadderSearch
 from sweeps.engine.settings import SweepSettings
-from sweeps.engine.side_by_side import SideBySide
 from sweeps.gan_loss_weights import SPACE
 
 CLASSES = (0, 3, 6)
@@ -44,157 +42,120 @@ def plan_of(classes: tuple[int, ...] = CLASSES, *, configs: int = 8) -> Plan:
 class ByClass(Sweep):
     """The classes' own searches of a sweep, side by side."""
 
-    def __init__(self, record: SweepRecord) -> None:
-        self.record, self.started = record, 0
+    def __init__(self, record: SweepRecord, *, limit: int = 3, slots: int = 1) -> None:
         self.records = {index: record.of_class(index) for index in record.plan.base.classes}
-        self.search = SideBySide("search by class", [BlockSearch(each) for each in self.records.values()])
-        self.asha = BlockASHA(*self.records.values())
+        search = LadderSearch("search by class", list(self.records.values()), limit=limit, slots=slots)
+        super().__init__(record, auroc, search=search)
 
 
-def auroc(trial: SimpleNamespace, epoch: int) -> float:
-    """What a training of these weights and this class reaches, with ups and downs of its own."""
-    [index] = trial.config["classes"]
-    best = abs(math.log(trial.config["weight_abc"]) - index / 3)
-    noise = random.Random(f"{index} {epoch} {trial.config['learning_rate']}").uniform(-0.05, 0.05)
-    return 0.9 - 0.1 * best / epoch + noise
+def auroc(number: int, index: int, epoch: int) -> float:
+    """What the configurations of a class's own search reach, with ups and downs of their own."""
+    noise = random.Random(f"{index} {epoch} {number}").uniform(-0.05, 0.05)
+    return 0.9 - 0.1 * abs(number % OWN_NUMBERS / 8 - index / 6) / epoch + noise
 
 
-@dataclasses.dataclass
-class Event:
-    """A trial was started (epoch 0), or reported after an epoch; whether it goes on."""
-
-    trial: SimpleNamespace
-    epoch: int
-    goes_on: bool = True
-
-    @property
-    def index(self) -> int:
-        """The trial's class."""
-        [index] = self.trial.config["classes"]
-        return index
-
-
-def drive(sweep: Sweep, *, slots: int = 1, seed: int = 0) -> Iterator[Event]:
-    """Event after event, in an order drawn by chance, as many trials at a time as there are slots."""
-    luck, under_way, last = random.Random(seed), [], sweep.record.plan.base.epochs
+def drive(sweep: Sweep, *, slots: int = 1, seed: int = 0) -> Iterator[SimpleNamespace]:
+    """Trial after trial, their ends in an order drawn by chance, as many at a time as there are slots."""
+    luck, under_way = random.Random(seed), []
     while True:
         while len(under_way) < slots and (trial := sweep.start()):
-            under_way.append(Event(trial, 0))
-            yield under_way[-1]
+            under_way.append(trial)
         if not under_way:
             return
-        event = luck.choice(under_way)
-        under_way.remove(event)
-        epoch = event.epoch + 1
-        event = Event(event.trial, epoch, sweep.report(event.trial, epoch, auroc(event.trial, epoch)))
-        yield event
-        if event.goes_on and epoch == last:
-            sweep.end(event.trial)
-        elif event.goes_on:
-            under_way.append(event)
+        trial = under_way.pop(luck.randrange(len(under_way)))
+        sweep.train(trial)
+        yield trial
 
 
-@pytest.mark.parametrize("slots", [1, 3, 7])
-def test_every_class_decides_as_its_own_sweep_alone(slots: int) -> None:
+def test_a_class_decides_as_its_own_sweep_alone() -> None:
     together = ByClass(record_of(plan_of()))
-    events = list(drive(together, slots=slots, seed=slots))
+    together.run()
     for index in CLASSES:
-        alone, trials = Sweep(record_of(plan_of()).of_class(index)), {}
-        for event in (event for event in events if event.index == index):
-            number = event.trial.config["configuration"]
-            if event.epoch == 0:
-                trials[number] = alone.start()
-                assert trials[number].config == event.trial.config
-                continue
-            value = auroc(event.trial, event.epoch)
-            assert alone.report(trials[number], event.epoch, value) == event.goes_on
-            if event.goes_on and event.epoch == 9:
-                alone.end(trials[number])
-        assert alone.record.blocks == together.records[index].blocks
-        states = alone.record.counts()
-        assert states["complete"] >= 1
+        alone = record_of(plan_of()).of_class(index)
+        Sweep(alone, auroc, limit=3).run()
+        assert alone.configurations == together.records[index].configurations
+        states = alone.counts()
+        assert states["complete"] >= 2
         assert states["stopped"] >= 1, "nothing was decided"
         assert states["complete"] + states["stopped"] == 8
 
 
-def test_the_searches_take_turns_and_one_alone_fills_the_slots() -> None:
-    sweep = ByClass(record_of(plan_of((0, 3), configs=3)))
-    trials = [trial for _ in range(6) if (trial := sweep.start())]
-    assert [trial.config["classes"] for trial in trials] == [(0,), (3,)] * 3
-    assert sweep.start() is None
+@pytest.mark.parametrize("slots", [3, 7])
+def test_searches_side_by_side_end_with_every_class(slots: int) -> None:
+    sweep = ByClass(record_of(plan_of()), slots=slots)
+    classes = [{index for part in trial.parts for index in part.config.classes} for trial in drive(sweep, slots=slots)]
+    assert all(len(own) == 1 for own in classes)
+    assert all(record.is_searched and record.best(1) for record in sweep.records.values())
 
-    sweep = ByClass(record_of(plan_of((0, 3), configs=3)))
-    for number in (OWN_NUMBERS, OWN_NUMBERS + 1, OWN_NUMBERS + 2):  # class 0 has nothing left
-        block = sweep.records[0].next_job()
-        assert block
-        assert block.configuration == number
-    assert [sweep.start().config["classes"] for _ in range(3)] == [(3,)] * 3  # type: ignore[union-attr]
+
+def test_the_searches_take_turns_and_one_alone_fills_the_slots() -> None:
+    sweep = ByClass(record_of(plan_of((0, 3), configs=6)), slots=2)
+    trials = [trial for _ in range(4) if (trial := sweep.start())]
+    assert [trial.parts[0].config.classes for trial in trials] == [(0,), (3,)] * 2
+    assert sweep.start() is None, "no one is left, and nothing was decided"
+
+    record = record_of(plan_of((0, 3), configs=6))
+    Sweep(record.of_class(0), auroc).run()  # class 0 has nothing left
+    sweep = ByClass(record, slots=2)
+    assert [sweep.start().parts[0].config.classes for _ in range(2)] == [(3,)] * 2  # type: ignore[union-attr]
 
 
 def test_numbers_are_unique_and_proposals_are_each_searchs_own() -> None:
     plan = plan_of(tuple(range(10)), configs=5)
-    common = Sweep(record_of(plan))
-    while trial := common.start():
-        common.train(trial, *[0.5] * 10)
-    sweep = ByClass(common.record)
-    assert len(list(drive(sweep))) > 10 * 5
-    records = [common.record, *sweep.records.values()]
-    numbers = [number for record in records for number in record.blocks]
+    common = record_of(plan)
+    Sweep(common).run()
+    sweep = ByClass(common)
+    sweep.run()
+    records = [common, *sweep.records.values()]
+    numbers = [number for record in records for number in record.configurations]
     assert len(numbers) == len(set(numbers)) == 11 * 5
     for index, record in sweep.records.items():
-        assert {plan.owner(number) for number in record.blocks} == {index}
-        assert [block.params for block in record.blocks.values()][:3] == list(SPACE.points.values())
-    assert {plan.owner(number) for number in common.record.blocks} == {None}
-    drawn = {tuple(list(record.blocks.values())[3].params.values()) for record in records}
-    assert len(drawn) == 11, "the first proposal by chance differs between all searches"
+        assert {plan.owner(number) for number in record.configurations} == {index}
+        assert [each.params for each in record.configurations.values()][:3] == list(SPACE.points.values())
+    assert {plan.owner(number) for number in common.configurations} == {None}
 
 
 def test_the_common_search_proposes_what_it_does_without_the_classes() -> None:
-    plan = plan_of(configs=6)
-    blocks = []
+    found = []
     for objective in ("mean", "per-class"):
-        sweep = Sweep(record_of(dataclasses.replace(plan, objective=objective)))
-        while trial := sweep.start():
-            sweep.train(trial, *[trial.config["learning_rate"] * 100] * len(CLASSES))
-        blocks.append(sweep.record.blocks)
-    assert blocks[0] == blocks[1]
+        record = record_of(dataclasses.replace(plan_of(configs=6), objective=objective))
+        Sweep(record, auroc).run()
+        found.append(record.configurations)
+    assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("after", [1, 15, 40])
+@pytest.mark.parametrize("after", [1, 5, 9])
 def test_a_resumed_search_by_class_ends_as_the_uninterrupted_one(after: int) -> None:
     whole = ByClass(record_of(plan_of(configs=5)))
-    events = len(list(drive(whole)))
+    trials = len(whole.run())
     record = record_of(plan_of(configs=5))
-    for _ in islice(drive(ByClass(record)), after):
-        pass  # and then it is killed
-    resumed = ByClass(SweepRecord(record.study, record.plan, record.groups))
+    ByClass(record).run(after)  # and then it is killed
+    resumed = ByClass(SweepRecord(record.study, record.plan))
     assert not all(record.is_searched for record in resumed.records.values())
-    assert len(list(drive(resumed))) < events + 9 * len(CLASSES)
-    for index, record in resumed.records.items():
-        assert record.is_searched
-        known = [dataclasses.replace(block, launched=set()) for block in record.blocks.values()]
-        assert known == [dataclasses.replace(block, launched=set()) for block in whole.records[index].blocks.values()]
+    assert len(resumed.run()) == trials - after
+    for index, own in resumed.records.items():
+        assert own.is_searched
+        assert own.configurations == whole.records[index].configurations
 
 
 def confirmed(record: SweepRecord, number: int, *values: float) -> Confirmation:
     """Record a configuration's AUROCs with the plan's fresh seed, one per class."""
     [seed] = record.plan.confirm_seeds
-    for group, classes in enumerate(record.groups):
-        record.write_confirmed(number, seed, group, [values[record.plan.base.classes.index(i)] for i in classes])
-    return Confirmation(record.blocks[number], {seed: dict(zip(record.plan.base.classes, values, strict=True))})
+    by_class = dict(zip(record.plan.base.classes, values, strict=True))
+    record.write_confirmed(number, seed, by_class)
+    return Confirmation(record.configurations[number], {seed: by_class})
 
 
 def test_own_best_is_never_confirmed_below_the_common_winner() -> None:
     luck = random.Random(0)
     taken = set()
     for _ in range(20):
-        common = Sweep(record_of(plan_of(configs=1)))
-        common.train(common.start(), 0.5, 0.5, 0.5)  # type: ignore[arg-type]
-        winner = confirmed(common.record, 0, *(luck.uniform(0.4, 0.9) for _ in CLASSES))
-        sweep = ByClass(common.record)
-        list(drive(sweep))
+        common = complete(record_of(plan_of(configs=1)), 0.5)
+        winner = confirmed(common, 0, *(luck.uniform(0.4, 0.9) for _ in CLASSES))
+        sweep = ByClass(common)
+        sweep.run()
         for record in sweep.records.values():
-            [number] = record.blocks
+            [number] = record.configurations
             confirmed(record, number, luck.choice([luck.uniform(0.4, 0.9), math.nan]))
         for index, each in own_best(winner, sweep.records).items():
             assert each.by_class()[index] >= winner.by_class()[index]
@@ -203,18 +164,17 @@ def test_own_best_is_never_confirmed_below_the_common_winner() -> None:
 
 
 def test_a_class_whose_search_failed_falls_back_on_the_common_winner() -> None:
-    common = Sweep(record_of(plan_of((0, 3), configs=1)))
-    common.train(common.start(), 0.5, 0.5)  # type: ignore[arg-type]
-    winner, sweep = confirmed(common.record, 0, 0.5, 0.5), ByClass(common.record)
-    first, second = sweep.start(), sweep.start()
-    assert first
-    assert second
-    sweep.fail(first)
-    assert sweep.train(second, 0.8)
+    common = complete(record_of(plan_of((0, 3), configs=1)), 0.5)
+    winner, sweep = confirmed(common, 0, 0.5, 0.5), ByClass(common, slots=2)
+    while trial := sweep.start():
+        if trial.parts[0].config.classes == (0,):
+            sweep.fail(trial)
+        else:
+            sweep.train(trial)
     confirmed(sweep.records[3], 4 * OWN_NUMBERS, 0.8)
     assert [sweep.records[index].counts()["failed"] for index in (0, 3)] == [1, 0]
     own = own_best(winner, sweep.records)
-    assert [own[index].block.number for index in (0, 3)] == [0, 4 * OWN_NUMBERS]
+    assert [own[index].number for index in (0, 3)] == [0, 4 * OWN_NUMBERS]
 
 
 def scores_of(number: int, classes: tuple[int, ...], seed: int) -> evaluation.TestScores:
@@ -241,7 +201,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     plan = dataclasses.replace(plan_of((0, 3), configs=2), seeds=2)
     record, own = record_of(plan), {0: 0, 3: 4 * OWN_NUMBERS}
     seeds = {seed: {0: 0.5, 3: 0.5} for seed in plan.confirm_seeds}
-    both = [Confirmation(Block(number, {}), seeds) for number in (0, 1)]
+    both = [Confirmation(Configuration(number, {}), seeds) for number in (0, 1)]
     monkeypatch.setattr(final, "_require_models", lambda *_: None)
     data = SimpleNamespace(channels=1)
     test = score_models(record, both, str(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
@@ -261,7 +221,10 @@ def test_the_own_best_is_scored_class_by_class_on_the_same_images(scored: Simple
         for sign, scores in ((1, own.scores[:, 0]), (-1, common.scores[:, 1])):
             influence += sign * auroc_influence(scores, others) / 2 / 2  # of two classes, and of two seeds
     found = per_class(
-        scored.plan, scored.both, {0: scored.both[0], 3: Confirmation(Block(4 * OWN_NUMBERS, {}), {})}, scored.test
+        scored.plan,
+        scored.both,
+        {0: scored.both[0], 3: Confirmation(Configuration(4 * OWN_NUMBERS, {}), {})},
+        scored.test,
     )
     assert found.cost.value == pytest.approx(fmean(differences), abs=1e-12)
     variance = scored.test.image_variance("", OWN_BEST, minus=0)
@@ -310,6 +273,6 @@ def test_the_plan_tells_its_cost() -> None:
         describe(make_plan("gan_loss_weights", settings, SPACE), settings)
         for settings in (SweepSettings(scale="laptop"), SweepSettings(scale="laptop", objective="per-class"))
     )
-    assert "at most 1.0 M images in the search, 0.5 M to confirm" in mean
-    assert "at most 1.9 M images in the search, 0.7 M to confirm" in by_class
+    assert "at most 0.5 M images in the search, 0.5 M to confirm" in mean
+    assert "at most 3.1 M images in the search, 0.7 M to confirm" in by_class
     assert "by class   10 searches" in by_class

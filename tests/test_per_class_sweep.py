@@ -80,7 +80,7 @@ def test_mlflow_holds_the_classes_searches_below_the_sweep(swept: SimpleNamespac
             run = searched[f"search by class/{number}/0"]
             assert run.info.run_name == f"search class {index} {place:03d}"
             assert (run.data.tags["class"], run.data.params["classes"]) == (str(index), str(index))
-            assert "val_auroc_mean" in run.data.metrics
+            assert "val_auroc_at_rung" in run.data.metrics
     for run in swept.mlflow.level("config", "confirm by class").values():
         assert run.info.run_name.startswith(f"confirm class {run.data.tags['class']} ")
     assert set(swept.mlflow.level("config", "search")) == {f"search/{number}/0" for number in range(4)}

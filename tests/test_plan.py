@@ -1,14 +1,15 @@
-"""From flags to a plan: scales, rungs, groups; and the main sweep's space fits TrainConfig."""
+"""From flags to a plan: scales, ladder, classes; and the main sweep's space fits TrainConfig."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import re
+from typing import Any
 
 import pytest
 from optuna.distributions import FloatDistribution
-from sweep_parts import Sweep, record_of, small_plan
+from sweep_parts import record_of
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
@@ -16,23 +17,24 @@ from adcore.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.exposure import PROTOCOLS
 from adcore.train import train
-from sweeps.engine.plan import describe, groups_of, make_plan, members_per_trial
+from sweeps.engine.plan import describe, make_plan
 from sweeps.engine.settings import SCALES, SweepSettings
-from sweeps.engine.trial import checkpoint_path, train_config, trial_config
+from sweeps.engine.space import Choice, Integers, LogUniform, Uniform
+from sweeps.engine.trial import Part, checkpoint_path, parts_of, trial_config
 from sweeps.gan_loss_weights import SPACE
 
-# data, width, batch, images per class, validation images, configurations, epochs, grace, reduction,
-# best k, seeds, paper's weights, schedule, augmentations: one column of design section 6 each, for the confirmation
+# data, width, batch, images per class, validation images, configurations, epochs, best k, seeds,
+# paper's weights, schedule, augmentations: those of the confirmation
 FLIP, ALL = (
     {"horizontal_flip"},
     {"horizontal_flip", "vertical_flip", "crop", "rotate"},
 )
 FIGURES = {
-    "smoke": ("digits", 8, 32, None, None, 3, 2, 1, 2, 1, 1, False, "one-cycle", FLIP),
-    "laptop": ("fashion-mnist", 8, 64, 1500, 2500, 8, 4, 2, 3, 1, 2, False, "one-cycle", FLIP),
-    "workstation": ("fashion-mnist", 16, 64, None, None, 16, 10, 2, 3, 1, 2, False, "one-cycle", FLIP),
-    "gpu": ("fashion-mnist", 64, 256, None, None, 64, 27, 10, 3, 3, 3, True, "one-cycle", FLIP),
-    "paper": ("fashion-mnist", 64, 1, None, None, 32, 300, 30, 3, 3, 3, True, "halve-every-50", ALL),
+    "smoke": ("digits", 8, 32, None, None, 4, 2, 1, 1, False, "one-cycle", FLIP),
+    "laptop": ("fashion-mnist", 8, 64, 1500, 2500, 32, 4, 1, 2, False, "one-cycle", FLIP),
+    "workstation": ("fashion-mnist", 16, 64, None, None, 64, 10, 1, 2, False, "one-cycle", FLIP),
+    "gpu": ("fashion-mnist", 64, 256, None, None, 256, 27, 3, 3, True, "one-cycle", FLIP),
+    "paper": ("fashion-mnist", 64, 1, None, None, 48, 300, 3, 3, True, "halve-every-50", ALL),
 }
 #: In what the trainings of the search differ from it.
 SEARCHED = {"workstation": {"width": 8, "epochs": 6}}
@@ -55,7 +57,7 @@ def test_scales_stand_for_the_designs_figures(scale: str) -> None:
     on = {name for name in ALL if getattr(base, name)}
     assert (
         base.dataset, base.width, base.batch_size, base.images_per_class, base.validation_images,
-        plan.configs, base.epochs, plan.grace, plan.reduction, plan.best, plan.seeds, plan.paper, base.schedule, on,
+        plan.configs, base.epochs, plan.best, plan.seeds, plan.paper, base.schedule, on,
     ) == FIGURES[scale]  # fmt: skip
     assert set(plan.classes) == set(range(10))
     assert (base.draws == "each-epoch", base.mirrored_scores) == (scale in FRESH, scale in FRESH)
@@ -64,18 +66,20 @@ def test_scales_stand_for_the_designs_figures(scale: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "epochs", "rungs"),
-    [("smoke", None, [1]), ("laptop", None, [2]), ("workstation", None, [2]), ("gpu", None, [10]),
-     ("paper", None, [30, 90, 270]), ("gpu", 81, [30]), ("gpu", 28, [10]),
-     ("smoke", 1, []), ("paper", 20, [2, 6, 18])],
-)  # fmt: skip
-def test_rungs_are_whole_epochs_before_the_last(scale: str, epochs: int | None, rungs: list[int]) -> None:
-    plan = _plan(scale=scale, epochs=epochs)
-    assert plan.rungs == rungs
-    milestones = Sweep(record_of(plan)).asha.milestones
-    assert {epoch for epoch in milestones if epoch < plan.searched.epochs} == set(rungs), (
-        "what --plan prints is what stops"
-    )
+    ("flags", "rungs"),
+    [
+        ({"scale": "smoke"}, [(1, 1), (1, 2), (3, 2), (10, 2)]),
+        ({"scale": "laptop"}, [(1, 2), (1, 4), (3, 4), (10, 4)]),
+        ({"scale": "workstation"}, [(1, 4), (1, 6), (3, 6), (10, 6)]),
+        ({"scale": "gpu"}, [(1, 17), (1, 27), (3, 27), (10, 27)]),
+        ({"scale": "gpu", "normal_class": (6,)}, [(1, 17), (1, 27)]),
+        ({"scale": "gpu", "epochs": 1}, [(1, 1), (3, 1), (10, 1)]),
+    ],
+)
+def test_the_ladder_is_over_the_searchs_classes_and_epochs(flags: dict[str, Any], rungs: list[tuple[int, int]]) -> None:
+    plan = _plan(**flags)
+    assert [(rung.classes, rung.epochs) for rung in plan.rungs] == rungs
+    assert record_of(plan).ladder.rungs == plan.rungs
 
 
 def test_flags_go_before_the_scale() -> None:
@@ -91,45 +95,53 @@ def test_confirm_seeds_are_fresh() -> None:
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_a_split_block_takes_every_class_once_in_an_order_that_the_flags_do_not_change(name: str) -> None:
-    count = len(DATASETS[name].class_names)
-    whole = _plan(scale="smoke", dataset=name)
-    assert sorted(whole.classes) == list(range(count))
-    chosen = tuple(range(count))[::-2]
-    assert _plan(scale="smoke", dataset=name, normal_class=chosen).classes == tuple(
-        index for index in whole.classes if index in chosen
-    )
+def test_the_order_of_the_classes_is_known_of_the_papers_protocol_or_not_at_all(name: str) -> None:
+    plan, known = _plan(scale="smoke", dataset=name), DATASETS[name].hardest_first
+    assert plan.class_order == (known or ())
+    assert sorted(known or range(10)) == list(plan.classes)
+    some = _plan(scale="smoke", dataset=name, normal_class=(1, 6, 3))
+    assert some.class_order == tuple(index for index in known or () if index in (1, 6, 3))
+    assert _plan(scale="smoke", dataset=name, normal_class=(1,)).class_order == (1,)
+    assert _plan(scale="smoke", dataset=name, protocol="seen-unseen").class_order == ()
     assert DATASETS[name].smallest_class > 0
 
 
-def test_groups_cut_the_classes_in_order() -> None:
-    assert groups_of((6, 0, 3, 1), 2) == [(6, 0), (3, 1)]
-    assert groups_of((6, 0, 3), 3) == [(6, 0, 3)]
-    assert groups_of((6, 0, 3), 1) == [(6,), (0,), (3,)]
-
-
-@pytest.mark.parametrize("size", [0, -1, 3, 4, 11])
-def test_a_group_size_that_does_not_divide_names_those_that_do(size: int) -> None:
-    with pytest.raises(UserError, match=rf"--members-per-trial {size}: .*10 classes \(1, 2, 5, 10\)"):
-        groups_of(tuple(range(10)), size)
+def test_finding_the_order_is_paid_for() -> None:
+    known, unknown = _plan(scale="laptop"), _plan(scale="laptop", protocol="seen-unseen")
+    assert known.finding_order == 0
+    assert unknown.finding_order == 9 * 2
+    assert unknown.budget == known.budget + 18
 
 
 @pytest.mark.parametrize(
-    ("configs", "slots", "size"),
-    [(8, 2, 10), (8, 8, 10), (8, 9, 5), (8, 16, 5), (8, 17, 2), (8, 40, 2), (8, 41, 1), (1, 99, 1)],
-)  # fmt: skip
-def test_auto_takes_whole_blocks_where_they_fill_the_slots_else_the_largest_groups_that_do(
-    configs: int, slots: int, size: int
-) -> None:
-    settings = SweepSettings(scale="smoke", configs=configs)
-    plan = make_plan("gan_loss_weights", settings, SPACE)
-    assert members_per_trial(plan, settings, slots) == size
+    ("changes", "line"),
+    [
+        ({"ranges": {"rate": LogUniform(1e-3, 1e-2)}}, "unknown field of a search 'rate'"),
+        ({"ranges": {"epochs": Integers(1, 4)}}, "unknown field of a search 'epochs'"),
+        ({"ranges": {"width": Integers(0, 4)}}, "--width 0"),
+        ({"ranges": {"norm": Choice(("batch", "none"))}}, "unknown norm 'none'"),
+        ({"ranges": {"width": Choice((4, 8))}, "points": {"default": {"width": 6}}}, "point 'default': width is 6"),
+        ({"ranges": {"width": Choice((4, 8))}, "points": {"default": {"norm": "batch"}}}, "point 'default': expected"),
+    ],
+)
+def test_a_space_is_checked_when_the_sweep_is_planned(changes: dict[str, Any], line: str) -> None:
+    space = dataclasses.replace(SPACE, **{"points": {}, **changes})
+    with pytest.raises(UserError) as refused:
+        make_plan("gan_loss_weights", SweepSettings(scale="smoke"), space)
+    assert line in str(refused.value)
 
 
-def test_a_given_size_is_taken_whatever_the_slots() -> None:
-    settings = SweepSettings(scale="smoke", members_per_trial="5")
-    plan = make_plan("gan_loss_weights", settings, SPACE)
-    assert [members_per_trial(plan, settings, slots) for slots in (1, 99)] == [5, 5]
+def test_integers_and_choices_are_proposed_as_such() -> None:
+    ranges = {
+        "width": Choice((4, 8)), "batch_size": Integers(2, 64, step=2), "dropout": Uniform(0, 0.5),
+        "learning_rate": LogUniform(1e-3, 1e-2),
+    }  # fmt: skip
+    space = dataclasses.replace(SPACE, ranges=ranges, points={})
+    record = record_of(make_plan("gan_loss_weights", SweepSettings(scale="smoke", configs=12), space))
+    for number in range(12):
+        params = record.propose(number).params
+        assert all(ranges[name].holds(value) for name, value in params.items())
+        assert [type(params[name]) for name in ranges] == [int, int, float, float]
 
 
 def test_the_space_names_fields_of_train_config_and_its_points_lie_within() -> None:
@@ -141,7 +153,7 @@ def test_the_space_names_fields_of_train_config_and_its_points_lie_within() -> N
     assert SPACE.paper in SPACE.points
     for point in SPACE.points.values():
         assert set(point) == set(SPACE.ranges)
-        assert all(SPACE.ranges[name].low <= value <= SPACE.ranges[name].high for name, value in point.items())
+        assert all(SPACE.ranges[name].holds(value) for name, value in point.items())
 
 
 def test_the_space_is_the_designs() -> None:
@@ -159,26 +171,12 @@ def test_the_default_point_is_the_packages_default() -> None:
     assert SPACE.points[SPACE.default] == {name: getattr(default, name) for name in SPACE.ranges}
 
 
-@pytest.mark.parametrize("search", [{}, {"width": 4, "images_per_class": 20}])
-def test_what_is_sampled_is_what_is_trained_with(search: dict[str, int]) -> None:
-    plan = dataclasses.replace(small_plan((6, 0, 3), configs=6), search=search)
-    sweep = Sweep(record_of(plan, size=1))
-    seen = 0
-    while trial := sweep.start():
-        block = sweep.record.blocks[trial.config["configuration"]]
-        settings = {**search, **block.params, "classes": sweep.record.groups[trial.config["group"]]}
-        expected = dataclasses.replace(plan.base, **settings)
-        assert train_config(trial.config) == expected
-        seen += 1
-    assert seen == 18
-
-
 def test_a_trials_configuration_holds_every_setting_and_survives_json() -> None:
-    base = _plan(scale="paper").base
-    changes = {"classes": (3,), "train_seed": 7, **SPACE.points["paper"]}
-    config = trial_config(base, configuration=4, group=2, **changes)
-    assert set(config) == {field.name for field in dataclasses.fields(TrainConfig)} | {"configuration", "group"}
-    assert train_config(json.loads(json.dumps(config))) == dataclasses.replace(base, **changes)
+    base = dataclasses.replace(_plan(scale="paper").base, classes=(3,), train_seed=7, **SPACE.points["paper"])
+    parts = [Part(4, base, start=2), Part(5, dataclasses.replace(base, classes=(0, 6)))]
+    config = trial_config(parts, until=5)
+    assert parts_of(json.loads(json.dumps(config))) == parts_of(config) == parts
+    assert config["until"] == 5
 
 
 def test_a_checkpoint_is_found_by_what_it_is() -> None:
@@ -193,16 +191,19 @@ def test_the_plans_record_is_plain_and_tells_every_difference() -> None:
     one, other = _plan(scale="smoke"), _plan(scale="smoke", epochs=3)
     record = one.as_record()
     assert json.loads(json.dumps(record))["base"]["classes"] == list(range(10))
-    assert [name for name in record if record[name] != other.as_record()[name]] == ["base"]
+    assert [name for name in record if record[name] != other.as_record()[name]] == ["base", "rungs"]
 
 
 def test_a_plan_in_words_tells_what_would_run() -> None:
     settings = SweepSettings(scale="laptop", normal_class=(0, 3), configs=5, name="mine")
     text = describe(make_plan("gan_loss_weights", settings, SPACE), settings)
-    for part in ("nothing is run", "fashion-mnist", "classes 0,3", "5 configurations x 2 classes x 4 epochs",
-                 "epochs 2 (1 of 3", "2 configurations x 2 fresh seeds", "runs/mine", "weight_abc 0.1-10"):  # fmt: skip
+    for part in ("nothing is run", "fashion-mnist", "classes 0,3", "5 configurations, each as far as it deserves of 2",
+                 "classes x epochs: 1 x 2, 1 x 4, 2 x 4; 1 of 4 goes up", "T-shirt/top, Dress", "sampler tpe",
+                 "2 configurations x 2 fresh seeds", "runs/mine", "weight_abc 0.1-10"):  # fmt: skip
         assert part in text, part
-    assert "0.1 M images in the search" in text  # 5 x 2 x 4 x (1500 + 1500) = 120,000
+    # two of five are complete: (5 x 2 + 2 x 2 + 2 x 4) x 1.1 = 24 class-epochs of 3,000 images
+    assert "24 class-epochs, 61% of no stopping" in text
+    assert "0.1 M images in the search" in text
 
 
 @pytest.mark.parametrize("protocol", ["paper", "seen-unseen", "leave-one-out"])

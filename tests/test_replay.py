@@ -16,13 +16,10 @@ from replay.answers import answer, outcome, regret
 from replay.climbing import Setting, climb
 from replay.intervals import mean, share
 from replay.ladders import compare_ladders
-from replay.policies import FUSED, POLICIES
-from replay.rungs import Rules, outcome_under
+from replay.policies import POLICIES
 from replay.simulation import Report, compute_of, simulate
-from replay.table import Table, plan_of
-from sweep_parts import Sweep, record_of
+from replay.table import Table
 
-from sweeps.engine.plan import Plan
 from sweeps.gan_loss_weights import SPACE
 
 EPOCHS = 4
@@ -40,25 +37,8 @@ def straight(*levels: float) -> Table:
 
 
 def run(name: str, table: Table, workers: int = 1) -> list[Report]:
-    """The reports of a policy that takes the configurations in the table's order; rungs after epochs 1 and 2."""
-    plan = dataclasses.replace(plan_of(table), grace=1, reduction=2)
-    return simulate(POLICIES[name](table, plan, range(len(table.params))), workers)
-
-
-def by_sweep_parts(table: Table, plan: Plan) -> list[tuple[int, int]]:
-    """Row and epoch of every report of fused blocks, from the sweep without its cluster in tests/sweep_parts.py."""
-    points = {str(row): params for row, params in enumerate(table.params)}
-    sweep = Sweep(record_of(dataclasses.replace(plan, space=dataclasses.replace(SPACE, points=points))))
-    found = []
-    while trial := sweep.start():
-        row = table.row(trial.config)
-        for epoch, values in enumerate(table.curves[row].tolist(), 1):
-            found.append((row, epoch))
-            if not sweep.report(trial, epoch, *[values[index] for index in trial.config["classes"]]):
-                break
-        else:
-            sweep.end(trial)
-    return found
+    """The reports of a policy that takes the configurations in the table's order."""
+    return simulate(POLICIES[name](table, range(len(table.params))), workers)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -71,25 +51,17 @@ def test_without_stopping_every_class_epoch_is_spent(name: str, workers: int) ->
     assert outcome(table, reports).compute == 1
 
 
-def test_with_one_worker_fused_blocks_decide_as_the_sweep_of_the_other_tests() -> None:
-    draw = np.random.default_rng(0)
-    table = table_of(list(np.sort(draw.uniform(0.5, 1.0, (12, EPOCHS, 2)), axis=1)))
-    expected = by_sweep_parts(table, dataclasses.replace(plan_of(table), grace=1, reduction=2))
-    assert [(report.row, report.epoch) for report in run(FUSED, table)] == expected
-    assert len(expected) < 12 * EPOCHS, "nothing was stopped"
-
-
-def test_every_block_policy_hands_out_the_table_in_its_order() -> None:
+def test_every_policy_hands_out_the_table_in_its_order() -> None:
     table = straight(0.6, 0.9, 0.8)
-    for name in (FUSED, "split blocks, 1 class"):
+    for name in POLICIES:
         assert list(dict.fromkeys(report.row for report in run(name, table))) == [0, 1, 2]
 
 
 def test_a_stopped_configuration_costs_the_epochs_until_its_stop() -> None:
-    # Three others have reached the first rung when the fourth, below their median, reports there: 1 epoch x 2 classes.
-    reports = run(FUSED, straight(0.9, 0.8, 0.7, 0.6))
-    assert [compute_of(reports, row) for row in range(4)] == [8, 8, 8, 2]
-    assert reports[-1].spent == 26
+    # of four epochs 3/8 are two; the second is stopped there, below the first
+    reports = run("ASHA over configurations", straight(0.9, 0.8, 0.7, 0.95))
+    assert [compute_of(reports, row) for row in range(4)] == [8, 4, 4, 8]
+    assert reports[-1].spent == 24
 
 
 def test_spent_compute_counts_the_epochs_under_way_and_no_idle_slots() -> None:
@@ -114,7 +86,7 @@ def test_an_answer_has_the_most_classes_at_the_last_epoch() -> None:
     assert answer(table, [*both, Report(16, 1, (0, 1), EPOCHS)], 16) == 1
 
 
-@pytest.mark.parametrize("name", ["Repeater", "no stopping", FUSED])
+@pytest.mark.parametrize("name", ["Repeater", "no stopping"])
 def test_a_policy_finds_the_best_configuration(name: str) -> None:
     table = straight(0.7, 0.6, 0.9, 0.8)
     found = outcome(table, run(name, table))
@@ -123,14 +95,14 @@ def test_a_policy_finds_the_best_configuration(name: str) -> None:
 
 def test_a_best_configuration_that_starts_slowly_is_stopped_and_counted_as_missed() -> None:
     table = straight(0.9, 0.8, 0.7, 0.95)
-    table.curves[3][0] = 0.5
-    found = outcome(table, run(FUSED, table))
+    table.curves[3][:2] = 0.5
+    found = outcome(table, run("ASHA over configurations", table))
     assert found.missed
     assert found.regrets[-1] == pytest.approx(0.05)
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN slice")  # Ray's percentile, where all that reached a rung diverged
-@pytest.mark.parametrize("name", [name for name in POLICIES if "5 classes" not in name])  # there are 2
+@pytest.mark.parametrize("name", POLICIES)
 def test_a_diverged_configuration_costs_its_epochs_and_is_never_the_answer(name: str) -> None:
     bad = np.array([[0.99, 0.99], [math.nan, 0.99]])
     table = table_of([bad, *straight(0.7, 0.8).curves])
@@ -138,16 +110,6 @@ def test_a_diverged_configuration_costs_its_epochs_and_is_never_the_answer(name:
     assert compute_of(reports, 0) <= 4
     assert {answer(table, reports, spent) for spent in range(5, 21)} <= {None, 1, 2}
     assert table.compute == 4 + 8 + 8
-
-
-@pytest.mark.parametrize("size", [None, 1])
-def test_slack_spares_a_block_that_is_less_below_the_cutoff(size: int | None) -> None:
-    # With reduction 2 the cutoff is the median of the three others, 0.8.
-    table = straight(0.9, 0.8, 0.7, 0.78)
-    rules = Rules(size=size, grace=1, reduction=2, slack=0.0)
-    assert outcome_under(table, range(4), rules).compute < 1
-    assert outcome_under(table, range(4), dataclasses.replace(rules, slack=0.03)).compute == 1
-    assert outcome_under(table, range(4), dataclasses.replace(rules, others=4)).compute == 1
 
 
 def test_intervals() -> None:
@@ -171,16 +133,22 @@ def test_a_ladder_finds_the_best_for_what_it_may_cost() -> None:
     assert climb(table, range(12), everything, workers=3, setting=SHORT, limit=4)[1] == 11
 
 
-def test_where_no_order_is_known_the_first_is_trained_on_all_classes_and_the_lowest_comes_first() -> None:
+def test_where_no_order_is_known_the_first_trains_all_classes_and_the_lowest_comes_first() -> None:
     # the second class is the hard one, and tells; the first one says the opposite
     curves = [np.tile([0.9 - 0.01 * place, 0.5 + 0.02 * place], (EPOCHS, 1)) for place in range(8)]
     table = table_of(curves)
-    whole = 2 * EPOCHS
-    spent, row = climb(table, range(8), whole + 20 * EPOCHS, workers=1, setting=SHORT)
+    spent, row = climb(table, range(8), 20 * EPOCHS, workers=1, setting=SHORT)
     assert row == 7
-    assert whole < spent <= whole + 20 * EPOCHS
+    assert spent <= 20 * EPOCHS
     known = dataclasses.replace(table, dataset="fashion-mnist")  # which has ten classes, not two
-    assert climb(known, range(8), whole + 20 * EPOCHS, workers=1, setting=SHORT) == (spent, row)
+    assert climb(known, range(8), 20 * EPOCHS, workers=1, setting=SHORT) == (spent, row)
+
+
+def test_a_whole_sweep_proposes_everything() -> None:
+    table = straight(*(0.6 + 0.01 * place for place in range(12)))
+    spent, row = climb(table, [7, 3, 11, 0, 9, 5, 1, 10, 4, 8, 2, 6], None, workers=1, setting=SHORT)
+    assert row == 11
+    assert 12 * EPOCHS <= spent < table.compute
 
 
 def test_a_ladder_never_chooses_what_diverged() -> None:
@@ -210,8 +178,9 @@ def test_each_table_is_judged_by_the_ladder_that_is_best_on_the_others() -> None
     found = compare_ladders(_Here(), tables, permutations=3, seed=0)  # type: ignore[arg-type]
     assert set(found["chosen"]) == {"a", "b"}
     for by_workers in found["units"].values():
-        for by_table in by_workers.values():
-            for policies in by_table.values():
+        for compared in by_workers.values():
+            assert compared["mean share"]["ladder"][0]["low"] <= compared["mean share"]["ladder"][0]["high"]
+            for policies in compared["tables"].values():
                 regrets = [each["value"] for each in policies["no stopping"]["regret"]]
                 assert policies["no stopping"]["share"] == [float(regret > 0) for regret in regrets]
                 assert "ladder chosen elsewhere" in policies

@@ -11,7 +11,7 @@ import pytest
 
 from sweeps.engine.confirm import Confirmation
 from sweeps.engine.final import TestResult as Result  # under its own name pytest would take it for a class of tests
-from sweeps.engine.record import Block
+from sweeps.engine.record import Configuration
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
 
 T2, Z = 4.302653, 1.959964  # Student's t at two degrees of freedom, and the normal quantile, of 95 %
@@ -19,8 +19,9 @@ T2, Z = 4.302653, 1.959964  # Student's t at two degrees of freedom, and the nor
 
 def confirmed(number: int, *means: float, searched: float | None = 0.8) -> Confirmation:
     """Seeds 1, 2, ... with these means over the classes 0 and 3."""
-    block = Block(number, {"weight_abc": 1.0 + number}, state="complete", mean=searched)
-    return Confirmation(block, {seed: {0: mean - 0.01, 3: mean + 0.01} for seed, mean in enumerate(means, 1)})
+    state = "stopped" if searched is None else "complete"
+    own = Configuration(number, {"weight_abc": 1.0 + number}, state=state, value=searched)
+    return Confirmation(own, {seed: {0: mean - 0.01, 3: mean + 0.01} for seed, mean in enumerate(means, 1)})
 
 
 def on_test(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import socket
 import time
@@ -22,6 +23,7 @@ from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_runs import KEY_TAG, require_known_runs
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.tracking import SWEEP, Tracking, run_key
+from sweeps.engine.trial import Part
 
 CLASSES = (0, 3, 6)
 
@@ -76,9 +78,9 @@ def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, wri
     trial, tracking = sweep.start(), Tracking(writer.outbox, sweep.record.plan, "mine")
     assert trial
     tracking.open_sweep("search")
-    tracking.open_trial("search", trial.config)
-    tracking.epoch("search", trial.config, _report(1, c0=0.7, c3=0.8, c6=0.9))
-    tracking.epoch("search", trial.config, _report(2, c0=0.8, c3=0.9, c6=1.0))
+    tracking.open_trial("search", trial.parts)
+    tracking.epoch("search", trial.parts[0], _report(1, c0=0.7, c3=0.8, c6=0.9))
+    tracking.epoch("search", trial.parts[0], _report(2, c0=0.8, c3=0.9, c6=1.0))
     tracking.close_configuration("search", 0, 0, "complete")
     tracking.open_sweep("final")
     tracking.close_sweep("complete", {"val_auroc_mean": 0.9, "test_auroc_mean": 0.8, "test_auroc_3": 0.7}, [])
@@ -113,27 +115,39 @@ def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, wri
     assert runs.history(SWEEP, "test_auroc_3") == [(0, 0.7)]
 
 
-def test_the_mean_of_a_split_block_is_logged_when_its_last_class_is_there(
-    uri: str, sweep_id: str, writer: MlflowWriter
-) -> None:
-    sweep = Sweep(record_of(small_plan(CLASSES, epochs=1, configs=1), size=1))
-    trials = [sweep.start() for _ in CLASSES]
-    tracking = Tracking(writer.outbox, sweep.record.plan, "split")
+def test_the_mean_is_logged_when_the_last_class_is_there(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
+    plan = small_plan(CLASSES, epochs=1, configs=1)
+    tracking = Tracking(writer.outbox, plan, "split")
     tracking.open_sweep("search")
-    for trial in trials:
-        assert trial
-        tracking.open_trial("search", trial.config)
-        (index,) = trial.config["classes"]
-        tracking.epoch("search", trial.config, _report(1, **{f"c{index}": 0.6 + index / 100}))
-        last = trial is trials[-1]
+    for index in CLASSES:
+        part = Part(0, dataclasses.replace(plan.base, classes=(index,)))
+        tracking.open_trial("search", [part])
+        tracking.epoch("search", part, _report(1, **{f"c{index}": 0.6 + index / 100}))
         poll(lambda: not len(writer.outbox), "the delivery")
         poll(lambda index=index: _val(uri, sweep_id, index), "the class's own value")
         for name in ("val_auroc_mean", "val_ap_normal_mean"):
-            assert (name in _runs(uri, sweep_id).by_key["search/0/0"].data.metrics) == last
+            assert (name in _runs(uri, sweep_id).by_key["search/0/0"].data.metrics) == (index == CLASSES[-1])
     metrics = _runs(uri, sweep_id).by_key["search/0/0"].data.metrics
     assert metrics["val_auroc_mean"] == pytest.approx(0.63)
     assert metrics["val_ap_normal_mean"] == pytest.approx(0.315)
     assert metrics["classes_done"] == 3
+
+
+def test_a_configuration_shows_how_far_it_came_and_what_it_was_judged_on(
+    uri: str, sweep_id: str, writer: MlflowWriter
+) -> None:
+    plan = small_plan(CLASSES, epochs=1, configs=1)
+    tracking = Tracking(writer.outbox, plan, "ladder")
+    tracking.open_sweep("search")
+    tracking.open_trial("search", [Part(0, plan.base)])
+    for _ in range(2):  # a resumed sweep tells it again
+        tracking.climbed("search", 0, 0, rung=1, value=0.8, classes=[6])
+        tracking.climbed("search", 0, 0, rung=2, value=0.7, classes=[6, 3])
+    assert writer.close()
+    runs = _runs(uri, sweep_id)
+    assert runs.history("search/0/0", "val_auroc_at_rung") == [(1, 0.8), (2, 0.7)]
+    tags = runs.by_key["search/0/0"].data.tags
+    assert (tags["rung"], tags["judged_on_classes"]) == ("2", "6,3")
 
 
 def _val(uri: str, sweep_id: str, index: int) -> bool:
@@ -147,8 +161,8 @@ def test_a_nan_is_logged_as_nan(uri: str, sweep_id: str, writer: MlflowWriter) -
     trial, tracking = sweep.start(), Tracking(writer.outbox, sweep.record.plan, "nan")
     assert trial
     tracking.open_sweep("search")
-    tracking.open_trial("search", trial.config)
-    tracking.epoch("search", trial.config, _report(1, c0=0.7, c3=math.nan, c6=0.9))
+    tracking.open_trial("search", trial.parts)
+    tracking.epoch("search", trial.parts[0], _report(1, c0=0.7, c3=math.nan, c6=0.9))
     tracking.close_configuration("search", 0, 0, "diverged")
     assert writer.close()
     runs = _runs(uri, sweep_id)
@@ -162,12 +176,10 @@ def test_a_nan_is_logged_as_nan(uri: str, sweep_id: str, writer: MlflowWriter) -
 
 
 def test_interrupted_runs_are_marked_and_ended_ones_left_alone(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
-    sweep = Sweep(record_of(small_plan((0,), epochs=1, configs=2)))
-    trials, tracking = [sweep.start(), sweep.start()], Tracking(writer.outbox, sweep.record.plan, "stop")
+    plan = small_plan((0,), epochs=1, configs=2)
+    tracking = Tracking(writer.outbox, plan, "stop")
     tracking.open_sweep("search")
-    for trial in trials:
-        assert trial
-        tracking.open_trial("search", trial.config)
+    tracking.open_trial("search", [Part(number, plan.base) for number in range(2)])
     tracking.close_configuration("search", 0, 0, "stopped")
     tracking.interrupt()
     assert writer.close()
@@ -284,19 +296,19 @@ def test_a_second_driver_goes_on_with_the_same_runs_and_repeats_no_step(
     trial, tracking = sweep.start(), Tracking(outbox, plan, "s")
     assert trial
     tracking.open_sweep("search")
-    tracking.open_trial("search", trial.config)
+    tracking.open_trial("search", trial.parts)
     for epoch in (1, 2):
-        tracking.epoch("search", trial.config, _report(epoch, c0=epoch / 10))
-        tracking.epoch("search", trial.config, _report(epoch, c0=epoch / 10))  # a worker that was started again
+        tracking.epoch("search", trial.parts[0], _report(epoch, c0=epoch / 10))
+        tracking.epoch("search", trial.parts[0], _report(epoch, c0=epoch / 10))  # a worker that was started again
     assert first.close()
     before = _runs(uri, sweep_id)
 
     again = Outbox(outbox.path)
     second, tracking = MlflowWriter(uri, "test", sweep_id, again, period=0.05), Tracking(again, plan, "s")
     tracking.open_sweep("search")
-    tracking.open_trial("search", trial.config)
+    tracking.open_trial("search", trial.parts)
     for epoch in (1, 2, 3):
-        tracking.epoch("search", trial.config, _report(epoch, c0=epoch / 10))
+        tracking.epoch("search", trial.parts[0], _report(epoch, c0=epoch / 10))
     tracking.close_configuration("search", 0, 0, "complete")
     for _ in range(2):  # a finished sweep that is resumed prints its figures once more
         tracking.close_sweep("complete", {"test_auroc_mean": 0.9}, [])
@@ -309,19 +321,15 @@ def test_a_second_driver_goes_on_with_the_same_runs_and_repeats_no_step(
     assert runs.history(SWEEP, "test_auroc_mean") == [(0, 0.9)]
 
 
-def test_a_block_whose_classes_were_reported_before_and_after_a_kill_has_its_mean(
+def test_classes_that_were_reported_before_and_after_a_kill_have_their_mean(
     uri: str, sweep_id: str, outbox: Outbox
 ) -> None:
     plan = small_plan((0, 3), epochs=1, configs=1)
-    sweep = Sweep(record_of(plan, size=1))
-    trials = [sweep.start(), sweep.start()]
-    for trial, box in zip(trials, (outbox, Outbox(outbox.path)), strict=True):
-        assert trial
-        tracking = Tracking(box, plan, "split")
+    for index, box in zip((0, 3), (outbox, Outbox(outbox.path)), strict=True):
+        part, tracking = Part(0, dataclasses.replace(plan.base, classes=(index,))), Tracking(box, plan, "split")
         tracking.open_sweep("search")
-        tracking.open_trial("search", trial.config)
-        (index,) = trial.config["classes"]
-        tracking.epoch("search", trial.config, _report(1, **{f"c{index}": 0.6 + index / 100}))
+        tracking.open_trial("search", [part])
+        tracking.epoch("search", part, _report(1, **{f"c{index}": 0.6 + index / 100}))
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     assert writer.close()
     assert _runs(uri, sweep_id).by_key["search/0/0"].data.metrics["val_auroc_mean"] == pytest.approx(0.615)

@@ -10,7 +10,7 @@ from itertools import count
 import numpy as np
 
 from adcore.datasets import DATASETS
-from sweeps.engine.ladder import PARTS, REDUCTION, Ladder, added, affordable, members_on, rungs_of
+from sweeps.engine.ladder import PARTS, REDUCTION, Ladder, affordable, budget_for, rungs_of
 
 from .table import Table
 
@@ -27,12 +27,14 @@ class Setting:
 
 #: Cost of an experiment's epoch in a pack of so many, in a unit of one's own; here each costs the same.
 CLASS_EPOCHS: Mapping[int, float] = {1: 1.0}
+#: Configurations that are complete in the end, at the least.
+COMPLETE = 2
 
 
 def climb(
     table: Table,
     order: Sequence[int],
-    budget: float,
+    budget: float | None,
     *,
     workers: int,
     setting: Setting,
@@ -41,60 +43,45 @@ def climb(
 ) -> tuple[float, int | None]:
     """What a sweep of this budget costs, and the row that it chooses; None if nothing was complete.
 
-    As many configurations are proposed, in this order, as the budget is for. limit: experiments in a pack. Where the
-    order of the classes is not known, the first configuration is trained on all of them to find it: the one with the
-    lowest AUROC comes first.
+    As many configurations are proposed, in this order, as the budget is for; without a budget all of them, as a sweep
+    of so many configurations does. limit: experiments in a pack. Where the order of the classes is not known, the first
+    configuration trains all of them on the lowest rung: the one with the lowest AUROC comes first.
     """
-    known = DATASETS.get(table.dataset)
-    is_known = known and known.hardest_first != tuple(range(table.classes))  # that is no order
-    classes = list(known.hardest_first) if known and is_known else []
+    if budget is None:
+        rungs = rungs_of(table.classes, table.epochs, setting.parts)
+        whole = budget_for(rungs, setting.reduction, len(order), COMPLETE) + rungs[0].epochs * table.classes
+        return _Climbing(table, whole, workers, setting, limit, costs).run(order)
     class_epochs = budget  # as many as the budget pays for, which the packs that come about decide
     while True:
-        climbing = _Climbing(table, class_epochs, workers, setting, limit, costs)
-        if len(classes) == table.classes:
-            climbing.classes = classes
-            spent, row = climbing.run(order)
-        else:
-            climbing.train_whole(order[0])
-            spent, row = climbing.run(order[1:])
+        spent, row = _Climbing(table, class_epochs, workers, setting, limit, costs).run(order)
         if spent <= budget or class_epochs < budget / 4:
             return spent, row
         class_epochs *= 0.98 * budget / spent
 
 
 class _Climbing:
-    """One sweep. spent: in the unit of `costs`."""
+    """One sweep. spent: in the unit of `costs`. classes: in their order, empty until it is known."""
 
     def __init__(
         self, table: Table, budget: float, workers: int, setting: Setting, limit: int, costs: Mapping[int, float]
     ) -> None:
         self.table, self.budget, self.workers, self.limit, self.costs = table, budget, workers, limit, costs
         self.rungs, self.reduction = rungs_of(table.classes, table.epochs, setting.parts), setting.reduction
-        self.classes: list[int] = []
-        self.whole: int | None = None
+        known = DATASETS[table.dataset].hardest_first if table.dataset in DATASETS else None
+        self.classes = list(known) if known and len(known) == table.classes else []
+        self.trained: dict[tuple[int, int], int] = {}  # epochs, by row and class
         self.spent = 0.0
-
-    def train_whole(self, row: int) -> None:
-        """Train a configuration on all classes, which says in what order they come."""
-        last = np.nan_to_num(self.table.curves[row][-1])
-        self.classes, self.whole = np.argsort(last, kind="stable").tolist(), row
-        self.spent = self.table.classes * self.table.epochs * self._cost(self.table.classes)
 
     def run(self, order: Sequence[int]) -> tuple[float, int | None]:
         """Propose these until the budget is used; what it cost, and what is chosen."""
-        left = self.budget - self.spent
-        best = 1 if self.whole is None else 2  # one that was found by the ladder
-        ladder, waiting = Ladder(self.rungs, self.reduction, left, best), list(order)
-        if self.whole is not None:
-            for rung in range(len(self.rungs)):
-                self._reach(ladder, self.whole, rung)
-                ladder.begin(self.whole, rung)
-            ladder.spent = 0
-        del waiting[affordable(self.rungs, self.reduction, left) :]
+        finding = 0 if self.classes else (self.table.classes - self.rungs[0].classes) * self.rungs[0].epochs
+        best = min(COMPLETE, len(order))
+        proposed = affordable(self.rungs, self.reduction, self.budget - finding, best)
+        ladder, waiting = Ladder(self.rungs, self.reduction, self.budget, best), list(order[:proposed])
         running: list[tuple[float, int, int, tuple[int, ...]]] = []  # heap of (end, number, rung, rows)
         clock, numbers = 0.0, count()
         while True:
-            while len(running) < self.workers and (begun := self._begin(ladder, waiting, len(running))):
+            while len(running) < self.workers and (begun := self._begin(ladder, waiting, len(running), finding)):
                 rung, rows, cost = begun
                 self.spent += cost
                 heapq.heappush(running, (clock + cost, next(numbers), rung, rows))
@@ -104,8 +91,16 @@ class _Climbing:
             for row in rows:
                 self._reach(ladder, row, rung)
 
-    def _begin(self, ladder: Ladder, waiting: list[int], running: int) -> tuple[int, tuple[int, ...], float] | None:
+    def _begin(
+        self, ladder: Ladder, waiting: list[int], running: int, finding: int
+    ) -> tuple[int, tuple[int, ...], float] | None:
         """The next pack of a free slot: its rung, its rows, what it costs."""
+        if not self.classes:
+            if running or not waiting:
+                return None
+            ladder.begin(waiting[0])
+            ladder.spent += finding
+            return 0, (waiting[0],), self._train(0, [waiting.pop(0)])
         pack = ladder.next_pack(new=len(waiting), limit=self.limit, idle=self.workers - running, under_way=running > 0)
         if pack is None:
             return None
@@ -113,16 +108,28 @@ class _Climbing:
         for row in waiting[: pack.new]:
             ladder.begin(row)
         del waiting[: pack.new]
-        members = len(rows) * members_on(self.rungs, pack.rung)
-        return pack.rung, rows, len(rows) * added(self.rungs)[pack.rung] * self._cost(members)
+        return pack.rung, rows, self._train(pack.rung, rows)
+
+    def _train(self, place: int, rows: Sequence[int]) -> float:
+        """What it costs to bring these rows to a rung: nothing for what they have trained before."""
+        rung, epochs, members = self.rungs[place], 0, 0
+        for row in rows:
+            for index in self.classes[: rung.classes] or range(self.table.classes):
+                more = rung.epochs - self.trained.get((row, index), 0)
+                self.trained[row, index] = rung.epochs
+                epochs, members = epochs + more, members + (more > 0)
+        return epochs * self._cost(max(1, members))
 
     def _reach(self, ladder: Ladder, row: int, place: int) -> None:
         """A row's mean over a rung's classes; one that has diverged before reaches nothing."""
         rung, curve = self.rungs[place], self.table.curves[row]
-        if len(curve) >= rung.epochs:
-            value = float(curve[rung.epochs - 1, self.classes[: rung.classes]].mean())
-            if np.isfinite(value):
-                ladder.reach(row, place, value)
+        if len(curve) < rung.epochs:
+            return
+        if not self.classes and np.isfinite(curve[rung.epochs - 1]).all():
+            self.classes = np.argsort(curve[rung.epochs - 1], kind="stable").tolist()
+        value = float(curve[rung.epochs - 1, self.classes[: rung.classes]].mean()) if self.classes else np.nan
+        if np.isfinite(value):
+            ladder.reach(row, place, value)
 
     def _cost(self, members: int) -> float:
         """Of an experiment's epoch in a pack of so many: that of the largest pack measured that is no larger."""

@@ -1,38 +1,34 @@
-"""The ladder on several tables: each judged by the ladder that is best on the others, beside no stopping and blocks."""
+"""The ladder on several tables: each judged by the ladder that is best on the others, beside what others do."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from multiprocessing.pool import Pool
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .answers import answer, regret
 from .climbing import CLASS_EPOCHS, Setting, climb
-from .equal import SINGLE_CLASS_COST
-from .intervals import mean
-from .policies import FUSED, POLICIES
+from .intervals import Estimate, mean
+from .policies import POLICIES
 from .simulation import simulate
-from .stopping import orders_of
-from .table import Table, plan_of
+from .table import Table, orders_of
 
-__all__ = ["BUDGETS", "compare_ladders"]
+__all__ = ["BUDGETS", "YARDSTICK", "compare_ladders"]
 
 #: Budgets, as parts of what training every configuration to its end costs.
-BUDGETS = (1 / 8, 1 / 4)
-#: Cost of an experiment's epoch in a pack of so many, of one in a pack of ten; packs in between count as one alone.
-MACHINE_TIME: Mapping[int, float] = {1: SINGLE_CLASS_COST, 10: 1.0}
-#: What is compared: unit, workers, experiments in a pack, and their cost. A ladder is chosen by the first.
-UNITS = (
-    ("class-epochs", 1, 1, CLASS_EPOCHS),
-    ("class-epochs", 4, 1, CLASS_EPOCHS),
-    ("class-epochs", 16, 1, CLASS_EPOCHS),
-    ("machine time", 2, 10, MACHINE_TIME),
-)
+BUDGETS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+#: Those that a ladder is chosen by.
+CHOSEN_BY = (1 / 8, 1 / 4)
+YARDSTICK = "no stopping"
+LADDER, ELSEWHERE = "ladder", "ladder chosen elsewhere"
+SPEEDS = Path(__file__).parent.parent / "pack_speeds.json"
 HIGH, WHOLE = 5 / 8, 1.0
 #: The ladders among which one is chosen: by which rungs, and of how many one goes up.
 CANDIDATES = tuple(
@@ -48,29 +44,53 @@ CANDIDATES = tuple(
         (2, 3, 4),
     )
 )
+#: Resamples of the orders for the interval of a share.
+RESAMPLES = 1000
 
-#: Regrets by policy: [budgets].
+#: Regrets by policy: [budgets], and the whole sweep's at the end.
 Regrets = dict[Any, list[float]]
-Unit = tuple[str, int, int, Mapping[int, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """In what cost is counted. members: experiments in a pack at the most; costs: of an epoch, by size of the pack."""
+
+    name: str
+    workers: int
+    members: int
+    costs: Mapping[int, float]
+
+
+def units() -> list[Unit]:
+    """Class-epochs, and machine time with packs of the measured speeds (benchmarks/pack_speeds.py)."""
+    speeds = {int(size): cost for size, cost in json.loads(SPEEDS.read_text())["cost"].items()}
+    return [
+        *(Unit("class-epochs", workers, 1, CLASS_EPOCHS) for workers in (1, 4, 16)),
+        Unit("machine time", 2, 10, speeds),
+    ]
 
 
 def compare_ladders(pool: Pool, tables: Mapping[str, Table], permutations: int, seed: int) -> dict[str, Any]:
-    """By unit and workers, table and policy: mean regret at each budget, and its share of no stopping's.
+    """By unit and workers, table and policy: mean regret at each budget, its share of no stopping's, and the end's.
 
-    policies: no stopping, fused blocks, the ladder as sweeps/engine/ladder.py has it, and the one of CANDIDATES with
-    the least share on the other tables, in class-epochs on one worker.
+    policies: what Ray offers, the ladder as sweeps/engine/ladder.py has it, and the one of CANDIDATES with the least
+    share on the other tables, in class-epochs on one worker.
     """
+    compared = units()
     orders = {name: orders_of(table, permutations, seed) for name, table in tables.items()}
-    first = {n: _runs(pool, table, orders[n], UNITS[0], (Setting(), *CANDIDATES)) for n, table in tables.items()}
+    first = {n: _runs(pool, table, orders[n], compared[0], (Setting(), *CANDIDATES)) for n, table in tables.items()}
     chosen = {name: _chosen([first[other] for other in tables if other != name]) for name in tables}
     found: dict[str, Any] = {}
-    for unit in UNITS:
-        by_table: dict[str, Any] = {}
+    for unit in compared:
+        runs: dict[str, list[Regrets]] = {}
         for name, table in tables.items():
             own = tuple(dict.fromkeys((Setting(), chosen[name] or Setting())))
-            runs = first[name] if unit is UNITS[0] else _runs(pool, table, orders[name], unit, own)
-            by_table[name] = _figures(runs, chosen[name])
-        found.setdefault(unit[0], {})[str(unit[1])] = by_table
+            each = first[name] if unit is compared[0] else _runs(pool, table, orders[name], unit, own)
+            runs[name] = [_named(run, chosen[name]) for run in each]
+        found.setdefault(unit.name, {})[str(unit.workers)] = {
+            "tables": {name: _figures(each) for name, each in runs.items()},
+            "mean share": _mean_shares(list(runs.values()), seed),
+        }
     return {"budgets": list(BUDGETS), "chosen": {n: _told(each) for n, each in chosen.items()}, "units": found}
 
 
@@ -81,17 +101,19 @@ def _runs(
 
 
 def _one_order(table: Table, unit: Unit, settings: Sequence[Setting], order: list[int]) -> Regrets:
-    _, workers, limit, costs = unit
     budgets = [share * table.compute for share in BUDGETS]
     found: Regrets = {}
-    for name in ("no stopping", FUSED):
-        reports = simulate(POLICIES[name](table, plan_of(table), order), workers)
-        found[name] = [regret(table, answer(table, reports, budget)) for budget in budgets]
+    for name, build in POLICIES.items():
+        reports = simulate(build(table, order), unit.workers)
+        # one class in a trial: each class-epoch costs what it costs alone
+        dearer = unit.costs[1] if name in ("Repeater", "ASHA over trials") else 1.0
+        cut = [regret(table, answer(table, reports, share * table.compute / dearer)) for share in BUDGETS]
+        found[name] = [*cut, regret(table, answer(table, reports, 2 * table.compute))]
     for setting in settings:
-        found[setting] = [
-            regret(table, climb(table, order, budget, workers=workers, setting=setting, limit=limit, costs=costs)[1])
-            for budget in budgets
-        ]
+        climbed = partial(
+            climb, table, order, workers=unit.workers, setting=setting, limit=unit.members, costs=unit.costs
+        )
+        found[setting] = [*(regret(table, climbed(budget)[1]) for budget in budgets), regret(table, climbed(None)[1])]
     return found
 
 
@@ -99,26 +121,53 @@ def _chosen(others: Sequence[list[Regrets]]) -> Setting | None:
     """The candidate with the least mean share over the other tables and budgets; None without another table."""
     if not others:
         return None
-    shares = {setting: np.mean([_shares(each, setting) for each in others]) for setting in CANDIDATES}
+    places = [BUDGETS.index(budget) for budget in CHOSEN_BY]
+    shares = {each: np.mean([np.array(_shares(runs, each))[places] for runs in others]) for each in CANDIDATES}
     return min(shares, key=lambda setting: shares[setting])
+
+
+def _named(run: Regrets, chosen: Setting | None) -> Regrets:
+    """A run's regrets by the name of the policy."""
+    own = {LADDER: run[Setting()], **({ELSEWHERE: run[chosen]} if chosen else {})}
+    return {**{name: run[name] for name in POLICIES}, **own}
 
 
 def _shares(runs: Sequence[Regrets], policy: object) -> list[float]:
     """Mean regret over that of no stopping, by budget."""
-    both = [np.mean([run[name] for run in runs], axis=0) for name in (policy, "no stopping")]
+    both = [np.mean([run[name] for run in runs], axis=0)[: len(BUDGETS)] for name in (policy, YARDSTICK)]
     return (both[0] / np.maximum(both[1], 1e-12)).tolist()
 
 
-def _figures(runs: Sequence[Regrets], chosen: Setting | None) -> dict[str, Any]:
-    policies: dict[str, object] = {"no stopping": "no stopping", FUSED: FUSED, "ladder": Setting()}
-    if chosen:
-        policies["ladder chosen elsewhere"] = chosen
+def _mean_shares(tables: Sequence[Sequence[Regrets]], seed: int) -> dict[str, list[dict[str, float]]]:
+    """By policy and budget, the mean over the tables of the share, with a bootstrap interval over the orders."""
+    draw, found = np.random.default_rng(seed), dict[str, list[dict[str, float]]]()
+    for policy in tables[0][0]:
+        values = np.mean([_shares(runs, policy) for runs in tables], axis=0)
+        samples = np.array([_resampled(tables, policy, draw) for _ in range(RESAMPLES)])
+        low, high = np.percentile(samples, [2.5, 97.5], axis=0)
+        found[policy] = [
+            dataclasses.asdict(Estimate(*map(float, each))) for each in zip(values, low, high, strict=True)
+        ]
+    return found
+
+
+def _resampled(tables: Sequence[Sequence[Regrets]], policy: str, draw: np.random.Generator) -> np.ndarray:
+    shares: list[np.ndarray] = []
+    for runs in tables:
+        both = np.array([[run[name][: len(BUDGETS)] for name in (policy, YARDSTICK)] for run in runs])
+        means = both[draw.integers(len(runs), size=len(runs))].mean(axis=0)
+        shares.append(means[0] / np.maximum(means[1], 1e-12))
+    return np.mean(shares, axis=0)
+
+
+def _figures(runs: Sequence[Regrets]) -> dict[str, Any]:
     return {
         name: {
-            "regret": [dataclasses.asdict(mean([run[key][place] for run in runs])) for place in range(len(BUDGETS))],
-            "share": _shares(runs, key),
+            "regret": [dataclasses.asdict(mean([run[name][place] for run in runs])) for place in range(len(BUDGETS))],
+            "share": _shares(runs, name),
+            "end": dataclasses.asdict(mean([run[name][-1] for run in runs])),
         }
-        for name, key in policies.items()
+        for name in runs[0]
     }
 
 

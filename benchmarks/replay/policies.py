@@ -12,20 +12,18 @@ from functools import partial
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
-import optuna
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Repeater, Searcher
 from ray.tune.search.repeater import TRIAL_INDEX
 
-from sweeps.engine.blocks import METRIC, BlockASHA, BlockSearch
-from sweeps.engine.plan import Plan, groups_of
-from sweeps.engine.record import SweepRecord
-
 from .table import Table
 
-__all__ = ["FUSED", "POLICIES", "Policy", "TableSearch", "Trial", "blocks"]
+__all__ = ["POLICIES", "Policy", "TableSearch", "Trial"]
 
-FUSED = "fused blocks"
+#: What ASHA compares: the mean AUROC over a trial's classes.
+METRIC = "val_auroc_mean"
+#: ASHA's first rung, as a part of the epochs, and of how many one goes on: the best of a grid on the first table.
+GRACE, REDUCTION = 3 / 8, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +70,12 @@ class Policy:
 
 
 class TableSearch(Searcher):
-    """Hands out the configurations in a given order, each as one trial per group of classes."""
+    """Hands out the configurations in a given order, each as one trial, or as one per class."""
 
-    def __init__(self, table: Table, order: Sequence[int], size: int) -> None:
+    def __init__(self, table: Table, order: Sequence[int], *, by_class: bool = False) -> None:
         super().__init__(metric=METRIC, mode="max")
-        groups = groups_of(tuple(range(table.classes)), size)
+        classes = tuple(range(table.classes))
+        groups = [(index,) for index in classes] if by_class else [classes]
         self.waiting = iter([{**table.params[row], "classes": group} for row in order for group in groups])
 
     def suggest(self, trial_id: str) -> Any:
@@ -86,56 +85,34 @@ class TableSearch(Searcher):
         """Nothing: the order does not depend on results."""
 
 
-def no_stopping(table: Table, plan: Plan, order: Sequence[int]) -> Policy:
+def no_stopping(table: Table, order: Sequence[int]) -> Policy:
     """A configuration is one trial and runs to its last epoch."""
-    return Policy(table, TableSearch(table, order, table.classes), FIFOScheduler())
+    return Policy(table, TableSearch(table, order), FIFOScheduler())
 
 
-def repeater(table: Table, plan: Plan, order: Sequence[int]) -> Policy:
+def repeater(table: Table, order: Sequence[int]) -> Policy:
     """Ray's Repeater: a configuration is repeated, the index of the repeat is the class; all run to the last epoch."""
-    search = Repeater(TableSearch(table, order, table.classes), repeat=table.classes)
+    search = Repeater(TableSearch(table, order), repeat=table.classes)
     return Policy(table, search, FIFOScheduler())
 
 
-def asha_over_trials(table: Table, plan: Plan, order: Sequence[int]) -> Policy:
-    """Ray's ASHA as it is, over (configuration, class) trials of all classes together; rungs as the plan's."""
+def asha(table: Table, order: Sequence[int], *, by_class: bool) -> Policy:
+    """Ray's ASHA as it is, over (configuration, class) trials of all classes together, or over whole configurations."""
+    grace = max(1, round(GRACE * table.epochs))
     scheduler = AsyncHyperBandScheduler(
-        time_attr="epoch",
-        metric=METRIC,
-        mode="max",
-        max_t=table.epochs,
-        grace_period=plan.grace,
-        reduction_factor=plan.reduction,
+        time_attr="epoch", metric=METRIC, mode="max", max_t=table.epochs, grace_period=grace, reduction_factor=REDUCTION
     )
-    return Policy(table, TableSearch(table, order, 1), scheduler)
-
-
-def blocks(table: Table, plan: Plan, order: Sequence[int], *, size: int | None = None) -> Policy:
-    """BlockSearch and BlockASHA with `size` members per trial, all of them if None.
-
-    The study's queue is filled here with the same call as SweepRecord's, but for its search for doubles, which takes
-    longer than a simulation; so the plan's space names no points. The queue holds every configuration of the sweep, so
-    no sampler is ever asked, and none is made.
-    """
-    study = optuna.create_study(direction="maximize")
-    for row in order:
-        study.enqueue_trial(table.params[row])
-    plan = dataclasses.replace(plan, space=dataclasses.replace(plan.space, points={}))
-    record = SweepRecord(study, plan, groups_of(plan.classes, size or table.classes))
-    record._seed_sampler = lambda number: None
-    return Policy(table, BlockSearch(record), BlockASHA(record))
+    return Policy(table, TableSearch(table, order, by_class=by_class), scheduler)
 
 
 #: Makes a policy for the configurations of a table, which it takes in the given order of rows.
-Builder = Callable[[Table, Plan, Sequence[int]], Policy]
+Builder = Callable[[Table, Sequence[int]], Policy]
 
 POLICIES: Mapping[str, Builder] = MappingProxyType(
     {
-        FUSED: blocks,
         "no stopping": no_stopping,
         "Repeater": repeater,
-        "ASHA over trials": asha_over_trials,
-        "split blocks, 1 class": partial(blocks, size=1),
-        "split blocks, 5 classes": partial(blocks, size=5),
+        "ASHA over configurations": partial(asha, by_class=False),
+        "ASHA over trials": partial(asha, by_class=True),
     }
 )

@@ -1,116 +1,124 @@
-"""Which sampler proposes well: Optuna's samplers and SweepRecord's on a surrogate of the table."""
+"""What proposals are worth: Optuna's samplers on a surrogate of the table, in whole ladder searches.
+
+A surrogate's configurations can be proposed at will, which a table's cannot.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from multiprocessing.pool import Pool
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 
+from sweeps.engine import proposals
 from sweeps.engine.plan import Plan, make_plan
+from sweeps.engine.predicted import predicted_means
 from sweeps.engine.record import SweepRecord
+from sweeps.engine.samplers import NEEDED, SAMPLERS
+from sweeps.engine.search import LadderSearch
 from sweeps.engine.settings import SweepSettings
+from sweeps.engine.trial import parts_of
 from sweeps.gan_loss_weights import SPACE
 
 from .intervals import mean
-from .surrogate import Surrogate, choose_surrogate
+from .surrogate import ClassSurrogates, fit_surrogates
 from .table import Table
 
-__all__ = ["AT", "OWN", "REPETITIONS", "TRIALS", "compare_samplers"]
+__all__ = ["REPETITIONS", "compare_samplers"]
 
-REPETITIONS, TRIALS = 20, 32
-#: Numbers of trials after which the regret is stated.
-AT = (8, 16, 32)
-#: The sampler that a sweep uses, asked through its record.
-OWN = "TPE as SweepRecord builds it"
-#: Random proposals before a sampler models anything: SweepRecord's number for so many trials.
-STARTUP = 8
-
-#: Makes a sampler from a seed; it is kept for the whole study.
-SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = MappingProxyType(
+REPETITIONS = 20
+#: Configurations of a ladder search, and of a search without stopping for the same cost.
+CONFIGS = 48
+#: A pack of new configurations: they are proposed without a result of each other.
+MEMBERS = 4
+LEARNS_FROM: Mapping[str, Callable[..., list[float | None]]] = MappingProxyType(
     {
-        "TPE, multivariate": lambda seed: TPESampler(seed=seed, multivariate=True, n_startup_trials=STARTUP),
-        "GPSampler": lambda seed: GPSampler(seed=seed, n_startup_trials=STARTUP, deterministic_objective=True),
-        "CmaEsSampler": lambda seed: CmaEsSampler(seed=seed),
-        "QMCSampler": lambda seed: QMCSampler(seed=seed, scramble=True),
-        "RandomSampler": lambda seed: RandomSampler(seed=seed),
+        "predicted means": predicted_means,
+        "complete ones alone": lambda curves, classes, epochs: [
+            each if each is not None and len(own) == classes and min(map(len, own.values())) == epochs else None
+            for own, each in zip(curves, predicted_means(curves, classes, epochs), strict=True)
+        ],
     }
 )
 
 
 def compare_samplers(pool: Pool, table: Table, seed: int) -> dict[str, Any]:
-    """The surrogates' quality and, by sampler, the regret after 8, 16 and 32 trials over so many seeds.
+    """By sampler and what it learns from: the regret of a ladder search, AUROC, over so many seeds.
 
     The space's own points are left out: the default is among the best of the table and would hide what a sampler adds.
-    Regret: the surrogate's best of a dense sample less the best value proposed so far, AUROC; it may be negative.
+    Regret: the surrogate's best of a dense sample less the chosen configuration's mean; it may be negative.
     """
-    surrogate, quality = choose_surrogate(table)
-    best = surrogate.best()
-    absent = [] if importlib.util.find_spec("cmaes") else ["CmaEsSampler"]
-    names = [OWN, *(name for name in SAMPLERS if name not in absent)]
-    jobs = list(product(names, range(seed, seed + REPETITIONS)))
-    runs = pool.map(partial(_best_values, surrogate), jobs, chunksize=1)
+    surrogates, quality = fit_surrogates(table)
+    best = surrogates.best()
+    absent = [name for name, package in NEEDED.items() if importlib.util.find_spec(package) is None]
+    names = [name for name in SAMPLERS if name not in absent]
+    jobs = list(product(names, LEARNS_FROM, range(seed, seed + REPETITIONS)))
+    found = pool.map(partial(_chosen, surrogates), jobs, chunksize=1)
     regrets = {
-        name: best - np.array([run for run, job in zip(runs, jobs, strict=True) if job[0] == name]) for name in names
+        (name, told): best
+        - np.array([value for value, job in zip(found, jobs, strict=True) if job[:2] == (name, told)])
+        for name, told in product(names, LEARNS_FROM)
     }
     return {
-        "surrogate": surrogate.name,
+        "surrogate": surrogates.name,
         "cross-validation": quality,
         "best": best,
-        "regret of the default": best - surrogate(SPACE.points[SPACE.default]),
+        "configurations": CONFIGS,
         "repetitions": REPETITIONS,
-        "regret": {name: _estimates(each) for name, each in regrets.items()},
-        "behind own": {name: _estimates(each - regrets[OWN]) for name, each in regrets.items() if name != OWN},
+        "regret": {name: {told: _estimate(regrets[name, told]) for told in LEARNS_FROM} for name in names},
+        "gain": {
+            name: _estimate(regrets[name, "complete ones alone"] - regrets[name, "predicted means"]) for name in names
+        },
+        "less than random": {
+            name: _estimate(regrets["random", "predicted means"] - regrets[name, "predicted means"]) for name in names
+        },
         "absent": absent,
     }
 
 
-def _estimates(values: np.ndarray) -> dict[str, dict[str, float]]:
-    return {str(trials): dataclasses.asdict(mean(values[:, k].tolist())) for k, trials in enumerate(AT)}
+def _estimate(values: np.ndarray) -> dict[str, float]:
+    return dataclasses.asdict(mean(values.tolist()))
 
 
-def _best_values(surrogate: Surrogate, job: tuple[str, int]) -> list[float]:
-    """The best value after so many trials, [AT]."""
-    name, seed = job
-    propose = _of_record(seed, surrogate) if name == OWN else _of_sampler(SAMPLERS[name], seed, surrogate)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some samplers are marked experimental
-        values = list(propose)
-    return [max(values[:trials]) for trials in AT]
+def _chosen(surrogates: ClassSurrogates, job: tuple[str, str, int]) -> float:
+    """The surrogate's mean of what a ladder search chooses."""
+    sampler, told, seed = job
+    plan = _plan(sampler, seed, surrogates)
+    record = SweepRecord(optuna.create_study(direction="maximize"), plan)
+    with mock.patch.object(proposals, "predicted_means", LEARNS_FROM[told]):
+        _search(record, surrogates)
+    return surrogates.mean(record.best(1)[0].params)
 
 
-def _of_record(seed: int, surrogate: Surrogate) -> Iterator[float]:
-    """Values of what a sweep's record proposes, each told before the next is asked for."""
-    plan = _plan(seed)
-    record = SweepRecord(optuna.create_study(direction="maximize"), plan, [plan.classes])
-    while job := record.next_job():
-        block = record.blocks[job.configuration]
-        value = surrogate(block.params)
-        record.write_rung(block, plan.base.epochs, job.group, [value] * len(plan.classes))
-        record.finish(job)
-        yield value
+def _search(record: SweepRecord, surrogates: ClassSurrogates) -> None:
+    """A whole search, one pack at a time, as Tune would drive it."""
+    search = LadderSearch("search", [record], limit=MEMBERS, slots=1)
+    while isinstance(config := search.suggest("trial"), Mapping):
+        for epoch in range(1, config["until"] + 1):
+            reports = [
+                _report(surrogates, dataclasses.asdict(part.config), part.config.classes, epoch)
+                for part in parts_of(config)
+            ]
+            search.on_trial_result("trial", {"metrics": json.dumps(reports)})
+        search.on_trial_complete("trial", {})
 
 
-def _of_sampler(make: Callable[[int], BaseSampler], seed: int, surrogate: Surrogate) -> Iterator[float]:
-    """Values of what one of Optuna's samplers proposes."""
-    study = optuna.create_study(direction="maximize", sampler=make(seed))
-    for _ in range(TRIALS):
-        trial = study.ask(SPACE.distributions())
-        value = surrogate(trial.params)
-        study.tell(trial, value)
-        yield value
+def _report(
+    surrogates: ClassSurrogates, params: Mapping[str, float], classes: Sequence[int], epoch: int
+) -> dict[str, float]:
+    return {"epoch": epoch, **{f"val_auroc_{index}": surrogates(params, index, epoch) for index in classes}}
 
 
-def _plan(seed: int) -> Plan:
+def _plan(sampler: str, seed: int, surrogates: ClassSurrogates) -> Plan:
     space = dataclasses.replace(SPACE, points={})
-    plan = make_plan("gan_loss_weights", SweepSettings(scale="laptop", configs=TRIALS), space)
-    return dataclasses.replace(plan, search_seed=seed)
+    settings = SweepSettings(scale="laptop", configs=CONFIGS, epochs=surrogates.epochs, sampler=sampler)
+    return dataclasses.replace(make_plan("gan_loss_weights", settings, space), search_seed=seed)

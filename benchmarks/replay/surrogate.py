@@ -20,11 +20,11 @@ from sweeps.gan_loss_weights import SPACE
 
 from .table import Table
 
-__all__ = ["MODELS", "Surrogate", "choose_surrogate", "cross_validate"]
+__all__ = ["MODELS", "ClassSurrogates", "Surrogate", "cross_validate", "fit_surrogates"]
 
 FOLDS, REPEATS = 5, 4
 #: Random points of the space among which a surrogate's best is looked for.
-DENSE = 100_000
+DENSE = 20_000
 
 
 def _gaussian_process() -> GaussianProcessRegressor:
@@ -44,7 +44,7 @@ MODELS: Mapping[str, Callable[[], Any]] = MappingProxyType(
 
 
 class Surrogate:
-    """The mean AUROC over the classes at the last epoch, by a model fitted to points, [configurations, fields]."""
+    """An AUROC at the last epoch, by a model fitted to points, [configurations, fields]."""
 
     def __init__(self, name: str, points: np.ndarray, values: np.ndarray) -> None:
         self.name, self.model = name, MODELS[name]()
@@ -52,22 +52,48 @@ class Surrogate:
             warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound: a parameter without effect
             self.model.fit(points, -np.log1p(-values))
 
-    def __call__(self, params: Mapping[str, float]) -> float:
-        """The mean AUROC at a configuration."""
-        return float(self.predict(_unit(params)[None])[0])
-
     def predict(self, points: np.ndarray) -> np.ndarray:
-        """The mean AUROC at points, [configurations]."""
+        """The AUROC at points, [configurations]."""
         return -np.expm1(-self.model.predict(points))
 
+
+class ClassSurrogates:
+    """The AUROC of each class after each epoch, by models of one kind.
+
+    A model for every epoch of every class would take minutes to fit: each class has one of its last epoch, and what it
+    lacks before is the table's mean over the configurations. So a configuration's rank on a class is that of the end.
+    """
+
+    def __init__(self, name: str, points: np.ndarray, curves: np.ndarray) -> None:
+        """points: [configurations, fields]; curves: [configurations, epochs, classes]."""
+        self.name, self.epochs = name, curves.shape[1]
+        self.models = [Surrogate(name, points, curves[:, -1, index]) for index in range(curves.shape[2])]
+        self.lacks = (curves[:, -1:] - curves).mean(axis=0)  # [epochs, classes]
+        self.known: dict[tuple[float, ...], np.ndarray] = {}
+
+    def __call__(self, params: Mapping[str, float], index: int, epoch: int) -> float:
+        """The AUROC of a configuration in a class after an epoch."""
+        return float(self._finals(params)[index] - self.lacks[epoch - 1, index])
+
+    def mean(self, params: Mapping[str, float]) -> float:
+        """The mean AUROC over the classes after the last epoch."""
+        return float(self._finals(params).mean())
+
     def best(self) -> float:
-        """The highest value of a dense random sample."""
+        """The highest mean of a dense random sample."""
         sample = np.random.default_rng(0).random((DENSE, len(SPACE.ranges)))
-        return max(float(self.predict(part).max()) for part in np.array_split(sample, 20))
+        parts = np.array_split(sample, 20)
+        return max(float(np.mean([model.predict(part) for model in self.models], axis=0).max()) for part in parts)
+
+    def _finals(self, params: Mapping[str, float]) -> np.ndarray:
+        point = _unit(params)
+        if (key := tuple(point)) not in self.known:
+            self.known[key] = np.array([model.predict(point[None])[0] for model in self.models])
+        return self.known[key]
 
 
-def choose_surrogate(table: Table) -> tuple[Surrogate, dict[str, dict[str, float]]]:
-    """The model whose held-out predictions rank the table best, fitted to all of it, and the quality of each.
+def fit_surrogates(table: Table) -> tuple[ClassSurrogates, dict[str, dict[str, float]]]:
+    """The models whose held-out predictions of the mean rank the table best, fitted to all of it; each one's quality.
 
     Configurations that diverged are left out: the surrogate says nothing of where training fails.
     """
@@ -75,7 +101,8 @@ def choose_surrogate(table: Table) -> tuple[Surrogate, dict[str, dict[str, float
     points, values = np.array([_unit(params) for params in table.params])[kept], table.finals[kept]
     quality = {name: cross_validate(name, points, values) for name in MODELS}
     best = max(quality, key=lambda name: quality[name]["Spearman"])
-    return Surrogate(best, points, values), quality
+    curves = np.array([curve for curve, keep in zip(table.curves, kept, strict=True) if keep])
+    return ClassSurrogates(best, points, curves), quality
 
 
 def cross_validate(name: str, points: np.ndarray, values: np.ndarray) -> dict[str, float]:

@@ -11,18 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.engine.plan import Plan, make_plan
-from sweeps.engine.settings import SweepSettings
-from sweeps.engine.space import LogUniform, Space
-from sweeps.gan_loss_weights import SPACE
+from adcore.config import TrainConfig
 
-__all__ = ["Table", "load_table", "plan_of"]
+__all__ = ["Table", "load_table", "orders_of"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
     """params: the sampled fields of each configuration; curves: its AUROCs, [epochs until it ended, classes]. dataset:
-    the name of that with which they were recorded.
+    that with which they were recorded, if its hardest class is known: of the paper's detector and protocol.
 
     A diverged configuration ends at its first epoch with a NaN, in all classes: it was recorded as one network.
     """
@@ -69,19 +66,16 @@ def load_table(path: Path) -> tuple[Table, dict[str, Any]]:
     stored = json.loads(path.read_text())
     found: Sequence[dict[str, Any]] = stored["configurations"]
     curves = [_until_divergence(np.array(each["curves"], dtype=float)) for each in found]
-    dataset = stored.get("origin", {}).get("config", {}).get("dataset", "")
+    config = stored.get("origin", {}).get("config", {})
+    usual = all(config.get(name) == getattr(TrainConfig, name) for name in ("detector", "protocol"))
+    dataset = config.get("dataset", "") if usual else ""
     return Table([each["params"] for each in found], curves, dataset), stored.get("origin", {})
 
 
-def plan_of(table: Table) -> Plan:
-    """A sweep over as many configurations as the table has, of its fields, with the rungs of the laptop scale."""
-    settings = SweepSettings(
-        scale="laptop", normal_class=tuple(range(table.classes)), configs=len(table.params), epochs=table.epochs
-    )
-    values = {name: [params[name] for params in table.params] for name in table.params[0]}
-    ranges = {name: LogUniform(min(found), 2 * max(found)) for name, found in values.items()}
-    plan = make_plan("gan_loss_weights", settings, SPACE)
-    return dataclasses.replace(plan, space=Space(ranges=ranges, points={}))
+def orders_of(table: Table, permutations: int, seed: int) -> list[list[int]]:
+    """Random orders of the table's rows."""
+    draws = (np.random.default_rng([seed, index]) for index in range(permutations))
+    return [draw.permutation(len(table.params)).tolist() for draw in draws]
 
 
 def _until_divergence(curve: np.ndarray) -> np.ndarray:

@@ -6,15 +6,16 @@ import dataclasses
 import math
 import statistics
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ray.tune.search import Searcher
-
+from adcore.config import TrainConfig
+from adcore.members import SHARED
 from sweeps.engine.models import unlike_record
-from sweeps.engine.record import Block, SweepRecord
-from sweeps.engine.searcher import RecordSearcher
-from sweeps.engine.trial import checkpoint_path, trial_config
+from sweeps.engine.record import Configuration, SweepRecord
+from sweeps.engine.searcher import Ended, Job, PackSearcher
+from sweeps.engine.trial import Part, checkpoint_path
 
 __all__ = ["ConfirmSearch", "Confirmation", "candidates", "confirmations", "references"]
 
@@ -23,8 +24,18 @@ __all__ = ["ConfirmSearch", "Confirmation", "candidates", "confirmations", "refe
 class Confirmation:
     """A configuration's validation AUROCs with fresh seeds: seed -> class -> AUROC."""
 
-    block: Block
+    configuration: Configuration
     by_seed: dict[int, dict[int, float]]
+
+    @property
+    def number(self) -> int:
+        """The configuration's."""
+        return self.configuration.number
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The configuration's sampled fields."""
+        return self.configuration.params
 
     @property
     def means(self) -> list[float]:
@@ -42,115 +53,167 @@ class Confirmation:
         return {index: statistics.fmean(values[index] for values in self.by_seed.values()) for index in classes}
 
 
-def candidates(record: SweepRecord) -> list[Block]:
-    """What is confirmed: the references, and the best complete blocks beside them, best first; empty without any."""
+def candidates(record: SweepRecord) -> list[Configuration]:
+    """What is confirmed: the references, and the best complete ones beside them, best first; empty without any."""
     plan = record.plan
     named = references(record)
-    best = [block for block in record.best(plan.configs) if block not in named.values()][: plan.best]
-    complete = [block for block in named.values() if block.mean is not None]
+    best = [each for each in record.best(plan.configs) if each not in named.values()][: plan.best]
+    complete = [each for each in named.values() if each.mean is not None]
     return [*best, *named.values()] if best or complete else []
 
 
-def references(record: SweepRecord) -> dict[str, Block]:
+def references(record: SweepRecord) -> dict[str, Configuration]:
     """The package's default and, where the scale trains them, the paper's weights: by name, as far as searched."""
     plan = record.plan
     names = [plan.space.default, *([plan.space.paper] if plan.paper and plan.space.paper else [])]
-    found: dict[str, Block] = {}
+    found: dict[str, Configuration] = {}
     for name in names:
-        block = next((b for b in record.blocks.values() if b.params == plan.space.points.get(name)), None)
-        if block:
-            found[name] = block
+        point = plan.space.points.get(name)
+        if own := next((each for each in record.configurations.values() if each.params == point), None):
+            found[name] = own
     return found
 
 
-class ConfirmSearch(RecordSearcher):
-    """Hands out every candidate x seed x group that the record does not hold yet."""
+@dataclasses.dataclass(frozen=True)
+class SeedRun:
+    """A configuration's training on all classes with a fresh seed."""
 
-    name = "confirm"
+    record: SweepRecord
+    configuration: Configuration
+    seed: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """By which it is known."""
+        return self.configuration.number, self.seed
+
+    @property
+    def config(self) -> TrainConfig:
+        """What is trained."""
+        return dataclasses.replace(
+            self.record.plan.base, **self.configuration.params,
+            classes=tuple(sorted(self.record.plan.classes)), train_seed=self.seed,
+        )  # fmt: skip
+
+
+class ConfirmSearch(PackSearcher):
+    """Hands out every candidate x seed x class that the records do not hold yet, in packs of one size.
+
+    chosen: each record with its candidates. limit: experiments in a pack at the most; slots: packs at a time.
+    """
+
     keeps_checkpoints = True  # the winner's score the test part
 
-    def __init__(self, record: SweepRecord, blocks: list[Block], home: Path) -> None:
-        super().__init__()
-        self.record, self.blocks, self.home = record, blocks, home
-        self.jobs = [
-            (block, seed, group)
-            for block in blocks
-            for seed in record.plan.confirm_seeds
-            for group in range(len(record.groups))
-            if not self._is_done(block, seed, group)
-        ]
-        self.trials: dict[str, tuple[Block, int, int]] = {}
-        self.open = {(block.number, seed) for block in blocks for seed in record.plan.confirm_seeds}
+    def __init__(
+        self,
+        name: str,
+        chosen: Sequence[tuple[SweepRecord, Sequence[Configuration]]],
+        home: Path,
+        *,
+        limit: int,
+        slots: int,
+    ) -> None:
+        super().__init__([record for record, _ in chosen])
+        self.name = name
+        candidates = [(record, each) for record, own in chosen for each in own]
+        runs = [SeedRun(record, each, seed) for record, each in candidates for seed in record.plan.confirm_seeds]
+        self.runs = {run.key: run for run in runs}
+        missing = {run.key: _missing(run, home) for run in runs}
+        # packs are cut from all there is: so a resumed sweep trains the same ones
+        self.left = [job for pack in _packs(runs, limit, slots) if (job := _job(pack, missing))]
+        self.open = set(self.runs)
         self.failed: set[tuple[int, int]] = set()
-        self.tried: set[tuple[int, int, int]] = set()  # those that failed once as a trial
 
-    def _is_done(self, block: Block, seed: int, group: int) -> bool:
-        """Its values are recorded, and the models are theirs as long as the test part has not been scored.
+    @property
+    def members(self) -> int:
+        """Experiments that are still to be trained."""
+        return sum(len(part.config.classes) for job in self.left for part in job.parts)
 
-        A model that is not is said and dropped: it is trained again.
-        """
-        values = self.record.read(f"confirm_{block.number}_{seed}_{group}")
-        if values is None or self.record.read("test") is not None:
-            return values is not None
-        is_done = True
-        for index, value in zip(self.record.groups[group], values, strict=True):
-            path = checkpoint_path(self.home, block.number, index, seed)
-            if reason := unlike_record(path, value):
-                print(f"{path}: {reason}; the model is trained again", file=sys.stderr)
-                path.unlink(missing_ok=True)
-                is_done = False
-        return is_done
+    def next_job(self) -> Job | None:
+        return self.left.pop(0) if self.left else None
 
-    def suggest(self, trial_id: str) -> Any:
-        if self.record.broken or not (self.jobs or self.trials):
-            return Searcher.FINISHED
-        if not self.jobs:  # one that is under way may have to be tried again
-            return None
-        block, seed, group = self.trials[trial_id] = self.jobs.pop(0)
-        changes = {**block.params, "classes": self.record.groups[group], "train_seed": seed}
-        return trial_config(self.record.plan.base, configuration=block.number, group=group, **changes)
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        block, seed, group = self.trials.pop(trial_id)
-        work = (block.number, seed, group)
-        if error and work not in self.tried:  # as in the search
-            self.tried.add(work)
-            self.jobs.insert(0, (block, seed, group))
-            return
-        if error or result is None:
-            self.failed.add((block.number, seed))
-            return
-        values = [float(result[f"val_auroc_{index}"]) for index in self.record.groups[group]]
-        self.record.write_confirmed(block.number, seed, group, values)
+    def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
+        for part, own in zip(job.parts, curves or [{} for _ in job.parts], strict=True):
+            key = part.configuration, part.config.train_seed
+            if own:
+                values = {index: epochs[-1] for index, epochs in own.items()}
+                self.runs[key].record.write_confirmed(*key, values)
+            else:
+                self.failed.add(key)
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
-        total = len(self.blocks) * self.record.plan.seeds
-        done = confirmations(self.record, self.blocks)
-        count = sum(len(each.by_seed) for each in done)
-        best = max((each.mean for each in done if math.isfinite(each.mean)), default=None)
-        return f"{count} of {total} trainings done, {running} running, {failed} failed", best
+        found: dict[int, list[float]] = {}
+        for (number, seed), run in self.runs.items():
+            if values := run.record.confirmed(number, seed):
+                found.setdefault(number, []).append(statistics.fmean(values.values()))
+        done = sum(map(len, found.values()))
+        means = [mean for own in found.values() if math.isfinite(mean := statistics.fmean(own))]
+        best = max(means, default=None) if len(self.records) == 1 else None
+        return f"{done} of {len(self.runs)} trainings done, {running} running, {failed} failed", best
 
-    def newly_closed(self) -> list[tuple[int, int, str]]:
-        ended = [key for key in sorted(self.open) if key in self.failed or self.record.confirmed(*key) is not None]
+    def newly_closed(self) -> list[Ended]:
+        ended = [key for key in sorted(self.open) if key in self.failed or self.runs[key].record.confirmed(*key)]
         self.open -= set(ended)
-        return [(*key, self._state(*key)) for key in ended]
+        return [(*key, self._state(key)) for key in ended]
 
-    def _state(self, configuration: int, seed: int) -> str:
-        values = self.record.confirmed(configuration, seed)
-        if values is None or (configuration, seed) in self.failed:
+    def _state(self, key: tuple[int, int]) -> str:
+        values = self.runs[key].record.confirmed(*key)
+        if values is None or key in self.failed:
             return "failed"
         return "complete" if all(map(math.isfinite, values.values())) else "diverged"
 
 
-def confirmations(record: SweepRecord, blocks: list[Block]) -> list[Confirmation]:
+def _missing(run: SeedRun, home: Path) -> set[int]:
+    """Classes without a value on record or, as long as the test part has not been scored, without its model.
+
+    A model that is another one is said and dropped: it is trained again.
+    """
+    known = run.record.confirmed_classes(*run.key)
+    missing = set(run.config.classes) - known.keys()
+    if run.record.read("test") is not None:
+        return missing
+    for index in set(known) - missing:
+        path = checkpoint_path(home, run.configuration.number, index, run.seed)
+        if reason := unlike_record(path, known[index]):
+            print(f"{path}: {reason}; the model is trained again", file=sys.stderr)
+            path.unlink(missing_ok=True)
+            missing.add(index)
+    return missing
+
+
+def _packs(runs: Sequence[SeedRun], limit: int, slots: int) -> list[list[tuple[SeedRun, int]]]:
+    """All runs' experiments in packs that are as large as can be and fill the slots; one kind each."""
+    by_kind: dict[tuple[Any, ...], list[tuple[SeedRun, int]]] = {}
+    for run in runs:
+        kind = tuple(getattr(run.config, name) for name in SHARED)
+        by_kind.setdefault(kind, []).extend((run, index) for index in run.config.classes)
+    packs: list[list[tuple[SeedRun, int]]] = []
+    for members in by_kind.values():
+        rounds = math.ceil(len(members) / (limit * slots))
+        size = math.ceil(len(members) / (rounds * slots))
+        packs += [members[start : start + size] for start in range(0, len(members), size)]
+    return packs
+
+
+def _job(pack: Sequence[tuple[SeedRun, int]], missing: Mapping[tuple[int, int], set[int]]) -> Job | None:
+    """What of a pack is still to be trained."""
+    left: dict[tuple[int, int], list[int]] = {}
+    configs: dict[tuple[int, int], TrainConfig] = {}
+    for run, index in pack:
+        if index in missing[run.key]:
+            left.setdefault(run.key, []).append(index)
+            configs[run.key] = run.config
+    parts = tuple(Part(key[0], dataclasses.replace(configs[key], classes=tuple(own))) for key, own in left.items())
+    return Job(parts, parts[0].config.epochs) if parts else None
+
+
+def confirmations(record: SweepRecord, chosen: Sequence[Configuration]) -> list[Confirmation]:
     """What the record holds of the candidates, best mean first; one that diverged with a fresh seed is left out."""
     found: list[Confirmation] = []
-    for block in blocks:
-        by_seed = {
-            seed: values for seed in record.plan.confirm_seeds if (values := record.confirmed(block.number, seed))
-        }
-        if by_seed and math.isfinite((each := Confirmation(block, by_seed)).mean):
+    for own in chosen:
+        by_seed = {seed: values for seed in record.plan.confirm_seeds if (values := record.confirmed(own.number, seed))}
+        if by_seed and math.isfinite((each := Confirmation(own, by_seed)).mean):
             found.append(each)
     if record.plan.space.is_grid:  # nothing wins: the points keep their order, the default one first
         return found
-    return sorted(found, key=lambda each: (-each.mean, each.block.number))
+    return sorted(found, key=lambda each: (-each.mean, each.configuration.number))

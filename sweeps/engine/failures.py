@@ -7,6 +7,7 @@ from pathlib import Path
 from ray.tune.experiment import Trial
 
 from sweeps.engine.storage_error import StorageError
+from sweeps.engine.trial import parts_of
 
 __all__ = ["describe_failure", "storage_trouble"]
 
@@ -32,13 +33,15 @@ ADVICE = {
 
 def describe_failure(trial: Trial, stage: str, *, silent: bool = False) -> str:
     """Which trial failed, why, and where its log is. silent: its worker was ended for its silence."""
-    config, text = trial.config, _log(trial)
+    text = _log(trial)
     last = (text.strip().splitlines() or ["the worker process died"])[-1]
     advice = _advice(text)
     if silent:
         last, advice = "no report for as long as --report-timeout says", None
-    classes = ",".join(map(str, config["classes"]))
-    where = f"{stage} configuration {config['configuration']}, classes {classes}"
+    parts = parts_of(trial.config)
+    numbers = ",".join(map(str, dict.fromkeys(part.configuration for part in parts)))
+    classes = ",".join(map(str, dict.fromkeys(index for part in parts for index in part.config.classes)))
+    where = f"{stage} configuration {numbers}, classes {classes}"
     reason = f"{last}; {advice}" if advice else last
     return f"{where}: {reason} (log: {trial.error_file or 'Ray session folder'})"
 

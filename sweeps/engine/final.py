@@ -159,13 +159,13 @@ def _models(
     """Every model that is scored, and OWN_BEST with each seed if there is one: its networks."""
     found: dict[tuple[int, int], Networks] = {}
     for each in confirmed:
-        number = each.block.number
+        number = each.number
         classes = tuple(sorted(record.plan.classes))
         trained = dict.fromkeys(classes, (number, classes))
         found |= {(number, seed): trained for seed in each.by_seed}
     together = {index: (number, (index,)) for index, number in own.items()}
     for seed in confirmed[0].by_seed if own else ():
-        common = found[confirmed[0].block.number, seed]
+        common = found[confirmed[0].number, seed]
         found[OWN_BEST, seed] = {i: common[i] if own[i] == common[i][0] else together[i] for i in own}
     return found
 
@@ -178,7 +178,7 @@ def _require_models(
     remedy: str,
 ) -> None:
     """Raises UserError if one is not the model that was confirmed: the test part is not opened for others."""
-    values = {(each.block.number, seed): found for each in confirmed for seed, found in each.by_seed.items()}
+    values = {(each.number, seed): found for each in confirmed for seed, found in each.by_seed.items()}
     for (_, seed), networks in models.items():
         for index, (number, _) in networks.items():
             known = values.get((number, seed)) or record.of_class(index).confirmed(number, seed) or {}

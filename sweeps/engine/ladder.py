@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 __all__ = [
     "PARTS",
@@ -79,11 +79,20 @@ class Ladder:
     """How far every configuration has come. A configuration is a number; what is compared at a rung is its value there.
 
     reduction: one of `reduction` goes up. budget: class-epochs that may be spent in all. best: how many configurations
-    reach the top at the least, whatever the budget.
+    reach the top at the least, whatever the budget. kind: what those that share a pack have in common.
     """
 
-    def __init__(self, rungs: Sequence[Rung], reduction: int, budget: float, best: int = 1) -> None:
+    def __init__(
+        self,
+        rungs: Sequence[Rung],
+        reduction: int,
+        budget: float,
+        best: int = 1,
+        *,
+        kind: Callable[[int], Hashable] = lambda _: None,
+    ) -> None:
         self.rungs, self.reduction, self.budget, self.best = tuple(rungs), reduction, budget, best
+        self.kind = kind
         self.spent = 0
         self._added = added(rungs)
         self._members = [members_on(self.rungs, place) for place in range(len(rungs))]
@@ -98,6 +107,15 @@ class Ladder:
     def reach(self, configuration: int, rung: int, value: float) -> None:
         """A configuration has been trained as far as a rung. value: finite; one that diverged reaches nothing."""
         bisect.insort(self._reached[rung], (-value, configuration))
+
+    def has_begun(self, configuration: int) -> bool:
+        """Whether a configuration has begun the lowest rung."""
+        return configuration in self._begun[0]
+
+    @property
+    def begun(self) -> int:
+        """How many configurations have begun."""
+        return len(self._begun[0])
 
     def reached(self, rung: int) -> list[int]:
         """Who has reached a rung, best first."""
@@ -132,7 +150,7 @@ class Ladder:
         found: list[int] = []
         job: tuple[int, int] | None = first
         most = max(1, limit // self._members[rung])
-        while job and job[1] == rung and len(found) < most:
+        while job and job[1] == rung and len(found) < most and self.kind(job[0]) == self.kind(first[0]):
             self.begin(*job)
             found.append(job[0])
             job = following()

@@ -63,12 +63,12 @@ class SweepProgram:
             require_labelled_anomalies(labels, fit, **own)
 
     def facts(self, plan: Plan, settings: SweepSettings, slots: int) -> dict[str, Any]:
-        """How the classes are cut, and the scale by name: a resume on another machine must not choose anew."""
+        """How large packs are, and the scale by name: a resume on another machine must not choose anew."""
         resolved: dict[str, Any] = {"scale": plan.scale, "dataset": plan.base.dataset, "epochs": plan.base.epochs}
         if not plan.space.is_grid:
             resolved["configs"] = plan.configs
         return {
-            "members_per_trial": members_per_trial(plan, settings, slots),
+            "members_per_trial": members_per_trial(settings),
             "settings": {**dataclasses.asdict(settings), **resolved},
         }
 

@@ -53,7 +53,7 @@ class PerClass:
         for index in self.own:
             pair = fmean(common[index]), fmean(own[index])
             table.add_row(f"{index} {names[index]}", *(f"{v:.4f}" for v in pair), f"{pair[1] - pair[0]:+.4f}")
-        means = (f"{fmean(self.test.means(number)):.4f}" for number in (self.winner.block.number, OWN_BEST))
+        means = (f"{fmean(self.test.means(number)):.4f}" for number in (self.winner.number, OWN_BEST))
         table.add_row("mean", *means, f"{self.cost.value:+.4f} ({self.cost.low:+.4f}, {self.cost.high:+.4f})")
         return table
 
@@ -71,8 +71,8 @@ class PerClass:
         _, own = self._values()
         by_class = {
             str(index): {
-                "configuration": each.block.number,
-                "params": each.block.params,
+                "configuration": each.number,
+                "params": each.params,
                 "confirm": [values[index] for values in each.by_seed.values()],
                 "test": own[index],
             }
@@ -87,7 +87,7 @@ class PerClass:
 
     def _values(self) -> tuple[dict[int, list[float]], dict[int, list[float]]]:
         """Test AUROC by class and seed: of the common winner, and of the own best."""
-        return self.test.by_class(self.winner.block.number), self.test.by_class(OWN_BEST)
+        return self.test.by_class(self.winner.number), self.test.by_class(OWN_BEST)
 
 
 def own_best(winner: Confirmation, records: Mapping[int, SweepRecord]) -> dict[int, Confirmation]:
@@ -107,5 +107,5 @@ def per_class(
     The seed variance is pooled over the confirmed configurations and OWN_BEST. Where a class's own best is the winner,
     both are the same models, and the difference varies less than the interval says.
     """
-    numbers = [each.block.number for each in confirmed]
+    numbers = [each.number for each in confirmed]
     return PerClass(plan, confirmed[0], own, test, difference([*numbers, OWN_BEST], test, OWN_BEST, numbers[0]))

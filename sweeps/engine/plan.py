@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ from adcore.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.exposure import check_one_experiment
 from adcore.options import check_classes
+from sweeps.engine.ladder import REDUCTION, Rung, budget_for, rungs_of
 from sweeps.engine.plan_time import Work, time_in_words
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.space import Space
 
-__all__ = ["OWN_NUMBERS", "Plan", "describe", "groups_of", "make_plan", "members_per_trial"]
+__all__ = ["OWN_NUMBERS", "Plan", "describe", "make_plan", "members_per_trial"]
 
 #: TrainConfig fields that a flag of the same name sets, where the script has it.
 OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector", "precision")
+#: Experiments that a trial trains side by side, where nothing else is said: benchmarks/members.py.
+MEMBERS = 10
 #: Configurations of class i's own search are numbered from (i + 1) times this on.
 OWN_NUMBERS = 1000
 
@@ -40,13 +44,13 @@ class Plan:
     search: Mapping[str, Any]
     space: Space
     configs: int
-    grace: int
-    reduction: int
     best: int
     seeds: int
     paper: bool
     search_seed: int
     objective: str
+    sampler: str
+    reduction: int = REDUCTION
 
     @functools.cached_property
     def searched(self) -> TrainConfig:
@@ -55,18 +59,37 @@ class Plan:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """The experiments, in the order in which a split block takes them: the one that varies most first."""
-        hardest = DATASETS[self.base.dataset].hardest_first
-        return tuple(sorted(self.base.classes, key=hardest.index))
+        """The experiments."""
+        return self.base.classes
 
     @property
-    def rungs(self) -> list[int]:
-        """Epochs after which a configuration may be stopped."""
-        epochs, rung, rungs = self.searched.epochs, self.grace, []
-        while rung < epochs:
-            rungs.append(rung)
-            rung *= self.reduction
-        return rungs
+    def class_order(self) -> tuple[int, ...]:
+        """The experiments as the ladder takes them, the hardest first; empty where that is not known."""
+        known = DATASETS[self.base.dataset].hardest_first
+        is_known = (self.base.detector, self.base.protocol) == (TrainConfig.detector, TrainConfig.protocol)
+        if len(self.classes) == 1:
+            return self.classes
+        return tuple(sorted(self.classes, key=known.index)) if known and is_known else ()
+
+    @functools.cached_property
+    def rungs(self) -> tuple[Rung, ...]:
+        """What a configuration is trained on before it is compared with others, again and again."""
+        return rungs_of(len(self.classes), self.searched.epochs)
+
+    @property
+    def complete(self) -> int:
+        """How many configurations are trained to the end on all classes, at the least."""
+        return min(self.best + 1, self.configs)  # one of them may be the default, which is confirmed anyway
+
+    @property
+    def finding_order(self) -> int:
+        """Class-epochs of finding the classes' order: the first configuration trains all of them on the first rung."""
+        return 0 if self.class_order else (len(self.classes) - self.rungs[0].classes) * self.rungs[0].epochs
+
+    @property
+    def budget(self) -> float:
+        """Class-epochs of the search, at the most."""
+        return budget_for(self.rungs, self.reduction, self.configs, self.complete) + self.finding_order
 
     @property
     def confirm_seeds(self) -> list[int]:
@@ -108,9 +131,9 @@ class Plan:
         owner = self.owner(configuration)
         return {} if owner is None else {"class": str(owner)}
 
-    def share(self, config: Mapping[str, Any]) -> float:
-        """The share of all classes that a trial trains."""
-        return len(config["classes"]) / len(self.base.classes)
+    def share(self, config: TrainConfig) -> float:
+        """Class-epochs of an epoch."""
+        return len(config.classes)
 
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""
@@ -118,7 +141,9 @@ class Plan:
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("base", "search", "space")
         }
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self.base).items()}
-        return {**fields, "search": dict(self.search), "base": settings, "space": dataclasses.asdict(self.space)}
+        rungs = [[rung.classes, rung.epochs] for rung in self.rungs]
+        own = {"search": dict(self.search), "base": settings, "space": dataclasses.asdict(self.space), "rungs": rungs}
+        return fields | own
 
 
 def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
@@ -133,6 +158,7 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     train["classes"] = check_classes(settings.normal_class, len(DATASETS[dataset].class_names), "normal-class")
     check_one_experiment(train.get("protocol", TrainConfig.protocol), train["classes"], "normal-class")
     base = TrainConfig(**train)
+    space.check(base)
     if space.is_grid and settings.configs:
         raise UserError(
             f"--configs {settings.configs}: this script trains each of its {len(space.points)}; leave it out"
@@ -140,8 +166,6 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     search = dict(scale.search)
     if "epochs" in search:  # a search is never longer than what it prepares
         search["epochs"] = min(search["epochs"], base.epochs)
-    if settings.members_per_trial != "auto":
-        groups_of(base.classes, int(settings.members_per_trial))
     plan = Plan(
         script=script,
         scale=name,
@@ -149,13 +173,12 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
         search=search,
         space=space,
         configs=len(space.points) if space.is_grid else settings.configs or scale.configs,
-        grace=max(1, round(scale.grace * search.get("epochs", base.epochs))),
-        reduction=scale.reduction,
         best=scale.best,
         seeds=scale.seeds,
         paper=scale.paper,
         search_seed=settings.seed,
         objective=settings.objective,
+        sampler=settings.sampler,
     )
     if plan.objective == "per-class":
         _check_per_class(plan)
@@ -172,21 +195,9 @@ def _check_per_class(plan: Plan) -> None:
         raise UserError(f"--configs {plan.configs}: expected at most {OWN_NUMBERS - 1} with --objective per-class")
 
 
-def groups_of(classes: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
-    """Cut the classes into groups of `size`, one trial each. Raises UserError if size does not divide their number."""
-    if size < 1 or len(classes) % size:
-        legal = ", ".join(str(n) for n in range(1, len(classes) + 1) if len(classes) % n == 0)
-        raise UserError(f"--members-per-trial {size}: expected a divisor of the {len(classes)} classes ({legal})")
-    return [classes[start : start + size] for start in range(0, len(classes), size)]
-
-
-def members_per_trial(plan: Plan, settings: SweepSettings, slots: int) -> int:
-    """Whole configurations where they fill the slots; else the largest groups of classes that still fill them."""
-    count = len(plan.classes)
-    if settings.members_per_trial != "auto":
-        return int(settings.members_per_trial)
-    divisors = [size for size in range(count, 0, -1) if count % size == 0]
-    return next((size for size in divisors if plan.configs * (count // size) >= slots), 1)
+def members_per_trial(settings: SweepSettings) -> int:
+    """How many experiments a trial trains side by side at the most, if there are as many."""
+    return MEMBERS if settings.members_per_trial == "auto" else int(settings.members_per_trial)
 
 
 def _confirmed(plan: Plan) -> int:
@@ -196,28 +207,37 @@ def _confirmed(plan: Plan) -> int:
 
 def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
     """The plan's trials at most, kind by kind."""
-    size = members_per_trial(plan, settings, slots)
-    groups = len(plan.classes) // size
-    images = {own: _images(own) / len(plan.classes) for own in (plan.searched, plan.base)}  # of an experiment
+    size = members_per_trial(settings)
 
-    def work(name: str, config: TrainConfig, trials: int, members: int) -> Work:
-        return Work(name, config, members, trials, images[config] * members)
+    def work(name: str, config: TrainConfig, class_epochs: float) -> Work:
+        """Packs of whole trainings, as many as come to so many class-epochs."""
+        experiments = math.ceil(class_epochs / config.epochs)
+        members = max(1, min(size, math.ceil(experiments / slots)))
+        images = _images(config) / len(plan.classes) * members
+        return Work(name, config, members, math.ceil(experiments / members), images)
 
-    works = [] if plan.space.is_grid else [work("search", plan.searched, plan.configs * groups, size)]
-    works.append(work("confirm", plan.base, _confirmed(plan) * plan.seeds * groups, size))
+    confirmed = plan.seeds * len(plan.classes) * plan.base.epochs
+    works = [] if plan.space.is_grid else [work("search", plan.searched, plan.budget)]
+    works.append(work("confirm", plan.base, _confirmed(plan) * confirmed))
     if plan.objective == "per-class":
-        works.append(work("search by class", plan.searched, plan.configs * len(plan.classes), 1))
-        works.append(work("confirm by class", plan.base, plan.best * plan.seeds * len(plan.classes), 1))
+        works.append(work("search by class", plan.searched, _own_budget(plan)))
+        works.append(work("confirm by class", plan.base, plan.best * confirmed))
     return works
+
+
+def _own_budget(plan: Plan) -> float:
+    """Class-epochs of the classes' own searches together."""
+    return sum(plan.of_class(index).budget for index in plan.classes)
 
 
 def describe(plan: Plan, settings: SweepSettings) -> str:
     """The plan in words and its cost. Opens no connection, unless its time is to be measured on a cluster."""
     base, confirmed = plan.base, _confirmed(plan)
-    search = 0 if plan.space.is_grid else plan.configs * _images(plan.searched)
-    confirm = confirmed * plan.seeds * _images(base)
+    budget, trainings = 0 if plan.space.is_grid else plan.budget, confirmed * plan.seeds
     if plan.objective == "per-class":
-        search, confirm = 2 * search, confirm + plan.best * plan.seeds * _images(base)
+        budget, trainings = budget + _own_budget(plan), trainings + plan.best * plan.seeds
+    search = budget * _images(plan.searched) / (len(plan.classes) * plan.searched.epochs)
+    confirm = trainings * _images(base)
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {','.join(map(str, base.classes))}, protocol {base.protocol}",
@@ -233,11 +253,17 @@ def describe(plan: Plan, settings: SweepSettings) -> str:
 
 
 def _search_lines(plan: Plan) -> list[str]:
-    rungs = ", ".join(map(str, plan.rungs)) or "none"
+    whole = len(plan.classes) * plan.searched.epochs * plan.configs
+    rungs = ", ".join(f"{rung.classes} x {rung.epochs}" for rung in plan.rungs)
+    names = DATASETS[plan.base.dataset].class_names
+    ranges = ", ".join(f"{name} {each}" for name, each in plan.space.ranges.items())
+    order = ", ".join(names[index] for index in plan.class_order) or "lowest AUROC of the first configuration first"
     return [
-        f"  searched   {', '.join(f'{k} {v.low:g}-{v.high:g}' for k, v in plan.space.ranges.items())}",
-        f"  search     {plan.configs} configurations x {_training(plan.searched)}; "
-        f"stopped after epochs {rungs} (1 of {plan.reduction} goes on)",
+        f"  searched   {ranges}; sampler {plan.sampler}",
+        f"  search     {plan.configs} configurations, each as far as it deserves of {_training(plan.searched)}",
+        f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} goes up; at most {plan.budget:.0f} "
+        f"class-epochs, {plan.budget / whole:.0%} of no stopping",
+        f"  classes    {order}",
     ]
 
 

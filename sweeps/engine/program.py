@@ -56,8 +56,8 @@ class AnyPlan(Protocol):
         """What MLflow is told of a configuration beside its settings."""
         ...
 
-    def share(self, config: Mapping[str, Any]) -> float:
-        """How much of a configuration's training a trial does, in the unit of the progress bar."""
+    def share(self, config: TrainConfig) -> float:
+        """What an epoch of these experiments is, in the unit of the progress bar."""
         ...
 
 

@@ -1,90 +1,92 @@
 """The record of a sweep: an Optuna study in one SQLite file, from which everything is rebuilt.
 
-A trial of the study is a configuration, that is a block: its classes are trained in one or more groups. Values at
-rungs, and whether the block was stopped there, stand in the trial's user attributes; all else in the study's.
+A trial of the study is a configuration. What has been trained stands in the study's attributes, one for each pack of
+the search in the order of their ends: so the ladder is climbed again, step by step, when a sweep is resumed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import sqlite3
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import optuna
-from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from adcore.errors import UserError
+from adcore.members import SHARED
 from sweeps.engine.facts import Facts
-from sweeps.engine.places import database_uri
+from sweeps.engine.ladder import Ladder
 from sweeps.engine.plan import OWN_NUMBERS, Plan
-from sweeps.engine.space import POINT
-from sweeps.engine.storage_error import check_database, one_line
+from sweeps.engine.proposals import Known, propose
 
-__all__ = ["Block", "Job", "SweepRecord", "open_study"]
+__all__ = ["Configuration", "Curves", "SweepRecord"]
 
-#: What a trial of the study says when its block has ended.
+#: What a trial of the study says when its configuration has ended.
 _STATES = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "diverged": TrialState.PRUNED}
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """One Ray trial's work: group `group` of configuration `configuration`."""
-
-    configuration: int
-    group: int
+#: AUROC by class, after each epoch that was trained.
+Curves = Mapping[int, Sequence[float]]
 
 
 @dataclasses.dataclass
-class Block:
-    """A configuration: its sampled fields, and for each rung and group the classes' AUROCs, in the group's order."""
+class Configuration:
+    """Sampled fields, and what they have come to in the search.
+
+    curves: AUROC by class, epoch by epoch. rung: the highest one reached, from 0 on; -1 before. value: the mean over
+    that rung's classes there. state: running, or how it ended: complete, stopped, diverged, failed. mean: the value at
+    the top.
+    """
 
     number: int
-    params: dict[str, float]
-    values: dict[int, dict[int, list[float]]] = dataclasses.field(default_factory=dict)
-    launched: set[int] = dataclasses.field(default_factory=set)
-    state: str = "running"  # or complete, stopped, diverged, failed
-    stopped_at: tuple[int, int] | None = None  # epoch, groups compared
-    mean: float | None = None  # at the last epoch, all classes
+    params: dict[str, Any]
+    curves: dict[int, list[float]] = dataclasses.field(default_factory=dict)
+    rung: int = -1
+    value: float | None = None
+    state: str = "running"
 
-    def prefix(self, epoch: int) -> int:
-        """How many groups, from the first on without a gap, have a value at `epoch`."""
-        present = self.values.get(epoch, {})
-        return next(count for count in range(len(present) + 1) if count not in present)
-
-    def mean_over(self, epoch: int, groups: int) -> float:
-        """Mean AUROC over the classes of the first `groups` groups at `epoch`."""
-        found = [value for group in range(groups) for value in self.values[epoch][group]]
-        return math.fsum(found) / len(found)
+    @property
+    def mean(self) -> float | None:
+        """Mean AUROC over all classes after the last epoch, of one that is complete."""
+        return self.value if self.state == "complete" else None
 
 
 class SweepRecord(Facts):
-    """Blocks in memory and in the study; every change is written before it is acted on.
+    """Configurations in memory and in the study; every change is written before it is acted on.
 
-    first: number of the study's first block. facts: the study that holds what is not a block's, if it is another one.
+    first: number of the study's first configuration. facts: the study that holds what is not a configuration's, if it
+    is another one. classes: in the order in which the ladder takes them; empty until that is known. is_searched:
+    whether the search has ended.
     """
 
     def __init__(
         self,
         study: optuna.Study,
         plan: Plan,
-        groups: list[tuple[int, ...]],
         *,
         first: int = 0,
         facts: optuna.Study | None = None,
         path: Path = Path("study.db"),
     ) -> None:
         super().__init__(facts or study, path)
-        self.study, self.plan, self.groups, self.first = study, plan, groups, first
-        self.blocks: dict[int, Block] = {}
-        with self.writing():
-            for point in list(plan.space.points)[: plan.configs]:
-                study.enqueue_trial(plan.space.proposed(point), skip_if_exists=True)
-            for trial in study.get_trials(deepcopy=False):
-                if trial.state != TrialState.WAITING:
-                    self.blocks[first + trial.number] = self._load(trial)
+        self.study, self.plan, self.first = study, plan, first
+        self.ladder = Ladder(plan.rungs, plan.reduction, plan.budget, plan.complete, kind=self._kind)
+        self.classes = plan.class_order
+        self.configurations = {
+            first + trial.number: Configuration(first + trial.number, plan.space.fields(trial.params))
+            for trial in study.get_trials(deepcopy=False)
+        }
+        known = study.user_attrs
+        self._packs = 0
+        while pack := known.get(f"pack_{self._packs}"):
+            self._packs += 1
+            for number in pack["trained"]:
+                self.begin(int(number), pack["rung"])
+            self._take_in(pack["rung"], pack["trained"])
+        self.is_searched = bool(known.get("searched"))
+        if self.is_searched:
+            self.end_search()
+        self._tell_ended()
 
     def of_class(self, index: int) -> SweepRecord:
         """The record of a class's own search: another study in the same file, with the facts in common."""
@@ -93,169 +95,128 @@ class SweepRecord(Facts):
                 storage=self.study._storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
             )
         plan, first = self.plan.of_class(index), (index + 1) * OWN_NUMBERS
-        return SweepRecord(study, plan, [plan.classes], first=first, facts=self.study, path=self.path)
+        return SweepRecord(study, plan, first=first, facts=self.study, path=self.path)
 
-    @property
-    def is_searched(self) -> bool:
-        """Whether every configuration has been proposed and has ended."""
-        return len(self.blocks) >= self.plan.configs and not self.counts()["running"]
+    def propose(self, number: int) -> Configuration:
+        """The configuration of a number: the one on record, or the next one, which the sampler proposes."""
+        if number not in self.configurations:
+            trial = propose(self.plan, number - self.first, [self._known(each) for each in self._trials()])
+            with self.writing():
+                self.study.add_trial(trial)
+            self.configurations[number] = Configuration(number, self.plan.space.fields(trial.params))
+        return self.configurations[number]
 
-    def next_job(self) -> Job | None:
-        """The next group to train: of the oldest open block first, else of a new suggestion. None: all are out."""
-        for block in self.blocks.values():
-            if block.state == "running" and len(block.launched) < len(self.groups):
-                break
-        else:
-            if len(self.blocks) >= self.plan.configs:
-                return None
-            block = self._ask()
-        group = min(set(range(len(self.groups))) - block.launched)
-        block.launched.add(group)
-        return Job(block.number, group)
-
-    def open_grid(self) -> list[Block]:
+    def open_grid(self) -> list[Configuration]:
         """Every point of a space that is a grid, in order."""
-        while len(self.blocks) < self.plan.configs:
-            self._ask()
-        return list(self.blocks.values())
+        return [self.propose(self.first + place) for place in range(self.plan.configs)]
 
-    def write_rung(self, block: Block, epoch: int, group: int, values: list[float], *, stop_groups: int = 0) -> None:
-        """Values of a group at a rung, and in the same breath the decision: stopped on so many groups, or 0."""
-        block.values.setdefault(epoch, {})[group] = values
-        with self.writing():
-            self._trial(block).set_user_attr(f"epoch_{epoch}_group_{group}", {"values": values, "stop": stop_groups})
-        if stop_groups:
-            block.stopped_at = (epoch, stop_groups)
+    def begin(self, number: int, rung: int) -> None:
+        """A configuration begins a rung; while the order of the classes is not known, on all of them."""
+        self.ladder.begin(number, rung)
+        if not self.classes:
+            self.ladder.spent += self.plan.finding_order
 
-    def hand_out_again(self, job: Job) -> None:
-        """A trial has failed: its group is launched once more, before any new block."""
-        self.blocks[job.configuration].launched.discard(job.group)
+    def finish_pack(self, rung: int, trained: Mapping[int, Curves | None]) -> None:
+        """A pack has ended. trained: by configuration what it has added to its curves; None for one that failed.
 
-    def finish(self, job: Job) -> None:
-        """A trial has ended by itself; the last one of a block completes it, one without a last epoch fails it."""
-        block = self.blocks[job.configuration]
-        last = self.plan.searched.epochs
-        if block.state == "running" and job.group not in block.values.get(last, {}):
-            self.close(block, "failed")
-        elif block.state == "running" and block.prefix(last) == len(self.groups):
-            block.mean = block.mean_over(last, len(self.groups))
-            self.close(block, "complete")
-
-    def close(self, block: Block, state: str) -> None:
-        """End a block, once: complete, stopped, diverged or failed. What the study is told is final.
-
-        A record that is broken closes nothing: after the resume the block goes on.
+        Its configurations have begun the rung. One with a value that is not finite has diverged.
         """
-        if block.state != "running" or self.broken:
-            return
-        block.state = state
+        plain = {
+            str(number): None if curves is None else {str(index): list(added) for index, added in curves.items()}
+            for number, curves in trained.items()
+        }
         with self.writing():
-            trial = self._trial(block)
-            trial.set_user_attr("state", state)
-            if (
-                state == "stopped"
-            ):  # Optuna ranks pruned trials by (last step, value); a diverged one, without any, last
-                for epoch in sorted(block.values):
-                    if groups := block.prefix(epoch):
-                        trial.report(block.mean_over(epoch, groups), epoch)
-            value = block.mean if state == "complete" else None
-            self.study.tell(block.number - self.first, value, state=_STATES.get(state, TrialState.FAIL))
+            self.study.set_user_attr(f"pack_{self._packs}", {"rung": rung, "trained": plain})
+        self._packs += 1
+        self._take_in(rung, plain)
+        self._tell_ended()
+
+    def end_search(self) -> None:
+        """Nothing more is trained: what has not reached the top stays where it is."""
+        if not self.is_searched:
+            with self.writing():
+                self.study.set_user_attr("searched", True)
+            self.is_searched = True
+        for each in self.configurations.values():
+            if each.state == "running":
+                each.state = "stopped"
+        self._tell_ended()
+
+    def value_at(self, configuration: Configuration, rung: int) -> float:
+        """Mean AUROC over a rung's classes at its epoch; of an experiment that ended early, at its last one."""
+        epochs, curves = self.ladder.rungs[rung].epochs, configuration.curves
+        values = [curves[index][:epochs][-1] for index in self.classes[: self.ladder.rungs[rung].classes]]
+        return math.fsum(values) / len(values)
 
     def counts(self) -> dict[str, int]:
-        """Blocks by state."""
-        states = [block.state for block in self.blocks.values()]
+        """Configurations by state."""
+        states = [each.state for each in self.configurations.values()]
         return {state: states.count(state) for state in ("complete", "stopped", "diverged", "running", "failed")}
 
-    def best(self, count: int) -> list[Block]:
-        """The complete blocks with the highest mean, best first."""
-        complete = [block for block in self.blocks.values() if block.mean is not None]
-        return sorted(complete, key=lambda block: (-(block.mean or 0.0), block.number))[:count]
+    def best(self, count: int) -> list[Configuration]:
+        """The complete configurations with the highest mean, best first."""
+        complete = [each for each in self.configurations.values() if each.mean is not None]
+        return sorted(complete, key=lambda each: (-(each.mean or 0.0), each.number))[:count]
 
-    def write_confirmed(self, configuration: int, seed: int, group: int, values: list[float]) -> None:
-        """AUROCs of a group's classes after a training with a fresh seed."""
-        self.write(f"confirm_{configuration}_{seed}_{group}", values)
+    def write_confirmed(self, configuration: int, seed: int, values: Mapping[int, float]) -> None:
+        """AUROC by class of models trained with a fresh seed, beside those that are there."""
+        key = f"confirm_{configuration}_{seed}"
+        known = self.read(key) or {}
+        self.write(key, {**known, **{str(index): value for index, value in values.items()}})
+
+    def confirmed_classes(self, configuration: int, seed: int) -> dict[int, float]:
+        """AUROC by class of the models of a configuration that are trained with a fresh seed."""
+        return {int(index): value for index, value in (self.read(f"confirm_{configuration}_{seed}") or {}).items()}
 
     def confirmed(self, configuration: int, seed: int) -> dict[int, float] | None:
-        """AUROC by class of a configuration trained with a fresh seed; None unless all its groups are there."""
-        found: dict[int, float] = {}
-        for group, classes in enumerate(self.groups):
-            values = self.read(f"confirm_{configuration}_{seed}_{group}")
-            if values is None:
-                return None
-            found |= dict(zip(classes, values, strict=True))
-        return dict(sorted(found.items()))
+        """The same, sorted; None unless all classes are there."""
+        found = self.confirmed_classes(configuration, seed)
+        classes = sorted(self.plan.classes)
+        return {index: found[index] for index in classes} if found.keys() >= set(classes) else None
 
-    def _ask(self) -> Block:
-        number = self.first + len(self.blocks)
-        self._seed_sampler(number)
-        with self.writing():
-            trial = self.study.ask(self.plan.space.distributions())
-        assert self.first + trial.number == number
-        block = self.blocks[number] = Block(number, self.plan.space.fields(trial.params))
-        return block
+    def _take_in(self, rung: int, trained: Mapping[str, Mapping[str, list[float]] | None]) -> None:
+        for number, added in trained.items():
+            own = self.configurations[int(number)]
+            if added is None:
+                own.state = "failed"
+                continue
+            for index, values in added.items():
+                own.curves.setdefault(int(index), []).extend(values)
+            self._rate(own, rung)
 
-    def _seed_sampler(self, number: int) -> None:
-        """A sampler of its own for each block: a resumed search proposes what the uninterrupted one would have."""
-        seed = int(np.random.SeedSequence([self.plan.search_seed, number]).generate_state(1)[0])
-        startup = min(10, max(4, self.plan.configs // 4))  # TPE's first proposals do not depend on results
-        self.study.sampler = TPESampler(seed=seed, n_startup_trials=startup)
+    def _trials(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
 
-    def _params(self, trial: FrozenTrial) -> dict[str, float]:
-        """The sampled fields; what a kill within the ask left out is proposed now, the same as it would have been."""
-        ranges = self.plan.space.ranges
-        if len(trial.params) < max(1, len(ranges)):
-            self._seed_sampler(self.first + trial.number)
-            live = Trial(self.study, trial._trial_id)
-            if self.plan.space.is_grid:
-                return self.plan.space.fields({POINT: live.suggest_categorical(POINT, tuple(self.plan.space.points))})
-            return {name: live.suggest_float(name, each.low, each.high, log=True) for name, each in ranges.items()}
-        return self.plan.space.fields(trial.params)
+    def _known(self, trial: FrozenTrial) -> Known:
+        own = self.configurations[self.first + trial.number]
+        return Known(trial, own.curves, own.state)
 
-    def _load(self, trial: FrozenTrial) -> Block:
-        block = Block(self.first + trial.number, self._params(trial))
-        for key, stored in trial.user_attrs.items():
-            if key.startswith("epoch_"):
-                _, epoch, _, group = key.split("_")
-                block.values.setdefault(int(epoch), {})[int(group)] = stored["values"]
-                if stored["stop"]:
-                    block.stopped_at = (int(epoch), stored["stop"])
-        block.mean = trial.value if trial.state == TrialState.COMPLETE else None
-        if trial.state.is_finished():
-            block.state = trial.user_attrs.get("state", "failed")
-        elif block.stopped_at:  # killed between the decision and its telling
-            self.blocks[block.number] = block
-            self.close(block, "stopped")
-        else:
-            block.launched = set(block.values.get(self.plan.searched.epochs, {}))
-            if len(block.launched) == len(self.groups):
-                self.blocks[block.number] = block
-                self.finish(Job(block.number, 0))
-        return block
+    def _kind(self, number: int) -> tuple[Any, ...]:
+        """What a configuration must have in common with those it is trained beside."""
+        return tuple(self.configurations[number].params.get(name) for name in SHARED)
 
-    def _trial(self, block: Block) -> Trial:
-        return Trial(self.study, self.study.get_trials(deepcopy=False)[block.number - self.first]._trial_id)
+    def _rate(self, own: Configuration, rung: int) -> None:
+        """Say how far a configuration has come; the first that was trained on all classes gives their order."""
+        if not all(math.isfinite(values[-1]) for values in own.curves.values()):
+            own.state = "diverged"
+            return
+        if not self.classes:
+            self.classes = tuple(sorted(own.curves, key=lambda index: own.curves[index][-1]))
+        own.rung, own.value = rung, self.value_at(own, rung)
+        self.ladder.reach(own.number, rung, own.value)
+        if rung == len(self.ladder.rungs) - 1:
+            own.state = "complete"
 
-
-def open_study(path: Path, *, create: bool) -> optuna.Study:
-    """The study in a file of its own. Raises UserError for a file that is not one, is damaged, or is missing."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = database_uri(path)
-    if create:
-        return optuna.create_study(storage=url, study_name="sweep", direction="maximize")
-    if not path.is_file():
-        raise UserError(f"{path}: not the record of a sweep (no such file)")
-    try:
-        if "studies" not in check_database(path):  # Optuna would make its tables in any file
-            raise UserError(f"{path}: not the record of a sweep, or damaged (no studies in it)")
-        return optuna.load_study(storage=url, study_name="sweep")
-    except sqlite3.OperationalError as error:
-        raise UserError(f"{path}: cannot be opened to write ({one_line(error)})") from error
-    except UserError:
-        raise
-    except RuntimeError as error:  # the tables of another version of Optuna
-        raise UserError(f"{path}: {one_line(error).replace('$STORAGE_URL', url)} Make a copy of it first") from error
-    except Exception as error:  # SQLAlchemy, sqlite3 and Optuna each have their own
-        raise UserError(
-            f"{path}: not the record of a sweep, or damaged ({type(error).__name__}: {one_line(error)}); "
-            "restore it from a copy, or begin a new sweep"
-        ) from error
+    def _tell_ended(self) -> None:
+        """Tell the study of every configuration that has ended; what it is told is final."""
+        for trial in self._trials():
+            own = self.configurations[self.first + trial.number]
+            if trial.state.is_finished() or own.state == "running":
+                continue
+            with self.writing():
+                live = optuna.Trial(self.study, trial._trial_id)
+                live.set_user_attr("state", own.state)
+                if own.state == "stopped":  # Optuna ranks those by (last step, value)
+                    for rung in range(own.rung + 1):
+                        live.report(self.value_at(own, rung), rung)
+                self.study.tell(trial.number, own.mean, state=_STATES.get(own.state, TrialState.FAIL))

@@ -31,26 +31,25 @@ __all__ = ["commands", "final_report", "write_figure", "write_summary", "write_t
 
 
 def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str, float]]) -> Path:
-    """One row per configuration: sampled fields, state, last rung, mean and AUROC by class there.
+    """One row per configuration: sampled fields, state, how far up the ladder, the last AUROC of each class, the mean
+    over all classes of a complete one.
 
     final: what is to be added, by configuration: `confirm_auroc_mean` and `test_auroc_mean`.
     """
     classes = sorted(record.plan.base.classes)
-    columns = ["configuration", "state", "epoch", *record.plan.space.names, "val_auroc_mean"]
+    columns = ["configuration", "state", "rung", "classes", "epochs", *record.plan.space.names, "val_auroc_mean"]
     columns += [*(f"val_auroc_{i}" for i in classes), "confirm_auroc_mean", "test_auroc_mean"]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        for block in sorted(record.blocks.values(), key=lambda b: (-(b.mean or -1.0), b.number)):
-            state = "" if record.plan.space.is_grid else block.state
-            row: dict[str, Any] = {"configuration": block.number, "state": state, **block.params}
-            row |= final.get(block.number, {})
-            if block.values:
-                row["epoch"] = epoch = max(block.values)
-                for group, values in block.values[epoch].items():
-                    row |= {f"val_auroc_{i}": v for i, v in zip(record.groups[group], values, strict=True)}
-                if len(block.values[epoch]) == len(record.groups):
-                    row["val_auroc_mean"] = block.mean_over(epoch, len(record.groups))
+        for own in sorted(record.configurations.values(), key=lambda one: (-one.rung, -(one.value or 0), one.number)):
+            state = "" if record.plan.space.is_grid else own.state
+            row: dict[str, Any] = {"configuration": own.number, "state": state, **own.params}
+            if own.rung >= 0:
+                rung = record.ladder.rungs[own.rung]
+                row |= {"rung": own.rung + 1, "classes": rung.classes, "epochs": rung.epochs}
+            row |= {f"val_auroc_{index}": values[-1] for index, values in own.curves.items() if values}
+            row |= {"val_auroc_mean": own.mean, **final.get(own.number, {})}
             writer.writerow(row)
     return path
 
@@ -59,7 +58,7 @@ def write_figure(path: Path, plan: Plan, winner: Confirmation, test: TestResult)
     """The winner's AUROC by class, validation beside test."""
     classes = sorted(plan.base.classes)
     names = DATASETS[plan.base.dataset].class_names
-    by_class, on_test = winner.by_class(), test.by_class(winner.block.number)
+    by_class, on_test = winner.by_class(), test.by_class(winner.number)
     series = {
         "validation": [by_class[i] for i in classes],
         "test": [statistics.fmean(on_test[i]) for i in classes],
@@ -67,7 +66,7 @@ def write_figure(path: Path, plan: Plan, winner: Confirmation, test: TestResult)
     figure = auroc_by_class(
         series,
         [names[i] for i in classes],
-        title=f"{plan.base.dataset}: configuration {winner.block.number}",
+        title=f"{plan.base.dataset}: configuration {winner.number}",
         xlabel=plan.base.exposure.named_class,
     )
     figure.savefig(path, dpi=120)
@@ -90,21 +89,21 @@ def write_summary(
         "plan": record.plan.as_record(),
         "seconds": round(seconds),
         "states": record.counts(),
-        "winner": {"configuration": winner.block.number, **winner.block.params},
+        "winner": {"configuration": winner.number, **winner.params},
         "seeds": list(winner.by_seed),
         "search": _plain(summary.search),
-        "search_value": winner.block.mean,
+        "search_value": winner.configuration.mean,
         "confirm": _plain(summary.confirm),
         "test": {name: _plain(each) for name, each in summary.test.items()},
-        "test_by_class": {metric: test.by_class(winner.block.number, metric) for metric in metrics},
+        "test_by_class": {metric: test.by_class(winner.number, metric) for metric in metrics},
         "confirmed": [
             {
-                "configuration": each.block.number,
+                "configuration": each.number,
                 "name": name,
-                "params": each.block.params,
-                "search": each.block.mean,
+                "params": each.params,
+                "search": each.configuration.mean,
                 "confirm": each.means,
-                "test": test.means(each.block.number),
+                "test": test.means(each.number),
             }
             for each, name in zip(confirmed, point_names(record, confirmed), strict=True)
         ],
@@ -143,8 +142,8 @@ def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summ
         table.add_column(name, justify="right" if name else "left", overflow="fold")
     by_number = {each.configuration: each.difference for each in summary.comparisons}
     for each, name in zip(confirmed, point_names(record, confirmed), strict=True):
-        values = f"{each.mean:.4f}", f"{statistics.fmean(test.means(each.block.number)):.4f}"
-        lead = by_number.get(each.block.number)
+        values = f"{each.mean:.4f}", f"{statistics.fmean(test.means(each.number)):.4f}"
+        lead = by_number.get(each.number)
         if lead is None:
             table.add_row(name, *values)
         else:
@@ -157,7 +156,7 @@ def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: S
     """Which points differ from the default one by more than noise."""
     if not summary.comparisons:
         return f"{record.plan.space.default.capitalize()} did not train to the end: there is nothing to compare with."
-    names = dict(zip((each.block.number for each in confirmed), point_names(record, confirmed), strict=True))
+    names = dict(zip((each.number for each in confirmed), point_names(record, confirmed), strict=True))
     beyond = [
         f"{names[each.configuration]} ({each.difference.value:+.4f})"
         for each in summary.comparisons
@@ -170,19 +169,21 @@ def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: S
 def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
     """The name of each configuration that is a point of the space, and "" of the others."""
     points = record.plan.space.points
-    return [next((name for name, point in points.items() if point == each.block.params), "") for each in confirmed]
+    return [next((name for name, point in points.items() if point == each.params), "") for each in confirmed]
 
 
 def stage_table(record: SweepRecord, summary: Summary) -> Table:
     """Search, confirm and test side by side."""
     plan, seeds = record.plan, len(summary.winner.by_seed)
-    table = Table(title=f"AUROC of configuration {summary.winner.block.number}, mean over {len(plan.classes)} classes")
+    table = Table(title=f"AUROC of configuration {summary.winner.number}, mean over {len(plan.classes)} classes")
     for name in ("", "mean", "95 % interval"):
         table.add_column(name, justify="right" if name else "left")
     table.add_column("of")
     chosen = f"1 seed, the best of {plan.configs}"
-    if summary.search is None and summary.winner.block.mean is not None:
-        table.add_row("search, validation", f"{summary.winner.block.mean:.4f}", "", f"{chosen}, smaller trainings")
+    if summary.search is None and summary.winner.configuration.mean is not None:
+        table.add_row(
+            "search, validation", f"{summary.winner.configuration.mean:.4f}", "", f"{chosen}, smaller trainings"
+        )
     elif summary.search is not None:
         table.add_row("search, validation", *_cells(summary.search), chosen)
     table.add_row("confirm, validation", *_cells(summary.confirm), f"{_count(seeds, 'fresh seed')}")
@@ -195,7 +196,7 @@ def stage_table(record: SweepRecord, summary: Summary) -> Table:
 def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
     """Validation and test AUROC of the winner by class, mean and standard deviation over seeds."""
     names, winner = DATASETS[plan.base.dataset].class_names, summary.winner
-    comparisons = {name: test.by_class(winner.block.number, f"auroc_{name}".rstrip("_")) for name in test.covariance}
+    comparisons = {name: test.by_class(winner.number, f"auroc_{name}".rstrip("_")) for name in test.covariance}
     table = Table(title=f"mean and standard deviation over {_count(len(winner.by_seed), 'fresh seed')}")
     table.add_column(plan.base.exposure.named_class)
     for name in ("validation", *(f"test {name}".rstrip() for name in comparisons)):
@@ -212,11 +213,11 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     winner, names = confirmed[0], {block.number: name for name, block in references(record).items()}
     lines = ["search and confirm, validation AUROC, mean over classes:"]
     for each in confirmed:
-        name = f" ({names[each.block.number]})" if each.block.number in names else ""
-        searched = f"{each.block.mean:.4f}" if each.block.mean is not None else each.block.state
+        name = f" ({names[each.number]})" if each.number in names else ""
+        searched = f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
         seeds = ", ".join(f"{mean:.4f}" for mean in each.means)
-        lines.append(f"  configuration {each.block.number}{name}: search {searched}, confirm {each.mean:.4f} ({seeds})")
-    lines.append(f"winner: configuration {winner.block.number}")
+        lines.append(f"  configuration {each.number}{name}: search {searched}, confirm {each.mean:.4f} ({seeds})")
+    lines.append(f"winner: configuration {winner.number}")
     lines += [f"  {name:28} {value:.5g}" for name, value in _fields(record.plan, winner)]
     for each in summary.comparisons[1:]:
         name, lead = f" ({each.name})" if each.name else "", each.difference
@@ -246,7 +247,7 @@ def _mean_and_spread(values: list[float]) -> str:
 def commands(record: SweepRecord, winner: Confirmation, settings: SweepSettings, resume: str) -> list[str]:
     """The commands that open MLflow, resume the sweep (given) and repeat the winner."""
     plan = record.plan
-    config = dataclasses.replace(plan.base, **winner.block.params, train_seed=next(iter(winner.by_seed)))
+    config = dataclasses.replace(plan.base, **winner.params, train_seed=next(iter(winner.by_seed)))
     data = ["--data-dir", settings.data_dir] if settings.data_dir else []
     threads = f"OMP_NUM_THREADS={settings.cpus_per_trial}"
     return [
@@ -257,9 +258,9 @@ def commands(record: SweepRecord, winner: Confirmation, settings: SweepSettings,
 
 
 def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, float]]:
-    weights = {f"weight_{name}" for name in LOSS_WEIGHTS} & set(winner.block.params)
+    weights = {f"weight_{name}" for name in LOSS_WEIGHTS} & set(winner.params)
     fixed = {"weight_reconstruction": plan.base.weight_reconstruction} if weights else {}  # the unit of the others
-    return [(name, value) for name, value in (fixed | winner.block.params).items()]
+    return [(name, value) for name, value in (fixed | winner.params).items()]
 
 
 def _changed(config: TrainConfig) -> list[str]:

@@ -12,7 +12,7 @@ from sweeps.engine.facts import Facts
 from sweeps.engine.monitor import Monitor
 from sweeps.engine.program import AnyPlan
 from sweeps.engine.run_settings import RunSettings
-from sweeps.engine.searcher import RecordSearcher
+from sweeps.engine.searcher import PackSearcher
 from sweeps.engine.storage_error import StorageError
 from sweeps.engine.sweep_files import known_codes, note_code
 from sweeps.engine.tracking import Tracking
@@ -76,7 +76,10 @@ class StageRunner:
         search = InTurn(first, lambda ended: self._advance(ended, turns, monitor))
         self.interrupt.in_tune = True
         try:
-            fit(search, monitor, trainable(), home=self.home, room=self.room)
+            fit(
+                search, monitor, trainable(),
+                home=self.home, room=self.room, on_storage_error=self.on_storage_error,
+            )  # fmt: skip
         except Exception:  # whatever Tune made of a StorageError; the error itself is in self.broken, raised below
             if not self.broken:
                 raise
@@ -100,7 +103,7 @@ class StageRunner:
 
     def _begin(self, turn: Turn, monitor: Monitor) -> None:
         self.tracking.open_sweep(turn.search.name)
-        self.display.begin(turn.search.name, *turn.epochs)
+        self.display.begin(turn.search.name, *turn.work)
         monitor.begin(turn.search)
 
     def note_code(self) -> None:
@@ -115,15 +118,14 @@ class StageRunner:
             close_ended=self.close_ended,
             on_setup=self.interrupt.take_over,
             on_step=self._on_step,
-            on_storage_error=self.on_storage_error,
             report_timeout=self.settings.report_timeout,
         )
 
-    def end_turn(self, search: RecordSearcher) -> None:
+    def end_turn(self, search: PackSearcher) -> None:
         """None of the search's trials is under way, and what is recorded is on the disk; may be repeated."""
         self.close_ended(search)
 
-    def close_ended(self, search: RecordSearcher) -> None:
+    def close_ended(self, search: PackSearcher) -> None:
         """Tell MLflow what has ended."""
         for configuration, seed, state in search.newly_closed():
             self.tracking.close_configuration(search.name, configuration, seed, state)

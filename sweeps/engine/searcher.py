@@ -1,33 +1,45 @@
-"""RecordSearcher: a searcher of Tune's whose whole state is the sweep's record."""
+"""PackSearcher: a searcher of Tune's that hands out packs as trials."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
 
-__all__ = ["RecordSearcher"]
+from sweeps.engine.facts import Facts
+from sweeps.engine.trial import Part, epochs_of, trial_config
+
+__all__ = ["Ended", "Job", "PackSearcher", "RecordSearcher"]
+
+#: What has ended of a configuration: its number, the seed of its training, and its state.
+Ended = tuple[int, int, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A pack to train. until: the epoch that it is trained to. owner: what the searcher knows it by."""
+
+    parts: tuple[Part, ...]
+    until: int
+    owner: Any = None
+
+    def alone(self) -> list[Job]:
+        """The same, each configuration by itself."""
+        keys = dict.fromkeys((part.configuration, part.config.train_seed) for part in self.parts)
+        return [
+            dataclasses.replace(
+                self,
+                parts=tuple(part for part in self.parts if (part.configuration, part.config.train_seed) == key),
+            )
+            for key in keys
+        ]
 
 
 class RecordSearcher(Searcher):
-    """What a stage asks: which trial is next, how far it is, and what has ended. Tune saves and restores nothing.
-
-    name: of the stage. keeps_checkpoints: whether the checkpoints of what has ended are needed later on.
-    """
-
-    name: str
-    keeps_checkpoints: bool
-
-    def status(self, running: int, failed: int) -> tuple[str, float | None]:
-        """Counts in words, and the best mean so far."""
-        raise NotImplementedError
-
-    def newly_closed(self) -> list[tuple[int, int, str]]:
-        """Configuration, seed and state of what ended since the last call; at first, of all that has ended."""
-        raise NotImplementedError
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: what counts is recorded when it is decided on, or at the end."""
+    """A searcher whose whole state is the sweep's record: Tune saves and restores nothing."""
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -40,3 +52,74 @@ class RecordSearcher(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles the searcher for Tuner.restore, which is not used
+
+
+class PackSearcher(RecordSearcher):
+    """What a stage asks: which pack is next, how far it is, and what has ended.
+
+    name: of the stage. keeps_checkpoints: whether the checkpoints of what has ended are needed later on. A pack that
+    fails is tried again, each of its configurations alone: so one of them takes no other with it.
+    """
+
+    name: str
+    keeps_checkpoints: bool
+
+    def __init__(self, records: Sequence[Facts]) -> None:
+        super().__init__()
+        self.records = records
+        self.jobs: dict[str, Job] = {}  # under way, by Ray trial id
+        self.again: deque[Job] = deque()  # what has failed once
+        self.tried: set[Job] = set()
+        self.heard: dict[str, list[dict[int, list[float]]]] = {}  # AUROC by part, class and epoch, by Ray trial id
+
+    def next_job(self) -> Job | None:
+        """The next pack; None: there is none now."""
+        raise NotImplementedError
+
+    def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
+        """Record what a pack has come to. curves: by part and class the AUROC of each epoch; None if it has failed.
+
+        result: what its trial has reported last.
+        """
+        raise NotImplementedError
+
+    def status(self, running: int, failed: int) -> tuple[str, float | None]:
+        """Counts in words, and the best mean so far."""
+        raise NotImplementedError
+
+    def newly_closed(self) -> list[Ended]:
+        """What has ended since the last call; at first, all that has ended."""
+        raise NotImplementedError
+
+    def suggest(self, trial_id: str) -> Any:
+        if any(record.broken for record in self.records):
+            return Searcher.FINISHED
+        job = self.again.popleft() if self.again else self.next_job()
+        if job is None:
+            return None if self.jobs else Searcher.FINISHED  # what is under way decides, or may have to be tried again
+        self.jobs[trial_id] = job
+        self.heard[trial_id] = [{} for _ in job.parts]
+        return trial_config(job.parts, job.until)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Keep what each epoch says. Epochs that are reported again, out of a checkpoint, change nothing."""
+        for part, curves, metrics in zip(
+            self.jobs[trial_id].parts, self.heard[trial_id], epochs_of(result), strict=True
+        ):
+            if metrics is None:
+                continue
+            for index in part.config.classes:
+                own = curves.setdefault(index, [])
+                if metrics["epoch"] == part.start + len(own) + 1:
+                    own.append(metrics[f"val_auroc_{index}"])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        job, curves = self.jobs.pop(trial_id), self.heard.pop(trial_id)
+        if not error:
+            self.finish(job, curves, result or {})
+        elif job in self.tried:
+            self.finish(job, None, result or {})
+        else:
+            alone = job.alone()
+            self.tried.update(alone)
+            self.again.extend(alone)

@@ -14,6 +14,7 @@ from adcore.errors import UserError
 from adcore.exposure import PROTOCOLS
 from adcore.options import check_classes, option
 from sweeps.engine.run_settings import RunSettings, check_sweep_name
+from sweeps.engine.samplers import HUB, SAMPLERS, check_sampler
 
 __all__ = ["SCALES", "Scale", "SweepSettings"]
 
@@ -27,8 +28,6 @@ class Scale:
 
     train: Mapping[str, Any]
     configs: int
-    grace: float  # first rung, as a share of the epochs
-    reduction: int  # one of `reduction` goes on at a rung
     best: int  # configurations that are confirmed, beside the default
     seeds: int  # fresh seeds for each of them
     paper: bool  # whether the paper's weights are confirmed as well
@@ -39,15 +38,15 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
     {
         "smoke": Scale(
             {"dataset": "digits", "epochs": 2, "batch_size": 32, "images_per_class": None, "validation_images": None},
-            configs=3, grace=3 / 8, reduction=2, best=1, seeds=1, paper=False,
+            configs=4, best=1, seeds=1, paper=False,
         ),
-        "laptop": Scale({}, configs=8, grace=3 / 8, reduction=3, best=1, seeds=2, paper=False),
+        "laptop": Scale({}, configs=32, best=1, seeds=2, paper=False),
         "workstation": Scale(
             {
                 "width": 16, "epochs": 10, "draws": "each-epoch", "mirrored_scores": True,
                 "images_per_class": None, "validation_images": None,
             },
-            configs=16, grace=3 / 8, reduction=3, best=1, seeds=2, paper=False,
+            configs=64, best=1, seeds=2, paper=False,
             search={"width": 8, "epochs": 6},
         ),
         "gpu": Scale(
@@ -55,14 +54,14 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
                 "width": 64, "batch_size": 256, "epochs": 27, "draws": "each-epoch", "mirrored_scores": True,
                 "images_per_class": None, "validation_images": None,
             },
-            configs=64, grace=3 / 8, reduction=3, best=3, seeds=3, paper=True,
+            configs=256, best=3, seeds=3, paper=True,
         ),
         "paper": Scale(
             {
                 "width": 64, "batch_size": 1, "epochs": 300, "crop": True, "vertical_flip": True, "rotate": True,
                 "schedule": "halve-every-50", "images_per_class": None, "validation_images": None,
             },
-            configs=32, grace=1 / 10, reduction=3, best=3, seeds=3, paper=True,
+            configs=48, best=3, seeds=3, paper=True,
         ),
     }
 )  # fmt: skip
@@ -105,7 +104,8 @@ class SweepSettings(RunSettings):
     configs: int | None = option(None, "configurations to suggest, the first points included", at_least=1)
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0, at_most=2**53 - 100)
-    members_per_trial: str = option("auto", "experiments that one trial trains side by side: auto or a number")
+    sampler: str = option("tpe", f"what proposes configurations: {', '.join(SAMPLERS)}, or {HUB}<name> of OptunaHub")
+    members_per_trial: str = option("auto", "experiments that one trial trains side by side, at most: auto or a number")
     probe: bool = option(
         False, "with --plan: train for some ten seconds here, or on a worker of the cluster, to tell the time"
     )
@@ -121,5 +121,6 @@ class SweepSettings(RunSettings):
         if self.dataset is not None:
             check_name(self.dataset)
             check_classes(self.normal_class, len(DATASETS[self.dataset].class_names), "normal-class")
-        if not re.fullmatch(r"auto|[0-9]{1,4}", self.members_per_trial):
+        check_sampler(self.sampler)
+        if not re.fullmatch(r"auto|[1-9][0-9]{0,3}", self.members_per_trial):
             raise UserError(f"--members-per-trial {self.members_per_trial!r}: expected auto or a whole number >= 1")

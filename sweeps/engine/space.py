@@ -3,24 +3,116 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from adcore.config import TrainConfig
+from adcore.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-__all__ = ["POINT", "LogUniform", "Space"]
+__all__ = ["POINT", "Choice", "Integers", "LogUniform", "Range", "Space", "Uniform"]
 
 #: Under which name the study holds a grid's points.
 POINT = "point"
+#: Fields that say what is compared, or how far it is trained: those of a sweep are all its configurations'.
+NOT_SEARCHED = (
+    "dataset", "classes", "images_per_class", "validation_images", "protocol", "known_classes", "labelled_share",
+    "pollution", "fold", "detector", "epochs", "train_seed", "split_seed",
+)  # fmt: skip
+
+
+class Range(Protocol):
+    """The values that a field may take."""
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """Its first and its last value, or all of them: those that are tried out when a sweep is planned."""
+        ...
+
+    def holds(self, value: Any) -> bool:
+        """Whether it has this value."""
+        ...
+
+    def distribution(self) -> BaseDistribution:
+        """The same as Optuna knows it."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
-class LogUniform:
-    """Floats from low to high, uniform in their logarithm."""
+class _Numbers:
+    """Numbers from low to high."""
 
     low: float
     high: float
+
+    @property
+    def ends(self) -> tuple[float, ...]:
+        return self.low, self.high
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g}-{self.high:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class LogUniform(_Numbers):
+    """Floats from low to high, uniform in their logarithm."""
+
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(self.low, self.high, log=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Uniform(_Numbers):
+    """Floats from low to high."""
+
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(self.low, self.high)
+
+
+@dataclasses.dataclass(frozen=True)
+class Integers(_Numbers):
+    """Whole numbers from low to high, every `step`-th of them."""
+
+    step: int = 1
+
+    def holds(self, value: Any) -> bool:
+        return super().holds(value) and (value - self.low) % self.step == 0
+
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import IntDistribution
+
+        return IntDistribution(int(self.low), int(self.high), step=self.step)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of several values, which have no order."""
+
+    options: Sequence[str | int | float | bool]
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        return tuple(self.options)
+
+    def holds(self, value: Any) -> bool:
+        return any(type(value) is type(each) and value == each for each in self.options)
+
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.options)
+
+    def __str__(self) -> str:
+        return "|".join(map(str, self.options))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +123,8 @@ class Space:
     ranges the points are a grid: all of them are trained with every seed, and nothing is searched.
     """
 
-    ranges: Mapping[str, LogUniform]
-    points: Mapping[str, Mapping[str, float]]
+    ranges: Mapping[str, Range]
+    points: Mapping[str, Mapping[str, Any]]
     default: str = "default"
     paper: str | None = None
 
@@ -50,14 +142,31 @@ class Space:
         """The parameters with which Optuna's study holds a point."""
         return {POINT: point} if self.is_grid else dict(self.points[point])
 
-    def fields(self, params: Mapping[str, Any]) -> dict[str, float]:
+    def fields(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The TrainConfig fields that a trial's parameters in the study stand for."""
         return dict(self.points[params[POINT]]) if self.is_grid else dict(params)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """The ranges as Optuna's distributions."""
-        from optuna.distributions import CategoricalDistribution, FloatDistribution
+        ranges = {POINT: Choice(tuple(self.points))} if self.is_grid else self.ranges
+        return {name: each.distribution() for name, each in ranges.items()}
 
-        if self.is_grid:
-            return {POINT: CategoricalDistribution(tuple(self.points))}
-        return {name: FloatDistribution(each.low, each.high, log=True) for name, each in self.ranges.items()}
+    def check(self, base: TrainConfig) -> None:
+        """Raises UserError for a field that there is not, that is no matter of a search, or a value that is not legal.
+
+        base: what is trained beside the searched fields.
+        """
+        names = [field.name for field in dataclasses.fields(base) if field.name not in NOT_SEARCHED]
+        for name in self.names:
+            if name not in names:
+                raise unknown_name("field of a search", name, names)
+        for name, each in self.ranges.items():
+            for value in each.ends:
+                dataclasses.replace(base, **{name: value})
+        for point, fields in self.points.items():
+            if set(fields) != set(self.names):
+                raise UserError(f"point {point!r}: expected a value of each of {', '.join(self.names)}")
+            dataclasses.replace(base, **fields)
+            for name, value in fields.items():
+                if name in self.ranges and not self.ranges[name].holds(value):
+                    raise UserError(f"point {point!r}: {name} is {value!r}, expected {self.ranges[name]}")

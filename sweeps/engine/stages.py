@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset, load
 from adcore.train import split_train
-from sweeps.engine.blocks import BlockASHA, BlockSearch
 from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.data import require_same
 from sweeps.engine.final import TestResult, opened_before, score_models
 from sweeps.engine.inspection import inspect_model
 from sweeps.engine.per_class import PerClass, own_best, per_class
-from sweeps.engine.plan import Plan, groups_of
-from sweeps.engine.record import Block, SweepRecord
+from sweeps.engine.plan import Plan
+from sweeps.engine.record import Configuration, SweepRecord
 from sweeps.engine.report import commands, final_report, write_figure, write_summary, write_table
 from sweeps.engine.runner import INTERRUPTED, StageRunner
-from sweeps.engine.searcher import RecordSearcher
+from sweeps.engine.search import LadderSearch
+from sweeps.engine.searcher import PackSearcher
 from sweeps.engine.settings import SweepSettings
-from sweeps.engine.side_by_side import SideBySide
 from sweeps.engine.storage_error import storage
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.trial import checkpoint_paths, drop_checkpoints, run_trial
@@ -41,15 +41,14 @@ class Stages(StageRunner):
     """What a sweep does, one stage after another. data: the train part."""
 
     def __init__(self, plan: Plan, settings: SweepSettings, run: Run, data: ImageDataset) -> None:
-        groups = groups_of(plan.classes, run.study.user_attrs["members_per_trial"])
-        self.record = SweepRecord(run.study, plan, [tuple(sorted(g)) for g in groups], path=run.home / "study.db")
+        self.record = SweepRecord(run.study, plan, path=run.home / "study.db")
         self.of_classes: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
         super().__init__(plan, settings, run, [self.record])
         self.plan, self.data, self.sweep_settings = plan, data, settings
-        parts = "one trial" if len(groups) == 1 else f"{len(groups)} trials"
+        self.packing = {"limit": run.study.user_attrs["members_per_trial"], "slots": run.room.slots}
         self.summary_line = (
-            f"{plan.configs} configurations x {len(plan.classes)} classes of {plan.base.dataset}, {parts} each, "
-            f"{run.room.slots} at a time"
+            f"{plan.configs} configurations x {len(plan.classes)} classes of {plan.base.dataset}, packs of up to "
+            f"{self.packing['limit']} trainings, {run.room.slots} at a time"
         )
 
     def run(self) -> int:
@@ -59,77 +58,78 @@ class Stages(StageRunner):
         if self.interrupt.requested:
             return INTERRUPTED
         chosen = self._chosen()
-        if chosen and ConfirmSearch(self.record, chosen, self.home).jobs:  # a winner of part of them might be another
+        if chosen and self._confirmation(chosen).left:  # a winner of part of them might be another
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
         if not confirmed:
             return self._without_winner()
         if self.plan.objective != "per-class":
             return self._final(confirmed)
-        if not self.of_classes or any(search.jobs for search in self._confirmations_by_class()):
+        if not self.of_classes or self._confirmation_by_class().left:
             return self._fail(UNCONFIRMED)
         return self._final(confirmed, own_best(confirmed[0], self.of_classes))
 
     def _turns(self) -> Iterator[Turn]:
         if not self.plan.space.is_grid:
-            yield from self._search(BlockSearch(self.record), self.record)
+            yield from self._search("search", [self.record])
         chosen = self._chosen()
-        confirm = ConfirmSearch(self.record, chosen, self.home)
-        yield from self._confirm(confirm, len(confirm.jobs) / len(self.record.groups))
-        is_whole = not ConfirmSearch(self.record, chosen, self.home).jobs
+        yield from self._confirm(self._confirmation(chosen))
+        is_whole = not self._confirmation(chosen).left
         if self.plan.objective == "per-class" and is_whole and confirmations(self.record, chosen):
-            yield from self._turns_by_class()
+            self.of_classes = {index: self.record.of_class(index) for index in self.plan.classes}
+            self.records += self.of_classes.values()
+            yield from self._search("search by class", list(self.of_classes.values()))
+            yield from self._confirm(self._confirmation_by_class())
 
-    def _chosen(self) -> list[Block]:
+    def _chosen(self) -> list[Configuration]:
         """What is confirmed: every point of a grid, or what the search has found."""
         return self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
 
-    def _turns_by_class(self) -> Iterator[Turn]:
-        """A search and a confirmation of its own for each class, all of them side by side."""
-        self.of_classes = {index: self.record.of_class(index) for index in self.plan.classes}
-        own = list(self.of_classes.values())
-        self.records += own
-        yield from self._search(SideBySide("search by class", [BlockSearch(record) for record in own]), *own)
-        searches = self._confirmations_by_class()
-        trainings = sum(len(search.jobs) for search in searches) / len(own)
-        yield from self._confirm(SideBySide("confirm by class", searches), trainings)
+    def _confirmation(self, chosen: list[Configuration]) -> ConfirmSearch:
+        return ConfirmSearch("confirm", [(self.record, chosen)], self.home, **self.packing)
 
-    def _confirmations_by_class(self) -> list[ConfirmSearch]:
-        return [ConfirmSearch(record, record.best(self.plan.best), self.home) for record in self.of_classes.values()]
+    def _confirmation_by_class(self) -> ConfirmSearch:
+        chosen = [(record, record.best(self.plan.best)) for record in self.of_classes.values()]
+        return ConfirmSearch("confirm by class", chosen, self.home, **self.packing)
 
-    def _search(self, search: RecordSearcher, *records: SweepRecord) -> Iterator[Turn]:
+    def _search(self, name: str, records: list[SweepRecord]) -> Iterator[Turn]:
         """Go on with what these records have not searched yet."""
+        search = LadderSearch(name, records, **self.packing)
         self.close_ended(search)  # what a killed driver did not get to tell
-        if all(record.is_searched for record in records):
-            return
-        # MLflow's outbox hears of an epoch before anything is decided on it: a stopped trial does not report again
-        scheduler = BlockASHA(*records, hear=lambda t, r: self.tracking.epoch(search.name, t.config, r))
-        yield Turn(search, scheduler, self._epochs_searched(records))
+        if search.turns:
+            budget, spent = (sum(getattr(each.ladder, name) for each in records) for name in ("budget", "spent"))
+            yield Turn(search, (budget, spent))
 
-    def _confirm(self, search: RecordSearcher, trainings: float) -> Iterator[Turn]:
-        """trainings: how many of all classes are still to be done."""
+    def _confirm(self, search: ConfirmSearch) -> Iterator[Turn]:
         self.close_ended(search)
-        if trainings:
-            yield Turn(search, None, (trainings * self.plan.base.epochs, 0))
+        if search.left:
+            yield Turn(search, (float(search.members * self.plan.base.epochs), 0.0))
 
     def _trainable(self) -> Callable[..., Any]:
-        return with_parameters(run_trial, data=self.data, home=str(self.home), **self.room.shares)
+        return with_parameters(
+            run_trial, data=self.data, home=str(self.home), members=self.packing["limit"], **self.room.shares
+        )
 
-    def end_turn(self, search: RecordSearcher) -> None:
+    def end_turn(self, search: PackSearcher) -> None:
         """Drop what trials of a stopped configuration have saved after it was closed."""
         super().end_turn(search)
         if search.keeps_checkpoints:
             return
-        for block in (block for record in self._records for block in record.blocks.values()):
-            if block.state not in ("running", "failed"):
-                drop_checkpoints(self.home, block.number, self.plan.base.train_seed, unfinished=True)
+        for each in (each for record in self._records for each in record.configurations.values()):
+            if each.state not in ("running", "failed"):
+                drop_checkpoints(self.home, each.number, self.plan.base.train_seed, unfinished=True)
 
-    def close_ended(self, search: RecordSearcher) -> None:
-        """Tell MLflow what has ended, and drop checkpoints that nothing will go on from."""
-        for configuration, seed, state in search.newly_closed():
-            self.tracking.close_configuration(search.name, configuration, seed, state)
+    def close_ended(self, search: PackSearcher) -> None:
+        """Tell MLflow how far each has come and what has ended, and drop checkpoints that nothing will go on from."""
+        seed = self.plan.base.train_seed
+        for record, each in search.newly_climbed() if isinstance(search, LadderSearch) else []:
+            classes = record.classes[: record.ladder.rungs[each.rung].classes]
+            value = each.value if each.value is not None else math.nan
+            self.tracking.climbed(search.name, each.number, seed, rung=each.rung + 1, value=value, classes=classes)
+        for configuration, own_seed, state in search.newly_closed():
+            self.tracking.close_configuration(search.name, configuration, own_seed, state)
             if not search.keeps_checkpoints and state != "failed":
-                drop_checkpoints(self.home, configuration, seed, unfinished=False)
+                drop_checkpoints(self.home, configuration, own_seed, unfinished=False)
 
     @property
     def _records(self) -> list[SweepRecord]:
@@ -137,7 +137,10 @@ class Stages(StageRunner):
 
     def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation] | None = None) -> int:
         """own: each class's best, where they were searched."""
-        again, numbers = self.sweep_settings.open_test_again, {i: each.block.number for i, each in (own or {}).items()}
+        again, numbers = (
+            self.sweep_settings.open_test_again,
+            {i: each.number for i, each in (own or {}).items()},
+        )
         if not again and (reason := opened_before(self.record, confirmed, numbers)):
             return self._fail(reason)
         if again or self.record.read("test") is None:
@@ -148,11 +151,11 @@ class Stages(StageRunner):
             own=numbers, again=again, room=self.room, on_progress=self.display.scored,
         )  # fmt: skip
         self.display.end()
-        self._inspect(confirmed[0].block.number, self.plan.confirm_seeds[0])
+        self._inspect(confirmed[0].number, self.plan.confirm_seeds[0])
         summary = summarise(
             confirmed,
             test,
-            {block.number: name for name, block in references(self.record).items()},
+            {each.number: name for name, each in references(self.record).items()},
             validation_images=self._validation_images(),
             same_training=not self.plan.search,
             is_grid=self.plan.space.is_grid,
@@ -220,14 +223,3 @@ class Stages(StageRunner):
         data = load(name, "test", data_dir=settings.data_dir, allow_unverified=settings.allow_unverified_data)
         require_same(self.record.read("data"), {name: {"test": data.content_hash}}, self.home.name)
         return data
-
-    def _epochs_searched(self, records: Sequence[SweepRecord]) -> tuple[float, float]:
-        """Epochs of configurations with all their classes: at most, and done before a resume."""
-        epochs, done = self.plan.searched.epochs, 0.0
-        total = float(len(records) * self.plan.configs * epochs)
-        for block in (block for record in records for block in record.blocks.values()):
-            reached = epochs if block.state == "complete" else max(block.values, default=0)
-            done += reached if block.state != "running" else 0
-            total -= epochs - reached if block.state not in ("running", "complete") else 0
-        share = len(records[0].plan.classes) / len(self.plan.classes)
-        return total * share, done * share

@@ -29,10 +29,9 @@ def start_from(space: Space, home: Path) -> Space:
         raise UserError(f"--start-from {home.name}: its winner has other fields ({', '.join(winner)}) than this sweep")
     for name, value in winner.items():
         each = space.ranges[name]
-        if isinstance(value, bool) or not isinstance(value, float | int) or not each.low <= value <= each.high:
+        if not each.holds(value):
             raise UserError(
-                f"--start-from {home.name}: {name} of its winner in {path} is {value!r:.40}, "
-                f"expected {each.low:g} to {each.high:g}"
+                f"--start-from {home.name}: {name} of its winner in {path} is {value!r:.40}, expected {each}"
             )
     known = next((name for name, point in space.points.items() if point == winner), f"winner of {home.name}")
     others = {name: point for name, point in space.points.items() if name != known}

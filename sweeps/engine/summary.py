@@ -70,15 +70,15 @@ def summarise(
     trainings were as long and as large as the confirmation's. A grid whose default point diverged is not compared.
     """
     winner = confirmed[0]
-    comparable = confirmed if not is_grid or winner.block.number in names else confirmed[:1]
-    number = winner.block.number
+    comparable = confirmed if not is_grid or winner.number in names else confirmed[:1]
+    number = winner.number
     known = "seen" if "seen" in test.covariance else ""  # what validation counts
     scale = test.images / validation_images
     variance, freedom = pooled_variance([each.means for each in confirmed])
     searched = None
-    if same_training and winner.block.mean is not None:
+    if same_training and winner.configuration.mean is not None:
         images = test.image_variance_of_one(known, number) * scale
-        searched = interval([winner.block.mean], variance, freedom, images)
+        searched = interval([winner.configuration.mean], variance, freedom, images)
     return Summary(
         winner,
         searched,
@@ -89,8 +89,8 @@ def summarise(
 
 
 def _on_test(confirmed: Sequence[Confirmation], test: TestResult, comparison: str) -> Interval:
-    number, metric = confirmed[0].block.number, f"auroc_{comparison}".rstrip("_")
-    variance, freedom = pooled_variance([test.means(each.block.number, metric) for each in confirmed])
+    number, metric = confirmed[0].number, f"auroc_{comparison}".rstrip("_")
+    variance, freedom = pooled_variance([test.means(each.number, metric) for each in confirmed])
     return interval(test.means(number, metric), variance, freedom, test.image_variance(comparison, number))
 
 
@@ -98,7 +98,7 @@ def _comparisons(
     confirmed: Sequence[Confirmation], test: TestResult, names: dict[int, str], *, is_grid: bool
 ) -> list[Comparison]:
     """The first against every other confirmed configuration: the references first."""
-    first, *others = (each.block.number for each in confirmed)
+    first, *others = (each.number for each in confirmed)
     numbers = [first, *others]
     found: list[Comparison] = []
     for other in others:
@@ -120,9 +120,9 @@ def difference(configurations: Sequence[int], test: TestResult, first: int, seco
 def confirmed_means(confirmed: Sequence[Confirmation], test: TestResult) -> dict[int, dict[str, float]]:
     """Means over classes and seeds by configuration, as results.csv names them."""
     return {
-        each.block.number: {
+        each.number: {
             "confirm_auroc_mean": each.mean,
-            "test_auroc_mean": fmean(test.means(each.block.number)),
+            "test_auroc_mean": fmean(test.means(each.number)),
         }
         for each in confirmed
     }
@@ -135,7 +135,7 @@ def final_metrics(summary: Summary, test: TestResult) -> dict[str, float]:
     found |= {f"val_auroc_{index}": value for index, value in winner.by_class().items()}
     metrics = next(iter(next(iter(test.measured.values())).values()))
     for metric in metrics:
-        by_class = {index: fmean(values) for index, values in test.by_class(winner.block.number, metric).items()}
+        by_class = {index: fmean(values) for index, values in test.by_class(winner.number, metric).items()}
         found[f"test_{metric}_mean"] = fmean(by_class.values())
         found |= {f"test_{metric}_{index}": value for index, value in by_class.items()}
     for name, each in summary.test.items():

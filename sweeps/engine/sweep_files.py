@@ -14,8 +14,8 @@ from sweeps.engine.code import UNKNOWN, Code, current_code
 from sweeps.engine.facts import Facts
 from sweeps.engine.mlflow_outbox import Outbox
 from sweeps.engine.program import AnyPlan
-from sweeps.engine.record import open_study
 from sweeps.engine.storage_error import storage
+from sweeps.engine.study import open_study
 from sweeps.engine.trial import check_checkpoints
 
 __all__ = ["known_codes", "note_code", "open_outbox", "open_record"]

@@ -11,10 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from adcore.config import TrainConfig
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.params import as_text
 from sweeps.engine.program import AnyPlan
-from sweeps.engine.trial import train_config
+from sweeps.engine.trial import Part
 
 __all__ = ["SWEEP", "Tracking", "run_key"]
 
@@ -40,7 +41,6 @@ class Tracking:
     def __init__(self, outbox: Outbox, plan: AnyPlan, name: str, tags: Mapping[str, str] = NO_TAGS) -> None:
         self.outbox, self.plan, self.name, self.tags = outbox, plan, name, tags
         self.opened: set[str] = set()
-        self.closed: set[str] = set()
 
     def open_sweep(self, stage: str) -> None:
         """Begin the sweep's run, or go on with it in another stage."""
@@ -50,29 +50,26 @@ class Tracking:
         self.opened.add(SWEEP)
         self.outbox.put(RunUpdate(SWEEP, name=self.name, tags=tags, params=params, status="RUNNING"))
 
-    def open_trial(self, stage: str, config: Mapping[str, Any]) -> None:
-        """Begin the runs of a trial's configuration and of its classes."""
-        own = train_config(dict(config))
-        key = run_key(stage, config["configuration"], own.train_seed)
-        if key in self.closed:  # the last trial of a configuration that was stopped while it was waiting
-            return
-        tags = {"stage": stage, "seed": str(own.train_seed), "configuration": str(config["configuration"])}
-        tags |= self.plan.tags(config["configuration"])
-        name = self.plan.title(stage, config["configuration"], own)
-        whole = dataclasses.asdict(own) | {"classes": self.plan.classes_of(config["configuration"])}
+    def open_trial(self, stage: str, parts: Sequence[Part]) -> None:
+        """Begin the runs of what a trial trains: of each configuration, and of its classes."""
         with self.outbox.transaction():
-            self._open(key, SWEEP, name, {**tags, "level": "config"}, whole)
-            for index in own.classes:
-                child = dataclasses.asdict(own) | {"classes": (index,)}
-                self._open(f"{key}/{index}", key, f"{name} class {index}", {**tags, "level": "class"}, child)
+            for part in parts:
+                self._open_part(stage, part.configuration, part.config)
 
-    def epoch(self, stage: str, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-        """Take in a trial's report after an epoch."""
-        own = train_config(dict(config))
-        key, step, now = run_key(stage, config["configuration"], own.train_seed), int(metrics["epoch"]), _now()
-        if key in self.closed:  # a trial of a configuration that was stopped while it was waiting
-            return
-        speed = {"images_per_second": metrics["images_per_second"]}  # of the trial, whatever classes it trains
+    def _open_part(self, stage: str, number: int, own: TrainConfig) -> None:
+        key, name = run_key(stage, number, own.train_seed), self.plan.title(stage, number, own)
+        tags = {"stage": stage, "seed": str(own.train_seed), "configuration": str(number), **self.plan.tags(number)}
+        whole = dataclasses.asdict(own) | {"classes": self.plan.classes_of(number)}
+        self._open(key, SWEEP, name, {**tags, "level": "config"}, whole)
+        for index in own.classes:
+            child = dataclasses.asdict(own) | {"classes": (index,)}
+            self._open(f"{key}/{index}", key, f"{name} class {index}", {**tags, "level": "class"}, child)
+
+    def epoch(self, stage: str, part: Part, metrics: Mapping[str, Any]) -> None:
+        """Take in what is reported of a part of a pack after an epoch."""
+        own, number = part.config, part.configuration
+        key, step, now = run_key(stage, number, own.train_seed), int(metrics["epoch"]), _now()
+        speed = {"images_per_second": metrics["images_per_second"]}  # of the pack, whatever it trains
         of_class = {index: _of_class(metrics, index) for index in own.classes}
         validated = {str(index): _validation(each) for index, each in of_class.items()}
         with self.outbox.transaction():
@@ -81,8 +78,8 @@ class Tracking:
             for index, each in of_class.items():
                 self._log(f"{key}/{index}", {**each, **speed}, step, now)
             mine = {f"val_auroc_{index}": each["val_auroc"] for index, each in of_class.items()}
-            seen = self.outbox.noted(key, step)  # of a split block: the classes that other trials have reported, too
-            if len(seen) == len(self.plan.classes_of(config["configuration"])):
+            seen = self.outbox.noted(key, step)  # by other packs, too
+            if len(seen) == len(self.plan.classes_of(number)):
                 mine |= _over_classes(list(seen.values()))
                 if step == own.epochs:
                     mine["classes_done"] = len(seen)
@@ -104,6 +101,17 @@ class Tracking:
                 self._log(key, metrics, 0, _now())
                 self.outbox.put(RunUpdate(key, artifacts=[str(path) for path in artifacts]))
 
+    def climbed(
+        self, stage: str, configuration: int, seed: int, *, rung: int, value: float, classes: Sequence[int]
+    ) -> None:
+        """A configuration has reached a rung, from 1 on. value: its mean AUROC over these classes."""
+        key = run_key(stage, configuration, seed)
+        with self.outbox.transaction():
+            if self.outbox.note(key, rung, "rung", {}):
+                self._log(key, {"rung": rung, "val_auroc_at_rung": value}, rung, _now())
+                tags = {"rung": str(rung), "judged_on_classes": ",".join(map(str, classes))}
+                self.outbox.put(RunUpdate(key, tags=tags))
+
     def close_configuration(self, stage: str, configuration: int, seed: int, state: str) -> None:
         """End a configuration's runs, those that exist; may be repeated.
 
@@ -115,7 +123,6 @@ class Tracking:
             for name in names:
                 self.outbox.put(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
         self.opened -= set(names)
-        self.closed.add(key)
 
     def close_sweep(self, state: str, metrics: Mapping[str, float], artifacts: list[Path], *, step: int = 0) -> None:
         """End the sweep's run with its figures, table, plots and the study; step: of the figures, told once each."""

@@ -10,9 +10,12 @@ from typing import Any
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 
 from sweeps.engine.cluster import Resources
-from sweeps.engine.turns import InTurn, InTurnScheduler
+from sweeps.engine.failures import storage_trouble
+from sweeps.engine.storage_error import StorageError
+from sweeps.engine.turns import InTurn
 
 __all__ = ["fit"]
 
@@ -27,14 +30,18 @@ def fit(
     *,
     home: Path,
     room: Resources,
+    on_storage_error: Callable[[StorageError], None],
 ) -> None:
-    """Train until no turn is left. trainable: what a worker runs with a trial's configuration."""
+    """Train until no turn is left. trainable: what a worker runs with a trial's configuration.
+
+    on_storage_error: told of a trial that could not write its files, before the search hears of the failure.
+    """
     _keep_credentials()
     tuner = tune.Tuner(
         tune.with_resources(trainable, room.as_request()),
         tune_config=tune.TuneConfig(
             search_alg=search,
-            scheduler=InTurnScheduler(search),
+            scheduler=_ToTheEnd(on_storage_error),
             num_samples=-1,
             max_concurrent_trials=room.slots,
             reuse_actors=True,
@@ -49,6 +56,21 @@ def fit(
         ),
     )
     tuner.fit()
+
+
+class _ToTheEnd(FIFOScheduler):
+    """Every trial trains to its end; a full disk is no fault of its configurations."""
+
+    def __init__(self, on_storage_error: Callable[[StorageError], None]) -> None:
+        super().__init__()
+        self.on_storage_error = on_storage_error
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        if error := storage_trouble(trial):
+            self.on_storage_error(error)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles the scheduler for Tuner.restore, which is not used
 
 
 def _keep_credentials() -> None:

@@ -10,26 +10,19 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.engine.blocks import BlockASHA
-from sweeps.engine.searcher import RecordSearcher
+from sweeps.engine.searcher import PackSearcher, RecordSearcher
 
-__all__ = ["InTurn", "InTurnScheduler", "Turn"]
+__all__ = ["InTurn", "Turn"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Turn:
-    """A stage's search and what stops its trials early, if anything does.
+    """A stage's search. work: how much there is to train, and how much of it was done before: the display's unit."""
 
-    epochs: how much there is to train, and how much of it was done before, in epochs of configurations.
-    """
-
-    search: RecordSearcher
-    scheduler: BlockASHA | None
-    epochs: tuple[float, float]
+    search: PackSearcher
+    work: tuple[float, float]
 
 
 class InTurn(RecordSearcher):
@@ -50,24 +43,8 @@ class InTurn(RecordSearcher):
             self.turn = following
         return config
 
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        self.turn.search.on_trial_result(trial_id, result)
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self.turn.search.on_trial_complete(trial_id, result, error)
-
-
-class InTurnScheduler(FIFOScheduler):
-    """Decides as the scheduler of the turn that a trial belongs to; without one, a trial trains to its end."""
-
-    def __init__(self, searcher: InTurn) -> None:
-        super().__init__()
-        self.searcher = searcher
-
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        own = self.searcher.turn.scheduler
-        return own.on_trial_result(tune_controller, trial, result) if own else TrialScheduler.CONTINUE
-
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        if own := self.searcher.turn.scheduler:
-            own.on_trial_error(tune_controller, trial)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles the scheduler for Tuner.restore, which is not used

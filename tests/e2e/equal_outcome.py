@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from kill_loop import ARGUMENTS, KINDS, KillLoop
 from sweep_outcome import outcome
-from sweep_process import SweepProcess, poll, rungs
+from sweep_process import SweepProcess, packs, poll
 
-FUSED = [*ARGUMENTS, *KINDS[0], "--name", "k"]
+SMALL = [*ARGUMENTS, *KINDS[0], "--name", "k"]
 
 
-def at_a_rung(sweep: SweepProcess, count: int) -> None:
-    """Wait until the record holds so many values at rungs."""
+def after_packs(sweep: SweepProcess, count: int) -> None:
+    """Wait until the record holds so many packs."""
     home = sweep.folder / "runs" / "k"
-    poll(lambda: sweep.process.poll() is not None or rungs(home) >= count, f"{count} values at rungs")
+    poll(lambda: sweep.process.poll() is not None or packs(home) >= count, f"{count} packs")
     assert sweep.process.poll() is None, f"it ended too early\n{sweep.out}\n{sweep.err}"
 
 

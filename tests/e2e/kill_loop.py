@@ -25,8 +25,8 @@ from sweep_outcome import outcome
 from sweep_process import SweepProcess
 
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--configs", "5", "--epochs", "4", "--max-concurrent", "1"]
-#: Fused blocks, and blocks of one trial per class.
-KINDS = (["--members-per-trial", "2"], ["--members-per-trial", "1"])
+#: Packs, and each experiment alone.
+KINDS = (["--members-per-trial", "4"], ["--members-per-trial", "1"])
 
 
 class KillLoop:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_process import Begin, MlflowRuns, poll, rungs
+from sweep_process import Begin, MlflowRuns, packs, poll
 
 pytestmark = pytest.mark.xdist_group("cluster")  # one process for all: a machine has one address "auto"
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--gpus-per-trial", "0.5"]
@@ -103,7 +103,7 @@ def test_trials_share_the_gpus_of_all_nodes_and_go_on_elsewhere_when_a_node_is_l
     sweep = begin(
         tmp_path, *ARGUMENTS, "--configs", "6", "--epochs", "6", "--name", "n", "--address", address, **cluster.env
     )
-    poll(lambda: sweep.process.poll() is not None or rungs(tmp_path / "runs" / "n") >= 1, "a value at a rung")
+    poll(lambda: sweep.process.poll() is not None or packs(tmp_path / "runs" / "n") >= 1, "a pack")
     seen = cluster.usage()
     assert set(seen["ran"]) == workers, "the head has no CPUs: it runs no trial"
     for node in workers:

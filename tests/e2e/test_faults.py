@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from equal_outcome import FUSED, at_a_rung, ends_as_ever
+from equal_outcome import SMALL, after_packs, ends_as_ever
 from kill_loop import KillLoop
 from sweep_process import Begin, poll
 
@@ -12,12 +12,12 @@ from sweep_process import Begin, poll
 def test_workers_that_are_killed_or_hang_are_started_again_and_a_second_driver_is_refused(
     loop: KillLoop, begin: Begin, tmp_path: Path
 ) -> None:
-    sweep = begin(tmp_path, *FUSED, "--report-timeout", "1")
-    at_a_rung(sweep, 1)
+    sweep = begin(tmp_path, *SMALL, "--report-timeout", "1")
+    after_packs(sweep, 1)
     killed = poll(sweep.worker, "a worker that trains")
     killed.kill()
     poll(lambda: (other := sweep.worker()) and other.pid != killed.pid, "another worker")
-    at_a_rung(sweep, 2)
+    after_packs(sweep, 2)
     hanging = poll(sweep.worker, "a worker that trains")
     hanging.suspend()
     second = begin(tmp_path, "--resume", "k")

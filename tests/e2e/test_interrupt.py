@@ -6,19 +6,19 @@ import shlex
 import signal
 from pathlib import Path
 
-from equal_outcome import FUSED, at_a_rung, ends_as_ever
+from equal_outcome import SMALL, after_packs, ends_as_ever
 from kill_loop import KillLoop
 from optuna.trial import TrialState
 from sweep_process import ROOT, Begin, MlflowRuns, SweepProcess, poll
 
-from sweeps.engine.record import open_study
+from sweeps.engine.study import open_study
 
 
 def test_a_sweep_that_is_told_to_stop_again_and_again_ends_as_one_that_was_not(
     loop: KillLoop, begin: Begin, tmp_path: Path
 ) -> None:
-    first = begin(tmp_path, *FUSED)
-    at_a_rung(first, 2)
+    first = begin(tmp_path, *SMALL)
+    after_packs(first, 2)
     first.interrupt()
     assert first.wait() == 130, f"{first.out}\n{first.err}"
     _names_its_resume(first, tmp_path)

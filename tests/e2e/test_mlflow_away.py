@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from equal_outcome import FUSED, at_a_rung, ends_as_ever
+from equal_outcome import SMALL, after_packs, ends_as_ever
 from kill_loop import KillLoop
 from sweep_process import Begin, poll
 
@@ -76,10 +76,10 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def test_what_mlflow_missed_is_delivered_in_mid_sweep_and_by_the_resume(
     loop: KillLoop, server: Server, begin: Begin, tmp_path: Path
 ) -> None:
-    sweep = begin(tmp_path, *FUSED, uri=server.uri, MLFLOW_HTTP_REQUEST_TIMEOUT="15")
-    at_a_rung(sweep, 1)
+    sweep = begin(tmp_path, *SMALL, uri=server.uri, MLFLOW_HTTP_REQUEST_TIMEOUT="15")
+    after_packs(sweep, 1)
     server.kill()
-    at_a_rung(sweep, 2)
+    after_packs(sweep, 2)
     server.start()
     poll(lambda: "confirm:" in sweep.out or sweep.process.poll() is not None, "the confirmation")
     server.signal(signal.SIGSTOP)  # it takes requests and does not answer

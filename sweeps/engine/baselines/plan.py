@@ -15,7 +15,7 @@ from adcore.options import option
 from sweeps.engine.baselines.rows import SCALES, Baseline, Scale
 from sweeps.engine.run_settings import RunSettings
 
-__all__ = ["BaselinePlan", "BaselineSettings", "Job", "describe", "make_plan"]
+__all__ = ["BaselinePlan", "BaselineSettings", "Training", "describe", "make_plan"]
 
 #: Configurations of a row are numbered from its place times this on, one for each fold.
 NUMBERS = 10
@@ -34,7 +34,7 @@ class BaselineSettings(RunSettings):
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class Training:
     """One training: a row's experiment with a seed; configuration: row and fold in a number."""
 
     configuration: int
@@ -63,10 +63,10 @@ class BaselinePlan:
         return SCALES[self.scale]
 
     @functools.cached_property
-    def jobs(self) -> list[Job]:
+    def trainings(self) -> list[Training]:
         """Every training; all rows with the first seed, then with the next."""
         return [
-            Job(number, index, seed)
+            Training(number, index, seed)
             for seed in range(self.search_seed, self.search_seed + self.seeds)
             for place in self.rows
             for number in self.configurations(place)
@@ -81,16 +81,16 @@ class BaselinePlan:
         """The row of a configuration."""
         return self.rows[configuration // NUMBERS]
 
-    def config(self, job: Job) -> TrainConfig:
-        """What a job trains."""
-        row = self.row(job.configuration)
-        fold = job.configuration % NUMBERS if row.cross_validated else None
-        return row.config(self.settings, job.index, seed=job.seed, fold=fold)
+    def config(self, training: Training) -> TrainConfig:
+        """What a training trains."""
+        row = self.row(training.configuration)
+        fold = training.configuration % NUMBERS if row.cross_validated else None
+        return row.config(self.settings, training.index, seed=training.seed, fold=fold)
 
     @property
     def dataset_names(self) -> tuple[str, ...]:
         """The data sets of all rows."""
-        return tuple(dict.fromkeys(self.config(job).dataset for job in self.jobs))
+        return tuple(dict.fromkeys(self.config(training).dataset for training in self.trainings))
 
     def params(self) -> dict[str, Any]:
         """What MLflow shows of the whole table."""
@@ -109,15 +109,17 @@ class BaselinePlan:
         """The row's name."""
         return {"row": self.row(configuration).name}
 
-    def share(self, config: Mapping[str, Any]) -> float:
-        """Each epoch of a training as a part of the whole training."""
-        return 1 / config["epochs"]
+    def share(self, config: TrainConfig) -> float:
+        """An epoch as a part of the whole training."""
+        return 1 / config.epochs
 
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""
-        first = {place: Job(numbers[0], self.classes_of(numbers[0])[0], self.search_seed)
+        first = {place: Training(numbers[0], self.classes_of(numbers[0])[0], self.search_seed)
                  for place in self.rows if (numbers := self.configurations(place))}  # fmt: skip
-        configs = {self.rows[place].name: dataclasses.asdict(self.config(job)) for place, job in first.items()}
+        configs = {
+            self.rows[place].name: dataclasses.asdict(self.config(training)) for place, training in first.items()
+        }
         classes = {row.name: list(row.experiments(self.settings)) for row in self.rows.values()}
         numbers = {row.name: place for place, row in self.rows.items()}  # by which the record knows a row
         return {"script": self.script, "scale": self.scale, "seeds": self.seeds, "search_seed": self.search_seed,
@@ -142,12 +144,12 @@ def describe(plan: BaselinePlan) -> str:
     """The rows in words; opens no file and no connection."""
     lines = [f"{plan.script}, scale {plan.scale}: nothing is run"]
     for place, row in plan.rows.items():
-        jobs = [job for job in plan.jobs if job.configuration in plan.configurations(place)]
-        config = plan.config(jobs[0])
+        trainings = [training for training in plan.trainings if training.configuration in plan.configurations(place)]
+        config = plan.config(trainings[0])
         reported = "no figure reported" if row.reported is None else f"reported: {row.metric} {row.reported:g}"
         lines.append(
-            f"  {row.name:18} {config.detector}, {config.dataset}, protocol {config.protocol}, trainings: {len(jobs)}, "
-            f"epochs: {config.epochs}, width {config.width}; {reported}"
+            f"  {row.name:18} {config.detector}, {config.dataset}, protocol {config.protocol}, "
+            f"trainings: {len(trainings)}, epochs: {config.epochs}, width {config.width}; {reported}"
         )
-    epochs = sum(plan.config(job).epochs for job in plan.jobs)
-    return "\n".join([*lines, f"  cost: {len(plan.jobs)} trainings, at most {epochs} epochs, in all"])
+    epochs = sum(plan.config(training).epochs for training in plan.trainings)
+    return "\n".join([*lines, f"  cost: {len(plan.trainings)} trainings, at most {epochs} epochs, in all"])

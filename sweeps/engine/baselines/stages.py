@@ -10,13 +10,13 @@ from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset
 from sweeps.engine.baselines.bars import write_bars
-from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, Job
+from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, Training
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.table import Outcome, outcomes, rich_table, write_csv, write_json, write_markdown
 from sweeps.engine.baselines.trial import run_baseline
 from sweeps.engine.facts import Facts
 from sweeps.engine.runner import INTERRUPTED, StageRunner
-from sweeps.engine.searcher import RecordSearcher
+from sweeps.engine.searcher import PackSearcher
 from sweeps.engine.storage_error import storage
 from sweeps.engine.turns import Turn
 
@@ -39,7 +39,7 @@ class BaselineStages(StageRunner):
         super().__init__(plan, settings, run, [self.record])
         self.plan = plan
         self.parts = {name: (data[name, "train"], data[name, "test"]) for name in plan.dataset_names}
-        self.summary_line = f"{len(plan.rows)} baselines, {len(plan.jobs)} trainings, {run.room.slots} at a time"
+        self.summary_line = f"{len(plan.rows)} baselines, {len(plan.trainings)} trainings, {run.room.slots} at a time"
 
     def run(self) -> int:
         """Train what the record does not hold; returns the exit code."""
@@ -52,37 +52,41 @@ class BaselineStages(StageRunner):
 
     def _turns(self, search: BaselineSearch) -> Iterator[Turn]:
         self.close_ended(search)
-        if search.jobs:
-            total = float(len(self.plan.jobs))
-            yield Turn(search, None, (total, total - len(search.jobs)))
+        if search.left:
+            total = float(len(self.plan.trainings))
+            yield Turn(search, (total, total - len(search.left)))
 
     def _trainable(self) -> Callable[..., Any]:
         return with_parameters(run_baseline, parts=self.parts, home=str(self.home), **self.room.shares)
 
     def _finish(self, search: BaselineSearch, found: list[Outcome], files: list[Path]) -> int:
-        missing = [job for job in self.plan.jobs if search.ended.get(job) != "complete"]
-        self.failures += [f"{self._named(job)}: diverged" for job in missing if search.ended.get(job) == "diverged"]
+        missing = [each for each in self.plan.trainings if search.ended.get(each) != "complete"]
+        self.failures += [
+            f"{self._named(training)}: diverged" for training in missing if search.ended.get(training) == "diverged"
+        ]
         metrics = {f"{each.row.name}_{_identifier(each.row.metric)}": each.mean for each in found}
         # a row that was missing has another step when it is there
-        step = len(self.plan.jobs) - len(missing)
+        step = len(self.plan.trainings) - len(missing)
         self.tracking.close_sweep("failed" if missing else "complete", metrics, files, step=step)
         self.display.print(rich_table(found, self.plan.scale))
         self.display.print(f"table: {', '.join(str(path) for path in files[:3])}")
         self.display.print(f"resume:  {self.command}")
-        return self.report_failure(f"{len(missing)} of {len(self.plan.jobs)} trainings failed") if missing else 0
+        return self.report_failure(f"{len(missing)} of {len(self.plan.trainings)} trainings failed") if missing else 0
 
-    def _named(self, job: Job) -> str:
-        title = self.plan.title("baselines", job.configuration, self.plan.config(job))
-        return f"{title}, class {job.index}"
+    def _named(self, training: Training) -> str:
+        title = self.plan.title("baselines", training.configuration, self.plan.config(training))
+        return f"{title}, class {training.index}"
 
-    def close_ended(self, search: RecordSearcher) -> None:
+    def close_ended(self, search: PackSearcher) -> None:
         """Tell MLflow what has ended, with the figures of its models."""
         assert isinstance(search, BaselineSearch)
         known = self.record.all() if (done := search.newly_done()) else {}
-        for job in done:
-            found = known[job.key]
+        for training in done:
+            found = known[training.key]
             files = [self.home / name for name in found["figures"]]
-            self.tracking.assessed(search.name, job.configuration, job.seed, job.index, found["metrics"], files)
+            self.tracking.assessed(
+                search.name, training.configuration, training.seed, training.index, found["metrics"], files
+            )
         super().close_ended(search)
 
     def _write(self, found: list[Outcome]) -> list[Path]:

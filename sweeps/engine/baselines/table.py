@@ -85,12 +85,12 @@ def outcomes(plan: BaselinePlan, record: Facts) -> list[Outcome]:
 
 def _outcome(plan: BaselinePlan, known: Mapping[str, Any], place: int) -> Outcome | None:
     row, numbers = plan.rows[place], plan.configurations(place)
-    jobs = [job for job in plan.jobs if job.configuration in numbers]
+    trainings = [training for training in plan.trainings if training.configuration in numbers]
     by_seed: dict[int, list[tuple[int, dict[str, Any]]]] = {}
-    for seed in dict.fromkeys(job.seed for job in jobs):
-        own = [job for job in jobs if job.seed == seed]
-        if all(job.key in known for job in own):
-            by_seed[seed] = [(job.index, known[job.key]) for job in own]
+    for seed in dict.fromkeys(training.seed for training in trainings):
+        own = [training for training in trainings if training.seed == seed]
+        if all(training.key in known for training in own):
+            by_seed[seed] = [(training.index, known[training.key]) for training in own]
     if not by_seed:
         return None
     results = [each for own in by_seed.values() for each in own]
@@ -99,7 +99,7 @@ def _outcome(plan: BaselinePlan, known: Mapping[str, Any], place: int) -> Outcom
     decisions = [r["metrics"]["test_auroc_of_decisions"] for _, r in results if not row.cross_validated]
     indices = sorted({index for index, _ in results})
     common = set.intersection(*(set(result["metrics"]) for _, result in results))
-    config = plan.config(jobs[0])
+    config = plan.config(trainings[0])
     return Outcome(
         row=row,
         dataset=config.dataset,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
 from adcore.imports import large_imports
-from sweeps.engine.trial import checkpoint_paths, train_config, use_no_more
+from sweeps.engine.trial import part_paths, parts_of, use_no_more
 
 if TYPE_CHECKING:
     from adcore.assessment import Assessment
@@ -36,14 +36,18 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
         from adcore.train import train
 
     use_no_more(threads, gpus)
-    own = train_config(config)
-    train_part, test_part = parts[own.dataset]
-    paths = checkpoint_paths(home, config["configuration"], own.classes, own.train_seed)
-    ended = train(own, tune.report, data=train_part, checkpoints=Checkpoints(paths))
+    [part] = parts_of(config)
+    own, (train_part, test_part) = part.config, parts[part.config.dataset]
+
+    def report(metrics: dict[str, float], **result: str) -> None:
+        found = {"metrics": json.dumps([metrics]), "images_per_second": metrics["images_per_second"]}
+        tune.report({**found, **result})
+
+    ended = train(own, report, data=train_part, checkpoints=Checkpoints(part_paths(home, [part])))
     if ended.state == "diverged":
         return
     if own.fold is None:
-        folder = Path(home, "figures", f"configuration-{config['configuration']:04d}", f"seed-{own.train_seed}")
+        folder = Path(home, "figures", f"configuration-{part.configuration:04d}", f"seed-{own.train_seed}")
         found = _on_test(ended.detector, own, train_part, test_part, ended.history, folder)
         if found is None:
             return
@@ -52,7 +56,7 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
         metrics, files = {"val_accuracy": _held_out_accuracy(ended.detector, own, train_part)}, []
     figures = [str(file.relative_to(home)) for file in files]
     result = {"metrics": metrics, "seconds": ended.seconds, "figures": figures}
-    tune.report({**ended.history[-1], "result": json.dumps(result)})  # as text: Tune would flatten it
+    report(ended.history[-1], result=json.dumps(result))
 
 
 def _on_test(

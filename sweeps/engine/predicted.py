@@ -1,0 +1,56 @@
+"""What configurations that stopped on some classes would come to on all of them: comparable with complete ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["predicted_means"]
+
+#: Rounds of fitting the effects in turn; they change no more long before.
+ROUNDS = 30
+
+
+def predicted_means(curves: Sequence[Mapping[int, Sequence[float]]], classes: int, epochs: int) -> list[float | None]:
+    """Each configuration's mean AUROC over all classes after the last epoch; None for one that has no finite value.
+
+    curves: of each configuration, AUROC by class (0 to classes - 1) and epoch. A complete one has its own mean. For the
+    others, the AUROC of a configuration in a class after an epoch is taken as the sum of an effect of the configuration
+    and one of the class and epoch, fitted by least squares, each in turn; where nothing is complete, the classes that
+    nobody has finished count as those that somebody has.
+    """
+    if not curves:
+        return []
+    values = np.full((len(curves), classes, epochs), np.nan)
+    for row, own in zip(values, curves, strict=True):
+        for index, epoch_values in own.items():
+            row[index, : len(epoch_values)] = epoch_values[:epochs]
+    values[~np.isfinite(values)] = np.nan
+    effects = _class_effects(values.reshape(len(curves), -1)).reshape(classes, epochs)
+    offset = float(np.nanmean(effects[:, -1])) if np.isfinite(effects[:, -1]).any() else 0.0
+    return [_prediction(row, effects, offset) for row in values]
+
+
+def _class_effects(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The effect of each class and epoch, NaN without a value. values: [configurations, classes x epochs]."""
+    seen = np.isfinite(values)
+    filled, rows, columns = np.where(seen, values, 0.0), seen.sum(axis=1), seen.sum(axis=0)
+    effects = np.zeros(values.shape[1])
+    for _ in range(ROUNDS):
+        own = ((filled - effects) * seen).sum(axis=1) / np.maximum(rows, 1)
+        effects = ((filled - own[:, None]) * seen).sum(axis=0) / np.maximum(columns, 1)
+    return np.where(columns > 0, effects, np.nan)
+
+
+def _prediction(row: NDArray[np.float64], effects: NDArray[np.float64], offset: float) -> float | None:
+    """row: [classes, epochs] of one configuration; what it has after its furthest epoch of each class counts."""
+    seen = np.isfinite(row)
+    if not seen.any():
+        return None
+    if seen[:, -1].all():
+        return float(row[:, -1].mean())
+    trained = np.flatnonzero(seen.any(axis=1))
+    last = row.shape[1] - 1 - seen[trained, ::-1].argmax(axis=1)
+    return float((row[trained, last] - effects[trained, last]).mean()) + offset
