@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.engine.ladder import Ladder, Pack, Rung, added, affordable, budget_for, rungs_of
+from sweeps.engine.ladder import SPARE, Ladder, Pack, Rung, added, affordable, budget_for, rungs_of
 
 TEN = rungs_of(10, 8)
 
@@ -17,11 +17,11 @@ TEN = rungs_of(10, 8)
 @pytest.mark.parametrize(
     ("classes", "epochs", "rungs"),
     [
-        (10, 8, [(1, 5), (1, 8), (3, 8), (10, 8)]),
-        (10, 4, [(1, 2), (1, 4), (3, 4), (10, 4)]),
+        (10, 8, [(1, 5), (2, 8), (5, 8), (10, 8)]),
+        (10, 4, [(1, 2), (2, 4), (5, 4), (10, 4)]),
         (1, 8, [(1, 5), (1, 8)]),
         (2, 1, [(1, 1), (2, 1)]),
-        (100, 27, [(1, 17), (1, 27), (30, 27), (100, 27)]),
+        (100, 27, [(1, 17), (20, 27), (50, 27), (100, 27)]),
         (1, 1, [(1, 1)]),
     ],
 )
@@ -99,7 +99,7 @@ def test_whatever_is_packed_and_arrives_when(
         while len(under_way) < slots:
             late = ladder.promotion() is None
             reached = [ladder.reached(rung) for rung in range(len(TEN))]
-            pack = ladder.next_pack(new=len(new), limit=limit, idle=slots - len(under_way), under_way=bool(under_way))
+            pack = ladder.next_pack(new=len(new), limit=limit, idle=slots - len(under_way), under_way=len(under_way))
             if pack is None:
                 break
             begun = pack.configurations or tuple(new[: pack.new])
@@ -130,19 +130,19 @@ def test_whatever_is_packed_and_arrives_when(
 
 def test_what_is_ready_is_shared_by_the_free_slots() -> None:
     ladder = Ladder(TEN, reduction=3, budget=10**6)
-    assert ladder.next_pack(new=24, limit=10, idle=2, under_way=False) == Pack(0, new=10)
-    assert ladder.next_pack(new=24, limit=10, idle=16, under_way=False) == Pack(0, new=2)
+    assert ladder.next_pack(new=24, limit=10, idle=2, under_way=0) == Pack(0, new=10)
+    assert ladder.next_pack(new=24, limit=10, idle=16, under_way=0) == Pack(0, new=2)
     for number in range(12):
         ladder.begin(number)
         ladder.reach(number, 0, -number)
-    assert ladder.next_pack(new=9, limit=10, idle=2, under_way=True) == Pack(1, (0, 1))
-    assert ladder.next_pack(new=9, limit=10, idle=1, under_way=True) == Pack(1, (2, 3))
+    assert ladder.next_pack(new=9, limit=10, idle=2, under_way=4) == Pack(1, (0, 1))
+    assert ladder.next_pack(new=9, limit=10, idle=1, under_way=4) == Pack(1, (2, 3))
     for number in range(3):
         ladder.reach(number, 1, -number)
     # two classes are new on the third rung, so five configurations fill ten places; one may go up
-    assert ladder.next_pack(new=9, limit=10, idle=1, under_way=True) == Pack(2, (0,))
-    assert ladder.next_pack(new=0, limit=10, idle=1, under_way=True) is None
-    late = ladder.next_pack(new=0, limit=10, idle=1, under_way=False)
+    assert ladder.next_pack(new=9, limit=10, idle=1, under_way=4) == Pack(2, (0,))
+    assert ladder.next_pack(new=0, limit=10, idle=1, under_way=4) is None
+    late = ladder.next_pack(new=0, limit=10, idle=1, under_way=0)
     assert late
     assert late.configurations
 
@@ -166,9 +166,9 @@ def test_a_decision_hears_of_order_and_not_of_arrival() -> None:
 
 
 def test_a_budget_and_its_configurations() -> None:
-    assert budget_for(TEN, 4, 640) == pytest.approx(1.1 * 640 * (5 + 3 / 4 + 16 / 16 + 56 / 64))
-    assert budget_for(TEN, 4, 8, best=2) == pytest.approx(1.1 * (8 * 5 + 2 * (3 + 16 + 56)))
-    assert budget_for(TEN, 4, 1, best=2) == pytest.approx(1.1 * 80)
+    assert budget_for(TEN, 4, 640) == pytest.approx(640 * (5 + SPARE * (11 / 4 + 24 / 16 + 40 / 64)))
+    assert budget_for(TEN, 4, 8, best=2) == pytest.approx(8 * 5 + SPARE * 2 * (11 + 24 + 40))
+    assert budget_for(TEN, 4, 1, best=2) == pytest.approx(5 + SPARE * 75)
     for best in (1, 3):
         for count in (1, 7, 48, 1000):
             assert affordable(TEN, 4, budget_for(TEN, 4, count, best), best) == count

@@ -46,8 +46,8 @@ def test_a_kill_between_the_last_values_and_their_telling_is_completed_at_reopen
     record = record_of(plan, path=path)
     record.propose(0)
     with mock.patch.object(SweepRecord, "_tell_ended"):
-        record.begin(0, 2)
-        record.finish_pack(2, {0: {0: [0.5, 0.6], 1: [0.6, 0.7], 2: [0.7, 0.8]}})
+        record.begin(0, 3)
+        record.finish_pack(3, {0: {0: [0.5, 0.6], 1: [0.6, 0.7], 2: [0.7, 0.8]}})
     assert trial_of(record, 0).state == TrialState.RUNNING
     again = record_of(plan, path=path)
     assert (trial_of(again, 0).state, again.configurations[0].state) == (TrialState.COMPLETE, "complete")

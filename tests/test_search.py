@@ -171,8 +171,8 @@ def test_whatever_fails_and_arrives_when(data: st.DataObject, configs: int, limi
     while True:
         while len(under_way) < slots and (trial := sweep.start()):
             under_way.append(trial)
-            numbers = [{part.configuration for part in each.parts} for each in under_way]
-            assert sum(map(len, numbers)) == len(set().union(*numbers)), "trained in two places"
+            experiments = [(p.configuration, i) for each in under_way for p in each.parts for i in p.config.classes]
+            assert len(experiments) == len(set(experiments)), "trained in two places"
         if not under_way:
             break
         trial = under_way.pop(data.draw(st.integers(0, len(under_way) - 1)))

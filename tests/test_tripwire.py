@@ -88,8 +88,9 @@ def test_a_trial_is_given_the_train_part_alone(
     assert list(inspect.signature(run_trial).parameters) == ["config", "data", "home", "members", "threads", "gpus"]
     monkeypatch.setattr(stages, "with_parameters", take)
     own: Any = SimpleNamespace(data=digits_train, home=tmp_path, room=Resources(cpus=1, gpus=0, slots=1))
+    own.packing = {"limit": 5}
     with pytest.raises(GivenError):
         stages.Stages._trainable(own)
     assert given.pop("function") is run_trial
-    assert given == {"data": digits_train, "home": str(tmp_path), "threads": 1, "gpus": 0}
+    assert given == {"data": digits_train, "home": str(tmp_path), "members": 5, "threads": 1, "gpus": 0}
     assert given["data"].part == "train"

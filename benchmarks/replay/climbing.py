@@ -10,7 +10,7 @@ from itertools import count
 import numpy as np
 
 from adcore.datasets import DATASETS
-from sweeps.engine.ladder import PARTS, REDUCTION, Ladder, affordable, budget_for, rungs_of
+from sweeps.engine.ladder import PARTS, REDUCTION, SPARE, Ladder, affordable, budget_for, rungs_of
 
 from .table import Table
 
@@ -19,10 +19,12 @@ __all__ = ["CLASS_EPOCHS", "Setting", "climb"]
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A ladder: its rungs as parts of classes and epochs, and of how many configurations one goes up."""
+    """A ladder: its rungs as parts of classes and epochs, of how many configurations one goes up, and what there is
+    for promotions over what they cost."""
 
     parts: tuple[tuple[float, float], ...] = PARTS
     reduction: int = REDUCTION
+    spare: float = SPARE
 
 
 #: Cost of an experiment's epoch in a pack of so many, in a unit of one's own; here each costs the same.
@@ -49,7 +51,9 @@ def climb(
     """
     if budget is None:
         rungs = rungs_of(table.classes, table.epochs, setting.parts)
-        whole = budget_for(rungs, setting.reduction, len(order), COMPLETE) + rungs[0].epochs * table.classes
+        whole = (
+            budget_for(rungs, setting.reduction, len(order), COMPLETE, setting.spare) + rungs[0].epochs * table.classes
+        )
         return _Climbing(table, whole, workers, setting, limit, costs).run(order)
     class_epochs = budget  # as many as the budget pays for, which the packs that come about decide
     while True:
@@ -66,7 +70,7 @@ class _Climbing:
         self, table: Table, budget: float, workers: int, setting: Setting, limit: int, costs: Mapping[int, float]
     ) -> None:
         self.table, self.budget, self.workers, self.limit, self.costs = table, budget, workers, limit, costs
-        self.rungs, self.reduction = rungs_of(table.classes, table.epochs, setting.parts), setting.reduction
+        self.rungs, self.setting = rungs_of(table.classes, table.epochs, setting.parts), setting
         known = DATASETS[table.dataset].hardest_first if table.dataset in DATASETS else None
         self.classes = list(known) if known and len(known) == table.classes else []
         self.trained: dict[tuple[int, int], int] = {}  # epochs, by row and class
@@ -76,8 +80,8 @@ class _Climbing:
         """Propose these until the budget is used; what it cost, and what is chosen."""
         finding = 0 if self.classes else (self.table.classes - self.rungs[0].classes) * self.rungs[0].epochs
         best = min(COMPLETE, len(order))
-        proposed = affordable(self.rungs, self.reduction, self.budget - finding, best)
-        ladder, waiting = Ladder(self.rungs, self.reduction, self.budget, best), list(order[:proposed])
+        proposed = affordable(self.rungs, self.setting.reduction, self.budget - finding, best, self.setting.spare)
+        ladder, waiting = Ladder(self.rungs, self.setting.reduction, self.budget, best), list(order[:proposed])
         running: list[tuple[float, int, int, tuple[int, ...]]] = []  # heap of (end, number, rung, rows)
         clock, numbers = 0.0, count()
         while True:
@@ -101,7 +105,7 @@ class _Climbing:
             ladder.begin(waiting[0])
             ladder.spent += finding
             return 0, (waiting[0],), self._train(0, [waiting.pop(0)])
-        pack = ladder.next_pack(new=len(waiting), limit=self.limit, idle=self.workers - running, under_way=running > 0)
+        pack = ladder.next_pack(new=len(waiting), limit=self.limit, idle=self.workers - running, under_way=running)
         if pack is None:
             return None
         rows = pack.configurations or tuple(waiting[: pack.new])

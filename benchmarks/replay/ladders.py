@@ -30,10 +30,10 @@ YARDSTICK = "no stopping"
 LADDER, ELSEWHERE = "ladder", "ladder chosen elsewhere"
 SPEEDS = Path(__file__).parent.parent / "pack_speeds.json"
 HIGH, WHOLE = 5 / 8, 1.0
-#: The ladders among which one is chosen: by which rungs, and of how many one goes up.
+#: The ladders among which one is chosen: by which rungs, of how many one goes up, and with how much to spare.
 CANDIDATES = tuple(
-    Setting(parts, reduction)
-    for parts, reduction in product(
+    Setting(*each)
+    for each in product(
         (
             ((0, HIGH), (0, WHOLE), (0.3, WHOLE), (1, WHOLE)),
             ((0, 3 / 8), (0, HIGH), (0, WHOLE), (0.3, WHOLE), (1, WHOLE)),
@@ -42,6 +42,7 @@ CANDIDATES = tuple(
             ((0.3, HIGH), (0.3, WHOLE), (1, WHOLE)),
         ),
         (2, 3, 4),
+        (1.2, 1.6, 2.0),
     )
 )
 #: Resamples of the orders for the interval of a share.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 __all__ = [
     "PARTS",
@@ -26,9 +27,12 @@ __all__ = [
 
 #: The rungs, as parts of all classes (at least one) and of all epochs, and of how many configurations one goes up:
 #: benchmarks/search.py compares others.
-PARTS, REDUCTION = ((0.0, 5 / 8), (0.0, 1.0), (0.3, 1.0), (1.0, 1.0)), 4
-#: The budget over what the promotions cost on average: the rest is for those that were left behind.
-SPARE = 1.1
+PARTS, REDUCTION = ((0.0, 5 / 8), (0.2, 1.0), (0.5, 1.0), (1.0, 1.0)), 4
+#: What the budget has for promotions, over what they cost on average: the rest is for those that were left behind.
+SPARE = 1.6
+#: Packs that train side by side once only those are left that were left behind: of more, each would know too little of
+#: what the others come to (benchmarks/search.py, 16 workers).
+LATE = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,19 +64,21 @@ def added(rungs: Sequence[Rung]) -> list[int]:
     return [rung.classes * rung.epochs - less for rung, less in zip(rungs, below, strict=False)]
 
 
-def budget_for(rungs: Sequence[Rung], reduction: int, configurations: int, best: int = 1) -> float:
+def budget_for(
+    rungs: Sequence[Rung], reduction: int, configurations: int, best: int = 1, spare: float = SPARE
+) -> float:
     """Class-epochs for so many configurations, of which one of `reduction` goes up each rung, at the least `best`."""
     least = min(best, configurations)
-    going = (max(least, configurations / reduction**place) for place in range(len(rungs)))
-    return SPARE * sum(cost * count for cost, count in zip(added(rungs), going, strict=True))
+    first, *others = added(rungs)
+    going = (max(least, configurations / reduction**place) for place in range(1, len(rungs)))
+    return first * configurations + spare * sum(cost * count for cost, count in zip(others, going, strict=True))
 
 
-def affordable(rungs: Sequence[Rung], reduction: int, budget: float, best: int = 1) -> int:
+def affordable(rungs: Sequence[Rung], reduction: int, budget: float, best: int = 1, spare: float = SPARE) -> int:
     """How many configurations a budget is for, at the least 1."""
-    most = int(budget / (SPARE * added(rungs)[0])) + 1
-    return max(
-        1, bisect.bisect_right(range(most + 1), budget + 1e-9, key=lambda n: budget_for(rungs, reduction, n, best)) - 1
-    )
+    most = range(int(budget / added(rungs)[0]) + 2)
+    cost = partial(budget_for, rungs, reduction, best=best, spare=spare)
+    return max(1, bisect.bisect_right(most, budget + 1e-9, key=cost) - 1)
 
 
 class Ladder:
@@ -121,23 +127,24 @@ class Ladder:
         """Who has reached a rung, best first."""
         return [configuration for _, configuration in self._reached[rung]]
 
-    def next_pack(self, *, new: int, limit: int, idle: int, under_way: bool) -> Pack | None:
+    def next_pack(self, *, new: int, limit: int, idle: int, under_way: int) -> Pack | None:
         """What a free slot trains next, which begins by that; None: there is nothing, or what is under way decides.
 
         Promotions come first, then new configurations, then those that were left behind. new: how many configurations
         may still be proposed. limit: experiments that train side by side at the most, or those of one configuration.
-        idle: free slots, which share what is ready. A new configuration is begun by the caller, under its number.
+        idle: free slots, which share what is ready. under_way: packs. A new configuration is begun by the caller, under
+        its number.
         """
         if first := self.promotion():
             return self._gathered(first, self.promotion, limit, idle)
         affords = max(0, int((self.budget - self.spent) // self._added[0]))
         if count := min(new, affords if self._begun[0] else max(1, affords)):
             return Pack(0, new=min(count, max(1, limit // self._members[0]), -(-count // idle)))
-        if under_way:
+        if under_way >= LATE:
             return None
         if first := self.late_promotion():
             return self._gathered(first, self.late_promotion, limit, idle)
-        if first := self.furthest():
+        if not under_way and (first := self.furthest()):
             self.begin(*first)
             return Pack(first[1], first[:1])
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import deque
 from collections.abc import Sequence
 from itertools import count, islice, takewhile
@@ -17,6 +18,16 @@ from sweeps.engine.trial import Part
 __all__ = ["LadderSearch"]
 
 
+@dataclasses.dataclass(eq=False)
+class Step:
+    """Configurations on their way to a rung. left: experiments to be trained; trained: what has come of the others."""
+
+    record: SweepRecord
+    rung: int
+    left: int
+    trained: dict[int, dict[int, list[float]] | None]
+
+
 class LadderSearch(PackSearcher):
     """The search of one record, or of several side by side: each has a ladder of its own, and they take turns.
 
@@ -29,41 +40,47 @@ class LadderSearch(PackSearcher):
         super().__init__(records)
         self.name, self.ladders, self.limit, self.slots = name, list(records), limit, slots
         self.turns = deque(record for record in records if not record.is_searched)
+        self.cut: deque[Job] = deque()  # the other parts of a pack that several free slots train
         self.closed: set[int] = set()  # whose end has been told by newly_closed
         self.told: dict[int, int] = {}  # the rung of each, as told by newly_climbed
 
     def next_job(self) -> Job | None:
+        if self.cut:
+            return self.cut.popleft()
         for record in list(self.turns):
             if job := self._next_of(record):
                 self.turns.remove(record)
                 self.turns.append(record)
-                return job
+                self.cut.extend(job[1:])
+                return job[0]
             if not self._under_way(record):
                 record.end_search()
                 self.turns.remove(record)
         return None
 
     def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
-        record, rung = job.owner
-        if record.broken:  # after the resume it is trained on
-            return
-        trained: dict[int, dict[int, list[float]] | None] = {part.configuration: None for part in job.parts}
-        for part, own in zip(job.parts, curves or [], strict=False):
-            trained[part.configuration] = {**(trained[part.configuration] or {}), **own}
-        record.finish_pack(rung, trained)
+        step: Step = job.owner
+        for part, own in zip(job.parts, curves or [{} for _ in job.parts], strict=True):
+            step.left -= len(part.config.classes)
+            known = step.trained[part.configuration]
+            step.trained[part.configuration] = None if curves is None or known is None else {**known, **own}
+        if not step.left and not step.record.broken:  # one that is broken is trained on after the resume
+            step.record.finish_pack(step.rung, step.trained)
 
-    def _under_way(self, record: SweepRecord) -> bool:
-        return any(job.owner[0] is record for job in (*self.jobs.values(), *self.again))
+    def _under_way(self, record: SweepRecord) -> int:
+        """How many packs of a record are under way."""
+        jobs = (*self.jobs.values(), *self.again, *self.cut)
+        return len({id(job.owner) for job in jobs if job.owner.record is record})
 
-    def _next_of(self, record: SweepRecord) -> Job | None:
+    def _next_of(self, record: SweepRecord) -> list[Job]:
         under_way, idle = self._under_way(record), max(1, self.slots - len(self.jobs))
         proposed = record.plan.configs - record.ladder.begun
         if not record.classes:  # the first to be trained on all of them says in what order they come
-            return None if under_way or not proposed else _job(record, Pack(0, new=1))
+            return [] if under_way or not proposed else _jobs(record, Pack(0, new=1), idle)
         while pack := record.ladder.next_pack(new=proposed, limit=self.limit, idle=idle, under_way=under_way):
-            if job := _job(record, pack):
-                return job
-        return None
+            if jobs := _jobs(record, pack, idle):
+                return jobs
+        return []
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         """Counts of all records; the best mean is the mean of the records' best ones, once each has one."""
@@ -98,13 +115,34 @@ class LadderSearch(PackSearcher):
         return found
 
 
-def _job(record: SweepRecord, pack: Pack) -> Job | None:
-    """What a pack trains; None if all of it was trained before, by who gave the order of the classes."""
+def _jobs(record: SweepRecord, pack: Pack, idle: int) -> list[Job]:
+    """What a pack trains; nothing if all of it was trained before, by who gave the order of the classes.
+
+    A pack of one configuration is cut for all free slots, so that none waits for what only one of them trains.
+    """
     parts = {number: _parts(record, number, pack.rung) for number in pack.configurations or _begun(record, pack.new)}
-    if trained := [number for number, own in parts.items() if not own]:
-        record.finish_pack(pack.rung, {number: {} for number in trained})
-    found = tuple(part for own in parts.values() for part in own)
-    return Job(found, record.ladder.rungs[pack.rung].epochs, (record, pack.rung)) if found else None
+    if known := [number for number, own in parts.items() if not own]:
+        record.finish_pack(pack.rung, {number: {} for number in known})
+    found = [part for own in parts.values() for part in own]
+    trained: dict[int, dict[int, list[float]] | None] = {number: {} for number, own in parts.items() if own}
+    step = Step(record, pack.rung, sum(len(part.config.classes) for part in found), trained)
+    cut = _cut(found, idle) if len(trained) == 1 else [found] if found else []
+    return [Job(tuple(own), record.ladder.rungs[pack.rung].epochs, step) for own in cut]
+
+
+def _cut(parts: Sequence[Part], slots: int) -> list[list[Part]]:
+    """The experiments of a configuration's parts, shared among so many slots."""
+    experiments = [(part, index) for part in parts for index in part.config.classes]
+    size = math.ceil(len(experiments) / slots)
+    shares = [experiments[start : start + size] for start in range(0, len(experiments), size)]
+    return [
+        [_of_part(part, own) for part in parts if (own := [index for each, index in share if each is part])]
+        for share in shares
+    ]
+
+
+def _of_part(part: Part, classes: Sequence[int]) -> Part:
+    return dataclasses.replace(part, config=dataclasses.replace(part.config, classes=tuple(classes)))
 
 
 def _begun(record: SweepRecord, most: int) -> tuple[int, ...]:

@@ -46,7 +46,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
                 "width": 16, "epochs": 10, "draws": "each-epoch", "mirrored_scores": True,
                 "images_per_class": None, "validation_images": None,
             },
-            configs=64, best=1, seeds=2, paper=False,
+            configs=48, best=1, seeds=2, paper=False,
             search={"width": 8, "epochs": 6},
         ),
         "gpu": Scale(
@@ -54,14 +54,14 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
                 "width": 64, "batch_size": 256, "epochs": 27, "draws": "each-epoch", "mirrored_scores": True,
                 "images_per_class": None, "validation_images": None,
             },
-            configs=256, best=3, seeds=3, paper=True,
+            configs=160, best=3, seeds=3, paper=True,
         ),
         "paper": Scale(
             {
                 "width": 64, "batch_size": 1, "epochs": 300, "crop": True, "vertical_flip": True, "rotate": True,
                 "schedule": "halve-every-50", "images_per_class": None, "validation_images": None,
             },
-            configs=48, best=3, seeds=3, paper=True,
+            configs=40, best=3, seeds=3, paper=True,
         ),
     }
 )  # fmt: skip

@@ -41,7 +41,7 @@ def fit(
         tune.with_resources(trainable, room.as_request()),
         tune_config=tune.TuneConfig(
             search_alg=search,
-            scheduler=_ToTheEnd(on_storage_error),
+            scheduler=_ToTheEnd(room.slots, on_storage_error),
             num_samples=-1,
             max_concurrent_trials=room.slots,
             reuse_actors=True,
@@ -59,11 +59,17 @@ def fit(
 
 
 class _ToTheEnd(FIFOScheduler):
-    """Every trial trains to its end; a full disk is no fault of its configurations."""
+    """Every trial trains to its end; a full disk is no fault of its configurations. slots: workers that are kept."""
 
-    def __init__(self, on_storage_error: Callable[[StorageError], None]) -> None:
+    def __init__(self, slots: int, on_storage_error: Callable[[StorageError], None]) -> None:
         super().__init__()
-        self.on_storage_error = on_storage_error
+        self.slots, self.on_storage_error, self.keeps_workers = slots, on_storage_error, False
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Tune would end a worker that has nothing to do for a moment, and a new one takes seconds to load torch."""
+        if not self.keeps_workers:
+            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=self.slots)
+            self.keeps_workers = True
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if error := storage_trouble(trial):
