@@ -1,23 +1,24 @@
-"""Peers of our search on the curves that benchmarks/search.py replays: Syne Tune's ASHA, SMAC's racing and Hyperband.
+"""Peers of our search on the curves that benchmarks/search.py replays, and our ladder beside them on the same orders.
 
     python3 -m venv DIR                                          # an environment of their own: no torch, no Ray
     DIR/bin/pip install -r benchmarks/peers-requirements.txt
     DIR/bin/python benchmarks/peers.py                           # about 6 minutes on 2 cores
     DIR/bin/python benchmarks/peers.py --json /tmp/peers.json    # also all figures as JSON
 
-Each peer goes through the table's configurations by its own code, Syne Tune in its own simulator; nothing is trained.
-(1, 3) are a peer's defaults and (2, 2) the rungs of our sweep: grace in epochs, reduction. The answer is the peer's
-own: Syne Tune's the highest mean over the classes reported at any epoch, SMAC's its incumbent. The configurations come
-in the orders that search.py draws for the same seed, but where SMAC's model picks them.
+Each peer goes through a table's configurations by its own code, Syne Tune in its own simulator; nothing is trained.
+(1, 3) are a peer's defaults and (3, 3) ASHA's best on the first table: grace in epochs, reduction. The answer is the
+peer's own: Syne Tune's the highest mean over the classes reported at any epoch, SMAC's its incumbent. Of the ladder it
+is the best complete configuration of a sweep that plans for the budget; on each table it has the rungs that
+benchmarks/search.py chose on the others. The configurations come in the orders that search.py draws for the same seed,
+but where SMAC's model picks them.
 
 Compute is counted in class-epochs, a configuration trained for an epoch on a class. Budgets are parts of what training
 every configuration to its end costs. Regret is the AUROC that the table's best is ahead of the answer at the last
-epoch, in the mean over classes. Best stopped is the share of repetitions in which the table's best was not trained to
-its end in every class. A diverged configuration counts as AUROC 0.5 from its first NaN on, and costs nothing after it.
-All epochs take the same time, so ASHA's decisions are those of one worker on four; four have more under way at once.
+epoch, in the mean over classes. A diverged configuration counts as AUROC 0.5 from its first NaN on, and costs nothing
+after it. All epochs take the same time, so ASHA's decisions are those of one worker on four; four have more under way.
 
-Intervals are over orders of one table, so they say nothing of other data sets. A peer that is through with the table
-keeps its answer: it has no more configurations to spend the rest of a budget on, as it would have in a sweep.
+Intervals are over orders, so they say nothing of other data sets. A peer that is through with the table keeps its
+answer: it has no more configurations to spend the rest of a budget on, as it would have in a sweep.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import logging
 import multiprocessing
 import os
 import platform
+import sys
 import tempfile
 import time
 import warnings
@@ -41,10 +43,17 @@ from typing import Any
 import numpy as np
 from peers_smac import hyperband_over_classes, hyperband_over_epochs, racing
 from peers_syne_tune import asha
-from peers_table import BUDGETS, Outcome, Replay, Table, load_table, outcome
+from peers_table import BUDGETS, Replay, Table, load_table, outcome
 from scipy import stats
 
-CURVES = Path(__file__).parent / "curves" / "fashion_mnist.json"
+sys.path.insert(0, str(Path(__file__).parents[1]))  # neither torch nor Ray is asked for by what follows
+from replay.climbing import Setting, climb
+from replay.table import Table as Curves
+from replay.table import load_table as load_curves
+
+CURVES = Path(__file__).parent / "curves"
+CHOSEN = Path(__file__).parents[1] / "docs" / "results" / "search.json"
+LADDER = "ladder chosen elsewhere"
 
 
 def no_stopping(table: Table, order: Sequence[int], seed: int) -> Replay:
@@ -57,18 +66,21 @@ def no_stopping(table: Table, order: Sequence[int], seed: int) -> Replay:
 #: Replays a search over the table, given the order of its rows and a seed.
 Peer = Callable[[Table, Sequence[int], int], Replay]
 
+#: Regrets by table and peer, [budgets].
+Repetition = dict[str, dict[str, tuple[float, ...]]]
+
 PEERS: Mapping[str, Peer] = MappingProxyType(
     {
         "no stopping": no_stopping,
         "Syne Tune ASHA (1, 3), 1 worker": partial(asha, grace=1, reduction=3, workers=1),
         "Syne Tune ASHA (1, 3), 4 workers": partial(asha, grace=1, reduction=3, workers=4),
-        "Syne Tune ASHA (2, 2), 1 worker": partial(asha, grace=2, reduction=2, workers=1),
-        "Syne Tune ASHA (2, 2), 4 workers": partial(asha, grace=2, reduction=2, workers=4),
+        "Syne Tune ASHA (3, 3), 1 worker": partial(asha, grace=3, reduction=3, workers=1),
+        "Syne Tune ASHA (3, 3), 4 workers": partial(asha, grace=3, reduction=3, workers=4),
         "SMAC racing over classes": partial(racing, model=False),
         "SMAC racing over classes, its model": partial(racing, model=True),
         "SMAC Hyperband over classes": hyperband_over_classes,
         "SMAC Hyperband over epochs (1, 3)": partial(hyperband_over_epochs, grace=1, reduction=3),
-        "SMAC Hyperband over epochs (2, 2)": partial(hyperband_over_epochs, grace=2, reduction=2),
+        "SMAC Hyperband over epochs (3, 3)": partial(hyperband_over_epochs, grace=3, reduction=3),
     }
 )
 
@@ -80,19 +92,48 @@ def quiet(folder: str) -> None:
     os.environ["SYNETUNE_FOLDER"] = f"{folder}/{os.getpid()}"
 
 
-def repetition(table: Table, seed: int, number: int) -> dict[str, Outcome]:
-    """Every peer on one order of the rows."""
-    order = np.random.default_rng([seed, number]).permutation(len(table.auroc)).tolist()
-    return {name: outcome(table, peer(table, order, seed + number)) for name, peer in PEERS.items()}
+def repetition(tables: Mapping[str, Path], settings: Mapping[str, Setting], seed: int, number: int) -> Repetition:
+    """Every peer, and the ladder, on one order of the rows of each table."""
+    found: Repetition = {}
+    for name, path in tables.items():
+        table = load_table(path)
+        order = np.random.default_rng([seed, number]).permutation(len(table.auroc)).tolist()
+        found[name] = {peer: outcome(table, run(table, order, seed + number)).regrets for peer, run in PEERS.items()}
+        found[name][LADDER] = ladder(table, load_curves(path)[0], order, settings[name])
+    return found
 
 
-def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The figures of one peer over its repetitions."""
-    regrets = np.array([each.regrets for each in outcomes])
+def ladder(table: Table, curves: Curves, order: Sequence[int], setting: Setting) -> tuple[float, ...]:
+    """The regret of a sweep that plans for each budget; that of a random configuration where nothing is complete."""
+    rows = [climb(curves, order, budget * table.compute, workers=1, setting=setting)[1] for budget in BUDGETS]
+    chosen = [table.finals.mean() if row is None else table.finals[row] for row in rows]
+    return tuple(float(table.finals[table.best] - each) for each in chosen)
+
+
+def settings_of(path: Path, names: Sequence[str]) -> dict[str, Setting]:
+    """The ladder of each table: chosen on the others, if that file of search.py says it, else the sweep's own."""
+    chosen = json.loads(path.read_text())["ladders"]["chosen"] if path.is_file() else {}
+    found: dict[str, Setting] = {}
+    for name in names:
+        told = chosen.get(name)
+        parts = tuple((classes, epochs) for classes, epochs in told["parts"]) if told else ()
+        found[name] = Setting(parts, told["reduction"], told["spare"]) if told else Setting()
+    return found
+
+
+def summary(runs: Sequence[Repetition]) -> dict[str, Any]:
+    """By table, and in the mean over them: regrets, and the ladder's less each peer's, paired by order."""
+    regrets = {name: {peer: np.array([run[name][peer] for run in runs]) for peer in runs[0][name]} for name in runs[0]}
+    regrets["mean"] = {peer: np.mean([own[peer] for own in regrets.values()], axis=0) for peer in [*PEERS, LADDER]}
     return {
-        "regret": {str(budget): mean(regrets[:, index]) for index, budget in enumerate(BUDGETS)},
-        "compute": mean(np.array([each.compute for each in outcomes])),
-        "missed": float(np.mean([each.missed for each in outcomes])),
+        name: {
+            peer: {
+                "regret": {str(budget): mean(each[:, place]) for place, budget in enumerate(BUDGETS)},
+                "ladder less": {str(b): mean(own[LADDER][:, k] - each[:, k]) for k, b in enumerate(BUDGETS)},
+            }
+            for peer, each in own.items()
+        }
+        for name, own in regrets.items()
     }
 
 
@@ -104,13 +145,15 @@ def mean(values: np.ndarray) -> dict[str, float]:
 
 
 def show(figures: Mapping[str, Mapping[str, Any]]) -> None:
-    """A line per peer."""
-    print("Regret x 1000 (AUROC) at a part of no stopping's compute; mean and 95 % interval")
+    """A line per table and peer."""
+    print("Regret x 1000 (AUROC) at a part of no stopping's compute, and the ladder's less; mean and 95 % interval")
     heads = "".join(f"{budget:>16g}" for budget in BUDGETS)
-    print(f"{'peer':36}{heads}{'compute':>10}{'best stopped, %':>17}")
-    for name, each in figures.items():
-        regrets = "".join(f"{_thousandths(regret):>16}" for regret in each["regret"].values())
-        print(f"{name:36}{regrets}{each['compute']['value']:10.3f}{100 * each['missed']:17.0f}")
+    for name, peers in figures.items():
+        print(f"{name:36}{heads}{'ladder less, at 1/8':>22}{'at 1/4':>16}")
+        for peer, each in peers.items():
+            regrets = "".join(f"{_thousandths(regret):>16}" for regret in each["regret"].values())
+            less = [_thousandths(each["ladder less"][str(budget)]) for budget in (1 / 8, 1 / 4)]
+            print(f"{peer:36}{regrets}{less[0]:>22}{less[1]:>16}")
 
 
 def _thousandths(found: Mapping[str, float]) -> str:
@@ -120,25 +163,27 @@ def _thousandths(found: Mapping[str, float]) -> str:
 def main() -> None:
     """Replay all peers, a repetition per process at a time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--curves", type=Path, default=CURVES, help="file of record_curves.py --pack")
-    parser.add_argument("--repetitions", type=int, default=200, help="orders of the configurations, 2 or more [200]")
+    parser.add_argument("--table", type=Path, action="append", help="file of record_curves.py; may be repeated")
+    parser.add_argument("--chosen", type=Path, default=CHOSEN, help="file of search.py --json, for the ladders")
+    parser.add_argument("--repetitions", type=int, default=48, help="orders of the configurations, 2 or more [48]")
     parser.add_argument("--seed", type=int, default=0, help="of the orders and of SMAC [0]")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     flags = parser.parse_args()
     if flags.repetitions < 2:
         parser.error(f"--repetitions {flags.repetitions}: an interval takes 2 or more")
     started = time.perf_counter()
-    table = load_table(flags.curves)
+    tables = {path.stem: path for path in flags.table or sorted(CURVES.glob("*.json"))}
+    settings = settings_of(flags.chosen, list(tables))
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes of the pool, one per core
     spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder, spawn.Pool(os.cpu_count(), quiet, [folder]) as pool:
-        runs = pool.map(partial(repetition, table, flags.seed), range(flags.repetitions), chunksize=1)
-    figures = {name: summary([run[name] for run in runs]) for name in PEERS}
+        runs = pool.map(partial(repetition, tables, settings, flags.seed), range(flags.repetitions), chunksize=1)
+    figures = summary(runs)
     seconds = round(time.perf_counter() - started)
     show(figures)
     versions = {name: version(name) for name in ("syne-tune", "smac", "scikit-learn", "numpy", "scipy")}
     named = ", ".join(f"{name} {each}" for name, each in versions.items())
-    print(f"{flags.repetitions} orders of {len(table.auroc)} configurations, {seconds} s; {named}")
+    print(f"{flags.repetitions} orders of each table, {seconds} s; {named}")
     if flags.json:
         found = {
             "repetitions": flags.repetitions,
@@ -146,10 +191,7 @@ def main() -> None:
             "seconds": seconds,
             "machine": f"{os.cpu_count()} cores, {platform.machine()}",
             "versions": versions,
-            "configurations": len(table.auroc),
-            "class_epochs": table.compute,
-            "best": float(table.finals[table.best]),
-            "peers": figures,
+            "tables": figures,
         }
         flags.json.write_text(json.dumps(found, indent=1) + "\n")
 

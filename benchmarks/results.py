@@ -180,16 +180,22 @@ def proposals(found: dict[str, Any]) -> list[str]:
 
 
 def peers(found: dict[str, Any]) -> list[str]:
-    """Syne Tune and SMAC on the same table."""
-    budgets = list(next(iter(found["peers"].values()))["regret"])
-    rows = [
-        [name, *(interval(each["regret"][budget], factor=1000, digits=2) for budget in budgets),
-         f"{each['compute']['value']:.3f}", f"{100 * each['missed']:.0f}"]
-        for name, each in found["peers"].items()
-    ]  # fmt: skip
+    """Syne Tune, SMAC and the ladder on the same tables and orders."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    head = ["peer", *(f"at {float(budget):g}" for budget in budgets), "compute", "best stopped, %"]
-    return [f"`python benchmarks/peers.py` ({versions}): {found['repetitions']} orders.", markdown(head, rows)]
+    parts = [
+        f"`python benchmarks/peers.py` ({versions}): {found['repetitions']} orders of each table, one worker but where "
+        "said, regret times 1000; and the ladder's less the peer's, paired by order."
+    ]
+    for table, own in found["tables"].items():
+        budgets = list(next(iter(own.values()))["regret"])
+        rows = [
+            [name, *(interval(each["regret"][budget], factor=1000, digits=2) for budget in budgets),
+             *(interval(each["ladder less"][budget], sign="+", factor=1000, digits=2) for budget in budgets[:2])]
+            for name, each in own.items()
+        ]  # fmt: skip
+        at = [f"at 1/{1 / float(budget):.0f}" for budget in budgets]
+        parts += [f"{table}:", markdown(["peer", *at, *(f"ladder less, {each}" for each in at[:2])], rows)]
+    return parts
 
 
 def baselines(found: dict[str, Any]) -> list[str]:
