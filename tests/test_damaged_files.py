@@ -46,11 +46,7 @@ def _line_of(error: pytest.ExceptionInfo[UserError], path: Path) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The record of a search in full swing."""
     path = tmp_path_factory.mktemp("study") / "study.db"
-    sweep = Sweep(record_of(small_plan((0, 3), configs=6), path=path))
-    for level in (0.7, 0.8, 0.9, 0.6):
-        trial = sweep.start()
-        assert trial
-        sweep.train(trial, level, level)
+    Sweep(record_of(small_plan((0, 3), configs=6), path=path), limit=2).run(3)
     return path.read_bytes()
 
 

@@ -99,7 +99,7 @@ def test_a_damaged_file_counts_as_none(content: str, tmp_path: Path) -> None:
 
 
 def test_without_a_probe_a_cpu_takes_the_speed_of_one_like_it() -> None:
-    # 8 configurations + 2 x 2 trainings, 4 at a time: 3 rounds of 2 classes x 4 epochs x 3,000 images
+    # 102 class-epochs and 2 x 2 trainings, 4 at a time, of 3,000 images
     shown = _time(scale="laptop", normal_class=(0, 3))
     assert shown == (
         "training at most about 1 min, 4 at a time, if a core trains 1300 images/s at width 8; "
@@ -109,24 +109,29 @@ def test_without_a_probe_a_cpu_takes_the_speed_of_one_like_it() -> None:
 
 def test_the_time_is_that_of_the_rounds_at_the_speed_that_was_measured() -> None:
     flags: dict[str, Any] = {"scale": "laptop", "normal_class": (0, 3)}
-    _keep(100.0, make_plan("script", SweepSettings(**flags), SPACE).base, 2)
+    for members in (2, 3, 7, 8, 9, 10):
+        _keep(100.0, make_plan("script", SweepSettings(**flags), SPACE).base, members)
     ending = "images/s of each: search 100, confirm 100"
-    for most, minutes in ((4, 12), (3, 20), (1, 48)):  # a round: 24,000 images at 100 a second, 4 minutes
+    # an experiment: 12,000 images at 100 a second, 2 minutes; 102 class-epochs are 26 of them, and 8 are confirmed:
+    # 7 and 2 in a pack, 9 and 3, three rounds of 10 and one of 8
+    for most, minutes in ((4, 18), (3, 24), (1, 76)):
         shown = _time(**flags, max_concurrent=most)
         assert shown.startswith(f"training at most about {minutes} min, {most} at a time, {ending}"), shown
-    assert "at most about 4 h," in _time(**flags, max_concurrent=1, configs=50)
+    assert "at most about 4 h," in _time(**flags, max_concurrent=1, configs=150)
     assert "if a core" in _time(**flags, members_per_trial="1"), "packs of one were not measured"
 
 
 def test_each_kind_of_trial_counts_at_its_own_speed() -> None:
     flags: dict[str, Any] = {"scale": "laptop", "normal_class": (0, 3), "objective": "per-class", "max_concurrent": 1}
     base = make_plan("script", SweepSettings(**flags), SPACE).base
-    _keep(1000.0, base, 2)
+    _keep(1000.0, base, 10)
+    _keep(1000.0, base, 8)
     assert "if a core" in _time(**flags)
-    _keep(100.0, base, 1)
-    # 12 trainings of two classes: 4.8 minutes; 8 x 2 and 1 x 2 x 2 of one: 20 x 12,000 images, 40 minutes
-    assert "at most about 45 min," in _time(**flags)
-    assert "search 1,000, confirm 1,000, search by class 100, confirm by class 100" in _time(**flags)
+    _keep(100.0, base, 4)
+    # three rounds of ten and one of 8: 7.6 minutes; by class 2 x 90 class-epochs are five rounds of ten, 10 minutes;
+    # the 4 experiments that confirm them take 8
+    assert "at most about 26 min," in _time(**flags)
+    assert "search 1,000, confirm 1,000, search by class 1,000, confirm by class 100" in _time(**flags)
 
 
 def test_a_grid_has_no_search_to_measure() -> None:

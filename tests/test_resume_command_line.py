@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -76,7 +77,8 @@ def test_a_name_that_is_taken_isrefused(capsys: pytest.CaptureFixture[str]) -> N
 def begun(elsewhere: None) -> dict[str, object]:
     """The record of a smoke sweep of another length, as run_program leaves it; its settings."""
     Path("runs/mine").mkdir(parents=True)
-    record = record_of(small_plan((0, 3), configs=2, epochs=2), path=Path("runs/mine/study.db").resolve())
+    plan = dataclasses.replace(small_plan((0, 3), configs=2, epochs=2), reduction=3)
+    record = record_of(plan, path=Path("runs/mine/study.db").resolve())
     settings = vars(SweepSettings(scale="smoke", normal_class=(0, 3), configs=2, epochs=2, name="mine"))
     record.write("settings", settings)
     record.write("plan", record.plan.as_record())
@@ -91,7 +93,7 @@ def test_a_resumed_sweep_keeps_its_settings(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.usefixtures("begun")
 def test_a_resumed_sweep_must_be_what_this_program_would_compute(capsys: pytest.CaptureFixture[str]) -> None:
-    # small_plan has other rungs than the scale: as a version with another scale table would have
+    # its ladder sends up one of three: as another version might
     line = refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
     assert "other settings of: reduction" in line
 
@@ -109,7 +111,7 @@ def test_a_resumed_sweep_shows_its_own_plan(begun: dict[str, object], capsys: py
     with pytest.raises(SystemExit) as ended:
         main("gan_loss_weights", "help", SPACE, ["--resume", "mine", "--plan"])
     assert ended.value.code == 0
-    assert "2 configurations x 2 classes x 2 epochs" in capsys.readouterr().out
+    assert "2 configurations, each as far as it deserves of 2 classes x 2 epochs" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("begun")
@@ -122,7 +124,8 @@ def test_a_plan_of_another_sweep_than_the_one_on_record_is_not_shown(capsys: pyt
 def test_settings_on_record_that_no_command_line_gives_are_named(
     damage: dict[str, object], begun: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = record_of(small_plan((0, 3), configs=2, epochs=2), path=Path("runs/mine/study.db").resolve())
+    plan = dataclasses.replace(small_plan((0, 3), configs=2, epochs=2), reduction=3)
+    record = record_of(plan, path=Path("runs/mine/study.db").resolve())
     record.write("settings", begun | damage)
     assert "runs/mine/study.db" in refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
 

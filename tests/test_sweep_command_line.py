@@ -57,12 +57,10 @@ PURE = {
     "gpus nan": (["--gpus-per-trial", "nan"], ["--gpus-per-trial nan", "finite"]),
     "seed negative": (["--seed", "-1"], ["--seed -1", ">= 0"]),
     "seed without room for fresh ones": (["--seed", str(2**53)], [f"--seed {2**53}", "<="]),
-    "members per trial does not divide": (["--members-per-trial", "3"], ["--members-per-trial 3", "(1, 2, 5, 10)"]),
-    "members per trial does not divide those chosen": (
-        ["--normal-class", "0,3,6", "--members-per-trial", "2"],
-        ["--members-per-trial 2", "(1, 3)"],
-    ),
-    "members per trial 0": (["--members-per-trial", "0"], ["--members-per-trial 0"]),
+    "unknown sampler": (["--sampler", "tep"], ["--sampler 'tep'", "did you mean 'tpe'"]),
+    "sampler without its package": (["--sampler", "cmaes"], ["--sampler cmaes", "pip install cmaes"]),
+    "sampler of a hub that is not installed": (["--sampler", "hub:x"], ["--sampler hub:x", "pip install optunahub"]),
+    "members per trial 0": (["--members-per-trial", "0"], ["--members-per-trial '0'"]),
     "members per trial no number": (["--members-per-trial", "most"], ["--members-per-trial 'most'", "auto"]),
     "name is a path": (["--name", "a/b"], ["'a/b'", "not a path"]),
     "name leads out": (["--name", ".."], ["'..'", "not a path"]),
@@ -250,7 +248,7 @@ except SystemExit as end:
     "arguments",
     [["--help"], ["--plan"], ["--plan", "--scale", "gpu"], *[PURE[name][0] for name in (
         "unknown data set", "unknown scale", "unknown flag", "class out of range", "configs 0",
-        "members per trial does not divide", "name is a path", "unknown name to resume, none there",
+        "unknown sampler", "name is a path", "unknown name to resume, none there",
         "tracking scheme", "address", "more CPUs than there are", "storage is a file",
     )]],
     ids=" ".join,
@@ -270,7 +268,7 @@ def test_what_needs_no_file_is_answered_with_nothing_heavy_imported(arguments: l
 def test_help_names_every_flag() -> None:
     _, out, _, _ = _in_a_process("--help")
     words = """dataset data-dir allow-unverified-data normal-class configs epochs scale seed name storage resume
-        tracking-uri address gpus-per-trial cpus-per-trial max-concurrent members-per-trial plan probe
+        tracking-uri address gpus-per-trial cpus-per-trial max-concurrent members-per-trial sampler plan probe
         protocol known-classes labelled-share pollution open-test-again"""
     flags = [f"--{word}" for word in words.split()]
     assert len(flags) == 24
@@ -284,7 +282,7 @@ def test_plan_tells_the_cost_and_runs_nothing(monkeypatch: pytest.MonkeyPatch, t
         "--plan", "--scale", "smoke", "--normal-class", "6", "--tracking-uri", "sqlite:///x.db"
     )
     assert code == 0
-    assert "3 configurations x 1 classes x 2 epochs" in out
+    assert "4 configurations, each as far as it deserves of 1 classes x 2 epochs" in out
     assert "if a core trains 1300 images/s at width 8; --plan --probe measures it" in out
     assert "sqlite:///x.db" in out
 
