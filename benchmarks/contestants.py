@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -29,30 +30,40 @@ def of_both_kinds(data: ImageDataset, count: int) -> tuple[Tensor, Tensor]:
 
 
 class Networks:
-    """The three networks and two optimisers that every contestant trains."""
+    """The three networks and two optimisers that every contestant trains. weights: of the generator's losses."""
 
-    def __init__(self, width: int, device: torch.device, **adam: Any) -> None:
+    def __init__(
+        self,
+        width: int,
+        device: torch.device,
+        *,
+        weights: Mapping[str, float] = WEIGHTS,
+        learning_rate: float = 1e-3,
+        **adam: Any,
+    ) -> None:
+        self.weights = weights
         self.generator = Generator(channels=1, width=width).to(device)
         self.normal, self.anomaly = (Discriminator(channels=1, width=width).to(device) for _ in range(2))
         critics = [*self.normal.parameters(), *self.anomaly.parameters()]
         self.optimizers = [
-            Adam(own, 1e-3, betas=(0.5, 0.999), **adam) for own in (self.generator.parameters(), critics)
+            Adam(own, learning_rate, betas=(0.5, 0.999), **adam) for own in (self.generator.parameters(), critics)
         ]
 
     def on_normal(self, image: Tensor, output: Tensor, code: Tensor) -> Tensor:
         """Weighted generator losses of normal images."""
         return (
-            WEIGHTS["reconstruction"] * losses.reconstruction(image[:, None], output[:, None])
-            + WEIGHTS["patch"] * losses.patch(image[:, None], output[:, None])
-            + WEIGHTS["latent"] * losses.latent(code[:, None], self.generator.encode(output)[:, None])
-            + WEIGHTS["adversarial_normal"] * losses.adversarial_normal(self.normal(output)[:, None])
+            self.weights["reconstruction"] * losses.reconstruction(image[:, None], output[:, None])
+            + self.weights["patch"] * losses.patch(image[:, None], output[:, None])
+            + self.weights["latent"] * losses.latent(code[:, None], self.generator.encode(output)[:, None])
+            + self.weights["adversarial_normal"] * losses.adversarial_normal(self.normal(output)[:, None])
         ).sum()
 
     def on_anomalous(self, image: Tensor, output: Tensor) -> Tensor:
         """Weighted generator losses of anomalous images."""
         fooled = losses.adversarial_anomaly(self.anomaly(output)[:, None])
         return (
-            WEIGHTS["abc"] * losses.abc(image[:, None], output[:, None]) + WEIGHTS["adversarial_anomaly"] * fooled
+            self.weights["abc"] * losses.abc(image[:, None], output[:, None])
+            + self.weights["adversarial_anomaly"] * fooled
         ).sum()
 
 

@@ -62,7 +62,7 @@ class Monitor(tune.Callback):
         self.silence.end_silent(trials)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.done[trial.trial_id] = 0.0
+        self.done.setdefault(trial.trial_id, 0.0)  # one that is started again has trained what it has
         self.tracking.open_trial(self.stage.name, parts_of(trial.config))
         self._show(event=False)
 

@@ -20,7 +20,7 @@ from sweeps.engine.plan_time import Work, time_in_words
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.space import Space
 
-__all__ = ["OWN_NUMBERS", "Plan", "describe", "make_plan", "members_per_trial"]
+__all__ = ["MEMBERS", "OWN_NUMBERS", "Plan", "describe", "make_plan", "members_per_trial"]
 
 #: TrainConfig fields that a flag of the same name sets, where the script has it.
 OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector", "precision")

@@ -13,7 +13,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 #: Flags that each needs beside --quick, with FILE for a file that is not there yet.
 FLAGS = {"record_curves": ["mnist", "--out", "FILE"]}
 #: Modules of other benchmarks, those that have an environment of their own, and what writes the page of results.
-OTHERS = {"contestants", "results", "peers", "peers_smac", "peers_syne_tune", "peers_table"}
+OTHERS = {"contestants", "plain_ray", "results", "peers", "peers_smac", "peers_syne_tune", "peers_table"}
 NAMES = sorted({path.stem for path in BENCHMARKS.glob("*.py")} - OTHERS)
 
 

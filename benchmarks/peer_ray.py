@@ -1,0 +1,110 @@
+"""A plain Ray Tune script beside our search, on real training: what does each find in the same wall time?
+
+    python benchmarks/peer_ray.py                 # three repeats of about 16 minutes on 2 cores
+    python benchmarks/peer_ray.py --repeats 1 --seconds 100
+
+The plain one is what a user writes after Ray's examples (plain_ray.py): a function trial that trains a configuration's
+ten classes by bare PyTorch loops and reports their mean AUROC after each epoch; OptunaSearch, ASHAScheduler and
+MLflowLoggerCallback, as many trials at a time as there are cores, one thread each, until the time is up. It has the
+same networks, losses, images, validation part and space, begins with the same default, and has twice our time. Ours is
+the search of gan_loss_weights.py at the laptop scale, with as many configurations as the time is for. Both clocks start
+with the script: start-up is part of the wall time.
+
+What each has chosen is then trained by adcore.train with the same fresh seeds: the mean over classes and seeds of the
+validation AUROC. Each repeat searches with another seed; the interval is of the difference over the repeats.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import fmean
+
+import click
+import torch
+from plain_ray import CONFIG, search
+from replay.intervals import mean
+
+from adcore.datasets import ImageDataset, load
+from adcore.train import train
+from sweeps.engine.ladder import affordable
+from sweeps.engine.plan import Plan, make_plan
+from sweeps.engine.record import SweepRecord
+from sweeps.engine.settings import SweepSettings
+from sweeps.engine.study import open_study
+from sweeps.gan_loss_weights import SPACE
+
+SCRIPT = Path(__file__).parents[1] / "sweeps" / "gan_loss_weights.py"
+SLOTS = os.cpu_count() or 1
+#: Seeds of the trainings that judge; no search has used them.
+FRESH = (1001, 1002)
+#: Images per second that a core trains, and seconds of a sweep's start, for how many configurations the time is for.
+SPEED, START = 1300, 20
+
+
+def ours(seconds: float, seed: int, folder: str) -> tuple[dict[str, float], float, int]:
+    """The configuration that our search chooses, the seconds that it took, and how many it considered."""
+    flags = {"scale": "laptop", "seed": seed}
+    plan = make_plan("gan_loss_weights", SweepSettings(**flags), SPACE)
+    budget = (seconds - START) * SPEED * SLOTS / (2 * (plan.base.images_per_class or 0))
+    configs = affordable(plan.rungs, plan.reduction, budget, plan.complete)
+    places = ["--storage", folder, "--tracking-uri", f"sqlite:///{folder}/ours.db", "--name", "ours"]
+    words = [str(SCRIPT), "--scale", "laptop", "--seed", str(seed), "--configs", str(configs), *places]
+    started = time.monotonic()
+    running = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL)
+    path = Path(folder, "ours", "study.db")
+    try:
+        while not (record := _searched(path, plan, configs)):
+            assert running.poll() is None, "the sweep ended before its search"
+            time.sleep(0.5)
+        took = time.monotonic() - started
+    finally:
+        running.terminate()
+        running.wait()
+    return record.best(1)[0].params, took, len(record.configurations)
+
+
+def _searched(path: Path, plan: Plan, configs: int) -> SweepRecord | None:
+    if not path.exists():
+        return None
+    record = SweepRecord(open_study(path, create=False), dataclasses.replace(plan, configs=configs), path=path)
+    return record if record.is_searched else None
+
+
+def fresh_auroc(params: dict[str, float], data: ImageDataset) -> float:
+    """Mean over the classes and fresh seeds of the validation AUROC."""
+    configs = [dataclasses.replace(CONFIG, **params, train_seed=seed) for seed in FRESH]
+    return fmean(each.history[-1]["val_auroc_mean"] for each in train(configs, lambda _: None, data=data))
+
+
+@click.command(help=__doc__.splitlines()[0])
+@click.option("--repeats", default=3, show_default=True, type=click.IntRange(1), help="searches of each, a seed each")
+@click.option("--seconds", default=200.0, show_default=True, type=click.FloatRange(30), help="our wall time")
+@click.option("--quick", is_flag=True, help="a minute, with a small network: says that it runs")
+def main(*, repeats: int, seconds: float, quick: bool) -> None:
+    data, differences = load("fashion-mnist", "train"), list[float]()
+    repeats, seconds = (1, 40.0) if quick else (repeats, seconds)
+    for seed in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            mine, took, count = ours(seconds, seed, folder)
+            plain, trials = search(2 * seconds, seed, data, folder)
+        judged = [0.0, 0.0] if quick else [fresh_auroc(params, data) for params in (mine, plain)]
+        differences.append(judged[0] - judged[1])
+        click.echo(
+            f"seed {seed}: ours {judged[0]:.4f} after {took:.0f} s ({count} configurations), plain Ray {judged[1]:.4f} "
+            f"after {2 * seconds:.0f} s ({trials} trials)"
+        )
+    found = mean(differences)
+    click.echo(
+        f"ours minus plain: {found.value:+.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f}), n {repeats}"
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(SLOTS)
+    main()
