@@ -93,12 +93,16 @@ def test_one_class_is_a_ladder_of_epochs() -> None:
     assert {len(own[3]) for own in (each.curves for each in record.configurations.values())} == {5, 8}
 
 
-def test_a_pack_that_fails_is_tried_again_one_by_one() -> None:
+def test_a_pack_that_fails_is_tried_again_and_then_one_by_one() -> None:
     record = record_of(small_plan((0,), configs=12))
     sweep = Sweep(record, level, limit=3)
     pack = sweep.start()
     assert pack
     sweep.fail(pack)
+    again = sweep.start()
+    assert again
+    assert again.config == pack.config
+    sweep.fail(again)
     alone = [sweep.start() for _ in range(3)]
     assert [[part.configuration for part in each.parts] for each in alone if each] == [[0], [1], [2]]
     for trial in alone[::2]:

@@ -84,17 +84,19 @@ class Monitor(tune.Callback):
         self._show(event=False)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.failed.pop(_work(trial), None)  # it had failed before, and was tried again
+        for part in parts_of(trial.config):
+            self.failed.pop(part.work, None)  # it had failed before, and was tried again
         self._ended(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.failed[_work(trial)] = describe_failure(trial, self.stage.name, silent=self.silence.was_ended(trial))
+        line = describe_failure(trial, self.stage.name, silent=self.silence.was_ended(trial))
+        self.failed |= {part.work: line for part in parts_of(trial.config)}
         self._ended(trial)
 
     @property
     def failures(self) -> list[str]:
         """What failed in the end and where its log is, one line each."""
-        return [*self.failed_before, *self.failed.values()]
+        return [*self.failed_before, *dict.fromkeys(self.failed.values())]
 
     def _ended(self, trial: Trial) -> None:
         whole = sum(self._share(part, trial.config["until"]) for part in parts_of(trial.config))

@@ -58,7 +58,7 @@ class PackSearcher(RecordSearcher):
     """What a stage asks: which pack is next, how far it is, and what has ended.
 
     name: of the stage. keeps_checkpoints: whether the checkpoints of what has ended are needed later on. A pack that
-    fails is tried again, each of its configurations alone: so one of them takes no other with it.
+    fails is tried again, and then each of its configurations alone: so one of them takes no other with it.
     """
 
     name: str
@@ -68,7 +68,7 @@ class PackSearcher(RecordSearcher):
         super().__init__()
         self.records = records
         self.jobs: dict[str, Job] = {}  # under way, by Ray trial id
-        self.again: deque[Job] = deque()  # what has failed once
+        self.again: deque[Job] = deque()  # what has failed and is to be tried again
         self.tried: set[Job] = set()
         self.heard: dict[str, list[dict[int, list[float]]]] = {}  # AUROC by part, class and epoch, by Ray trial id
 
@@ -117,9 +117,11 @@ class PackSearcher(RecordSearcher):
         job, curves = self.jobs.pop(trial_id), self.heard.pop(trial_id)
         if not error:
             self.finish(job, curves, result or {})
-        elif job in self.tried:
-            self.finish(job, None, result or {})
-        else:
-            alone = job.alone()
+        elif job not in self.tried:
+            self.tried.add(job)
+            self.again.append(job)
+        elif len(alone := job.alone()) > 1:
             self.tried.update(alone)
             self.again.extend(alone)
+        else:
+            self.finish(job, None, result or {})

@@ -101,9 +101,9 @@ def test_trials_share_the_gpus_of_all_nodes_and_go_on_elsewhere_when_a_node_is_l
     address, workers = cluster.told["address"], set(cluster.told["workers"])
     assert len(workers) == 2
     sweep = begin(
-        tmp_path, *ARGUMENTS, "--configs", "6", "--epochs", "6", "--name", "n", "--address", address, **cluster.env
+        tmp_path, *ARGUMENTS, "--configs", "13", "--epochs", "6", "--name", "n", "--address", address, **cluster.env
     )
-    poll(lambda: sweep.process.poll() is not None or packs(tmp_path / "runs" / "n") >= 1, "a pack")
+    poll(lambda: sweep.process.poll() is not None or packs(tmp_path / "runs" / "n") >= 3, "three packs")
     seen = cluster.usage()
     assert set(seen["ran"]) == workers, "the head has no CPUs: it runs no trial"
     for node in workers:
@@ -117,5 +117,5 @@ def test_trials_share_the_gpus_of_all_nodes_and_go_on_elsewhere_when_a_node_is_l
     runs = MlflowRuns(sweep.uri)
     runs.assert_whole()
     states = [run.data.tags["state"] for run in runs.level("config", "search").values()]
-    assert len(states) == 6
+    assert len(states) == 13
     assert set(states) <= {"complete", "stopped"}

@@ -89,14 +89,14 @@ def test_the_tree_and_the_sorted_configurations_are_seen(
 
     query = f"searchFilter={quote('tags.level = ' + repr('config') + ' and tags.stage = ' + repr('search'))}"
     searched = runs.level("config", "search").values()
-    means = {run.info.run_name: run.data.metrics["val_auroc_mean"] for run in searched}
+    means = {run.info.run_name: run.data.metrics["val_auroc_at_rung"] for run in searched}
     for ascending in (True, False):
-        order = f"orderByKey={quote('metrics.`val_auroc_mean`')}&orderByAsc={str(ascending).lower()}"
+        order = f"orderByKey={quote('metrics.`val_auroc_at_rung`')}&orderByAsc={str(ascending).lower()}"
         browser.get("about:blank")  # an address that differs behind the # alone loads nothing
         browser.get(f"{page}?{query}&{order}")
         poll(lambda: len(_rows(browser)) == len(means), "the configurations alone")
         assert _rows(browser) == sorted(means, key=means.__getitem__, reverse=not ascending)
-    _show_column(browser, "val_auroc_mean")
+    _show_column(browser, "val_auroc_at_rung")
     best_first = [str(value) for value in sorted(means.values(), reverse=True)]
     poll(lambda: all(value in _text(browser) for value in best_first), "the means")
     assert [line for line in _text(browser).splitlines() if line in best_first] == best_first

@@ -16,7 +16,7 @@ from sweeps.engine.study import open_study
 
 FLAGS = ["--scale", "smoke", "--configs", "1", "--normal-class", "3", "--epochs", "1"]
 #: What a sweep of these flags gives on any machine, to the digits that a CPU's own arithmetic leaves alone.
-SEARCHED, TESTED, RUNS, METRICS, FILES = 0.519662, 0.436183, 5, 93, 9
+SEARCHED, TESTED, RUNS, METRICS, FILES = 0.519662, 0.436183, 5, 95, 9
 ENVIRONMENT = {
     "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "sweep", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "1",
     "SLURM_NODEID": "0", "SLURM_JOB_NODELIST": "node1", "SLURM_CPUS_PER_TASK": "1",
