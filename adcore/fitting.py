@@ -7,6 +7,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytorch_lightning as pl
 import torch
@@ -38,17 +39,17 @@ def fit_members(
     strategy: str,
     until: int,
     side_by_side: int,
-) -> tuple[list[Pack], int]:
+) -> tuple[list[Callable[[], Pack]], int]:
     """Train every member to epoch `until`, or to its end before, so many at a time at the most.
 
-    Returns each configuration's members as a pack, and a member's images per epoch.
+    Returns what makes a pack of each configuration's members, and a member's images per epoch.
     Members at different epochs do not mix: those that are behind train first, up to the others.
     """
     _quiet_lightning()
     fitting = _Fitting(states, reports, data, checkpoints, strategy, until, side_by_side)
     while fitting.under_way:
         fitting.run(*fitting.next_run())
-    return [fitting.pack_of(own) for own in reports.states], fitting.images_per_member
+    return [partial(fitting.pack_of, own) for own in reports.states], fitting.images_per_member
 
 
 class _Fitting:

@@ -6,6 +6,7 @@ Heavy imports stand inside the functions: a mistake on the command line is answe
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, overload
@@ -34,16 +35,20 @@ ReportEach = Callable[[list[dict[str, float] | None]], object]
 class TrainResult:
     """How a configuration's training ended: state is "complete", "paused" or "diverged".
 
-    history: each epoch's metrics as reported. detector: of all its experiments, in their order. images_per_epoch: of
-    all of them. seconds: how long all epochs trained, validation apart, whenever that was; its share of the time of
-    what it was trained beside.
+    history: each epoch's metrics as reported. images_per_epoch: of all its experiments. seconds: how long all epochs
+    trained, validation apart, whenever that was; its share of the time of what it was trained beside.
     """
 
     state: str
     history: list[dict[str, float]]
-    detector: Pack
     images_per_epoch: int
     seconds: float
+    make_detector: Callable[[], Pack] = dataclasses.field(repr=False)
+
+    @functools.cached_property
+    def detector(self) -> Pack:
+        """The networks of all its experiments, on the device that trained them; made when it is asked for."""
+        return self.make_detector()
 
 
 @overload
@@ -124,9 +129,9 @@ def train(
         TrainResult(
             reports.state(place),
             reports.histories[place],
-            packs[place],
             images_per_epoch=images * len(own.classes),
             seconds=images * reports.share_of_time(place),
+            make_detector=packs[place],
         )
         for place, own in enumerate(configs)
     ]

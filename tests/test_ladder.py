@@ -99,7 +99,8 @@ def test_whatever_is_packed_and_arrives_when(
         while len(under_way) < slots:
             late = ladder.promotion() is None
             reached = [ladder.reached(rung) for rung in range(len(TEN))]
-            pack = ladder.next_pack(new=len(new), limit=limit, idle=slots - len(under_way), under_way=len(under_way))
+            idle, new_left = slots - len(under_way), len(new)
+            pack = ladder.next_pack(new=new_left, at_once=limit, limit=limit, idle=idle, under_way=len(under_way))
             if pack is None:
                 break
             begun = pack.configurations or tuple(new[: pack.new])
@@ -130,19 +131,19 @@ def test_whatever_is_packed_and_arrives_when(
 
 def test_what_is_ready_is_shared_by_the_free_slots() -> None:
     ladder = Ladder(TEN, reduction=3, budget=10**6)
-    assert ladder.next_pack(new=24, limit=10, idle=2, under_way=0) == Pack(0, new=10)
-    assert ladder.next_pack(new=24, limit=10, idle=16, under_way=0) == Pack(0, new=2)
+    assert ladder.next_pack(new=24, at_once=10, limit=10, idle=2, under_way=0) == Pack(0, new=10)
+    assert ladder.next_pack(new=24, at_once=10, limit=10, idle=16, under_way=0) == Pack(0, new=2)
     for number in range(12):
         ladder.begin(number)
         ladder.reach(number, 0, -number)
-    assert ladder.next_pack(new=9, limit=10, idle=2, under_way=4) == Pack(1, (0, 1))
-    assert ladder.next_pack(new=9, limit=10, idle=1, under_way=4) == Pack(1, (2, 3))
+    assert ladder.next_pack(new=9, at_once=10, limit=10, idle=2, under_way=4) == Pack(1, (0, 1))
+    assert ladder.next_pack(new=9, at_once=10, limit=10, idle=1, under_way=4) == Pack(1, (2, 3))
     for number in range(3):
         ladder.reach(number, 1, -number)
     # two classes are new on the third rung, so five configurations fill ten places; one may go up
-    assert ladder.next_pack(new=9, limit=10, idle=1, under_way=4) == Pack(2, (0,))
-    assert ladder.next_pack(new=0, limit=10, idle=1, under_way=4) is None
-    late = ladder.next_pack(new=0, limit=10, idle=1, under_way=0)
+    assert ladder.next_pack(new=9, at_once=10, limit=10, idle=1, under_way=4) == Pack(2, (0,))
+    assert ladder.next_pack(new=0, at_once=10, limit=10, idle=1, under_way=4) is None
+    late = ladder.next_pack(new=0, at_once=10, limit=10, idle=1, under_way=0)
     assert late
     assert late.configurations
 

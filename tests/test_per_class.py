@@ -90,9 +90,9 @@ def test_searches_side_by_side_end_with_every_class(slots: int) -> None:
 
 def test_the_searches_take_turns_and_one_alone_fills_the_slots() -> None:
     sweep = ByClass(record_of(plan_of((0, 3), configs=6)), slots=2)
-    trials = [trial for _ in range(4) if (trial := sweep.start())]
-    assert [trial.parts[0].config.classes for trial in trials] == [(0,), (3,)] * 2
-    assert sweep.start() is None, "no one is left, and nothing was decided"
+    trials = list(iter(sweep.start, None))
+    assert [trial.parts[0].config.classes for trial in trials] == [(0,), (3,)] * 6
+    assert {len(trial.parts) for trial in trials} == {1}, "a quarter of the configurations, shared by two slots"
 
     record = record_of(plan_of((0, 3), configs=6))
     Sweep(record.of_class(0), auroc).run()  # class 0 has nothing left

@@ -197,7 +197,7 @@ def test_the_plans_record_is_plain_and_tells_every_difference() -> None:
 def test_a_plan_in_words_tells_what_would_run() -> None:
     settings = SweepSettings(scale="laptop", normal_class=(0, 3), configs=5, name="mine")
     text = describe(make_plan("gan_loss_weights", settings, SPACE), settings)
-    for part in ("nothing is run", "fashion-mnist", "classes 0,3", "5 configurations, each as far as it deserves of 2",
+    for part in ("nothing is run", "fashion-mnist", "classes 0,3", "5 configurations, each as far as it earns",
                  "classes x epochs: 1 x 2, 1 x 4, 2 x 4; 1 of 4 goes up", "T-shirt/top, Dress", "sampler tpe",
                  "2 configurations x 2 fresh seeds", "runs/mine", "weight_abc 0.1-10"):  # fmt: skip
         assert part in text, part

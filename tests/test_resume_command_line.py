@@ -111,7 +111,7 @@ def test_a_resumed_sweep_shows_its_own_plan(begun: dict[str, object], capsys: py
     with pytest.raises(SystemExit) as ended:
         main("gan_loss_weights", "help", SPACE, ["--resume", "mine", "--plan"])
     assert ended.value.code == 0
-    assert "2 configurations, each as far as it deserves of 2 classes x 2 epochs" in capsys.readouterr().out
+    assert "2 configurations, each as far as it earns, at most 2 classes x 2 epochs" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("begun")

@@ -48,7 +48,7 @@ def test_the_first_is_trained_on_all_classes_and_gives_their_order_lowest_auroc_
 
 
 def test_a_known_order_is_taken_from_the_beginning() -> None:
-    plan = small_plan(CLASSES, configs=8)
+    plan = small_plan(CLASSES, configs=16)
     fashion = dataclasses.replace(plan, base=dataclasses.replace(plan.base, dataset="fashion-mnist"))
     assert fashion.class_order == (2, 0, 3, 1)
     first = Sweep(record_of(fashion), level, limit=3).start()
@@ -76,7 +76,7 @@ def test_the_best_is_found_and_the_others_stay_where_they_were() -> None:
     counts = record.counts()
     assert counts["complete"] >= 2
     assert counts["complete"] + counts["stopped"] == 24
-    assert record.ladder.spent <= record.plan.budget
+    assert record.ladder.spent <= record.plan.budget + 2 * 4 * 8, "but for what has to be complete at the least"
     assert all(
         len(each.curves) < 4 for each in record.configurations.values() if each.state == "stopped" and each.number
     )

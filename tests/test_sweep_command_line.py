@@ -121,7 +121,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(name: str, capsys: pyte
 def test_all_bad_input_of_the_command_line_is_here() -> None:
     assert len(PURE) == 71
     kinds = ("data set", "scale", "flag", "class out", "class repeated", "class no number", "configs 0", "epochs 0",
-             "concurrency", "divide", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
+             "concurrency", "sampler", "CPUs", "GPUs", "storage", "database", "name is a path", "to resume",
              "protocol", "polluted", "opened again")  # fmt: skip
     for kind in kinds:
         assert any(kind in name for name in PURE), kind
@@ -282,7 +282,7 @@ def test_plan_tells_the_cost_and_runs_nothing(monkeypatch: pytest.MonkeyPatch, t
         "--plan", "--scale", "smoke", "--normal-class", "6", "--tracking-uri", "sqlite:///x.db"
     )
     assert code == 0
-    assert "4 configurations, each as far as it deserves of 1 classes x 2 epochs" in out
+    assert "4 configurations, each as far as it earns, at most 1 classes x 2 epochs" in out
     assert "if a core trains 1300 images/s at width 8; --plan --probe measures it" in out
     assert "sqlite:///x.db" in out
 

@@ -79,8 +79,8 @@ def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, wri
     assert trial
     tracking.open_sweep("search")
     tracking.open_trial("search", trial.parts)
-    tracking.epoch("search", trial.parts[0], _report(1, c0=0.7, c3=0.8, c6=0.9))
-    tracking.epoch("search", trial.parts[0], _report(2, c0=0.8, c3=0.9, c6=1.0))
+    tracking.epochs("search", [(trial.parts[0], _report(1, c0=0.7, c3=0.8, c6=0.9))])
+    tracking.epochs("search", [(trial.parts[0], _report(2, c0=0.8, c3=0.9, c6=1.0))])
     tracking.close_configuration("search", 0, 0, "complete")
     tracking.open_sweep("final")
     tracking.close_sweep("complete", {"val_auroc_mean": 0.9, "test_auroc_mean": 0.8, "test_auroc_3": 0.7}, [])
@@ -122,7 +122,7 @@ def test_the_mean_is_logged_when_the_last_class_is_there(uri: str, sweep_id: str
     for index in CLASSES:
         part = Part(0, dataclasses.replace(plan.base, classes=(index,)))
         tracking.open_trial("search", [part])
-        tracking.epoch("search", part, _report(1, **{f"c{index}": 0.6 + index / 100}))
+        tracking.epochs("search", [(part, _report(1, **{f"c{index}": 0.6 + index / 100}))])
         poll(lambda: not len(writer.outbox), "the delivery")
         poll(lambda index=index: _val(uri, sweep_id, index), "the class's own value")
         for name in ("val_auroc_mean", "val_ap_normal_mean"):
@@ -162,7 +162,7 @@ def test_a_nan_is_logged_as_nan(uri: str, sweep_id: str, writer: MlflowWriter) -
     assert trial
     tracking.open_sweep("search")
     tracking.open_trial("search", trial.parts)
-    tracking.epoch("search", trial.parts[0], _report(1, c0=0.7, c3=math.nan, c6=0.9))
+    tracking.epochs("search", [(trial.parts[0], _report(1, c0=0.7, c3=math.nan, c6=0.9))])
     tracking.close_configuration("search", 0, 0, "diverged")
     assert writer.close()
     runs = _runs(uri, sweep_id)
@@ -298,8 +298,8 @@ def test_a_second_driver_goes_on_with_the_same_runs_and_repeats_no_step(
     tracking.open_sweep("search")
     tracking.open_trial("search", trial.parts)
     for epoch in (1, 2):
-        tracking.epoch("search", trial.parts[0], _report(epoch, c0=epoch / 10))
-        tracking.epoch("search", trial.parts[0], _report(epoch, c0=epoch / 10))  # a worker that was started again
+        tracking.epochs("search", [(trial.parts[0], _report(epoch, c0=epoch / 10))])
+        tracking.epochs("search", [(trial.parts[0], _report(epoch, c0=epoch / 10))])  # a worker that was started again
     assert first.close()
     before = _runs(uri, sweep_id)
 
@@ -308,7 +308,7 @@ def test_a_second_driver_goes_on_with_the_same_runs_and_repeats_no_step(
     tracking.open_sweep("search")
     tracking.open_trial("search", trial.parts)
     for epoch in (1, 2, 3):
-        tracking.epoch("search", trial.parts[0], _report(epoch, c0=epoch / 10))
+        tracking.epochs("search", [(trial.parts[0], _report(epoch, c0=epoch / 10))])
     tracking.close_configuration("search", 0, 0, "complete")
     for _ in range(2):  # a finished sweep that is resumed prints its figures once more
         tracking.close_sweep("complete", {"test_auroc_mean": 0.9}, [])
@@ -329,7 +329,7 @@ def test_classes_that_were_reported_before_and_after_a_kill_have_their_mean(
         part, tracking = Part(0, dataclasses.replace(plan.base, classes=(index,))), Tracking(box, plan, "split")
         tracking.open_sweep("search")
         tracking.open_trial("search", [part])
-        tracking.epoch("search", part, _report(1, **{f"c{index}": 0.6 + index / 100}))
+        tracking.epochs("search", [(part, _report(1, **{f"c{index}": 0.6 + index / 100}))])
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     assert writer.close()
     assert _runs(uri, sweep_id).by_key["search/0/0"].data.metrics["val_auroc_mean"] == pytest.approx(0.615)

@@ -105,7 +105,9 @@ class _Climbing:
             ladder.begin(waiting[0])
             ladder.spent += finding
             return 0, (waiting[0],), self._train(0, [waiting.pop(0)])
-        pack = ladder.next_pack(new=len(waiting), limit=self.limit, idle=self.workers - running, under_way=running)
+        pack = ladder.next_pack(
+            new=len(waiting), at_once=self.limit, limit=self.limit, idle=self.workers - running, under_way=running
+        )
         if pack is None:
             return None
         rows = pack.configurations or tuple(waiting[: pack.new])

@@ -97,7 +97,7 @@ class SeedRun:
 
 
 class ConfirmSearch(PackSearcher):
-    """Hands out every candidate x seed x class that the records do not hold yet, in packs of one size.
+    """Hands out every candidate x seed x class that the records do not hold yet, in packs of equal size.
 
     chosen: each record with its candidates. limit: experiments in a pack at the most; slots: packs at a time.
     """
@@ -118,8 +118,9 @@ class ConfirmSearch(PackSearcher):
         candidates = [(record, each) for record, own in chosen for each in own]
         runs = [SeedRun(record, each, seed) for record, each in candidates for seed in record.plan.confirm_seeds]
         self.runs = {run.key: run for run in runs}
-        missing = {run.key: _missing(run, home) for run in runs}
-        # packs are cut from all there is: so a resumed sweep trains the same ones
+        self.known = {run.key: run.record.confirmed_classes(*run.key) for run in runs}
+        missing = {run.key: _missing(run, self.known[run.key], home) for run in runs}
+        # packs are cut from all there is: with as many slots, a resumed sweep trains the same ones
         self.left = [job for pack in _packs(runs, limit, slots) if (job := _job(pack, missing))]
         self.open = set(self.runs)
         self.failed: set[tuple[int, int]] = set()
@@ -136,39 +137,41 @@ class ConfirmSearch(PackSearcher):
         for part, own in zip(job.parts, curves or [{} for _ in job.parts], strict=True):
             key = part.configuration, part.config.train_seed
             if own:
-                values = {index: epochs[-1] for index, epochs in own.items()}
-                self.runs[key].record.write_confirmed(*key, values)
+                self.known[key] |= {index: epochs[-1] for index, epochs in own.items()}
+                self.runs[key].record.write_confirmed(*key, self.known[key])
             else:
                 self.failed.add(key)
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         found: dict[int, list[float]] = {}
-        for (number, seed), run in self.runs.items():
-            if values := run.record.confirmed(number, seed):
-                found.setdefault(number, []).append(statistics.fmean(values.values()))
+        for (number, _), values in ((key, self.known[key]) for key in self.runs if self._is_whole(key)):
+            found.setdefault(number, []).append(statistics.fmean(values.values()))
         done = sum(map(len, found.values()))
         means = [mean for own in found.values() if math.isfinite(mean := statistics.fmean(own))]
         best = max(means, default=None) if len(self.records) == 1 else None
         return f"{done} of {len(self.runs)} trainings done, {running} running, {failed} failed", best
 
     def newly_closed(self) -> list[Ended]:
-        ended = [key for key in sorted(self.open) if key in self.failed or self.runs[key].record.confirmed(*key)]
+        jobs = (*self.left, *self.again, *self.jobs.values())
+        to_come = {(part.configuration, part.config.train_seed) for job in jobs for part in job.parts}
+        ended = sorted(key for key in self.open - to_come if key in self.failed or self._is_whole(key))
         self.open -= set(ended)
         return [(*key, self._state(key)) for key in ended]
 
+    def _is_whole(self, key: tuple[int, int]) -> bool:
+        return self.known[key].keys() >= set(self.runs[key].config.classes)
+
     def _state(self, key: tuple[int, int]) -> str:
-        values = self.runs[key].record.confirmed(*key)
-        if values is None or key in self.failed:
+        if key in self.failed or not self._is_whole(key):
             return "failed"
-        return "complete" if all(map(math.isfinite, values.values())) else "diverged"
+        return "complete" if all(map(math.isfinite, self.known[key].values())) else "diverged"
 
 
-def _missing(run: SeedRun, home: Path) -> set[int]:
+def _missing(run: SeedRun, known: Mapping[int, float], home: Path) -> set[int]:
     """Classes without a value on record or, as long as the test part has not been scored, without its model.
 
     A model that is another one is said and dropped: it is trained again.
     """
-    known = run.record.confirmed_classes(*run.key)
     missing = set(run.config.classes) - known.keys()
     if run.record.read("test") is not None:
         return missing

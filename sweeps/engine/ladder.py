@@ -127,19 +127,19 @@ class Ladder:
         """Who has reached a rung, best first."""
         return [configuration for _, configuration in self._reached[rung]]
 
-    def next_pack(self, *, new: int, limit: int, idle: int, under_way: int) -> Pack | None:
+    def next_pack(self, *, new: int, at_once: int, limit: int, idle: int, under_way: int) -> Pack | None:
         """What a free slot trains next, which begins by that; None: there is nothing, or what is under way decides.
 
         Promotions come first, then new configurations, then those that were left behind. new: how many configurations
-        may still be proposed. limit: experiments that train side by side at the most, or those of one configuration.
-        idle: free slots, which share what is ready. under_way: packs. A new configuration is begun by the caller, under
-        its number.
+        may still be proposed; at_once: of those in a pack, at the most. limit: experiments that train side by side at
+        the most, or those of one configuration. idle: free slots, which share what is ready. under_way: packs. A new
+        configuration is begun by the caller, under its number.
         """
         if first := self.promotion():
             return self._gathered(first, self.promotion, limit, idle)
         affords = max(0, int((self.budget - self.spent) // self._added[0]))
         if count := min(new, affords if self._begun[0] else max(1, affords)):
-            return Pack(0, new=min(count, max(1, limit // self._members[0]), -(-count // idle)))
+            return Pack(0, new=min(count, at_once, max(1, limit // self._members[0]), -(-count // idle)))
         if under_way >= LATE:
             return None
         if first := self.late_promotion():
@@ -178,8 +178,8 @@ class Ladder:
     def late_promotion(self) -> tuple[int, int] | None:
         """Who goes up next once there is nothing new: the one that the largest reduction would have sent up.
 
-        So a wrong stop is mended as far as the budget goes, at each rung alike. Nobody begins what the budget cannot
-        finish.
+        So a wrong stop is mended as far as the budget goes, at each rung alike. Nobody begins what the budget could
+        not finish if it went up alone.
         """
         found = [each for each in self._left_behind() if self._affords(sum(self._added[each[1] :]))]
         _, rung, configuration = max(found, default=(0, 0, 0))
@@ -188,7 +188,7 @@ class Ladder:
     def furthest(self) -> tuple[int, int] | None:
         """Who goes up next beyond the budget: the best of the highest rung, while fewer than `best` are complete."""
         found = self._left_behind()
-        if not found or len(self._begun[-1]) >= self.best:
+        if not found or len(self._reached[-1]) >= self.best:
             return None
         _, rung, configuration = found[-1]
         return configuration, rung

@@ -41,6 +41,7 @@ class Monitor(tune.Callback):
         self.close_ended, self.on_setup, self.on_step = close_ended, on_setup, on_step
         self.plan = tracking.plan
         self.done: dict[str, float] = {}  # share that each trial under way has trained, in the display's unit
+        self.reached: dict[str, dict[Part, float]] = {}  # epoch of each part that was last heard of, by trial under way
         self.silence = Silence(60 * report_timeout)
         self.furthest: dict[tuple[Any, ...], float] = {}
         self.failed: dict[tuple[Any, ...], str] = {}
@@ -70,12 +71,14 @@ class Monitor(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         self.silence.heard(trial)
-        parts, epochs = parts_of(trial.config), epochs_of(result)
-        for part, metrics in zip(parts, epochs, strict=True):
-            if metrics and metrics["epoch"] > part.start:
-                self.tracking.epoch(self.stage.name, part, metrics)
-        found = zip(parts, epochs, strict=True)
-        done = sum(self._share(part, max(part.start, each["epoch"])) for part, each in found if each)
+        found = [each for each in zip(parts_of(trial.config), epochs_of(result), strict=True) if each[1]]
+        reached = {part: metrics["epoch"] for part, metrics in found if metrics and metrics["epoch"] > part.start}
+        before = self.reached.get(trial.trial_id, {})
+        self.tracking.epochs(
+            self.stage.name, [(p, m) for p, m in found if m and p in reached and reached[p] != before.get(p)]
+        )
+        self.reached[trial.trial_id] = reached
+        done = sum(self._share(part, epoch) for part, epoch in reached.items())
         if done > self.furthest.get(_work(trial), 0):
             self.furthest[_work(trial)] = done
             trial.run_metadata.num_failures = 0  # the limit is for what fails again and again at the same place
@@ -86,11 +89,13 @@ class Monitor(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         for part in parts_of(trial.config):
             self.failed.pop(part.work, None)  # it had failed before, and was tried again
-        self._ended(trial)
+        whole = sum(self._share(part, trial.config["until"]) for part in parts_of(trial.config))
+        self._ended(trial, whole - self.done.pop(trial.trial_id, 0))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         line = describe_failure(trial, self.stage.name, silent=self.silence.was_ended(trial))
         self.failed |= {part.work: line for part in parts_of(trial.config)}
+        self.display.trained(trial.trial_id, -self.done.pop(trial.trial_id, 0), 0)  # it may be tried again
         self._ended(trial)
 
     @property
@@ -98,9 +103,9 @@ class Monitor(tune.Callback):
         """What failed in the end and where its log is, one line each."""
         return [*self.failed_before, *dict.fromkeys(self.failed.values())]
 
-    def _ended(self, trial: Trial) -> None:
-        whole = sum(self._share(part, trial.config["until"]) for part in parts_of(trial.config))
-        self.display.ended(trial.trial_id, whole - self.done.pop(trial.trial_id, 0))
+    def _ended(self, trial: Trial, saved: float = 0.0) -> None:
+        self.reached.pop(trial.trial_id, None)
+        self.display.ended(trial.trial_id, saved)
         self._show(event=True)
 
     def _share(self, part: Part, until: float) -> float:
@@ -108,7 +113,7 @@ class Monitor(tune.Callback):
 
     def _show(self, *, event: bool) -> None:
         self.close_ended(self.stage)
-        self.display.update(*self.stage.status(len(self.done), len(self.failed)), event=event)
+        self.display.update(*self.stage.status(len(self.done), len(set(self.failed.values()))), event=event)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles callbacks for Tuner.restore, which is not used
@@ -116,4 +121,4 @@ class Monitor(tune.Callback):
 
 def _work(trial: Trial) -> tuple[Any, ...]:
     """What a trial trains, whatever its Ray id."""
-    return tuple(part.work for part in parts_of(trial.config))
+    return (trial.config["until"], *((part.work, part.start) for part in parts_of(trial.config)))

@@ -17,6 +17,7 @@ from adcore.exposure import check_one_experiment
 from adcore.options import check_classes
 from sweeps.engine.ladder import REDUCTION, Rung, budget_for, rungs_of
 from sweeps.engine.plan_time import Work, time_in_words
+from sweeps.engine.samplers import check_sampler
 from sweeps.engine.settings import SCALES, SweepSettings
 from sweeps.engine.space import Space
 
@@ -159,6 +160,7 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     check_one_experiment(train.get("protocol", TrainConfig.protocol), train["classes"], "normal-class")
     base = TrainConfig(**train)
     space.check(base)
+    check_sampler(settings.sampler)
     if space.is_grid and settings.configs:
         raise UserError(
             f"--configs {settings.configs}: this script trains each of its {len(space.points)}; leave it out"
@@ -260,7 +262,7 @@ def _search_lines(plan: Plan) -> list[str]:
     order = ", ".join(names[index] for index in plan.class_order) or "lowest AUROC of the first configuration first"
     return [
         f"  searched   {ranges}; sampler {plan.sampler}",
-        f"  search     {plan.configs} configurations, each as far as it deserves of {_training(plan.searched)}",
+        f"  search     {plan.configs} configurations, each as far as it earns, at most {_training(plan.searched)}",
         f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} goes up; at most {plan.budget:.0f} "
         f"class-epochs, {plan.budget / whole:.0%} of no stopping",
         f"  classes    {order}",

@@ -18,11 +18,13 @@ __all__ = ["Known", "propose"]
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """What is known of a configuration: its trial in the study, its AUROC by class and epoch, and its state."""
+    """What is known of a configuration: its trial in the study, its AUROC by class and epoch, its state, and the mean
+    over all classes of a complete one."""
 
     trial: FrozenTrial
     curves: Mapping[int, Sequence[float]]
     state: str
+    mean: float | None
 
 
 def propose(plan: Plan, place: int, known: Sequence[Known]) -> FrozenTrial:
@@ -51,14 +53,15 @@ def propose(plan: Plan, place: int, known: Sequence[Known]) -> FrozenTrial:
 
 
 def _as_complete(plan: Plan, known: Sequence[Known]) -> list[FrozenTrial]:
-    """What a sampler is to learn from; what has no value yet is under way to it."""
+    """What a sampler is to learn from; what has no value yet is under way to it, and what failed says nothing."""
+    known = [each for each in known if each.state != "failed"]
     order = sorted(plan.classes)
     curves = [{order.index(index): own for index, own in each.curves.items()} for each in known]
     means = predicted_means(curves, len(order), plan.searched.epochs)
     least = min((mean for mean in means if mean is not None), default=None)
     found: list[FrozenTrial] = []
     for each, mean in zip(known, means, strict=True):
-        value = least if each.state in ("diverged", "failed") else mean
+        value = least if each.state == "diverged" else mean if each.mean is None else each.mean
         found.append(
             create_trial(
                 state=TrialState.RUNNING if value is None else TrialState.COMPLETE,

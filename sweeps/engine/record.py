@@ -72,9 +72,12 @@ class SweepRecord(Facts):
         self.study, self.plan, self.first = study, plan, first
         self.ladder = Ladder(plan.rungs, plan.reduction, plan.budget, plan.complete, kind=self._kind)
         self.classes = plan.class_order
+        self._trials = study.get_trials()
+        self._told = {first + trial.number for trial in self._trials if trial.state.is_finished()}
+        self._of_class: dict[int, SweepRecord] = {}
         self.configurations = {
             first + trial.number: Configuration(first + trial.number, plan.space.fields(trial.params))
-            for trial in study.get_trials(deepcopy=False)
+            for trial in self._trials
         }
         known = study.user_attrs
         self._packs = 0
@@ -90,19 +93,22 @@ class SweepRecord(Facts):
 
     def of_class(self, index: int) -> SweepRecord:
         """The record of a class's own search: another study in the same file, with the facts in common."""
-        with self.writing():
-            study = optuna.create_study(
-                storage=self.study._storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
-            )
-        plan, first = self.plan.of_class(index), (index + 1) * OWN_NUMBERS
-        return SweepRecord(study, plan, first=first, facts=self.study, path=self.path)
+        if index not in self._of_class:
+            with self.writing():
+                study = optuna.create_study(
+                    storage=self.study._storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
+                )
+            plan, first = self.plan.of_class(index), (index + 1) * OWN_NUMBERS
+            self._of_class[index] = SweepRecord(study, plan, first=first, facts=self.study, path=self.path)
+        return self._of_class[index]
 
     def propose(self, number: int) -> Configuration:
         """The configuration of a number: the one on record, or the next one, which the sampler proposes."""
         if number not in self.configurations:
-            trial = propose(self.plan, number - self.first, [self._known(each) for each in self._trials()])
+            trial = propose(self.plan, number - self.first, [self._known(*each) for each in enumerate(self._trials)])
             with self.writing():
                 self.study.add_trial(trial)
+            self._trials.append(trial)
             self.configurations[number] = Configuration(number, self.plan.space.fields(trial.params))
         return self.configurations[number]
 
@@ -184,12 +190,9 @@ class SweepRecord(Facts):
                 own.curves.setdefault(int(index), []).extend(values)
             self._rate(own, rung)
 
-    def _trials(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False)
-
-    def _known(self, trial: FrozenTrial) -> Known:
-        own = self.configurations[self.first + trial.number]
-        return Known(trial, own.curves, own.state)
+    def _known(self, place: int, trial: FrozenTrial) -> Known:
+        own = self.configurations[self.first + place]
+        return Known(trial, own.curves, own.state, own.mean)
 
     def _kind(self, number: int) -> tuple[Any, ...]:
         """What a configuration must have in common with those it is trained beside."""
@@ -209,14 +212,16 @@ class SweepRecord(Facts):
 
     def _tell_ended(self) -> None:
         """Tell the study of every configuration that has ended; what it is told is final."""
-        for trial in self._trials():
-            own = self.configurations[self.first + trial.number]
-            if trial.state.is_finished() or own.state == "running":
+        for own in self.configurations.values():
+            if own.state == "running" or own.number in self._told:
                 continue
+            place, storage = own.number - self.first, self.study._storage
             with self.writing():
-                live = optuna.Trial(self.study, trial._trial_id)
+                trial = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, place)
+                live = optuna.Trial(self.study, trial)
                 live.set_user_attr("state", own.state)
                 if own.state == "stopped":  # Optuna ranks those by (last step, value)
                     for rung in range(own.rung + 1):
                         live.report(self.value_at(own, rung), rung)
-                self.study.tell(trial.number, own.mean, state=_STATES.get(own.state, TrialState.FAIL))
+                self.study.tell(place, own.mean, state=_STATES.get(own.state, TrialState.FAIL))
+            self._told.add(own.number)

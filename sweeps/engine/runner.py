@@ -59,7 +59,8 @@ class StageRunner:
 
     def on_storage_error(self, error: StorageError) -> None:
         """Something could not be written: the record takes nothing more."""
-        self.records[0].broken = self.records[0].broken or error
+        for record in self.records:
+            record.broken = record.broken or error
 
     def train(self, turns: Iterator[Turn], trainable: Callable[[], Callable[..., Any]]) -> None:
         """Train what the turns ask for, one after another. Each is asked for when the one before has ended.

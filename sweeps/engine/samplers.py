@@ -35,9 +35,11 @@ def check_sampler(name: str) -> None:
         raise UserError(f"--sampler {name}: needs the package {package}; install it with: pip install {package}")
     if name.startswith(HUB):
         try:
-            make_sampler(name, seed=0, startup=1)
+            known = inspect.signature(_kind(name)).parameters
         except Exception as error:  # the network, the registry or the sampler's own code
             raise UserError(f"--sampler {name}: cannot be loaded ({' '.join(str(error).split()):.300})") from error
+        if "seed" not in known:
+            raise UserError(f"--sampler {name}: it takes no seed, so that a resumed sweep would propose something else")
 
 
 def make_sampler(name: str, seed: int, startup: int) -> BaseSampler:

@@ -38,6 +38,8 @@ class LadderSearch(PackSearcher):
 
     def __init__(self, name: str, records: Sequence[SweepRecord], *, limit: int, slots: int) -> None:
         super().__init__(records)
+        # what trains at the same time is proposed without a result of each other: a quarter of all, to learn from them
+        self.at_once = math.ceil(max(slots, math.ceil(records[0].plan.configs / 4)) / slots)
         self.name, self.ladders, self.limit, self.slots = name, list(records), limit, slots
         self.turns = deque(record for record in records if not record.is_searched)
         self.cut: deque[Job] = deque()  # the other parts of a pack that several free slots train
@@ -77,7 +79,9 @@ class LadderSearch(PackSearcher):
         proposed = record.plan.configs - record.ladder.begun
         if not record.classes:  # the first to be trained on all of them says in what order they come
             return [] if under_way or not proposed else _jobs(record, Pack(0, new=1), idle)
-        while pack := record.ladder.next_pack(new=proposed, limit=self.limit, idle=idle, under_way=under_way):
+        while pack := record.ladder.next_pack(
+            new=proposed, at_once=self.at_once, limit=self.limit, idle=idle, under_way=under_way
+        ):
             if jobs := _jobs(record, pack, idle):
                 return jobs
         return []
@@ -86,9 +90,9 @@ class LadderSearch(PackSearcher):
         """Counts of all records; the best mean is the mean of the records' best ones, once each has one."""
         counts = {state: sum(record.counts()[state] for record in self.ladders) for state in self.ladders[0].counts()}
         training = {part.configuration for job in self.jobs.values() for part in job.parts}
-        counts["running"], waiting = len(training), counts["running"] - len(training) + counts["stopped"]
-        shown = [f"{counts['complete']} complete", f"{counts['running']} running", f"{max(0, waiting)} waiting"]
-        shown += [f"{counts[state]} {state}" for state in ("diverged", "failed") if counts[state]]
+        waiting = max(0, counts["running"] - len(training))
+        shown = [f"{counts['complete']} complete", f"{len(training)} running", f"{waiting} waiting"]
+        shown += [f"{counts[state]} {state}" for state in ("stopped", "diverged", "failed") if counts[state]]
         best = [record.best(1)[0].mean or 0.0 for record in self.ladders if record.best(1)]
         total = sum(record.plan.configs for record in self.ladders)
         return f"of {total} configurations {', '.join(shown)}", fmean(best) if len(best) == len(self.ladders) else None
@@ -103,15 +107,15 @@ class LadderSearch(PackSearcher):
         self.closed |= {number for number, _, _ in found}
         return found
 
-    def newly_climbed(self) -> list[tuple[SweepRecord, Configuration]]:
-        """Who has reached a higher rung since the last call; at first, all that have reached one."""
+    def newly_climbed(self) -> list[tuple[SweepRecord, Configuration, int]]:
+        """Who has reached which rungs since the last call; at first, all that were reached."""
         found = [
-            (record, each)
+            (record, each, rung)
             for record in self.ladders
             for each in record.configurations.values()
-            if each.rung > self.told.get(each.number, -1)
+            for rung in range(self.told.get(each.number, -1) + 1, each.rung + 1)
         ]
-        self.told |= {each.number: each.rung for _, each in found}
+        self.told |= {each.number: each.rung for _, each, _ in found}
         return found
 
 

@@ -14,7 +14,7 @@ from adcore.errors import UserError
 from adcore.exposure import PROTOCOLS
 from adcore.options import check_classes, option
 from sweeps.engine.run_settings import RunSettings, check_sweep_name
-from sweeps.engine.samplers import HUB, SAMPLERS, check_sampler
+from sweeps.engine.samplers import HUB, SAMPLERS
 
 __all__ = ["SCALES", "Scale", "SweepSettings"]
 
@@ -121,6 +121,5 @@ class SweepSettings(RunSettings):
         if self.dataset is not None:
             check_name(self.dataset)
             check_classes(self.normal_class, len(DATASETS[self.dataset].class_names), "normal-class")
-        check_sampler(self.sampler)
         if not re.fullmatch(r"auto|[1-9][0-9]{0,3}", self.members_per_trial):
             raise UserError(f"--members-per-trial {self.members_per_trial!r}: expected auto or a whole number >= 1")

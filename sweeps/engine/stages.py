@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -111,7 +110,7 @@ class Stages(StageRunner):
         )
 
     def end_turn(self, search: PackSearcher) -> None:
-        """Drop what trials of a stopped configuration have saved after it was closed."""
+        """Drop all that is left of what has ended, also what a killed worker left half-written."""
         super().end_turn(search)
         if search.keeps_checkpoints:
             return
@@ -122,10 +121,9 @@ class Stages(StageRunner):
     def close_ended(self, search: PackSearcher) -> None:
         """Tell MLflow how far each has come and what has ended, and drop checkpoints that nothing will go on from."""
         seed = self.plan.base.train_seed
-        for record, each in search.newly_climbed() if isinstance(search, LadderSearch) else []:
-            classes = record.classes[: record.ladder.rungs[each.rung].classes]
-            value = each.value if each.value is not None else math.nan
-            self.tracking.climbed(search.name, each.number, seed, rung=each.rung + 1, value=value, classes=classes)
+        for record, each, rung in search.newly_climbed() if isinstance(search, LadderSearch) else []:
+            value, classes = record.value_at(each, rung), record.classes[: record.ladder.rungs[rung].classes]
+            self.tracking.climbed(search.name, each.number, seed, rung=rung + 1, value=value, classes=classes)
         for configuration, own_seed, state in search.newly_closed():
             self.tracking.close_configuration(search.name, configuration, own_seed, state)
             if not search.keeps_checkpoints and state != "failed":

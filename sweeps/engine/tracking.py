@@ -65,25 +65,30 @@ class Tracking:
             child = dataclasses.asdict(own) | {"classes": (index,)}
             self._open(f"{key}/{index}", key, f"{name} class {index}", {**tags, "level": "class"}, child)
 
-    def epoch(self, stage: str, part: Part, metrics: Mapping[str, Any]) -> None:
-        """Take in what is reported of a part of a pack after an epoch."""
+    def epochs(self, stage: str, reported: Sequence[tuple[Part, Mapping[str, Any]]]) -> None:
+        """Take in what is reported of the parts of a pack after an epoch."""
+        with self.outbox.transaction():
+            for part, metrics in reported:
+                self._epoch(stage, part, metrics)
+
+    def _epoch(self, stage: str, part: Part, metrics: Mapping[str, Any]) -> None:
         own, number = part.config, part.configuration
         key, step, now = run_key(stage, number, own.train_seed), int(metrics["epoch"]), _now()
         speed = {"images_per_second": metrics["images_per_second"]}  # of the pack, whatever it trains
         of_class = {index: _of_class(metrics, index) for index in own.classes}
-        validated = {str(index): _validation(each) for index, each in of_class.items()}
-        with self.outbox.transaction():
-            if not self.outbox.note(key, step, ",".join(validated), validated):
-                return
-            for index, each in of_class.items():
-                self._log(f"{key}/{index}", {**each, **speed}, step, now)
-            mine = {f"val_auroc_{index}": each["val_auroc"] for index, each in of_class.items()}
-            seen = self.outbox.noted(key, step)  # by other packs, too
-            if len(seen) == len(self.plan.classes_of(number)):
-                mine |= _over_classes(list(seen.values()))
-                if step == own.epochs:
-                    mine["classes_done"] = len(seen)
-            self._log(key, mine, step, now)
+        notes = {index: {str(index): _validation(each)} for index, each in of_class.items()}
+        new = {i: each for i, each in of_class.items() if self.outbox.note(key, step, str(i), notes[i])}
+        if not new:
+            return
+        for index, each in new.items():
+            self._log(f"{key}/{index}", {**each, **speed}, step, now)
+        mine = {f"val_auroc_{index}": each["val_auroc"] for index, each in new.items()}
+        seen = self.outbox.noted(key, step)  # by other packs, too
+        if len(seen) == len(self.plan.classes_of(number)):
+            mine |= _over_classes(list(seen.values()))
+            if step == own.epochs:
+                mine["classes_done"] = len(seen)
+        self._log(key, mine, step, now)
 
     def assessed(
         self,

@@ -86,7 +86,7 @@ def check_checkpoints(home: Path) -> None:
 
 
 def drop_checkpoints(home: Path, configuration: int, seed: int, *, unfinished: bool) -> None:
-    """Delete the checkpoints of all groups of a configuration: nothing will go on from them.
+    """Delete the checkpoints of a configuration: nothing will go on from them.
 
     unfinished: those that a killed worker left half-written, too; no trial of the configuration may be running.
     """

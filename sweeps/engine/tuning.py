@@ -19,7 +19,7 @@ from sweeps.engine.turns import InTurn
 
 __all__ = ["fit"]
 
-#: Times that Ray starts a trial again, from its last checkpoint. Each trial is handed out twice at most.
+#: Times that Ray starts a trial again, from its last checkpoint.
 RETRIES = 1
 
 
