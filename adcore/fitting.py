@@ -49,6 +49,9 @@ def fit_members(
     fitting = _Fitting(states, reports, data, checkpoints, strategy, until, side_by_side)
     while fitting.under_way:
         fitting.run(*fitting.next_run())
+    if not fitting.trained:  # all came from checkpoints: their networks are to be those of this version all the same
+        packs = [fitting.pack_of(own) for own in reports.states]
+        return [lambda pack=pack: pack for pack in packs], fitting.images_per_member
     return [partial(fitting.pack_of, own) for own in reports.states], fitting.images_per_member
 
 
