@@ -171,10 +171,11 @@ def proposals(found: dict[str, Any]) -> list[str]:
         for name, by_source in found["regret"].items()
     ]  # fmt: skip
     head = ["sampler", *(f"told of {source}" for source in found["regret"]["random"]), "gain", "less than random"]
+    seeds = ", ".join(f"{name} {count}" for name, count in found["repetitions"].items())
     return [
         f"Ladder searches of {found['configurations']} configurations on a surrogate of the first table "
-        f"({found['surrogate']}; held out: {quality}), {found['repetitions']} seeds, regret times 1000; gain: by being "
-        "told of what stopped configurations are predicted to have:",
+        f"({found['surrogate']}; held out: {quality}), seeds: {seeds}; regret times 1000; gain: by being told of what "
+        "stopped configurations are predicted to have:",
         markdown(head, rows),
     ]
 

@@ -49,7 +49,7 @@ TARGETS = {
     ("machine time", "2", 1 / 8): 0.5,
     ("machine time", "2", 1 / 4): 0.2,
 }
-#: Regret of a whole sweep, AUROC.
+#: Regret of a sweep for half of what no stopping costs, AUROC: ASHA over configurations takes 0.62 for a whole one.
 END = 0.00002
 JUDGED = "ladder chosen elsewhere"
 
@@ -67,9 +67,9 @@ def unmet(found: dict[str, Any]) -> list[str]:
         share = found["units"][unit][workers]["mean share"][JUDGED][found["budgets"].index(budget)]["value"]
         if share > target:
             missed.append(f"{unit} at 1/{1 / budget:.0f}: {share:.2f} > {target}")
-    by_table = found["units"]["class-epochs"]["1"]["tables"]
-    end = sum(policies[JUDGED]["end"]["value"] for policies in by_table.values()) / len(by_table)
-    return missed if end <= END else [*missed, f"end of the sweep: {1000 * end:.3f} > {1000 * END:g} thousandths"]
+    by_table, half = found["units"]["class-epochs"]["1"]["tables"], found["budgets"].index(1 / 2)
+    end = sum(policies[JUDGED]["regret"][half]["value"] for policies in by_table.values()) / len(by_table)
+    return missed if end <= END else [*missed, f"regret at 1/2: {1000 * end:.3f} > {1000 * END:g} thousandths"]
 
 
 def main() -> None:

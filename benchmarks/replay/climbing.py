@@ -79,8 +79,9 @@ class _Climbing:
     def run(self, order: Sequence[int]) -> tuple[float, int | None]:
         """Propose these until the budget is used; what it cost, and what is chosen."""
         finding = 0 if self.classes else (self.table.classes - self.rungs[0].classes) * self.rungs[0].epochs
-        best = min(COMPLETE, len(order))
-        proposed = affordable(self.rungs, self.setting.reduction, self.budget - finding, best, self.setting.spare)
+        left, terms = self.budget - finding, (self.rungs, self.setting.reduction)
+        best = min(COMPLETE, len(order)) if budget_for(*terms, COMPLETE, COMPLETE, self.setting.spare) <= left else 1
+        proposed = affordable(self.rungs, self.setting.reduction, left, best, self.setting.spare)
         ladder, waiting = Ladder(self.rungs, self.setting.reduction, self.budget, best), list(order[:proposed])
         running: list[tuple[float, int, int, tuple[int, ...]]] = []  # heap of (end, number, rung, rows)
         clock, numbers = 0.0, count()

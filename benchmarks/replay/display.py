@@ -38,7 +38,7 @@ def show_proposals(console: Console, found: dict[str, Any]) -> None:
         console.print(f"Surrogate {name}: held out {held_out}{'; used' if name == found['surrogate'] else ''}")
     title = (
         f"Regret x 1000 on the surrogate (its best: {found['best']:.4f}) of ladder searches of "
-        f"{found['configurations']} configurations, {found['repetitions']} seeds"
+        f"{found['configurations']} configurations; seeds: {found['repetitions']}"
     )
     table = _table(title, ["sampler", *found["regret"]["random"], "gain", "less than random"])
     for name, by_source in found["regret"].items():

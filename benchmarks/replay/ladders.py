@@ -79,15 +79,15 @@ def compare_ladders(pool: Pool, tables: Mapping[str, Table], permutations: int, 
     """
     compared = units()
     orders = {name: orders_of(table, permutations, seed) for name, table in tables.items()}
-    first = {n: _runs(pool, table, orders[n], compared[0], (Setting(), *CANDIDATES)) for n, table in tables.items()}
-    chosen = {name: _chosen([first[other] for other in tables if other != name]) for name in tables}
+    half = (permutations + 1) // 2  # enough to choose by
+    tried = {n: _runs(pool, table, orders[n][:half], compared[0], CANDIDATES) for n, table in tables.items()}
+    chosen = {name: _chosen([tried[other] for other in tables if other != name]) for name in tables}
     found: dict[str, Any] = {}
     for unit in compared:
         runs: dict[str, list[Regrets]] = {}
         for name, table in tables.items():
             own = tuple(dict.fromkeys((Setting(), chosen[name] or Setting())))
-            each = first[name] if unit is compared[0] else _runs(pool, table, orders[name], unit, own)
-            runs[name] = [_named(run, chosen[name]) for run in each]
+            runs[name] = [_named(run, chosen[name]) for run in _runs(pool, table, orders[name], unit, own)]
         found.setdefault(unit.name, {})[str(unit.workers)] = {
             "tables": {name: _figures(each) for name, each in runs.items()},
             "mean share": _mean_shares(list(runs.values()), seed),
