@@ -42,7 +42,7 @@ CANDIDATES = tuple(
             ((0.3, HIGH), (0.3, WHOLE), (1, WHOLE)),
         ),
         (2, 3, 4),
-        (1.2, 1.6, 2.0),
+        (1.2, 1.6),
     )
 )
 #: Resamples of the orders for the interval of a share.
