@@ -112,6 +112,8 @@ def search(seconds: float, seed: int, data: ImageDataset, folder: str) -> tuple[
         ray.shutdown()
     whole = [each for each in found if (each.metrics or {}).get("training_iteration") == CONFIG.epochs]
     reported = whole or [each for each in found if (each.metrics or {}).get("val_auroc_mean") is not None]
+    if not reported:  # the time was over before the first epoch
+        return dict(SPACE.points[SPACE.default]), len(found)
     best = max(reported, key=lambda each: (each.metrics or {})["val_auroc_mean"])
     assert best.config
     return {name: best.config[name] for name in SPACE.ranges}, len(found)
