@@ -47,14 +47,13 @@ FRESH = (1001, 1002)
 SPEED, START = 1300, 20
 
 
-def ours(seconds: float, seed: int, folder: str) -> tuple[dict[str, float], float, int]:
+def ours(seconds: float, seed: int, folder: str, scale: str = "laptop") -> tuple[dict[str, float], float, int]:
     """The configuration that our search chooses, the seconds that it took, and how many it considered."""
-    flags = {"scale": "laptop", "seed": seed}
-    plan = make_plan("gan_loss_weights", SweepSettings(**flags), SPACE)
-    budget = (seconds - START) * SPEED * SLOTS / (2 * (plan.base.images_per_class or 0))
+    plan = make_plan("gan_loss_weights", SweepSettings(scale=scale, seed=seed), SPACE)
+    budget = (seconds - START) * SPEED * SLOTS / (2 * (plan.base.images_per_class or 1500))
     configs = affordable(plan.rungs, plan.reduction, budget, plan.complete)
     places = ["--storage", folder, "--tracking-uri", f"sqlite:///{folder}/ours.db", "--name", "ours"]
-    words = [str(SCRIPT), "--scale", "laptop", "--seed", str(seed), "--configs", str(configs), *places]
+    words = [str(SCRIPT), "--scale", scale, "--seed", str(seed), "--configs", str(configs), *places]
     started = time.monotonic()
     running = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL)
     path = Path(folder, "ours", "study.db")
@@ -85,14 +84,15 @@ def fresh_auroc(params: dict[str, float], data: ImageDataset) -> float:
 @click.command(help=__doc__.splitlines()[0])
 @click.option("--repeats", default=3, show_default=True, type=click.IntRange(1), help="searches of each, a seed each")
 @click.option("--seconds", default=200.0, show_default=True, type=click.FloatRange(30), help="our wall time")
-@click.option("--quick", is_flag=True, help="a minute, with a small network: says that it runs")
+@click.option("--quick", is_flag=True, help="a minute, ours on digits: says that it runs")
 def main(*, repeats: int, seconds: float, quick: bool) -> None:
     data, differences = load("fashion-mnist", "train"), list[float]()
-    repeats, seconds = (1, 40.0) if quick else (repeats, seconds)
+    if quick:
+        repeats, seconds = 1, 30.0
     for seed in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
-            mine, took, count = ours(seconds, seed, folder)
-            plain, trials = search(2 * seconds, seed, data, folder)
+            mine, took, count = ours(seconds, seed, folder, "smoke" if quick else "laptop")
+            plain, trials = search(seconds / 2 if quick else 2 * seconds, seed, data, folder)
         judged = [0.0, 0.0] if quick else [fresh_auroc(params, data) for params in (mine, plain)]
         differences.append(judged[0] - judged[1])
         click.echo(
