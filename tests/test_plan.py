@@ -31,7 +31,7 @@ FLIP, ALL = (
 )
 FIGURES = {
     "smoke": ("digits", 8, 32, None, None, 4, 2, 1, 1, False, "one-cycle", FLIP),
-    "laptop": ("fashion-mnist", 8, 64, 1500, 2500, 32, 4, 1, 2, False, "one-cycle", FLIP),
+    "laptop": ("fashion-mnist", 8, 64, 1500, 2500, 24, 4, 1, 2, False, "one-cycle", FLIP),
     "workstation": ("fashion-mnist", 16, 64, None, None, 48, 10, 1, 2, False, "one-cycle", FLIP),
     "gpu": ("fashion-mnist", 64, 256, None, None, 160, 27, 3, 3, True, "one-cycle", FLIP),
     "paper": ("fashion-mnist", 64, 1, None, None, 40, 300, 3, 3, True, "halve-every-50", ALL),

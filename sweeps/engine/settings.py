@@ -40,7 +40,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             {"dataset": "digits", "epochs": 2, "batch_size": 32, "images_per_class": None, "validation_images": None},
             configs=4, best=1, seeds=1, paper=False,
         ),
-        "laptop": Scale({}, configs=32, best=1, seeds=2, paper=False),
+        "laptop": Scale({}, configs=24, best=1, seeds=2, paper=False),
         "workstation": Scale(
             {
                 "width": 16, "epochs": 10, "draws": "each-epoch", "mirrored_scores": True,
