@@ -1,6 +1,6 @@
 """A plain Ray Tune script beside our search, on real training: what does each find in the same wall time?
 
-    python benchmarks/peer_ray.py                 # three repeats of about 16 minutes on 2 cores
+    python benchmarks/peer_ray.py                 # three repeats: ours, twice its time for the other, and judging
     python benchmarks/peer_ray.py --repeats 1 --seconds 100
 
 The plain one is what a user writes after Ray's examples (plain_ray.py): a function trial that trains a configuration's

@@ -253,7 +253,7 @@ SECTIONS: list[tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = [
     ("Three known anomaly classes, six unseen", "unseen_3", lambda f: unseen(f, f"{SWEEP} {UNSEEN} --known-classes 3")),
     ("Which losses earn their place", "ablation", lambda f: ablation(f, ABLATION)),
     ("Baselines", "baselines", baselines),
-    ("Does the block search find good configurations for less?", "search", replay),
+    ("Does the ladder find good configurations for less?", "search", replay),
     ("Peers on the same table", "peers", peers),
     ("On a GPU", "gpu", gpu),
 ]

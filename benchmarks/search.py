@@ -1,6 +1,6 @@
 """Does the ladder find good configurations for less compute? A replay of recorded learning curves.
 
-    python benchmarks/search.py                          # eight minutes on 2 cores
+    python benchmarks/search.py                          # under ten minutes on 2 slow cores
     python benchmarks/search.py --json /tmp/search.json  # also all figures as JSON
     python benchmarks/search.py --table FILE             # the ladder alone, on other tables; may be repeated
 

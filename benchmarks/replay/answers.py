@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
-from .simulation import Report, compute_of
+from .simulation import Report
 from .table import Table
 
-__all__ = ["BUDGETS", "Outcome", "answer", "outcome", "regret"]
-
-#: Compute at which an answer is asked for, as parts of what training every configuration to its end costs.
-BUDGETS = (1 / 8, 1 / 4, 1 / 2, 1.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """One simulated sweep. regrets: AUROC, by budget; compute: of the whole sweep, as part of that of no stopping;
-    missed: whether the table's best configuration was stopped, in any of its classes."""
-
-    regrets: tuple[float, ...]
-    compute: float
-    missed: bool
-
-
-def outcome(table: Table, reports: list[Report]) -> Outcome:
-    """The figures of a simulated sweep."""
-    regrets = tuple(regret(table, answer(table, reports, budget * table.compute)) for budget in BUDGETS)
-    missed = compute_of(reports, table.best) < table.curves[table.best].size
-    return Outcome(regrets, compute_of(reports) / table.compute, missed)
+__all__ = ["answer", "regret"]
 
 
 def answer(table: Table, reports: list[Report], spent: float) -> int | None:

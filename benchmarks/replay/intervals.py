@@ -1,4 +1,4 @@
-"""95 % intervals: of a mean and of a share."""
+"""95 % interval of a mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-__all__ = ["Estimate", "mean", "share"]
+__all__ = ["Estimate", "mean"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +28,3 @@ def mean(values: Sequence[float]) -> Estimate:
         return Estimate(centre, math.nan, math.nan)
     half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
     return Estimate(centre, centre - half, centre + half)
-
-
-def share(hits: Sequence[bool]) -> Estimate:
-    """The share of hits with its Wilson interval, which holds at 0 and 1 as well."""
-    interval = stats.binomtest(sum(hits), len(hits)).proportion_ci(0.95, method="wilson")
-    return Estimate(sum(hits) / len(hits), float(interval.low), float(interval.high))

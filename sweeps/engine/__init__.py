@@ -1,1 +1,1 @@
-"""The search: settings, blocks, trials, the record, tracking, confirmation and report."""
+"""The search: settings, ladder, packs, the record, tracking, confirmation and report."""

@@ -62,7 +62,7 @@ class SweepProgram:
             fit, own = split_train(config, labels).fit, {name: getattr(config, name) for name in CHECKED}
             require_labelled_anomalies(labels, fit, **own)
 
-    def facts(self, plan: Plan, settings: SweepSettings, slots: int) -> dict[str, Any]:
+    def facts(self, plan: Plan, settings: SweepSettings) -> dict[str, Any]:
         """How large packs are, and the scale by name: a resume on another machine must not choose anew."""
         resolved: dict[str, Any] = {"scale": plan.scale, "dataset": plan.base.dataset, "epochs": plan.base.epochs}
         if not plan.space.is_grid:

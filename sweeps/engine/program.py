@@ -96,8 +96,8 @@ class Program(Protocol[Settings]):
         """Raises UserError for data that are too few for the plan. data: as for `stages`."""
         ...
 
-    def facts(self, plan: Any, settings: Settings, slots: int) -> dict[str, Any]:
-        """What a new record holds beside the plan. slots: how many trials fit at a time."""
+    def facts(self, plan: Any, settings: Settings) -> dict[str, Any]:
+        """What a new record holds beside the plan."""
         ...
 
     def stages(

@@ -210,7 +210,7 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
 
 def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> list[str]:
     """The confirmed configurations side by side, the winner's sampled fields, and whether its lead is beyond noise."""
-    winner, names = confirmed[0], {block.number: name for name, block in references(record).items()}
+    winner, names = confirmed[0], {each.number: name for name, each in references(record).items()}
     lines = ["search and confirm, validation AUROC, mean over classes:"]
     for each in confirmed:
         name = f" ({names[each.number]})" if each.number in names else ""

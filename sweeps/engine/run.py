@@ -113,7 +113,7 @@ def _run(
     )
     try:
         _check_mlflow(settings, plan.script, home)
-        facts = {**program.facts(plan, settings, room.slots), "data": hashes}
+        facts = {**program.facts(plan, settings), "data": hashes}
         study = open_record(home, plan, facts)
         sweep_id, outbox = study.user_attrs["sweep_id"], open_outbox(home, study)
         run = Run(study, home, command, room, interrupt, outbox, display)

@@ -45,7 +45,7 @@ class BaselineProgram:
     def check(self, plan: BaselinePlan, data: Mapping[tuple[str, str], ImageDataset]) -> None:
         """Nothing: no flag says how much the rows take of their data."""
 
-    def facts(self, plan: BaselinePlan, settings: BaselineSettings, slots: int) -> dict[str, Any]:
+    def facts(self, plan: BaselinePlan, settings: BaselineSettings) -> dict[str, Any]:
         """What was chosen by name: a resume on another machine must not choose anew."""
         chosen = {"scale": plan.scale, "seeds": plan.seeds}
         return {"settings": {**dataclasses.asdict(settings), **chosen}}
