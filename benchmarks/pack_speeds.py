@@ -1,6 +1,6 @@
 """What an experiment's epoch costs in packs of 1 to 40 experiments, of what it costs in a pack of ten.
 
-    python benchmarks/pack_speeds.py                       # 17 minutes on a slow CPU core; also on a GPU, if there is one
+    python benchmarks/pack_speeds.py                       # 17 minutes on a slow core; also on a GPU
     python benchmarks/pack_speeds.py --out benchmarks/pack_speeds.json
 
 As a sweep's trials train on a CPU: `adcore.train.train()` at width 8, batch 64, with one thread. The configurations of
