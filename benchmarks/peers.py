@@ -2,7 +2,7 @@
 
     python3 -m venv DIR                                          # an environment of their own: no torch, no Ray
     DIR/bin/pip install -r benchmarks/peers-requirements.txt
-    DIR/bin/python benchmarks/peers.py                           # about 6 minutes on 2 cores
+    DIR/bin/python benchmarks/peers.py                           # about 26 minutes on 2 cores
     DIR/bin/python benchmarks/peers.py --json /tmp/peers.json    # also all figures as JSON
 
 Each peer goes through a table's configurations by its own code, Syne Tune in its own simulator; nothing is trained.
@@ -122,18 +122,28 @@ def settings_of(path: Path, names: Sequence[str]) -> dict[str, Setting]:
 
 
 def summary(runs: Sequence[Repetition]) -> dict[str, Any]:
-    """By table, and in the mean over them: regrets, and the ladder's less each peer's, paired by order."""
+    """By table: regrets, and the ladder's less each peer's, paired by order; and the mean of the tables' shares."""
     regrets = {name: {peer: np.array([run[name][peer] for run in runs]) for peer in runs[0][name]} for name in runs[0]}
-    regrets["mean"] = {peer: np.mean([own[peer] for own in regrets.values()], axis=0) for peer in [*PEERS, LADDER]}
+    shares = [_shares(own) for own in regrets.values()]
+    together = {peer: np.mean([own[peer] for own in shares], axis=0) for peer in shares[0]}
+    return {"tables": {name: _beside(own) for name, own in regrets.items()}, "mean share": _beside(together)}
+
+
+def _shares(regrets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A table's regrets as shares of what no stopping leaves on average at the same budget; not at all of the compute,
+    where it leaves nothing."""
+    whole = regrets["no stopping"].mean(0)[:-1]
+    return {peer: own[:, :-1] / whole for peer, own in regrets.items()}
+
+
+def _beside(found: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Each peer's values, [orders, budgets], and the ladder's less these."""
     return {
-        name: {
-            peer: {
-                "regret": {str(budget): mean(each[:, place]) for place, budget in enumerate(BUDGETS)},
-                "ladder less": {str(b): mean(own[LADDER][:, k] - each[:, k]) for k, b in enumerate(BUDGETS)},
-            }
-            for peer, each in own.items()
+        peer: {
+            "regret": {str(budget): mean(each) for budget, each in zip(BUDGETS, own.T, strict=False)},
+            "ladder less": {str(b): mean(each) for b, each in zip(BUDGETS, (found[LADDER] - own).T, strict=False)},
         }
-        for name, own in regrets.items()
+        for peer, own in found.items()
     }
 
 
@@ -144,20 +154,26 @@ def mean(values: np.ndarray) -> dict[str, float]:
     return {"value": centre, "low": centre - half, "high": centre + half}
 
 
-def show(figures: Mapping[str, Mapping[str, Any]]) -> None:
+def show(figures: Mapping[str, Any]) -> None:
     """A line per table and peer."""
     print("Regret x 1000 (AUROC) at a part of no stopping's compute, and the ladder's less; mean and 95 % interval")
-    heads = "".join(f"{budget:>16g}" for budget in BUDGETS)
-    for name, peers in figures.items():
-        print(f"{name:36}{heads}{'ladder less, at 1/8':>22}{'at 1/4':>16}")
-        for peer, each in peers.items():
-            regrets = "".join(f"{_thousandths(regret):>16}" for regret in each["regret"].values())
-            less = [_thousandths(each["ladder less"][str(budget)]) for budget in (1 / 8, 1 / 4)]
-            print(f"{peer:36}{regrets}{less[0]:>22}{less[1]:>16}")
+    for name, peers in figures["tables"].items():
+        _show(name, peers, 1000)
+    print("The same as a share of no stopping's regret, mean over the tables")
+    _show("mean share", figures["mean share"], 1)
 
 
-def _thousandths(found: Mapping[str, float]) -> str:
-    return f"{1000 * found['value']:.2f} ± {500 * (found['high'] - found['low']):.2f}"
+def _show(name: str, peers: Mapping[str, Any], factor: float) -> None:
+    budgets = list(peers[LADDER]["regret"])
+    heads = [*(f"{float(budget):g}" for budget in budgets), "ladder less, at 1/8", "at 1/4"]
+    print(f"{name:36}" + "".join(f"{head:>20}" for head in heads))
+    for peer, each in peers.items():
+        found = [*each["regret"].values(), *list(each["ladder less"].values())[:2]]
+        print(f"{peer:36}" + "".join(f"{_words(value, factor):>20}" for value in found))
+
+
+def _words(found: Mapping[str, float], factor: float) -> str:
+    return f"{factor * found['value']:.2f} ± {factor * (found['high'] - found['low']) / 2:.2f}"
 
 
 def main() -> None:
@@ -165,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, action="append", help="file of record_curves.py; may be repeated")
     parser.add_argument("--chosen", type=Path, default=CHOSEN, help="file of search.py --json, for the ladders")
-    parser.add_argument("--repetitions", type=int, default=48, help="orders of the configurations, 2 or more [48]")
+    parser.add_argument("--repetitions", type=int, default=200, help="orders of the configurations, 2 or more [200]")
     parser.add_argument("--seed", type=int, default=0, help="of the orders and of SMAC [0]")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     flags = parser.parse_args()
@@ -191,7 +207,7 @@ def main() -> None:
             "seconds": seconds,
             "machine": f"{os.cpu_count()} cores, {platform.machine()}",
             "versions": versions,
-            "tables": figures,
+            **figures,
         }
         flags.json.write_text(json.dumps(found, indent=1) + "\n")
 

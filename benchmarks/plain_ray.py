@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,7 +24,7 @@ from adcore.protocols import one_vs_rest
 from adcore.train import split_train
 from sweeps.gan_loss_weights import SPACE
 
-__all__ = ["CONFIG", "search"]
+__all__ = ["CONFIG", "Trial", "best_of", "search"]
 
 #: The laptop scale's training.
 CONFIG = TrainConfig()
@@ -80,13 +82,31 @@ def trial(params: dict[str, float], data: ImageDataset) -> None:
         tune.report({"val_auroc_mean": sum(values) / len(values)})
 
 
-def search(seconds: float, seed: int, data: ImageDataset, folder: str) -> tuple[dict[str, float], int]:
-    """The best configuration after so many seconds, of those that were trained to the end, and the number of trials."""
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A configuration that was trained, all or some epochs of it, until so many seconds after the script's start."""
+
+    params: dict[str, float]
+    epochs: int
+    auroc: float
+    at: float
+
+
+def best_of(trials: Sequence[Trial], seconds: float) -> dict[str, float]:
+    """The best configuration that was through after so many seconds; the default if none was."""
+    through = [each for each in trials if each.at <= seconds and each.epochs == CONFIG.epochs]
+    best = max(through, key=lambda each: each.auroc, default=None)
+    return best.params if best else dict(SPACE.points[SPACE.default])
+
+
+def search(seconds: float, seed: int, data: ImageDataset, folder: str) -> list[Trial]:
+    """The trials of so many seconds, a trial per configuration."""
     import ray
     from ray.air.integrations.mlflow import MLflowLoggerCallback
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
+    started = time.time()
     ray.init(address="local", num_cpus=SLOTS, include_dashboard=False, log_to_driver=False)
     try:
         space: dict[str, Any] = {name: tune.loguniform(*each.ends) for name, each in SPACE.ranges.items()}
@@ -110,10 +130,10 @@ def search(seconds: float, seed: int, data: ImageDataset, folder: str) -> tuple[
         ).fit()
     finally:
         ray.shutdown()
-    whole = [each for each in found if (each.metrics or {}).get("training_iteration") == CONFIG.epochs]
-    reported = whole or [each for each in found if (each.metrics or {}).get("val_auroc_mean") is not None]
-    if not reported:  # the time was over before the first epoch
-        return dict(SPACE.points[SPACE.default]), len(found)
-    best = max(reported, key=lambda each: (each.metrics or {})["val_auroc_mean"])
-    assert best.config
-    return {name: best.config[name] for name in SPACE.ranges}, len(found)
+    reported = [each for each in found if each.config and "val_auroc_mean" in (each.metrics or {})]
+    return [_trial(each.config or {}, each.metrics or {}, started) for each in reported]
+
+
+def _trial(config: dict[str, Any], metrics: dict[str, Any], started: float) -> Trial:
+    params = {name: config[name] for name in SPACE.ranges}
+    return Trial(params, metrics["training_iteration"], metrics["val_auroc_mean"], metrics["timestamp"] - started)

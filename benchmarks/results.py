@@ -185,18 +185,24 @@ def peers(found: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     parts = [
         f"`python benchmarks/peers.py` ({versions}): {found['repetitions']} orders of each table, one worker but where "
-        "said, regret times 1000; and the ladder's less the peer's, paired by order."
+        "said; and the ladder's less the peer's, paired by order. As a share of no stopping's regret, mean over the "
+        "tables:",
+        _peers(found["mean share"], factor=1),
     ]
     for table, own in found["tables"].items():
-        budgets = list(next(iter(own.values()))["regret"])
-        rows = [
-            [name, *(interval(each["regret"][budget], factor=1000, digits=2) for budget in budgets),
-             *(interval(each["ladder less"][budget], sign="+", factor=1000, digits=2) for budget in budgets[:2])]
-            for name, each in own.items()
-        ]  # fmt: skip
-        at = [f"at 1/{1 / float(budget):.0f}" for budget in budgets]
-        parts += [f"{table}:", markdown(["peer", *at, *(f"ladder less, {each}" for each in at[:2])], rows)]
+        parts += [f"{table}, regret times 1000:", _peers(own, factor=1000)]
     return parts
+
+
+def _peers(own: dict[str, Any], *, factor: float) -> str:
+    budgets = list(next(iter(own.values()))["regret"])
+    rows = [
+        [name, *(interval(each["regret"][budget], factor=factor, digits=2) for budget in budgets),
+         *(interval(each["ladder less"][budget], sign="+", factor=factor, digits=2) for budget in budgets[:2])]
+        for name, each in own.items()
+    ]  # fmt: skip
+    at = [f"at 1/{1 / float(budget):.0f}" for budget in budgets]
+    return markdown(["peer", *at, *(f"ladder less, {each}" for each in at[:2])], rows)
 
 
 def baselines(found: dict[str, Any]) -> list[str]:
