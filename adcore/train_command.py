@@ -68,7 +68,7 @@ def _train(
         from adcore.checkpoints import Checkpoints
         from adcore.datasets import load
         from adcore.evaluation import score_test
-        from adcore.fetch_display import fetch_progress
+        from adcore.datasets.fetch_display import fetch_progress
         from adcore.train import train
 
     if "OMP_NUM_THREADS" not in os.environ:

@@ -7,7 +7,7 @@ import hashlib
 import struct
 from pathlib import Path
 
-from adcore.dataset_files import DataFile, FileSet
+from adcore.datasets.files import DataFile, FileSet
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from adcore import datasets
-from adcore.dataset_files import MANIFEST, DatasetError, find_file
-from adcore.dataset_search import Request, find_part
+from adcore.datasets import registry
+from adcore.datasets.files import MANIFEST, DatasetError, find_file
+from adcore.datasets.locate import Request, find_part
 from adcore.datasets import DATASETS, PARTS, DatasetInfo, ImageDataset, check_name, load
 from adcore.splits import split
 from tests.small_idx import IMAGES, LABELS, idx_images, idx_labels, small_set, write_train
@@ -113,7 +113,7 @@ def test_images_that_do_not_fit_their_labels_are_refused() -> None:
 def test_a_reader_that_gives_something_else_is_refused(
     images: np.ndarray, labels: np.ndarray, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datasets, "_REGISTRY", {"digits": (DATASETS["digits"], lambda *_: (images, labels))})
+    monkeypatch.setattr(registry, "_REGISTRY", {"digits": (DATASETS["digits"], lambda *_: (images, labels))})
     with pytest.raises(DatasetError, match=message):
         load("digits", "train")
 

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import pytest
 
-from adcore.dataset_files import MANIFEST, DataFile, DatasetError, FileSet, read_part
-from adcore.dataset_search import Request, find_part
-from adcore.datasets_cli import main
-from adcore.fetching import FetchError, fill_cache
+from adcore.datasets.files import MANIFEST, DataFile, DatasetError, FileSet, read_part
+from adcore.datasets.locate import Request, find_part
+from adcore.datasets.__main__ import main
+from adcore.datasets.fetching import FetchError, fill_cache
 from tests.small_idx import IMAGES, LABELS, idx_images, idx_labels, small_set, write_train
 
 ROOT = Path(__file__).parents[1]
@@ -77,7 +77,7 @@ def test_fetched_files_are_whole_and_progress_is_reported(mirror: Mirror, tmp_pa
 
 def test_two_processes_fetching_at_once_download_once_and_both_succeed(mirror: Mirror, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from adcore.fetching import fill_cache; "
+        "import sys; from pathlib import Path; from adcore.datasets.fetching import fill_cache; "
         "from tests.small_idx import small_set; print('ready', flush=True); "
         "fill_cache(small_set(sys.argv[1]), Path(sys.argv[2]))"
     )

@@ -24,7 +24,7 @@ TRIAL = """
 import sys
 import numpy as np
 from ray import tune
-import adcore.datasets, adcore.dataset_search, sklearn.datasets
+import adcore.datasets, adcore.datasets.locate, sklearn.datasets
 from sweeps.engine.trial import Part, run_trial, trial_config
 from adcore.config import TrainConfig
 
@@ -44,7 +44,8 @@ try:
     load("digits", "test")
 except AssertionError:
     reports.append("the wire is live")
-adcore.datasets.load = adcore.dataset_search.find_part = adcore.datasets.find_part = closed
+adcore.datasets.load = adcore.datasets.registry.load = adcore.datasets.registry.find_part = closed
+adcore.datasets.locate.find_part = closed
 sklearn.datasets.load_digits = closed
 tune.report = reports.append
 base = TrainConfig(dataset="digits", classes=(0, 3), width=2, epochs=2, images_per_class=40)

@@ -27,7 +27,7 @@ def load_data(
     Raises UserError for files that are missing or damaged, and for classes without images.
     """
     from adcore.datasets import PARTS, load
-    from adcore.fetch_display import fetch_progress
+    from adcore.datasets.fetch_display import fetch_progress
     from adcore.splits import require_every_class
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}

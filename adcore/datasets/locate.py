@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adcore.dataset_files import (
+from adcore.datasets.files import (
     Content,
     DatasetError,
     FileSet,
@@ -51,7 +51,7 @@ def find_part(files: FileSet, request: Request) -> list[Content]:
         except RuntimeError as error:  # the home folder of nobody
             raise DatasetError(f"data folder {str(root)!r}: {error}; name an existing folder") from error
         return read_from_data_folder(files, request.part, folder, allow_unverified=request.allow_unverified)
-    from adcore.fetching import FetchError, fill_cache  # here: it takes half of the time that importing datasets has
+    from adcore.datasets.fetching import FetchError, fill_cache  # here: it takes half of the time that importing datasets has
 
     tried: list[str] = []
     cache = cache_root()

@@ -6,7 +6,7 @@ import math
 import struct
 from typing import TYPE_CHECKING
 
-from adcore.dataset_files import Content, DatasetError
+from adcore.datasets.files import Content, DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from adcore.dataset_files import DataFile, DatasetError, FileSet, Progress, find_file, read_verified
-from adcore.fetch_sources import FAILURES, from_archive, from_debian, from_mirror
+from adcore.datasets.files import DataFile, DatasetError, FileSet, Progress, find_file, read_verified
+from adcore.datasets.sources import FAILURES, from_archive, from_debian, from_mirror
 
 __all__ = ["FetchError", "fill_cache"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from adcore.dataset_catalog import CIFAR10, FASHION_MNIST, MNIST
-from adcore.dataset_files import DatasetError, Progress
-from adcore.dataset_formats import parse_cifar10, parse_idx
-from adcore.dataset_search import Request, find_part
+from adcore.datasets.catalog import CIFAR10, FASHION_MNIST, MNIST
+from adcore.datasets.files import DatasetError, Progress
+from adcore.datasets.formats import parse_cifar10, parse_idx
+from adcore.datasets.locate import Request, find_part
 from adcore.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["DATASETS", "PARTS", "DatasetError", "DatasetInfo", "ImageDataset", "Part", "Progress", "check_name", "load"]
+__all__ = ["DATASETS", "PARTS", "DatasetInfo", "ImageDataset", "Part", "check_name", "load"]
 
 Part = Literal["train", "test"]
 PARTS: tuple[Part, ...] = ("train", "test")
@@ -172,8 +172,3 @@ _REGISTRY: Mapping[str, tuple[DatasetInfo, Reader]] = MappingProxyType(
     }
 )
 DATASETS: Mapping[str, DatasetInfo] = MappingProxyType({name: info for name, (info, _) in _REGISTRY.items()})
-
-if __name__ == "__main__":
-    from adcore.datasets_cli import main
-
-    main()

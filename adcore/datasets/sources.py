@@ -16,7 +16,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
-from adcore.dataset_files import MANIFEST, DataFile, DatasetError, Progress, find_file, read_verified
+from adcore.datasets.files import MANIFEST, DataFile, DatasetError, Progress, find_file, read_verified
 
 __all__ = ["FAILURES", "from_archive", "from_debian", "from_mirror"]
 

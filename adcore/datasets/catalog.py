@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from adcore.dataset_files import DataFile, FileSet
+from adcore.datasets.files import DataFile, FileSet
 
 __all__ = ["CIFAR10", "FASHION_MNIST", "FILE_SETS", "MNIST"]
 

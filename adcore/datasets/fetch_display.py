@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from adcore.dataset_files import Progress as Report
+from adcore.datasets.files import Progress as Report
 
 __all__ = ["fetch_progress"]
 

@@ -7,12 +7,12 @@ import sys
 import click
 
 from adcore.command_line import check_text
-from adcore.dataset_catalog import FILE_SETS
-from adcore.dataset_search import cache_root, describe_places
+from adcore.datasets.catalog import FILE_SETS
+from adcore.datasets.locate import cache_root, describe_places
 from adcore.datasets import DATASETS, check_name
 from adcore.errors import UserError
-from adcore.fetch_display import fetch_progress
-from adcore.fetching import FetchError, fill_cache
+from adcore.datasets.fetch_display import fetch_progress
+from adcore.datasets.fetching import FetchError, fill_cache
 
 __all__ = ["commands", "main"]
 
@@ -68,3 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _fail(message: str, code: int) -> int:
     click.echo(f"error: {message}", err=True)
     return code
+
+
+if __name__ == "__main__":
+    main()
