@@ -15,7 +15,7 @@ from adcore.batch_scores import anomaly_scores, by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.evaluation import score_test, tested
-from adcore.exposure import validation_images
+from adcore.protocols.definitions import validation_images
 from adcore.pack import Pack
 from adcore.thresholds import RULES, TwoScores, at_threshold, confusion, most_correct
 from adcore.train import split_train

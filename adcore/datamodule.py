@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adcore.augment import Augmentation, Resampler, Transform
 from adcore.networks import IMAGE_SIZE
-from adcore.protocols import Experiment
+from adcore.protocols.experiments import Experiment
 from adcore.streams import generator, permutation
 
 __all__ = ["AnomalyDetectionDataModule", "EpochBatches", "ImageStream"]

@@ -13,7 +13,7 @@ from torch import Tensor
 from adcore.batch_scores import by_batch
 from adcore.datamodule import AnomalyDetectionDataModule
 from adcore.execution import executed
-from adcore.exposure import validation_images
+from adcore.protocols.definitions import validation_images
 from adcore.member_state import MemberState
 from adcore.pack import Pack
 from adcore.scoring import METRICS, measure

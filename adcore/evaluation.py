@@ -12,9 +12,9 @@ from adcore.batch_scores import anomaly_scores
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
 from adcore.errors import UserError
-from adcore.exposure import known_anomalies
+from adcore.protocols.definitions import known_anomalies
 from adcore.scoring import measure
-from adcore.splits import cap_per_class, select
+from adcore.protocols.splits import cap_per_class, select
 
 if TYPE_CHECKING:
     from adcore.pack import Pack

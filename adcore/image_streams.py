@@ -9,7 +9,7 @@ from adcore.config import TrainConfig
 from adcore.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import ImageDataset
 from adcore.precision import DTYPES
-from adcore.protocols import Experiment, one_vs_rest
+from adcore.protocols.experiments import Experiment, one_vs_rest
 from adcore.train import split_train
 
 __all__ = ["data_module"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from adcore.checkpoints import Checkpoints
     from adcore.datasets import ImageDataset
     from adcore.pack import Pack
-    from adcore.splits import Split
+    from adcore.protocols.splits import Split
 
 __all__ = ["Report", "ReportEach", "TrainResult", "load_detector", "split_train", "train"]
 
@@ -92,7 +92,7 @@ def train(
     Reported: epoch (from 1), val_<metric>_<i> of each experiment i and each of scoring.METRICS with their means
     val_<metric>_mean, loss_<name>_<i> (means over the epoch), images_per_second (training alone, images of all
     experiments of the pack). All are floats. Validation counts the anomaly classes that an experiment may know
-    (adcore.exposure).
+    (adcore.protocols.definitions).
     An experiment with a loss that is NaN or infinite ends after that epoch, its metrics NaN, its configuration's state
     "diverged"; one that runs out of patience ends with the metrics that it has. The others go on.
     With checkpoints, an experiment that finds one goes on behind it: on the CPU to the same numbers to the bit beside
@@ -107,7 +107,7 @@ def train(
     from adcore.fitting import fit_members
     from adcore.member_state import MemberState
     from adcore.reports import Reports
-    from adcore.splits import require_every_class
+    from adcore.protocols.splits import require_every_class
 
     configs = [config] if isinstance(config, TrainConfig) else list(config)
     members = members_of(configs)
@@ -143,7 +143,7 @@ def split_train(config: TrainConfig, labels: Tensor) -> Split:
 
     Raises UserError for fewer validation images than AUROC needs.
     """
-    from adcore.splits import split, split_counted
+    from adcore.protocols.splits import split, split_counted
 
     names = ("split_seed", "images_per_class", "validation_images", "fold")
     settings = {name: getattr(config, name) for name in names}

@@ -20,7 +20,7 @@ from adcore.augment import Resampler
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.networks import IMAGE_SIZE
-from adcore.protocols import one_vs_rest
+from adcore.protocols.experiments import one_vs_rest
 from adcore.train import split_train
 from sweeps.gan_loss_weights import SPACE
 

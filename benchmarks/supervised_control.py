@@ -27,9 +27,9 @@ from adcore.augment import Augmentation, Resampler
 from adcore.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import load
 from adcore.networks import IMAGE_SIZE
-from adcore.protocols import one_vs_rest
+from adcore.protocols.experiments import one_vs_rest
 from adcore.scoring import measure
-from adcore.splits import split
+from adcore.protocols.splits import split
 from adcore.streams import generator
 
 SEEDS = (1, 2)

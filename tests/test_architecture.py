@@ -70,8 +70,8 @@ def test_the_science_knows_nothing_of_the_search(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["adcore.losses", "adcore.networks", "adcore.scoring", "adcore.augment", "adcore.sampling",
-               "adcore.exposure", "adcore.splits", "adcore.protocols", "adcore.datamodule",
+    "module", ["adcore.losses", "adcore.networks", "adcore.scoring", "adcore.augment", "adcore.protocols.sampling",
+               "adcore.protocols.definitions", "adcore.protocols.splits", "adcore.protocols.experiments", "adcore.datamodule",
                "adcore.detectors", "adcore.detectors.gan", "adcore.thresholds", "adcore.reconstruction"]
 )  # fmt: skip
 def test_below_train_nothing_knows_the_configuration(module: str) -> None:
@@ -93,7 +93,7 @@ def test_losses_and_networks_are_torch_alone(module: str) -> None:
         "adcore.train",
         "adcore.config",
         "adcore.datasets",
-        "adcore.exposure",
+        "adcore.protocols.definitions",
         "adcore.train_command",
         "adcore.detector_catalog",
         "adcore.figures",

@@ -15,7 +15,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.evaluation import score_test
-from adcore.exposure import known_anomalies
+from adcore.protocols.definitions import known_anomalies
 from adcore.scoring import METRICS
 from adcore.thresholds import RULES, TwoScores, at_threshold, best_f1, most_correct
 from adcore.train import TrainResult, split_train, train

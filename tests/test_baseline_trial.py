@@ -12,7 +12,7 @@ from adcore.assessment import TWO_SCORES, Assessment, Decisions
 from adcore.batch_scores import anomaly_scores
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.exposure import known_anomalies
+from adcore.protocols.definitions import known_anomalies
 from adcore.train import split_train, train
 from sweeps.engine.baselines.trial import _auroc_of_decisions, _held_out_accuracy
 

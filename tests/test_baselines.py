@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 
 from adcore.detectors import DETECTORS
 from adcore.errors import UserError
-from adcore.exposure import FOLDS
+from adcore.protocols.definitions import FOLDS
 from sweeps.baselines import ROWS
 from sweeps.engine.baselines.bars import write_bars
 from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, describe, make_plan

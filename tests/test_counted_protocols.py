@@ -13,10 +13,10 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, load
 from adcore.errors import UserError
 from adcore.evaluation import score_test
-from adcore.exposure import COUNTS, FOLDS, PROTOCOLS, Exposure
-from adcore.protocols import one_vs_rest
+from adcore.protocols.definitions import COUNTS, FOLDS, PROTOCOLS, Exposure
+from adcore.protocols.experiments import one_vs_rest
 from adcore.scoring import measure
-from adcore.splits import select
+from adcore.protocols.splits import select
 from adcore.train import split_train, train
 
 #: A detector that can be trained under each protocol.

@@ -14,7 +14,7 @@ from sweep_parts import record_of, small_plan
 
 from adcore.datasets import load
 from adcore.errors import UserError
-from adcore.splits import require_every_class
+from adcore.protocols.splits import require_every_class
 from sweeps.engine.data import load_data, require_same
 from sweeps.engine.plan import make_plan
 from sweeps.engine.settings import SweepSettings

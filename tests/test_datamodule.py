@@ -12,8 +12,8 @@ from adcore.augment import Augmentation, Resampler
 from adcore.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import ImageDataset
 from adcore.networks import IMAGE_SIZE
-from adcore.protocols import Experiment, one_vs_rest
-from adcore.splits import split
+from adcore.protocols.experiments import Experiment, one_vs_rest
+from adcore.protocols.splits import split
 from adcore.streams import PURPOSES, generator, permutation
 
 CPU = torch.device("cpu")

@@ -15,13 +15,13 @@ from adcore.datasets import ImageDataset
 from adcore.epoch_end import EpochEnd
 from adcore.errors import UserError
 from adcore.evaluation import score_test
-from adcore.exposure import Exposure, known_anomalies
+from adcore.protocols.definitions import Exposure, known_anomalies
 from adcore.members import members_of
 from adcore.pack import Pack
-from adcore.protocols import Experiment, one_vs_rest
-from adcore.sampling import cluster, draw_by_cluster, draw_random
+from adcore.protocols.experiments import Experiment, one_vs_rest
+from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
 from adcore.scoring import METRICS, measure
-from adcore.splits import split
+from adcore.protocols.splits import split
 from adcore.streams import PURPOSES, generator
 from adcore.train import train
 

@@ -15,7 +15,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
 from adcore.device import has_cuda_device
 from adcore.errors import UserError
-from adcore.exposure import PROTOCOLS
+from adcore.protocols.definitions import PROTOCOLS
 from adcore.train import train
 from sweeps.engine.plan import describe, make_plan
 from sweeps.engine.settings import SCALES, SweepSettings

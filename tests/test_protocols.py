@@ -9,9 +9,9 @@ import torch
 
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.protocols import Experiment, one_vs_rest
-from adcore.sampling import cluster
-from adcore.splits import Split, cap_per_class, split
+from adcore.protocols.experiments import Experiment, one_vs_rest
+from adcore.protocols.sampling import cluster
+from adcore.protocols.splits import Split, cap_per_class, split
 
 
 def experiments(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adcore.datasets import ImageDataset
-from adcore.sampling import cluster, draw_by_cluster, draw_random, equal_shares
+from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random, equal_shares
 
 sizes_and_total = st.lists(st.integers(0, 40), min_size=1, max_size=12).flatmap(
     lambda sizes: st.tuples(st.just(sizes), st.integers(0, sum(sizes)))

@@ -24,7 +24,7 @@ from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
 from adcore.pack import Pack
 from adcore.scoring import METRICS, measure
-from adcore.splits import split
+from adcore.protocols.splits import split
 from adcore.train import TrainResult, load_detector, train
 from tests.train_runs import InterruptedRunError, Metrics, comparable, config, ignore, interrupt_after, same_weights
 

@@ -28,7 +28,7 @@ def load_data(
     """
     from adcore.datasets import PARTS, load
     from adcore.datasets.fetch_display import fetch_progress
-    from adcore.splits import require_every_class
+    from adcore.protocols.splits import require_every_class
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
     found: dict[tuple[str, str], ImageDataset] = {}

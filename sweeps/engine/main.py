@@ -54,7 +54,7 @@ class SweepProgram:
 
     def check(self, plan: Plan, data: Mapping[tuple[str, str], ImageDataset]) -> None:
         """Raises UserError if pollution leaves no anomaly to be labelled."""
-        from adcore.protocols import require_labelled_anomalies
+        from adcore.protocols.experiments import require_labelled_anomalies
         from adcore.train import split_train
 
         labels = data[plan.base.dataset, "train"].labels

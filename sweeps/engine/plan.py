@@ -13,7 +13,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
 from adcore.device import has_cuda_device
 from adcore.errors import UserError
-from adcore.exposure import check_one_experiment
+from adcore.protocols.definitions import check_one_experiment
 from adcore.options import check_classes
 from sweeps.engine.ladder import REDUCTION, Rung, budget_for, rungs_of
 from sweeps.engine.plan_time import Work, time_in_words

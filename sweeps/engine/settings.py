@@ -11,7 +11,7 @@ from typing import Any
 from adcore.config import PRECISIONS
 from adcore.datasets import DATASETS, check_name
 from adcore.errors import UserError
-from adcore.exposure import PROTOCOLS
+from adcore.protocols.definitions import PROTOCOLS
 from adcore.options import check_classes, option
 from sweeps.engine.run_settings import RunSettings, check_sweep_name
 from sweeps.engine.samplers import HUB, SAMPLERS

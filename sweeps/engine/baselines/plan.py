@@ -10,7 +10,7 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.device import has_cuda_device
 from adcore.errors import UserError, unknown_name
-from adcore.exposure import FOLDS
+from adcore.protocols.definitions import FOLDS
 from adcore.options import option
 from sweeps.engine.baselines.rows import SCALES, Baseline, Scale
 from sweeps.engine.run_settings import RunSettings

@@ -9,7 +9,7 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
-from adcore.exposure import FOLDS
+from adcore.protocols.definitions import FOLDS
 
 __all__ = ["SCALES", "Baseline", "Scale"]
 

@@ -2,7 +2,7 @@
 
 In one-vs-rest experiment i class i is normal and the others are anomalies, or the other way round; how many of them
 training sees is its exposure. Only the fit images of anomalies are drawn down; validation and test keep every class as
-it is, but under counted protocols, which select images of every part (adcore.splits).
+it is, but under counted protocols, which select images of every part (adcore.protocols.splits).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from adcore.errors import UserError
-from adcore.exposure import Exposure, known_anomalies
-from adcore.sampling import cluster, draw_by_cluster, draw_random
+from adcore.protocols.definitions import Exposure, known_anomalies
+from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
 from adcore.streams import generator
 
 __all__ = ["Experiment", "one_vs_rest", "require_labelled_anomalies"]
