@@ -16,7 +16,7 @@ from adcore.execution import executed
 from adcore.protocols.definitions import validation_images
 from adcore.member_state import MemberState
 from adcore.pack import Pack
-from adcore.scoring import METRICS, measure
+from adcore.metrics import METRICS, measure
 
 __all__ = ["EpochEnd", "Validation"]
 

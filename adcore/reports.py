@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from adcore.config import TrainConfig
 from adcore.member_state import MemberState
 from adcore.members import one_configuration
-from adcore.scoring import METRICS
+from adcore.metrics import METRICS
 
 __all__ = ["Reports", "history_of"]
 

@@ -18,7 +18,7 @@ from adcore.files import check_local, check_writable
 from adcore.imports import large_imports
 
 if TYPE_CHECKING:
-    from adcore.assessment import Decisions
+    from adcore.evaluation.assessment import Decisions
     from adcore.datasets import ImageDataset
     from adcore.train import TrainResult
 
@@ -67,7 +67,7 @@ def _train(
 
         from adcore.checkpoints import Checkpoints
         from adcore.datasets import load
-        from adcore.evaluation import score_test
+        from adcore.evaluation.test_scores import score_test
         from adcore.datasets.fetch_display import fetch_progress
         from adcore.train import train
 
@@ -95,8 +95,8 @@ def _assess(
     folder: Path, result: TrainResult, config: TrainConfig, data: ImageDataset, test_part: ImageDataset
 ) -> None:
     """Print what --test prints, then each experiment's decisions; write the figures, those of a class in its folder."""
-    from adcore.assessment import BEST_F1, assess
-    from adcore.assessment_figures import write_auroc_by_class, write_figures
+    from adcore.evaluation.assessment import BEST_F1, assess
+    from adcore.evaluation.assessment_figures import write_auroc_by_class, write_figures
 
     found = assess(result.detector, config, data, test_part)
     _print_test({index: each.measured for index, each in found.items()})

@@ -28,7 +28,7 @@ from adcore.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import load
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols.experiments import one_vs_rest
-from adcore.scoring import measure
+from adcore.metrics import measure
 from adcore.protocols.splits import split
 from adcore.streams import generator
 

@@ -70,9 +70,9 @@ def test_the_science_knows_nothing_of_the_search(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["adcore.losses", "adcore.networks", "adcore.scoring", "adcore.augment", "adcore.protocols.sampling",
+    "module", ["adcore.losses", "adcore.networks", "adcore.metrics", "adcore.augment", "adcore.protocols.sampling",
                "adcore.protocols.definitions", "adcore.protocols.splits", "adcore.protocols.experiments", "adcore.datamodule",
-               "adcore.detectors", "adcore.detectors.gan", "adcore.thresholds", "adcore.reconstruction"]
+               "adcore.detectors", "adcore.detectors.gan", "adcore.evaluation.thresholds", "adcore.reconstruction"]
 )  # fmt: skip
 def test_below_train_nothing_knows_the_configuration(module: str) -> None:
     forbidden = {"adcore.config", "adcore.options", "adcore.train", "adcore.command_line"}
@@ -96,7 +96,7 @@ def test_losses_and_networks_are_torch_alone(module: str) -> None:
         "adcore.protocols.definitions",
         "adcore.train_command",
         "adcore.detector_catalog",
-        "adcore.figures",
+        "adcore.evaluation.figures",
     ],
 )
 def test_importing_is_light(module: str) -> None:

@@ -11,9 +11,9 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from adcore import figures
-from adcore.assessment import assess
-from adcore.assessment_figures import write_auroc_by_class, write_figures
+from adcore.evaluation.test_scores import figures
+from adcore.evaluation.assessment import assess
+from adcore.evaluation.assessment_figures import write_auroc_by_class, write_figures
 from adcore.augment import Resampler
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from adcore.assessment import TWO_SCORES, Assessment, Decisions
+from adcore.evaluation.assessment import TWO_SCORES, Assessment, Decisions
 from adcore.batch_scores import anomaly_scores
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset

@@ -24,7 +24,7 @@ from adcore.errors import UserError
 from adcore.members import members_of
 from adcore.networks import IMAGE_SIZE
 from adcore.pack import Pack
-from adcore.scoring import METRICS
+from adcore.metrics import METRICS
 from adcore.train import TrainResult, load_detector, train
 from tests.detector_runs import config, ignore
 

@@ -14,13 +14,13 @@ from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.epoch_end import EpochEnd
 from adcore.errors import UserError
-from adcore.evaluation import score_test
+from adcore.evaluation.test_scores import score_test
 from adcore.protocols.definitions import Exposure, known_anomalies
 from adcore.members import members_of
 from adcore.pack import Pack
 from adcore.protocols.experiments import Experiment, one_vs_rest
 from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
-from adcore.scoring import METRICS, measure
+from adcore.metrics import METRICS, measure
 from adcore.protocols.splits import split
 from adcore.streams import PURPOSES, generator
 from adcore.train import train

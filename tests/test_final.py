@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from adcore import evaluation
+from adcore.evaluation.test_scores import test_scores as evaluation
 from adcore.checkpoints import Checkpoints, read
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.evaluation import TestScores as Scores  # under its own name pytest would take it for a class of tests
-from adcore.evaluation import score_test
-from adcore.scoring import auroc_influence
+from adcore.evaluation.test_scores import TestScores as Scores  # under its own name pytest would take it for a class of tests
+from adcore.evaluation.test_scores import score_test
+from adcore.metrics import auroc_influence
 from adcore.train import load_detector, train
 from sweeps.engine import final, model_scores
 from sweeps.engine.cluster import HERE

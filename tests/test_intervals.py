@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from adcore.scoring import auroc_influence
+from adcore.metrics import auroc_influence
 from sweeps.engine.intervals import Interval, half_width, interval, pooled_variance
 
 Values = NDArray[np.float64]

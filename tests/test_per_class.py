@@ -16,10 +16,10 @@ import pytest
 import torch
 from sweep_parts import Sweep, complete, record_of, small_plan
 
-from adcore import evaluation
+from adcore.evaluation.test_scores import test_scores as evaluation
 from adcore.config import TrainConfig
 from adcore.errors import UserError
-from adcore.scoring import auroc_influence
+from adcore.metrics import auroc_influence
 from sweeps import loss_ablation
 from sweeps.engine import final, model_scores
 from sweeps.engine.confirm import Confirmation

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 from sweep_process import MlflowRuns, SweepProcess
 
-from adcore import evaluation, train
+from adcore import train
+from adcore.evaluation.test_scores import test_scores as evaluation
 from adcore.datasets import ImageDataset
 from sweeps.engine.main import main
 from sweeps.engine.plan import OWN_NUMBERS

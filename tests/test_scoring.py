@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from adcore.scoring import METRICS, auroc_influence, measure
+from adcore.metrics import METRICS, auroc_influence, measure
 
 LABELS = torch.tensor([0, 0, 1, 2])
 #: Scores with ties, and which are anomalies; _two_kinds adds two of each kind.

@@ -24,7 +24,7 @@ from adcore.detectors.ganomaly import GANomaly
 from adcore.detectors.single import SingleDetector
 from adcore.networks import IMAGE_SIZE
 from adcore.reconstruction import bce, unit_range
-from adcore.scoring import measure
+from adcore.metrics import measure
 from adcore.train import TrainResult, train
 from tests.detector_runs import config, ignore
 

@@ -23,7 +23,7 @@ from sweep_process import ROOT, MlflowRuns, SweepProcess
 from adcore import checkpoints
 from adcore.config import TrainConfig
 from adcore.datasets import PARTS, load
-from adcore.scoring import METRICS
+from adcore.metrics import METRICS
 from sweeps.engine import final
 from sweeps.engine.code import current_code
 from sweeps.engine.study import open_study

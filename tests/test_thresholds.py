@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adcore.thresholds import (
+from adcore.evaluation.thresholds import (
     RULES,
     TwoScores,
     at_threshold,

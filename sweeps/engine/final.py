@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.scoring import auroc_influence
+from adcore.metrics import auroc_influence
 from sweeps.engine.cluster import HERE, Resources
 from sweeps.engine.confirm import Confirmation
 from sweeps.engine.model_scores import Training, drop_scores, scored_trainings
@@ -24,7 +24,7 @@ from sweeps.engine.record import SweepRecord
 from sweeps.engine.trial import checkpoint_path
 
 if TYPE_CHECKING:
-    from adcore.evaluation import TestScores
+    from adcore.evaluation.test_scores import TestScores
 
 __all__ = ["OWN_BEST", "TestResult", "opened_before", "score_models"]
 

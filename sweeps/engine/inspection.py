@@ -48,8 +48,8 @@ def assess_models(
     """
     with large_imports():
         from adcore import checkpoints
-        from adcore.assessment import assess
-        from adcore.assessment_figures import write_figures
+        from adcore.evaluation.assessment import assess
+        from adcore.evaluation.assessment_figures import write_figures
         from adcore.fitting import training_device
         from adcore.reports import history_of
 

@@ -24,7 +24,7 @@ from sweeps.engine.trial import checkpoint_paths, use_no_more
 from sweeps.engine.workers import on_workers
 
 if TYPE_CHECKING:
-    from adcore.evaluation import TestScores
+    from adcore.evaluation.test_scores import TestScores
     from sweeps.engine.cluster import Resources
 
 __all__ = ["Training", "drop_scores", "score_training", "scored_trainings"]
@@ -61,7 +61,7 @@ def drop_scores(home: Path) -> None:
 def score_training(home: str, training: Training, data: ImageDataset, shares: dict[str, Any]) -> TestScores:
     """The models of a training on the test part; what a worker runs. shares: as for `use_no_more`."""
     with large_imports():
-        from adcore.evaluation import score_test
+        from adcore.evaluation.test_scores import score_test
         from adcore.fitting import training_device
 
     use_no_more(**shares)
@@ -91,7 +91,7 @@ def _path(home: Path, training: Training) -> Path:
 
 
 def _stored(home: Path, training: Training) -> TestScores | None:
-    from adcore.evaluation import TestScores
+    from adcore.evaluation.test_scores import TestScores
 
     # absent, cut or empty: scored again
     with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import DATASETS
-from adcore.figures import auroc_by_class
+from adcore.evaluation.figures import auroc_by_class
 from adcore.files import write_whole
 from sweeps.engine.commands import browse_command, python
 from sweeps.engine.confirm import Confirmation, references

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adcore.datasets import DATASETS
-from adcore.figures import auroc_by_class
+from adcore.evaluation.figures import auroc_by_class
 from sweeps.engine.baselines.table import Outcome
 
 __all__ = ["write_bars"]

@@ -12,7 +12,7 @@ from adcore.imports import large_imports
 from sweeps.engine.trial import part_paths, parts_of, use_no_more
 
 if TYPE_CHECKING:
-    from adcore.assessment import Assessment
+    from adcore.evaluation.assessment import Assessment
     from adcore.config import TrainConfig
     from adcore.pack import Pack
 
@@ -68,8 +68,8 @@ def _on_test(
     folder: Path,
 ) -> tuple[dict[str, float], list[Path]] | None:
     """The model's metrics and its figures' files; None if a score is not finite."""
-    from adcore.assessment import assess
-    from adcore.assessment_figures import write_figures
+    from adcore.evaluation.assessment import assess
+    from adcore.evaluation.assessment_figures import write_figures
 
     [(index, found)] = assess(detector, config, train_part, test_part).items()
     if not found.decisions:
@@ -80,7 +80,7 @@ def _on_test(
 
 def _auroc_of_decisions(found: Assessment) -> float:
     """AUROC of hard labels, (TPR + TNR) / 2, of most correct ones on validation; by two scores where there are two."""
-    from adcore.assessment import TWO_SCORES
+    from adcore.evaluation.assessment import TWO_SCORES
 
     decisions = found.decisions
     normal, anomalous = (decisions.get(TWO_SCORES) or decisions["most correct"]).confusion
@@ -91,7 +91,7 @@ def _held_out_accuracy(detector: Pack, config: TrainConfig, train_part: ImageDat
     """Accuracy of a supervised detector's decisions, logit >= 0, on the fold that it was not fitted on."""
     from adcore.batch_scores import anomaly_scores
     from adcore.protocols.definitions import validation_images
-    from adcore.thresholds import at_threshold
+    from adcore.evaluation.thresholds import at_threshold
     from adcore.train import split_train
 
     held_out = split_train(config, train_part.labels).validation

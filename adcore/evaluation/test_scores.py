@@ -13,7 +13,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
 from adcore.errors import UserError
 from adcore.protocols.definitions import known_anomalies
-from adcore.scoring import measure
+from adcore.metrics import measure
 from adcore.protocols.splits import cap_per_class, select
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from adcore import figures
-from adcore.assessment import BEST_F1, Assessment
+from adcore.evaluation.test_scores import figures
+from adcore.evaluation.assessment import BEST_F1, Assessment
 from adcore.batch_scores import by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset

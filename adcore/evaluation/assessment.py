@@ -14,10 +14,10 @@ from torch import Tensor
 from adcore.batch_scores import anomaly_scores, by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.evaluation import score_test, tested
+from adcore.evaluation.test_scores import score_test, tested
 from adcore.protocols.definitions import validation_images
 from adcore.pack import Pack
-from adcore.thresholds import RULES, TwoScores, at_threshold, confusion, most_correct
+from adcore.evaluation.thresholds import RULES, TwoScores, at_threshold, confusion, most_correct
 from adcore.train import split_train
 
 __all__ = ["BEST_F1", "TWO_SCORES", "Assessment", "Decisions", "assess"]

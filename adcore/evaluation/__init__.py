@@ -1,0 +1,1 @@
+"""A trained detector on the test part: scores, thresholds, figures."""
