@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, cast, overload
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
-from adcore.members import check_members, members_of, one_configuration
+from adcore.training.members import check_members, members_of, one_configuration
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from adcore.checkpoints import Checkpoints
+    from adcore.training.checkpoints import Checkpoints
     from adcore.datasets import ImageDataset
-    from adcore.pack import Pack
+    from adcore.training.pack import Pack
     from adcore.protocols.splits import Split
 
 __all__ = ["Report", "ReportEach", "TrainResult", "load_detector", "split_train", "train"]
@@ -85,7 +85,7 @@ def train(
 ) -> TrainResult | list[TrainResult]:
     """Train detectors on the train part `data` of their data set and report after every epoch.
 
-    config: one configuration, each of whose classes is an experiment; or several, which agree in adcore.members.SHARED.
+    config: one configuration, each of whose classes is an experiment; or several, which agree in adcore.training.members.SHARED.
     All experiments train side by side, as a pack, and each gives what it gives alone. With several configurations,
     `report` is called with a list, and a list is returned, in their order.
 
@@ -104,9 +104,9 @@ def train(
     Raises UserError for a checkpoint that is broken or of other settings, for configurations that differ in what a
     pack shares, for an epoch to pause after that there is not, and for data that lack a class.
     """
-    from adcore.fitting import fit_members
-    from adcore.member_state import MemberState
-    from adcore.reports import Reports
+    from adcore.training.fitting import fit_members
+    from adcore.training.member_state import MemberState
+    from adcore.training.reports import Reports
     from adcore.protocols.splits import require_every_class
 
     configs = [config] if isinstance(config, TrainConfig) else list(config)
@@ -157,9 +157,9 @@ def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainCon
 
     Raises UserError if one is no checkpoint, or if they are of several configurations.
     """
-    from adcore import checkpoints
-    from adcore.fitting import load_states, scoring_strategy
-    from adcore.pack import Pack
+    from adcore.training import checkpoints
+    from adcore.training.fitting import load_states, scoring_strategy
+    from adcore.training.pack import Pack
 
     paths = [place] if isinstance(place, Path) else list(place)
     states = [state for path in paths for state in checkpoints.read(path)]

@@ -65,7 +65,7 @@ def _train(
     with large_imports():
         import torch
 
-        from adcore.checkpoints import Checkpoints
+        from adcore.training.checkpoints import Checkpoints
         from adcore.datasets import load
         from adcore.evaluation.test_scores import score_test
         from adcore.datasets.fetch_display import fetch_progress

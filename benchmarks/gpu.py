@@ -27,12 +27,12 @@ import click
 import torch
 from torch import Tensor
 
-from adcore.batch_scores import anomaly_scores
-from adcore.checkpoints import Checkpoints, read
+from adcore.training.batch_scores import anomaly_scores
+from adcore.training.checkpoints import Checkpoints, read
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, load
 from adcore.detectors import DETECTORS
-from adcore.member_state import MemberState
+from adcore.training.member_state import MemberState
 from adcore.train import TrainResult, train
 
 TEN = tuple(range(10))
@@ -163,7 +163,7 @@ class Fallbacks(logging.Handler):
 def check(data: ImageDataset) -> bool:
     """Whether STEPS captured steps leave networks, buffers and Adam's moments as eager ones do, and are captured."""
     fallbacks = Fallbacks()
-    logging.getLogger("adcore.captured").addHandler(fallbacks)
+    logging.getLogger("adcore.training.captured").addHandler(fallbacks)
     config = TrainConfig(
         classes=(0, 3, 6), width=8, batch_size=64, images_per_class=32 * STEPS, validation_images=100, epochs=1,
         sampling="random", precision="64-true",

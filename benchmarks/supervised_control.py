@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adcore.augment import Augmentation, Resampler
-from adcore.datamodule import AnomalyDetectionDataModule, ImageStream
+from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import load
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols.experiments import one_vs_rest

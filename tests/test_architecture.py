@@ -60,7 +60,7 @@ def reached(module: str) -> set[str]:
 def test_the_whole_package_is_looked_at() -> None:
     assert len(FILES) >= 25
     assert {"adcore", "adcore.train", "adcore.losses", "adcore.detectors.gan"} <= set(MODULES)
-    assert "adcore.epoch_end" in reached("adcore.train"), "imports inside functions are not followed"
+    assert "adcore.training.epoch_end" in reached("adcore.train"), "imports inside functions are not followed"
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -71,7 +71,7 @@ def test_the_science_knows_nothing_of_the_search(module: str) -> None:
 
 @pytest.mark.parametrize(
     "module", ["adcore.losses", "adcore.networks", "adcore.metrics", "adcore.augment", "adcore.protocols.sampling",
-               "adcore.protocols.definitions", "adcore.protocols.splits", "adcore.protocols.experiments", "adcore.datamodule",
+               "adcore.protocols.definitions", "adcore.protocols.splits", "adcore.protocols.experiments", "adcore.training.datamodule",
                "adcore.detectors", "adcore.detectors.gan", "adcore.evaluation.thresholds", "adcore.reconstruction"]
 )  # fmt: skip
 def test_below_train_nothing_knows_the_configuration(module: str) -> None:

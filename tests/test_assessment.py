@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from adcore.evaluation.assessment import BEST_F1, TWO_SCORES, Assessment, assess
-from adcore.batch_scores import anomaly_scores, by_batch
+from adcore.training.batch_scores import anomaly_scores, by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError

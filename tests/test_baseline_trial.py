@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from adcore.evaluation.assessment import TWO_SCORES, Assessment, Decisions
-from adcore.batch_scores import anomaly_scores
+from adcore.training.batch_scores import anomaly_scores
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.protocols.definitions import known_anomalies

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from adcore.augment import Resampler
-from adcore.checkpoints import Checkpoints
+from adcore.training.checkpoints import Checkpoints
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.networks import IMAGE_SIZE

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ray.tune.search import Searcher
 
-from adcore.checkpoints import Checkpoints
-from adcore.member_state import MemberState
+from adcore.training.checkpoints import Checkpoints
+from adcore.training.member_state import MemberState
 from sweeps.engine.confirm import ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.trial import checkpoint_path

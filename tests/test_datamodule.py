@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adcore.augment import Augmentation, Resampler
-from adcore.datamodule import AnomalyDetectionDataModule, ImageStream
+from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import ImageDataset
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols.experiments import Experiment, one_vs_rest

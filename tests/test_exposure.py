@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from adcore import epoch_end
+from adcore.training import epoch_end
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.epoch_end import EpochEnd
+from adcore.training.epoch_end import EpochEnd
 from adcore.errors import UserError
 from adcore.evaluation.test_scores import score_test
 from adcore.protocols.definitions import Exposure, known_anomalies
-from adcore.members import members_of
-from adcore.pack import Pack
+from adcore.training.members import members_of
+from adcore.training.pack import Pack
 from adcore.protocols.experiments import Experiment, one_vs_rest
 from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
 from adcore.metrics import METRICS, measure

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from adcore.evaluation.test_scores import test_scores as evaluation
-from adcore.checkpoints import Checkpoints, read
+from adcore.training.checkpoints import Checkpoints, read
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError

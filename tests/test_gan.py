@@ -19,14 +19,14 @@ from torch.optim.optimizer import (
 
 from adcore import losses
 from adcore.augment import Resampler
-from adcore.batch_scores import anomaly_scores
+from adcore.training.batch_scores import anomaly_scores
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detectors import TwoDiscriminatorGAN
 from adcore.detectors.optimisation import MemberAdam
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
-from adcore.pack import Pack
+from adcore.training.pack import Pack
 from adcore.streams import generator
 from adcore.train import train
 from tests.members import member_state

@@ -12,9 +12,9 @@ import pytest
 from detector_runs import config, ignore
 from train_runs import comparable
 
-from adcore.checkpoints import Checkpoints, read
+from adcore.training.checkpoints import Checkpoints, read
 from adcore.datasets import ImageDataset
-from adcore.reports import history_of
+from adcore.training.reports import history_of
 from adcore.train import TrainResult, train
 
 #: What launchers of several processes tell each of them; this one is not the first.

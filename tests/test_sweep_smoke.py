@@ -20,7 +20,7 @@ import pytest
 from optuna.trial import TrialState
 from sweep_process import ROOT, MlflowRuns, SweepProcess
 
-from adcore import checkpoints
+from adcore.training import checkpoints
 from adcore.config import TrainConfig
 from adcore.datasets import PARTS, load
 from adcore.metrics import METRICS

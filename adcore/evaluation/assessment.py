@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adcore.batch_scores import anomaly_scores, by_batch
+from adcore.training.batch_scores import anomaly_scores, by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.evaluation.test_scores import score_test, tested
 from adcore.protocols.definitions import validation_images
-from adcore.pack import Pack
+from adcore.training.pack import Pack
 from adcore.evaluation.thresholds import RULES, TwoScores, at_threshold, confusion, most_correct
 from adcore.train import split_train
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from adcore.evaluation.test_scores import figures
 from adcore.evaluation.assessment import BEST_F1, Assessment
-from adcore.batch_scores import by_batch
+from adcore.training.batch_scores import by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
-from adcore.pack import Pack
+from adcore.training.pack import Pack
 from adcore.reconstruction import unit_range
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from adcore.batch_scores import anomaly_scores
+from adcore.training.batch_scores import anomaly_scores
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
 from adcore.errors import UserError
@@ -17,7 +17,7 @@ from adcore.metrics import measure
 from adcore.protocols.splits import cap_per_class, select
 
 if TYPE_CHECKING:
-    from adcore.pack import Pack
+    from adcore.training.pack import Pack
 
 __all__ = ["TestScores", "score_test", "tested"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.members import SHARED
+from adcore.training.members import SHARED
 from sweeps.engine.models import unlike_record
 from sweeps.engine.record import Configuration, SweepRecord
 from sweeps.engine.searcher import Ended, Job, PackSearcher

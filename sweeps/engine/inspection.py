@@ -47,11 +47,11 @@ def assess_models(
     Raises OSError if a file cannot be written.
     """
     with large_imports():
-        from adcore import checkpoints
+        from adcore.training import checkpoints
         from adcore.evaluation.assessment import assess
         from adcore.evaluation.assessment_figures import write_figures
-        from adcore.fitting import training_device
-        from adcore.reports import history_of
+        from adcore.training.fitting import training_device
+        from adcore.training.reports import history_of
 
     use_no_more(**shares)
     config, detector = load_detector(paths, test.channels)

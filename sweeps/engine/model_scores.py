@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from adcore import checkpoints
+from adcore.training import checkpoints
 from adcore.datasets import ImageDataset
 from adcore.files import put_in_place
 from adcore.imports import large_imports
-from adcore.member_state import MemberState
-from adcore.members import one_configuration
+from adcore.training.member_state import MemberState
+from adcore.training.members import one_configuration
 from adcore.train import load_detector
 from sweeps.engine.storage_error import storage
 from sweeps.engine.trial import checkpoint_paths, use_no_more
@@ -62,7 +62,7 @@ def score_training(home: str, training: Training, data: ImageDataset, shares: di
     """The models of a training on the test part; what a worker runs. shares: as for `use_no_more`."""
     with large_imports():
         from adcore.evaluation.test_scores import score_test
-        from adcore.fitting import training_device
+        from adcore.training.fitting import training_device
 
     use_no_more(**shares)
     number, classes, seed = training

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from adcore.members import SHARED
+from adcore.training.members import SHARED
 from sweeps.engine.facts import Facts
 from sweeps.engine.ladder import Ladder
 from sweeps.engine.plan import OWN_NUMBERS, Plan

@@ -116,7 +116,7 @@ def run_trial(
     with large_imports():
         from ray import tune
 
-        from adcore.checkpoints import Checkpoints
+        from adcore.training.checkpoints import Checkpoints
         from adcore.train import train
 
     use_no_more(threads, gpus)

@@ -14,7 +14,7 @@ from sweeps.engine.trial import part_paths, parts_of, use_no_more
 if TYPE_CHECKING:
     from adcore.evaluation.assessment import Assessment
     from adcore.config import TrainConfig
-    from adcore.pack import Pack
+    from adcore.training.pack import Pack
 
 __all__ = ["run_baseline"]
 
@@ -32,7 +32,7 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
     with large_imports():
         from ray import tune
 
-        from adcore.checkpoints import Checkpoints
+        from adcore.training.checkpoints import Checkpoints
         from adcore.train import train
 
     use_no_more(threads, gpus)
@@ -89,7 +89,7 @@ def _auroc_of_decisions(found: Assessment) -> float:
 
 def _held_out_accuracy(detector: Pack, config: TrainConfig, train_part: ImageDataset) -> float:
     """Accuracy of a supervised detector's decisions, logit >= 0, on the fold that it was not fitted on."""
-    from adcore.batch_scores import anomaly_scores
+    from adcore.training.batch_scores import anomaly_scores
     from adcore.protocols.definitions import validation_images
     from adcore.evaluation.thresholds import at_threshold
     from adcore.train import split_train

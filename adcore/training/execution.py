@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from adcore.captured import Captured
-from adcore.datamodule import EpochBatches
+from adcore.training.captured import Captured
+from adcore.training.datamodule import EpochBatches
 from adcore.detectors import Detector
-from adcore.pack import Execution, Pack
+from adcore.training.pack import Execution, Pack
 
 __all__ = ["Eager", "choose_strategy", "executed"]
 

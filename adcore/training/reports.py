@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from adcore.config import TrainConfig
-from adcore.member_state import MemberState
-from adcore.members import one_configuration
+from adcore.training.member_state import MemberState
+from adcore.training.members import one_configuration
 from adcore.metrics import METRICS
 
 __all__ = ["Reports", "history_of"]

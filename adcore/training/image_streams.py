@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from adcore.augment import Augmentation
 from adcore.config import TrainConfig
-from adcore.datamodule import AnomalyDetectionDataModule, ImageStream
+from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import ImageDataset
-from adcore.precision import DTYPES
+from adcore.training.precision import DTYPES
 from adcore.protocols.experiments import Experiment, one_vs_rest
 from adcore.train import split_train
 
@@ -16,7 +16,7 @@ __all__ = ["data_module"]
 
 #: Draws the experiment of a class with a training seed in an epoch.
 Draw = Callable[[int, int, int], Experiment]
-#: The fields that decide what is drawn from, beside adcore.members.SHARED.
+#: The fields that decide what is drawn from, beside adcore.training.members.SHARED.
 _OF_DRAWS = ("split_seed", "known_classes", "labelled_share", "pollution", "sampling", "clusters")
 #: The fields that decide which images a member sees, in which order and how changed.
 _OF_STREAMS = (

@@ -10,12 +10,12 @@ from typing import cast
 import pytorch_lightning as pl
 from torch import Tensor
 
-from adcore.batch_scores import by_batch
-from adcore.datamodule import AnomalyDetectionDataModule
-from adcore.execution import executed
+from adcore.training.batch_scores import by_batch
+from adcore.training.datamodule import AnomalyDetectionDataModule
+from adcore.training.execution import executed
 from adcore.protocols.definitions import validation_images
-from adcore.member_state import MemberState
-from adcore.pack import Pack
+from adcore.training.member_state import MemberState
+from adcore.training.pack import Pack
 from adcore.metrics import METRICS, measure
 
 __all__ = ["EpochEnd", "Validation"]

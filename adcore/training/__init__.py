@@ -1,0 +1,1 @@
+"""Packs of experiments that train side by side, from images to checkpoints."""
