@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from adcore.errors import UserError
-from adcore.output import Lost, is_a_closed_pipe, keep_going
+from adcore.system.output import Lost, is_a_closed_pipe, keep_going
 
 __all__ = ["check_text", "dataclass_flags", "run"]
 

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from adcore.config import TrainConfig
-from adcore.device import device_name
+from adcore.system.device import device_name
 from adcore.files import write_whole
 
 if TYPE_CHECKING:

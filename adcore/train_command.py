@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adcore.backend import FILES_ALONE
+from adcore.system.backend import FILES_ALONE
 from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
-from adcore.cpus import PATIENT_THREADS, allotted_cpus
+from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
 from adcore.files import check_local, check_writable
-from adcore.imports import large_imports
+from adcore.system.imports import large_imports
 
 if TYPE_CHECKING:
     from adcore.evaluation.assessment import Decisions

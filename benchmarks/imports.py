@@ -17,11 +17,11 @@ import time
 from statistics import median
 
 PLAIN = "import pytorch_lightning"
-PAUSED = f"from adcore.imports import large_imports\nwith large_imports():\n    {PLAIN}"
+PAUSED = f"from adcore.system.imports import large_imports\nwith large_imports():\n    {PLAIN}"
 #: What a trial imports, and a training that ends at its first step.
 FIRST_STEP = """
 import os, time
-from adcore.imports import large_imports
+from adcore.system.imports import large_imports
 with large_imports():
     from ray import tune
     from adcore.config import TrainConfig

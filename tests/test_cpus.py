@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adcore.cpus import allotted_cpus
+from adcore.system.cpus import allotted_cpus
 from adcore.errors import UserError
 from sweeps.engine import cluster, plan
 from sweeps.engine.settings import SweepSettings
@@ -78,7 +78,7 @@ def test_the_processs_affinity_counts() -> None:
     code = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # as taskset does
-from adcore.cpus import allotted_cpus
+from adcore.system.cpus import allotted_cpus
 print(allotted_cpus())
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -22,7 +22,7 @@ from adcore.protocols.experiments import Experiment, one_vs_rest
 from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
 from adcore.metrics import METRICS, measure
 from adcore.protocols.splits import split
-from adcore.streams import PURPOSES, generator
+from adcore.random_streams import PURPOSES, generator
 from adcore.train import train
 
 KMEANS_OR_RANDOM = pytest.mark.parametrize("sampling", ["kmeans", "random"])

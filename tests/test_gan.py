@@ -27,7 +27,7 @@ from adcore.detectors.optimisation import MemberAdam
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
 from adcore.training.pack import Pack
-from adcore.streams import generator
+from adcore.random_streams import generator
 from adcore.train import train
 from tests.members import member_state
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adcore.imports import large_imports
+from adcore.system.imports import large_imports
 
 
 @pytest.fixture(autouse=True)

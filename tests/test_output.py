@@ -61,7 +61,7 @@ def test_a_full_disk_ends_nothing_and_is_said_at_the_end(on_record: bool, code: 
 def test_a_character_that_a_stream_cannot_take_is_shown_by_its_number(encoding: str, text: str) -> None:
     code = f"""
 import sys
-from adcore.output import keep_going
+from adcore.system.output import keep_going
 keep_going()
 for stream in (sys.stdout, sys.stderr):
     print({text!a}, file=stream)
@@ -75,7 +75,7 @@ for stream in (sys.stdout, sys.stderr):
 def test_lines_come_at_once_also_where_python_is_told_not_to_buffer(tmp_path: Path) -> None:
     code = """
 import os, sys
-from adcore.output import keep_going
+from adcore.system.output import keep_going
 keep_going()
 print("out")
 print("err", file=sys.stderr)

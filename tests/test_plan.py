@@ -13,7 +13,7 @@ from sweep_parts import record_of
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
-from adcore.device import has_cuda_device
+from adcore.system.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.protocols.definitions import PROTOCOLS
 from adcore.train import train

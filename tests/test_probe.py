@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from adcore import device, probe
+from adcore import probe
+from adcore.system import device
 from adcore.config import TrainConfig
-from adcore.cpus import PATIENT_THREADS
+from adcore.system.cpus import PATIENT_THREADS
 from adcore.detector_catalog import ANOMALIES
-from adcore.device import cuda_devices, device_name
+from adcore.system.device import cuda_devices, device_name
 from adcore.errors import UserError
 from adcore.probe import Probe, known_probe
 from sweeps.engine import plan_time

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from adcore.detectors.base import Detector
 from adcore.detectors.optimisation import MemberAdam
-from adcore.streams import generator
+from adcore.random_streams import generator
 
 __all__ = ["RandomGuess"]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adcore.detectors.base import Batches, Detector
 from adcore.detectors.optimisation import MemberAdam
-from adcore.streams import generator
+from adcore.random_streams import generator
 
 __all__ = ["SingleDetector"]
 

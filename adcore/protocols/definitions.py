@@ -130,7 +130,7 @@ def known_anomalies(exposure: Exposure, normal: int, classes: int, split_seed: i
         return others
     import torch
 
-    from adcore.streams import generator
+    from adcore.random_streams import generator
 
     drawn = torch.randperm(len(others), generator=generator(split_seed, normal, "known"))[: exposure.known_classes]
     return sorted(others[place] for place in drawn.tolist())

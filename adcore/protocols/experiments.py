@@ -16,7 +16,7 @@ from torch import Tensor
 from adcore.errors import UserError
 from adcore.protocols.definitions import Exposure, known_anomalies
 from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
-from adcore.streams import generator
+from adcore.random_streams import generator
 
 __all__ = ["Experiment", "one_vs_rest", "require_labelled_anomalies"]
 

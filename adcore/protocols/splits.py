@@ -15,7 +15,7 @@ from torch import Tensor
 from adcore.errors import UserError
 from adcore.protocols.definitions import FOLDS, Exposure
 from adcore.protocols.sampling import equal_shares
-from adcore.streams import generator
+from adcore.random_streams import generator
 
 __all__ = ["VALIDATION_SHARE", "Split", "cap_per_class", "require_every_class", "select", "split", "split_counted"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from adcore.augment import Augmentation, Resampler, Transform
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols.experiments import Experiment
-from adcore.streams import generator, permutation
+from adcore.random_streams import generator, permutation
 
 __all__ = ["AnomalyDetectionDataModule", "EpochBatches", "ImageStream"]
 

@@ -16,7 +16,7 @@ from adcore.detectors import DETECTORS, Detector
 from adcore.detectors.optimisation import MemberAdam, learning_rates
 from adcore.training.member_state import MemberState, join_states, split_state
 from adcore.training.precision import DTYPES, autocast
-from adcore.streams import generator
+from adcore.random_streams import generator
 
 __all__ = ["STRATEGIES", "Execution", "Pack"]
 

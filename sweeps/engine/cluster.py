@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adcore.backend import FILES_ALONE
-from adcore.cpus import PATIENT_THREADS, allotted_cpus
-from adcore.device import has_cuda_device
+from adcore.system.backend import FILES_ALONE
+from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
+from adcore.system.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.files import check_writable
 from sweeps.engine.code import copied

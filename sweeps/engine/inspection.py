@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.datasets import ImageDataset
-from adcore.imports import large_imports
+from adcore.system.imports import large_imports
 from adcore.train import load_detector
 from sweeps.engine.cluster import Resources
 from sweeps.engine.storage_error import storage

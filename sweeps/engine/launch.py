@@ -16,7 +16,7 @@ import click
 from adcore.command_line import dataclass_flags, run
 from adcore.errors import UserError, unknown_name
 from adcore.files import check_writable
-from adcore.imports import large_imports
+from adcore.system.imports import large_imports
 from sweeps.engine.cluster import check_address, check_docstrings, prepare_environment
 from sweeps.engine.code import check_one_root, current_code
 from sweeps.engine.data import load_data, require_same

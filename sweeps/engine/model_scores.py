@@ -15,7 +15,7 @@ import torch
 from adcore.training import checkpoints
 from adcore.datasets import ImageDataset
 from adcore.files import put_in_place
-from adcore.imports import large_imports
+from adcore.system.imports import large_imports
 from adcore.training.member_state import MemberState
 from adcore.training.members import one_configuration
 from adcore.train import load_detector

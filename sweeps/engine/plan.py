@@ -11,7 +11,7 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
-from adcore.device import has_cuda_device
+from adcore.system.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.protocols.definitions import check_one_experiment
 from adcore.options import check_classes

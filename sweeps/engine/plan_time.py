@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adcore.config import TrainConfig
-from adcore.cpus import PATIENT_THREADS, allotted_cpus
-from adcore.device import cuda_devices
+from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
+from adcore.system.device import cuda_devices
 from adcore.errors import UserError
 from adcore.probe import Probe, known_probe, probe
 from sweeps.engine.cluster import (

@@ -13,7 +13,7 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.imports import large_imports
+from adcore.system.imports import large_imports
 
 __all__ = [
     "Part",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.device import has_cuda_device
+from adcore.system.device import has_cuda_device
 from adcore.errors import UserError, unknown_name
 from adcore.protocols.definitions import FOLDS
 from adcore.options import option

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
-from adcore.imports import large_imports
+from adcore.system.imports import large_imports
 from sweeps.engine.trial import part_paths, parts_of, use_no_more
 
 if TYPE_CHECKING:
