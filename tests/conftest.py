@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from adcore.protocols.experiments import sampling
+from adcore.protocols import sampling
 from adcore.datasets import ImageDataset, load
 from adcore.train import TrainResult, train
 from tests.detector_runs import config, ignore

@@ -11,7 +11,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from adcore.evaluation.test_scores import figures
+from adcore.evaluation import figures
 from adcore.evaluation.assessment import assess
 from adcore.evaluation.assessment_figures import write_auroc_by_class, write_figures
 from adcore.augment import Resampler

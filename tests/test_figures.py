@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from adcore.evaluation.test_scores import figures
+from adcore.evaluation import figures
 
 SCORES = np.array([4.0, 1.0, 6.0, 3.0, 2.0, 5.0])
 ANOMALOUS = np.array([False, False, True, True, False, True])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from adcore.evaluation.test_scores import test_scores as evaluation
+from adcore.evaluation import test_scores as evaluation
 from adcore.training.checkpoints import Checkpoints, read
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset

@@ -16,7 +16,7 @@ import pytest
 import torch
 from sweep_parts import Sweep, complete, record_of, small_plan
 
-from adcore.evaluation.test_scores import test_scores as evaluation
+from adcore.evaluation import test_scores as evaluation
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.metrics import auroc_influence

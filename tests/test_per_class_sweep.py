@@ -11,7 +11,7 @@ import pytest
 from sweep_process import MlflowRuns, SweepProcess
 
 from adcore import train
-from adcore.evaluation.test_scores import test_scores as evaluation
+from adcore.evaluation import test_scores as evaluation
 from adcore.datasets import ImageDataset
 from sweeps.engine.main import main
 from sweeps.engine.plan import OWN_NUMBERS

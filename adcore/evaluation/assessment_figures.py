@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from adcore.evaluation.test_scores import figures
+from adcore.evaluation import figures
 from adcore.evaluation.assessment import BEST_F1, Assessment
 from adcore.training.batch_scores import by_batch
 from adcore.config import TrainConfig
