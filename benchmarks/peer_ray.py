@@ -33,10 +33,10 @@ from replay.intervals import mean
 
 from adcore.datasets import ImageDataset, load
 from adcore.train import train
-from sweeps.engine.ladder import affordable
-from sweeps.engine.plan import Plan, make_plan
+from sweeps.engine.planning.ladder import affordable
+from sweeps.engine.planning.plan import Plan, make_plan
 from sweeps.engine.record import SweepRecord
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.study import open_study
 from sweeps.gan_loss_weights import SPACE
 

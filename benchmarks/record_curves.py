@@ -29,7 +29,7 @@ import torch
 from adcore.config import TrainConfig
 from adcore.datasets import load
 from adcore.train import train
-from sweeps.engine.space import Space
+from sweeps.engine.planning.space import Space
 from sweeps.engine.tune import detector_space
 from sweeps.gan_loss_weights import SPACE
 

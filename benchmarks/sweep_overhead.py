@@ -26,7 +26,7 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from sweeps.engine.params import as_config
-from sweeps.engine.plan import MEMBERS
+from sweeps.engine.planning.plan import MEMBERS
 
 TARGET = 1.15
 SLOTS = os.cpu_count() or 1

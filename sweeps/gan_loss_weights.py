@@ -9,7 +9,7 @@ them. The best are trained again with fresh seeds, and the winner's models score
 """
 
 from sweeps.engine.main import main
-from sweeps.engine.space import LogUniform, Space
+from sweeps.engine.planning.space import LogUniform, Space
 
 # Adam ignores a common factor of all weights, so the reconstruction weight is the unit (1.5) and ratios are searched.
 SPACE = Space(

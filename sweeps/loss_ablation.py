@@ -10,7 +10,7 @@ on the same images.
 
 from adcore.config import TrainConfig
 from sweeps.engine.main import main
-from sweeps.engine.space import Space
+from sweeps.engine.planning.space import Space
 
 CORE = ("reconstruction", "abc")
 ALL = "all six losses"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine.main import main
-from sweeps.engine.space import Space
+from sweeps.engine.planning.space import Space
 from sweeps.gan_loss_weights import SPACE
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import optuna
 from ray.tune.search import Searcher
 
-from sweeps.engine.plan import Plan, make_plan
+from sweeps.engine.planning.plan import Plan, make_plan
 from sweeps.engine.record import Configuration, SweepRecord
 from sweeps.engine.search import LadderSearch
 from sweeps.engine.searcher import PackSearcher
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.study import open_study
 from sweeps.engine.trial import Part, parts_of
 from sweeps.gan_loss_weights import SPACE

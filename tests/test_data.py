@@ -16,8 +16,8 @@ from adcore.datasets import load
 from adcore.errors import UserError
 from adcore.protocols.splits import require_every_class
 from sweeps.engine.data import load_data, require_same
-from sweeps.engine.plan import make_plan
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.stages import Stages
 from sweeps.gan_loss_weights import SPACE
 

@@ -9,8 +9,8 @@ import pytest
 from adcore.config import TrainConfig
 from adcore.detectors import DETECTORS
 from sweeps.engine.params import READERS, as_config, as_text
-from sweeps.engine.plan import make_plan
-from sweeps.engine.settings import SCALES, SweepSettings
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.gan_loss_weights import SPACE
 
 

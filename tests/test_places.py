@@ -18,7 +18,7 @@ from adcore.errors import UserError
 from sweeps.engine.code import ROOT
 from sweeps.engine.commands import browse_command, python, resume_command
 from sweeps.engine.places import absolute, database_path, database_uri, followed, typed_database
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.study import open_study
 
 #: Names of folders that an address cannot hold as they are.

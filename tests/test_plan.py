@@ -17,9 +17,9 @@ from adcore.system.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.protocols.definitions import PROTOCOLS
 from adcore.train import train
-from sweeps.engine.plan import describe, make_plan
-from sweeps.engine.settings import SCALES, SweepSettings
-from sweeps.engine.space import Choice, Integers, LogUniform, Uniform
+from sweeps.engine.planning.plan import describe, make_plan
+from sweeps.engine.planning.settings import SCALES, SweepSettings
+from sweeps.engine.planning.space import Choice, Integers, LogUniform, Uniform
 from sweeps.engine.trial import Part, checkpoint_path, parts_of, trial_config
 from sweeps.gan_loss_weights import SPACE
 

@@ -20,8 +20,8 @@ from adcore.system.device import cuda_devices, device_name
 from adcore.errors import UserError
 from adcore.probe import Probe, known_probe
 from sweeps.engine import plan_time
-from sweeps.engine.plan import describe, make_plan
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.plan import describe, make_plan
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
 

@@ -20,7 +20,7 @@ from adcore.errors import UserError
 from sweeps.engine import nodes
 from sweeps.engine.cluster import SOCKET_NAME, check_address, ray_cluster
 from sweeps.engine.code import ROOT, current_code
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.settings import SweepSettings
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

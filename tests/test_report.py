@@ -13,11 +13,11 @@ from rich.console import Console
 
 from sweeps.engine.confirm import Confirmation, confirmations, references
 from sweeps.engine.final import TestResult as Result  # under its own name pytest would take it for a class of tests
-from sweeps.engine.plan import make_plan
+from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.report import commands, final_report, write_summary, write_table
-from sweeps.engine.settings import SweepSettings
-from sweeps.engine.space import Space
+from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.planning.space import Space
 from sweeps.engine.summary import Summary, confirmed_means, summarise
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID

@@ -14,8 +14,8 @@ from sweep_parts import record_of, small_plan
 from adcore.errors import UserError
 from sweeps.engine.launch import one_driver
 from sweeps.engine.main import main
-from sweeps.engine.plan import make_plan
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
 

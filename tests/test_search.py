@@ -15,7 +15,7 @@ from sweep_parts import Sweep, record_of, searched, small_plan
 
 from adcore.config import TrainConfig
 from sweeps.engine.record import SweepRecord
-from sweeps.engine.space import Choice, LogUniform
+from sweeps.engine.planning.space import Choice, LogUniform
 
 CLASSES = (0, 1, 2, 3)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adcore.errors import UserError
-from sweeps.engine.start_from import start_from
+from sweeps.engine.planning.start_from import start_from
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
 

@@ -22,8 +22,8 @@ from small_idx import idx_images, idx_labels, write_train
 
 from adcore.datasets import ImageDataset, load
 from sweeps.engine.main import main
-from sweeps.engine.plan import make_plan
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
 

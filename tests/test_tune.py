@@ -9,7 +9,7 @@ import pytest
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.detectors import DETECTORS
 from adcore.errors import UserError
-from sweeps.engine.space import LogUniform, Space
+from sweeps.engine.planning.space import LogUniform, Space
 from sweeps.engine.tune import TuneProgram, TuneSettings, detector_space, main
 from sweeps.gan_loss_weights import SPACE
 

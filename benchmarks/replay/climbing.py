@@ -10,7 +10,7 @@ from itertools import count
 import numpy as np
 
 from adcore.datasets import DATASETS
-from sweeps.engine.ladder import PARTS, REDUCTION, SPARE, Ladder, affordable, budget_for, rungs_of
+from sweeps.engine.planning.ladder import PARTS, REDUCTION, SPARE, Ladder, affordable, budget_for, rungs_of
 
 from .table import Table
 

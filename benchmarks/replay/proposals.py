@@ -19,13 +19,13 @@ from unittest import mock
 import numpy as np
 import optuna
 
-from sweeps.engine import proposals
-from sweeps.engine.plan import Plan, make_plan
-from sweeps.engine.predicted import predicted_means
+from sweeps.engine.planning import proposals
+from sweeps.engine.planning.plan import Plan, make_plan
+from sweeps.engine.planning.predicted import predicted_means
 from sweeps.engine.record import SweepRecord
-from sweeps.engine.samplers import NEEDED, SAMPLERS
+from sweeps.engine.planning.samplers import NEEDED, SAMPLERS
 from sweeps.engine.search import LadderSearch
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.trial import parts_of
 from sweeps.gan_loss_weights import SPACE
 

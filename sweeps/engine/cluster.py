@@ -23,7 +23,7 @@ from adcore.files import check_writable
 from sweeps.engine.code import copied
 from sweeps.engine.interrupt import shielded
 from sweeps.engine.places import check_name
-from sweeps.engine.run_settings import RunSettings
+from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = [
     "HERE",

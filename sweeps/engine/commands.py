@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sweeps.engine.code import ROOT
 from sweeps.engine.places import SQLITE, database_path
-from sweeps.engine.run_settings import RunSettings
+from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = ["browse_command", "mlflow_command", "python", "resume_command"]
 

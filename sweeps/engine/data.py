@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from adcore.errors import UserError
-from sweeps.engine.run_settings import RunSettings
+from sweeps.engine.planning.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from adcore.datasets import ImageDataset, Part

@@ -26,7 +26,7 @@ from sweeps.engine.mlflow_store import check_tracking_uri
 from sweeps.engine.mlflow_variables import ignored
 from sweeps.engine.places import SQLITE, absolute, check_name, database_path, followed
 from sweeps.engine.program import AnyPlan, Program
-from sweeps.engine.run_settings import PLACES, RunSettings
+from sweeps.engine.planning.run_settings import PLACES, RunSettings
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.engine.launch import launch, read_fact
-from sweeps.engine.plan import Plan, describe, make_plan, members_per_trial
-from sweeps.engine.settings import SweepSettings
-from sweeps.engine.space import Space
-from sweeps.engine.start_from import start_from
+from sweeps.engine.planning.plan import Plan, describe, make_plan, members_per_trial
+from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.planning.space import Space
+from sweeps.engine.planning.start_from import start_from
 
 if TYPE_CHECKING:
     from adcore.datasets import ImageDataset, Part

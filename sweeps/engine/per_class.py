@@ -13,7 +13,7 @@ from adcore.datasets import DATASETS
 from sweeps.engine.confirm import Confirmation, confirmations
 from sweeps.engine.final import OWN_BEST, TestResult
 from sweeps.engine.intervals import Interval
-from sweeps.engine.plan import Plan
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record import SweepRecord
 from sweeps.engine.summary import difference
 

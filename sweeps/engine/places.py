@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from adcore.errors import UserError
-from sweeps.engine.run_settings import RunSettings
+from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = ["SQLITE", "absolute", "check_name", "database_path", "database_uri", "followed", "typed_database"]
 

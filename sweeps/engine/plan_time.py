@@ -26,7 +26,7 @@ from sweeps.engine.cluster import (
 )
 
 if TYPE_CHECKING:
-    from sweeps.engine.settings import SweepSettings
+    from sweeps.engine.planning.settings import SweepSettings
 
 __all__ = ["Work", "time_in_words"]
 

@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from adcore.training.members import SHARED
 from sweeps.engine.facts import Facts
-from sweeps.engine.ladder import Ladder
-from sweeps.engine.plan import OWN_NUMBERS, Plan
-from sweeps.engine.proposals import Known, propose
+from sweeps.engine.planning.ladder import Ladder
+from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
+from sweeps.engine.planning.proposals import Known, propose
 
 __all__ = ["Configuration", "Curves", "SweepRecord"]
 

@@ -22,9 +22,9 @@ from sweeps.engine.confirm import Confirmation, references
 from sweeps.engine.final import TestResult
 from sweeps.engine.intervals import Interval
 from sweeps.engine.per_class import PerClass
-from sweeps.engine.plan import Plan
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record import SweepRecord
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.summary import Summary
 
 __all__ = ["commands", "final_report", "write_figure", "write_summary", "write_table"]

@@ -27,7 +27,7 @@ from sweeps.engine.mlflow_store import connect
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.nodes import require_same_code
 from sweeps.engine.program import AnyPlan, Program
-from sweeps.engine.run_settings import RunSettings
+from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.storage_error import StorageError
 from sweeps.engine.study import open_study

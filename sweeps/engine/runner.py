@@ -11,7 +11,7 @@ from sweeps.engine.code import code_tags
 from sweeps.engine.facts import Facts
 from sweeps.engine.monitor import Monitor
 from sweeps.engine.program import AnyPlan
-from sweeps.engine.run_settings import RunSettings
+from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.searcher import PackSearcher
 from sweeps.engine.storage_error import StorageError
 from sweeps.engine.sweep_files import known_codes, note_code

@@ -10,7 +10,7 @@ from itertools import count, islice, takewhile
 from statistics import fmean
 from typing import Any
 
-from sweeps.engine.ladder import Pack
+from sweeps.engine.planning.ladder import Pack
 from sweeps.engine.record import Configuration, SweepRecord
 from sweeps.engine.searcher import Ended, Job, PackSearcher
 from sweeps.engine.trial import Part

@@ -16,13 +16,13 @@ from sweeps.engine.data import require_same
 from sweeps.engine.final import TestResult, opened_before, score_models
 from sweeps.engine.inspection import inspect_model
 from sweeps.engine.per_class import PerClass, own_best, per_class
-from sweeps.engine.plan import Plan
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record import Configuration, SweepRecord
 from sweeps.engine.report import commands, final_report, write_figure, write_summary, write_table
 from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.search import LadderSearch
 from sweeps.engine.searcher import PackSearcher
-from sweeps.engine.settings import SweepSettings
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.storage_error import storage
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.trial import checkpoint_paths, drop_checkpoints, run_trial

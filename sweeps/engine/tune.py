@@ -12,9 +12,9 @@ from adcore.errors import UserError
 from adcore.options import option
 from sweeps.engine.launch import launch
 from sweeps.engine.main import SweepProgram
-from sweeps.engine.plan import Plan
-from sweeps.engine.settings import SweepSettings
-from sweeps.engine.space import LogUniform, Space
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.planning.space import LogUniform, Space
 
 __all__ = ["TuneSettings", "detector_space", "main"]
 

@@ -13,7 +13,7 @@ from adcore.errors import UserError, unknown_name
 from adcore.protocols.definitions import FOLDS
 from adcore.options import option
 from sweeps.engine.baselines.rows import SCALES, Baseline, Scale
-from sweeps.engine.run_settings import RunSettings
+from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = ["BaselinePlan", "BaselineSettings", "Training", "describe", "make_plan"]
 

@@ -13,8 +13,8 @@ from adcore.datasets import DATASETS, check_name
 from adcore.errors import UserError
 from adcore.protocols.definitions import PROTOCOLS
 from adcore.options import check_classes, option
-from sweeps.engine.run_settings import RunSettings, check_sweep_name
-from sweeps.engine.samplers import HUB, SAMPLERS
+from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
+from sweeps.engine.planning.samplers import HUB, SAMPLERS
 
 __all__ = ["SCALES", "Scale", "SweepSettings"]
 

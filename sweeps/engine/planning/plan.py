@@ -15,11 +15,11 @@ from adcore.system.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.protocols.definitions import check_one_experiment
 from adcore.options import check_classes
-from sweeps.engine.ladder import REDUCTION, Rung, budget_for, rungs_of
+from sweeps.engine.planning.ladder import REDUCTION, Rung, budget_for, rungs_of
 from sweeps.engine.plan_time import Work, time_in_words
-from sweeps.engine.samplers import check_sampler
-from sweeps.engine.settings import SCALES, SweepSettings
-from sweeps.engine.space import Space
+from sweeps.engine.planning.samplers import check_sampler
+from sweeps.engine.planning.settings import SCALES, SweepSettings
+from sweeps.engine.planning.space import Space
 
 __all__ = ["MEMBERS", "OWN_NUMBERS", "Plan", "describe", "make_plan", "members_per_trial"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.engine.plan import Plan
-from sweeps.engine.predicted import predicted_means
-from sweeps.engine.samplers import make_sampler
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.predicted import predicted_means
+from sweeps.engine.planning.samplers import make_sampler
 
 __all__ = ["Known", "propose"]
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from adcore.errors import UserError
-from sweeps.engine.space import Space
+from sweeps.engine.planning.space import Space
 
 __all__ = ["start_from"]
 
