@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sweep_parts import record_of, small_plan
 
-from sweeps.engine import code
-from sweeps.engine.code import ROOT, UNKNOWN, Code, code_tags, copied, current_code, has_changed
+from sweeps.engine.machine import code
+from sweeps.engine.machine.code import ROOT, UNKNOWN, Code, code_tags, copied, current_code, has_changed
 from sweeps.engine.facts import Facts
 from sweeps.engine.sweep_files import known_codes, note_code, open_record
 

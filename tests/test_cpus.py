@@ -11,7 +11,7 @@ import pytest
 
 from adcore.system.cpus import allotted_cpus
 from adcore.errors import UserError
-from sweeps.engine import cluster
+from sweeps.engine.machine import cluster
 from sweeps.engine.planning import plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE

@@ -15,7 +15,7 @@ from sweep_parts import Sweep, record_of, small_plan
 from adcore.errors import UserError
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_store import check_tracking_uri, make_database
-from sweeps.engine.storage_error import StorageError
+from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.study import open_study
 from sweeps.engine.trial import check_checkpoints, checkpoint_path
 

@@ -15,7 +15,7 @@ from sweep_parts import record_of, small_plan
 from adcore.datasets import load
 from adcore.errors import UserError
 from adcore.protocols.splits import require_every_class
-from sweeps.engine.data import load_data, require_same
+from sweeps.engine.machine.data import load_data, require_same
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.stages import Stages

@@ -22,7 +22,7 @@ from adcore.evaluation.test_scores import score_test
 from adcore.metrics import auroc_influence
 from adcore.train import load_detector, train
 from sweeps.engine import final, model_scores
-from sweeps.engine.cluster import HERE
+from sweeps.engine.machine.cluster import HERE
 from sweeps.engine.confirm import Confirmation, confirmations
 from sweeps.engine.final import TestResult as Result
 from sweeps.engine.final import opened_before, score_models

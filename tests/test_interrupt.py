@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from ray.tune.tune import _setup_signal_catching
 
-from sweeps.engine.interrupt import interruptible, shielded
+from sweeps.engine.machine.interrupt import interruptible, shielded
 from tests.sweep_process import poll
 
 

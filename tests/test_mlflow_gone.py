@@ -20,12 +20,12 @@ import pytest
 from sweep_process import poll
 
 from sweeps.engine.closing import close, say_how_to_go_on
-from sweeps.engine.interrupt import Interrupt, interruptible
+from sweeps.engine.machine.interrupt import Interrupt, interruptible
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_runs import require_known_runs
 from sweeps.engine.mlflow_store import make_database
 from sweeps.engine.mlflow_writer import PAUSE, MlflowWriter
-from sweeps.engine.places import database_uri
+from sweeps.engine.machine.locations import database_uri
 
 RUN = RunUpdate("sweep", name="s", tags={"level": "sweep", "stage": "search"})
 #: A process that writes to MLflow's database while its tables go.
@@ -34,7 +34,7 @@ import sqlite3, sys, time
 from pathlib import Path
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_writer import MlflowWriter
-from sweeps.engine.places import database_uri
+from sweeps.engine.machine.locations import database_uri
 
 folder = Path(sys.argv[1])
 outbox = Outbox(folder / "outbox.db")

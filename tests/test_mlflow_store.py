@@ -19,7 +19,7 @@ from sweeps.engine.mlflow_artifacts import check_artifacts
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_store import check_tracking_uri, connect, make_database
 from sweeps.engine.mlflow_writer import MlflowWriter
-from sweeps.engine.places import database_uri
+from sweeps.engine.machine.locations import database_uri
 
 TAGS = {"level": "sweep", "stage": "search", "state": "complete"}
 

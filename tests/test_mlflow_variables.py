@@ -13,7 +13,7 @@ from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_store import make_database
 from sweeps.engine.mlflow_variables import FIXED, FIXED_IN_PROCESS, UNUSED, ignored, set_variables
 from sweeps.engine.mlflow_writer import MlflowWriter
-from sweeps.engine.places import database_uri
+from sweeps.engine.machine.locations import database_uri
 
 SERVER, FILE = "http://mlflow:5000", "sqlite:////w/mlflow.db"
 

@@ -15,9 +15,9 @@ from refusals import refused
 from sweep_parts import record_of, small_plan
 
 from adcore.errors import UserError
-from sweeps.engine.code import ROOT
-from sweeps.engine.commands import browse_command, python, resume_command
-from sweeps.engine.places import absolute, database_path, database_uri, followed, typed_database
+from sweeps.engine.machine.code import ROOT
+from sweeps.engine.machine.commands import browse_command, python, resume_command
+from sweeps.engine.machine.locations import absolute, database_path, database_uri, followed, typed_database
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.study import open_study
 

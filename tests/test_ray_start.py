@@ -17,9 +17,9 @@ from ray.exceptions import RayTaskError
 from refusals import refused
 
 from adcore.errors import UserError
-from sweeps.engine import nodes
-from sweeps.engine.cluster import SOCKET_NAME, check_address, ray_cluster
-from sweeps.engine.code import ROOT, current_code
+from sweeps.engine.machine import nodes
+from sweeps.engine.machine.cluster import SOCKET_NAME, check_address, ray_cluster
+from sweeps.engine.machine.code import ROOT, current_code
 from sweeps.engine.planning.settings import SweepSettings
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

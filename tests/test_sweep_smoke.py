@@ -25,7 +25,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import PARTS, load
 from adcore.metrics import METRICS
 from sweeps.engine import final
-from sweeps.engine.code import current_code
+from sweeps.engine.machine.code import current_code
 from sweeps.engine.study import open_study
 from sweeps.engine.trial import checkpoint_path
 from sweeps.gan_loss_weights import SPACE

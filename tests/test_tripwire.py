@@ -15,7 +15,7 @@ import torch
 
 from adcore.datasets import ImageDataset
 from sweeps.engine import stages
-from sweeps.engine.cluster import Resources
+from sweeps.engine.machine.cluster import Resources
 from sweeps.engine.trial import Part, run_trial, trial_config
 from tests.sweep_parts import small_plan
 

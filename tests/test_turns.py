@@ -12,7 +12,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from sweeps.engine.cluster import Resources
+from sweeps.engine.machine.cluster import Resources
 from sweeps.engine.searcher import PackSearcher
 from sweeps.engine.tuning import fit
 from sweeps.engine.turns import InTurn, Turn

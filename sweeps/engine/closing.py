@@ -6,10 +6,10 @@ import shlex
 import sys
 from contextlib import suppress
 
-from sweeps.engine.code import has_changed
+from sweeps.engine.machine.code import has_changed
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.runner import INTERRUPTED, StageRunner
-from sweeps.engine.storage_error import StorageError
+from sweeps.engine.machine.storage import StorageError
 
 __all__ = ["close", "say_how_to_go_on"]
 

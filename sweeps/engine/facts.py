@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from sweeps.engine.storage_error import StorageError, storage
+from sweeps.engine.machine.storage import StorageError, storage
 
 __all__ = ["Facts"]
 

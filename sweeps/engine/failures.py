@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ray.tune.experiment import Trial
 
-from sweeps.engine.storage_error import StorageError
+from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.trial import parts_of
 
 __all__ = ["describe_failure", "storage_trouble"]

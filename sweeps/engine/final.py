@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.metrics import auroc_influence
-from sweeps.engine.cluster import HERE, Resources
+from sweeps.engine.machine.cluster import HERE, Resources
 from sweeps.engine.confirm import Confirmation
 from sweeps.engine.model_scores import Training, drop_scores, scored_trainings
 from sweeps.engine.models import unlike_record

@@ -9,11 +9,11 @@ from typing import Any
 from adcore.datasets import ImageDataset
 from adcore.system.imports import large_imports
 from adcore.train import load_detector
-from sweeps.engine.cluster import Resources
-from sweeps.engine.storage_error import storage
+from sweeps.engine.machine.cluster import Resources
+from sweeps.engine.machine.storage import storage
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.trial import use_no_more
-from sweeps.engine.workers import on_workers
+from sweeps.engine.machine.workers import on_workers
 
 __all__ = ["assess_models", "inspect_model"]
 

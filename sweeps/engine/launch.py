@@ -17,14 +17,14 @@ from adcore.command_line import dataclass_flags, run
 from adcore.errors import UserError, unknown_name
 from adcore.files import check_writable
 from adcore.system.imports import large_imports
-from sweeps.engine.cluster import check_address, check_docstrings, prepare_environment
-from sweeps.engine.code import check_one_root, current_code
-from sweeps.engine.data import load_data, require_same
-from sweeps.engine.interrupt import Interrupt, interruptible
+from sweeps.engine.machine.cluster import check_address, check_docstrings, prepare_environment
+from sweeps.engine.machine.code import check_one_root, current_code
+from sweeps.engine.machine.data import load_data, require_same
+from sweeps.engine.machine.interrupt import Interrupt, interruptible
 from sweeps.engine.mlflow_artifacts import check_artifacts
 from sweeps.engine.mlflow_store import check_tracking_uri
 from sweeps.engine.mlflow_variables import ignored
-from sweeps.engine.places import SQLITE, absolute, check_name, database_path, followed
+from sweeps.engine.machine.locations import SQLITE, absolute, check_name, database_path, followed
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.planning.run_settings import PLACES, RunSettings
 
@@ -201,7 +201,7 @@ def read_fact(home: Path, key: str, *default: Any) -> Any:
 
 def _check_outbox(home: Path) -> None:
     """Raises UserError for a damaged queue of what MLflow is still to be told."""
-    from sweeps.engine.storage_error import check_database
+    from sweeps.engine.machine.storage import check_database
 
     for path in home.glob("mlflow-outbox-*.db"):
         try:

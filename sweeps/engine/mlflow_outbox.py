@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sweeps.engine.storage_error import StorageError, storage
+from sweeps.engine.machine.storage import StorageError, storage
 
 __all__ = ["Outbox", "RunUpdate"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from adcore.errors import UserError
-from sweeps.engine.cluster import PROBE_SECONDS
+from sweeps.engine.machine.cluster import PROBE_SECONDS
 
 __all__ = ["check_server"]
 

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 from adcore.errors import UserError
 from adcore.files import check_writable
-from sweeps.engine.commands import mlflow_command
+from sweeps.engine.machine.commands import mlflow_command
 from sweeps.engine.mlflow_artifacts import check_artifacts, prepare_artifacts
 from sweeps.engine.mlflow_server import check_server
 from sweeps.engine.mlflow_variables import set_variables
-from sweeps.engine.places import SQLITE, database_path, database_uri
-from sweeps.engine.storage_error import check_database, one_line
+from sweeps.engine.machine.locations import SQLITE, database_path, database_uri
+from sweeps.engine.machine.storage import check_database, one_line
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

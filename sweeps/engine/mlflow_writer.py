@@ -14,7 +14,7 @@ from adcore.errors import UserError
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_runs import KEY_TAG, is_deleted, runs_of_sweep
 from sweeps.engine.mlflow_store import connect, is_gone, require_database
-from sweeps.engine.storage_error import StorageError, innermost
+from sweeps.engine.machine.storage import StorageError, innermost
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -19,13 +19,13 @@ from adcore.system.imports import large_imports
 from adcore.training.member_state import MemberState
 from adcore.training.members import one_configuration
 from adcore.train import load_detector
-from sweeps.engine.storage_error import storage
+from sweeps.engine.machine.storage import storage
 from sweeps.engine.trial import checkpoint_paths, use_no_more
-from sweeps.engine.workers import on_workers
+from sweeps.engine.machine.workers import on_workers
 
 if TYPE_CHECKING:
     from adcore.evaluation.test_scores import TestScores
-    from sweeps.engine.cluster import Resources
+    from sweeps.engine.machine.cluster import Resources
 
 __all__ = ["Training", "drop_scores", "score_training", "scored_trainings"]
 

@@ -16,7 +16,7 @@ from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import cuda_devices
 from adcore.errors import UserError
 from adcore.probe import Probe, known_probe, probe
-from sweeps.engine.cluster import (
+from sweeps.engine.machine.cluster import (
     Resources,
     check_address,
     prepare_environment,
@@ -88,7 +88,7 @@ def _on_this_machine(works: list[Work], settings: SweepSettings, room: Resources
 
 
 def _on_cluster(works_of: Callable[[int], list[Work]], settings: SweepSettings) -> str:
-    from sweeps.engine.workers import on_workers
+    from sweeps.engine.machine.workers import on_workers
 
     prepare_environment(settings)
     with ray_cluster(settings):

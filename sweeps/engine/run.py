@@ -16,20 +16,20 @@ from rich.console import Console
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from sweeps.engine.closing import close, say_how_to_go_on
-from sweeps.engine.cluster import Resources, ray_cluster, resources
-from sweeps.engine.commands import resume_command
-from sweeps.engine.data import Hashes
+from sweeps.engine.machine.cluster import Resources, ray_cluster, resources
+from sweeps.engine.machine.commands import resume_command
+from sweeps.engine.machine.data import Hashes
 from sweeps.engine.display import Display
-from sweeps.engine.interrupt import Interrupt
+from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.mlflow_outbox import Outbox
 from sweeps.engine.mlflow_runs import require_known_runs
 from sweeps.engine.mlflow_store import connect
 from sweeps.engine.mlflow_writer import MlflowWriter
-from sweeps.engine.nodes import require_same_code
+from sweeps.engine.machine.nodes import require_same_code
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.runner import INTERRUPTED, StageRunner
-from sweeps.engine.storage_error import StorageError
+from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.study import open_study
 from sweeps.engine.sweep_files import open_outbox, open_record
 

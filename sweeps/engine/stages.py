@@ -12,7 +12,7 @@ from ray.tune import with_parameters
 from adcore.datasets import ImageDataset, load
 from adcore.train import split_train
 from sweeps.engine.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
-from sweeps.engine.data import require_same
+from sweeps.engine.machine.data import require_same
 from sweeps.engine.final import TestResult, opened_before, score_models
 from sweeps.engine.inspection import inspect_model
 from sweeps.engine.per_class import PerClass, own_best, per_class
@@ -23,7 +23,7 @@ from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.search import LadderSearch
 from sweeps.engine.searcher import PackSearcher
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.storage_error import storage
+from sweeps.engine.machine.storage import storage
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.trial import checkpoint_paths, drop_checkpoints, run_trial
 from sweeps.engine.turns import Turn

@@ -8,8 +8,8 @@ from pathlib import Path
 import optuna
 
 from adcore.errors import UserError
-from sweeps.engine.places import database_uri
-from sweeps.engine.storage_error import check_database, one_line
+from sweeps.engine.machine.locations import database_uri
+from sweeps.engine.machine.storage import check_database, one_line
 
 __all__ = ["open_study"]
 

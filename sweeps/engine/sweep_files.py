@@ -10,11 +10,11 @@ from typing import Any
 import optuna
 
 from adcore.files import put_in_place
-from sweeps.engine.code import UNKNOWN, Code, current_code
+from sweeps.engine.machine.code import UNKNOWN, Code, current_code
 from sweeps.engine.facts import Facts
 from sweeps.engine.mlflow_outbox import Outbox
 from sweeps.engine.program import AnyPlan
-from sweeps.engine.storage_error import storage
+from sweeps.engine.machine.storage import storage
 from sweeps.engine.study import open_study
 from sweeps.engine.trial import check_checkpoints
 

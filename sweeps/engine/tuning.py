@@ -12,9 +12,9 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from sweeps.engine.cluster import Resources
+from sweeps.engine.machine.cluster import Resources
 from sweeps.engine.failures import storage_trouble
-from sweeps.engine.storage_error import StorageError
+from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.turns import InTurn
 
 __all__ = ["fit"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sweep_process import HANGS, ROOT, SCRIPT, MlflowRuns
 
-from sweeps.engine.places import database_uri
+from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.study import open_study
 
 FLAGS = ["--scale", "smoke", "--configs", "1", "--normal-class", "3", "--epochs", "1"]

@@ -17,7 +17,7 @@ from sweeps.engine.baselines.trial import run_baseline
 from sweeps.engine.facts import Facts
 from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.searcher import PackSearcher
-from sweeps.engine.storage_error import storage
+from sweeps.engine.machine.storage import storage
 from sweeps.engine.turns import Turn
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.files import check_writable
-from sweeps.engine.code import copied
-from sweeps.engine.interrupt import shielded
-from sweeps.engine.places import check_name
+from sweeps.engine.machine.code import copied
+from sweeps.engine.machine.interrupt import shielded
+from sweeps.engine.machine.locations import check_name
 from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = [

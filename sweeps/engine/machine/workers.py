@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from adcore.errors import UserError
-from sweeps.engine.cluster import Resources
-from sweeps.engine.storage_error import one_line
+from sweeps.engine.machine.cluster import Resources
+from sweeps.engine.machine.storage import one_line
 
 __all__ = ["on_workers"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adcore.errors import UserError
-from sweeps.engine.code import ROOT, Code, current_code
+from sweeps.engine.machine.code import ROOT, Code, current_code
 
 __all__ = ["require_same_code"]
 

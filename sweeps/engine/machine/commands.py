@@ -8,8 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from sweeps.engine.code import ROOT
-from sweeps.engine.places import SQLITE, database_path
+from sweeps.engine.machine.code import ROOT
+from sweeps.engine.machine.locations import SQLITE, database_path
 from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = ["browse_command", "mlflow_command", "python", "resume_command"]

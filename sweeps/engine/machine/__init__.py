@@ -1,0 +1,1 @@
+"""Ray, nodes, code, data, folders and signals: what a sweep runs on."""
