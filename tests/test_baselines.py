@@ -22,7 +22,7 @@ from sweeps.engine.baselines.rows import SCALES, Baseline
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.stages import BaselineStages
 from sweeps.engine.baselines.table import outcomes, write_csv, write_json, write_markdown
-from sweeps.engine.facts import Facts
+from sweeps.engine.record.attributes import Facts
 from sweeps.engine.trial import parts_of
 
 TWO = Baseline("two", "a paper", 0.9, {"dataset": "digits", "detector": "random", "epochs": 3}, classes=(1, 2))

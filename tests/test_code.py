@@ -13,8 +13,8 @@ from sweep_parts import record_of, small_plan
 
 from sweeps.engine.machine import code
 from sweeps.engine.machine.code import ROOT, UNKNOWN, Code, code_tags, copied, current_code, has_changed
-from sweeps.engine.facts import Facts
-from sweeps.engine.sweep_files import known_codes, note_code, open_record
+from sweeps.engine.record.attributes import Facts
+from sweeps.engine.record.sweep_files import known_codes, note_code, open_record
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_record_that_other_code_goes_on_with_says_so_once(
     first, second = Code("1.0", "a" * 40, "1" * 64), Code("1.1", "", "2" * 64)
     record.write("code", [first])
     for now, said in ((first, 0), (second, 1), (second, 0)):
-        monkeypatch.setattr("sweeps.engine.sweep_files.current_code", lambda now=now: now)
+        monkeypatch.setattr("sweeps.engine.record.sweep_files.current_code", lambda now=now: now)
         note_code(record)
         error = capsys.readouterr().err
         assert len(error.splitlines()) == said

@@ -16,7 +16,7 @@ from adcore.errors import UserError
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_store import check_tracking_uri, make_database
 from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.study import open_study
+from sweeps.engine.record.study import open_study
 from sweeps.engine.trial import check_checkpoints, checkpoint_path
 
 

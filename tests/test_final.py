@@ -27,7 +27,7 @@ from sweeps.engine.confirm import Confirmation, confirmations
 from sweeps.engine.final import TestResult as Result
 from sweeps.engine.final import opened_before, score_models
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.record import SweepRecord
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.trial import checkpoint_path, checkpoint_paths
 from tests.sweep_parts import record_of, small_plan
 

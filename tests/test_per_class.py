@@ -27,7 +27,7 @@ from sweeps.engine.final import OWN_BEST, opened_before, score_models
 from sweeps.engine.main import main
 from sweeps.engine.per_class import own_best, per_class
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan, describe, make_plan
-from sweeps.engine.record import Configuration, SweepRecord
+from sweeps.engine.record.record import Configuration, SweepRecord
 from sweeps.engine.search import LadderSearch
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE

@@ -19,7 +19,7 @@ from sweeps.engine.machine.code import ROOT
 from sweeps.engine.machine.commands import browse_command, python, resume_command
 from sweeps.engine.machine.locations import absolute, database_path, database_uri, followed, typed_database
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.study import open_study
+from sweeps.engine.record.study import open_study
 
 #: Names of folders that an address cannot hold as they are.
 STRANGE = ("w 100%25 #2", "what?x=1", "{a}", "ünter", "50%", "a;b&c", "plain")

@@ -14,7 +14,7 @@ from rich.console import Console
 from sweeps.engine.confirm import Confirmation, confirmations, references
 from sweeps.engine.final import TestResult as Result  # under its own name pytest would take it for a class of tests
 from sweeps.engine.planning.plan import make_plan
-from sweeps.engine.record import SweepRecord
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report import commands, final_report, write_summary, write_table
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space

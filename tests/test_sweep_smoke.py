@@ -26,7 +26,7 @@ from adcore.datasets import PARTS, load
 from adcore.metrics import METRICS
 from sweeps.engine import final
 from sweeps.engine.machine.code import current_code
-from sweeps.engine.study import open_study
+from sweeps.engine.record.study import open_study
 from sweeps.engine.trial import checkpoint_path
 from sweeps.gan_loss_weights import SPACE
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.training.members import SHARED
-from sweeps.engine.models import unlike_record
-from sweeps.engine.record import Configuration, SweepRecord
+from sweeps.engine.record.models import unlike_record
+from sweeps.engine.record.record import Configuration, SweepRecord
 from sweeps.engine.searcher import Ended, Job, PackSearcher
 from sweeps.engine.trial import Part, checkpoint_path
 

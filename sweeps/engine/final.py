@@ -19,8 +19,8 @@ from adcore.metrics import auroc_influence
 from sweeps.engine.machine.cluster import HERE, Resources
 from sweeps.engine.confirm import Confirmation
 from sweeps.engine.model_scores import Training, drop_scores, scored_trainings
-from sweeps.engine.models import unlike_record
-from sweeps.engine.record import SweepRecord
+from sweeps.engine.record.models import unlike_record
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.trial import checkpoint_path
 
 if TYPE_CHECKING:

@@ -185,7 +185,7 @@ def _check_same_plan(home: Path, plan: AnyPlan) -> None:
 
 def read_fact(home: Path, key: str, *default: Any) -> Any:
     """A fact of a record that is not open. Raises UserError if it is not there and there is no default."""
-    from sweeps.engine.study import open_study
+    from sweeps.engine.record.study import open_study
 
     path = home / "study.db"
     try:

@@ -14,7 +14,7 @@ from sweeps.engine.confirm import Confirmation, confirmations
 from sweeps.engine.final import OWN_BEST, TestResult
 from sweeps.engine.intervals import Interval
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.record import SweepRecord
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.summary import difference
 
 __all__ = ["PerClass", "own_best", "per_class"]

@@ -23,7 +23,7 @@ from sweeps.engine.final import TestResult
 from sweeps.engine.intervals import Interval
 from sweeps.engine.per_class import PerClass
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.record import SweepRecord
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.summary import Summary
 

@@ -30,8 +30,8 @@ from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.study import open_study
-from sweeps.engine.sweep_files import open_outbox, open_record
+from sweeps.engine.record.study import open_study
+from sweeps.engine.record.sweep_files import open_outbox, open_record
 
 __all__ = ["Run", "run_program"]
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sweeps.engine.machine.code import code_tags
-from sweeps.engine.facts import Facts
+from sweeps.engine.record.attributes import Facts
 from sweeps.engine.monitor import Monitor
 from sweeps.engine.program import AnyPlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.searcher import PackSearcher
 from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.sweep_files import known_codes, note_code
+from sweeps.engine.record.sweep_files import known_codes, note_code
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.tuning import fit
 from sweeps.engine.turns import InTurn, Turn

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from sweeps.engine.planning.ladder import Pack
-from sweeps.engine.record import Configuration, SweepRecord
+from sweeps.engine.record.record import Configuration, SweepRecord
 from sweeps.engine.searcher import Ended, Job, PackSearcher
 from sweeps.engine.trial import Part
 

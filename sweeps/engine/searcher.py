@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from sweeps.engine.facts import Facts
+from sweeps.engine.record.attributes import Facts
 from sweeps.engine.trial import Part, epochs_of, trial_config
 
 __all__ = ["Ended", "Job", "PackSearcher", "RecordSearcher"]

@@ -17,7 +17,7 @@ from sweeps.engine.final import TestResult, opened_before, score_models
 from sweeps.engine.inspection import inspect_model
 from sweeps.engine.per_class import PerClass, own_best, per_class
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.record import Configuration, SweepRecord
+from sweeps.engine.record.record import Configuration, SweepRecord
 from sweeps.engine.report import commands, final_report, write_figure, write_summary, write_table
 from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.search import LadderSearch

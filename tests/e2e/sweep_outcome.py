@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from sweep_process import MlflowRuns
 
-from sweeps.engine.study import open_study
+from sweeps.engine.record.study import open_study
 
 #: Facts of a study that name places, times, this very sweep or its code, which somebody may be working on.
 OWN_FACTS = ("sweep_id", "settings", "test_openings", "code")

@@ -11,7 +11,7 @@ from kill_loop import KillLoop
 from optuna.trial import TrialState
 from sweep_process import ROOT, Begin, MlflowRuns, SweepProcess, poll
 
-from sweeps.engine.study import open_study
+from sweeps.engine.record.study import open_study
 
 
 def test_a_sweep_that_is_told_to_stop_again_and_again_ends_as_one_that_was_not(

@@ -12,7 +12,7 @@ from pathlib import Path
 from sweep_process import HANGS, ROOT, SCRIPT, MlflowRuns
 
 from sweeps.engine.machine.locations import database_uri
-from sweeps.engine.study import open_study
+from sweeps.engine.record.study import open_study
 
 FLAGS = ["--scale", "smoke", "--configs", "1", "--normal-class", "3", "--epochs", "1"]
 #: What a sweep of these flags gives on any machine, to the digits that a CPU's own arithmetic leaves alone.

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sweeps.engine.baselines.plan import BaselinePlan, Training
-from sweeps.engine.facts import Facts
+from sweeps.engine.record.attributes import Facts
 from sweeps.engine.searcher import Ended, Job, PackSearcher
 from sweeps.engine.trial import Part
 

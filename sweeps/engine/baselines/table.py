@@ -17,7 +17,7 @@ from adcore.config import TrainConfig
 from adcore.files import write_whole
 from sweeps.engine.baselines.plan import BaselinePlan
 from sweeps.engine.baselines.rows import Baseline
-from sweeps.engine.facts import Facts
+from sweeps.engine.record.attributes import Facts
 
 __all__ = ["Outcome", "outcomes", "rich_table", "write_csv", "write_json", "write_markdown"]
 
