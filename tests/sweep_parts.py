@@ -13,11 +13,11 @@ from ray.tune.search import Searcher
 
 from sweeps.engine.planning.plan import Plan, make_plan
 from sweeps.engine.record.record import Configuration, SweepRecord
-from sweeps.engine.search import LadderSearch
-from sweeps.engine.searcher import PackSearcher
+from sweeps.engine.search.ladder_search import LadderSearch
+from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.study import open_study
-from sweeps.engine.trial import Part, parts_of
+from sweeps.engine.search.trial import Part, parts_of
 from sweeps.gan_loss_weights import SPACE
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -10,7 +10,7 @@ import pytest
 
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.errors import UserError
-from sweeps.engine.confirm import ConfirmSearch, confirmations, references
+from sweeps.engine.search.confirm import ConfirmSearch, confirmations, references
 from sweeps.engine.planning.plan import Plan, describe, make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.loss_ablation import SPACE

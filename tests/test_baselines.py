@@ -23,7 +23,7 @@ from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.stages import BaselineStages
 from sweeps.engine.baselines.table import outcomes, write_csv, write_json, write_markdown
 from sweeps.engine.record.attributes import Facts
-from sweeps.engine.trial import parts_of
+from sweeps.engine.search.trial import parts_of
 
 TWO = Baseline("two", "a paper", 0.9, {"dataset": "digits", "detector": "random", "epochs": 3}, classes=(1, 2))
 CROSS = Baseline(

@@ -17,7 +17,7 @@ from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_store import check_tracking_uri, make_database
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.record.study import open_study
-from sweeps.engine.trial import check_checkpoints, checkpoint_path
+from sweeps.engine.search.trial import check_checkpoints, checkpoint_path
 
 
 def _cut(content: bytes) -> bytes:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from adcore.config import TrainConfig
-from sweeps.engine.failures import DISK, MEMORY, READ_ONLY, describe_failure, storage_trouble
-from sweeps.engine.trial import Part, trial_config
+from sweeps.engine.search.failures import DISK, MEMORY, READ_ONLY, describe_failure, storage_trouble
+from sweeps.engine.search.trial import Part, trial_config
 
 #: The end of an error file, and what the line says beside it.
 LOGS = {

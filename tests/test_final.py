@@ -23,12 +23,12 @@ from adcore.metrics import auroc_influence
 from adcore.train import load_detector, train
 from sweeps.engine import final, model_scores
 from sweeps.engine.machine.cluster import HERE
-from sweeps.engine.confirm import Confirmation, confirmations
+from sweeps.engine.search.confirm import Confirmation, confirmations
 from sweeps.engine.final import TestResult as Result
 from sweeps.engine.final import opened_before, score_models
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.trial import checkpoint_path, checkpoint_paths
+from sweeps.engine.search.trial import checkpoint_path, checkpoint_paths
 from tests.sweep_parts import record_of, small_plan
 
 CLASSES = (0, 3)

@@ -15,7 +15,7 @@ from adcore.evaluation import test_scores as evaluation
 from adcore.datasets import ImageDataset
 from sweeps.engine.main import main
 from sweeps.engine.planning.plan import OWN_NUMBERS
-from sweeps.engine.trial import checkpoint_paths
+from sweeps.engine.search.trial import checkpoint_paths
 from sweeps.gan_loss_weights import SPACE
 
 

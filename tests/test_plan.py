@@ -20,7 +20,7 @@ from adcore.train import train
 from sweeps.engine.planning.plan import describe, make_plan
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Choice, Integers, LogUniform, Uniform
-from sweeps.engine.trial import Part, checkpoint_path, parts_of, trial_config
+from sweeps.engine.search.trial import Part, checkpoint_path, parts_of, trial_config
 from sweeps.gan_loss_weights import SPACE
 
 # data, width, batch, images per class, validation images, configurations, epochs, best k, seeds,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sweeps.engine.confirm import Confirmation, confirmations, references
+from sweeps.engine.search.confirm import Confirmation, confirmations, references
 from sweeps.engine.final import TestResult as Result  # under its own name pytest would take it for a class of tests
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.record.record import SweepRecord

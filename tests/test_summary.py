@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeps.engine.confirm import Confirmation
+from sweeps.engine.search.confirm import Confirmation
 from sweeps.engine.final import TestResult as Result  # under its own name pytest would take it for a class of tests
 from sweeps.engine.record.record import Configuration
 from sweeps.engine.summary import Summary, confirmed_means, final_metrics, summarise

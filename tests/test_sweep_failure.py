@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sweep_process import MlflowRuns, SweepProcess, poll
 
-from sweeps.engine.trial import checkpoint_path
+from sweeps.engine.search.trial import checkpoint_path
 
 
 def test_a_configuration_that_fails_ends_the_sweep_with_1_and_a_summary(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from adcore.metrics import METRICS
 from sweeps.engine import final
 from sweeps.engine.machine.code import current_code
 from sweeps.engine.record.study import open_study
-from sweeps.engine.trial import checkpoint_path
+from sweeps.engine.search.trial import checkpoint_path
 from sweeps.gan_loss_weights import SPACE
 
 CLASSES, CONFIGS, EPOCHS = (0, 3, 6), 4, 2

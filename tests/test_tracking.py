@@ -23,7 +23,7 @@ from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.mlflow_runs import KEY_TAG, require_known_runs
 from sweeps.engine.mlflow_writer import MlflowWriter
 from sweeps.engine.tracking import SWEEP, Tracking, run_key
-from sweeps.engine.trial import Part
+from sweeps.engine.search.trial import Part
 
 CLASSES = (0, 3, 6)
 

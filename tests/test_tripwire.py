@@ -16,7 +16,7 @@ import torch
 from adcore.datasets import ImageDataset
 from sweeps.engine import stages
 from sweeps.engine.machine.cluster import Resources
-from sweeps.engine.trial import Part, run_trial, trial_config
+from sweeps.engine.search.trial import Part, run_trial, trial_config
 from tests.sweep_parts import small_plan
 
 #: A trial on digits with every way to data closed: loading, and the files of any data set.
@@ -25,7 +25,7 @@ import sys
 import numpy as np
 from ray import tune
 import adcore.datasets, adcore.datasets.locate, sklearn.datasets
-from sweeps.engine.trial import Part, run_trial, trial_config
+from sweeps.engine.search.trial import Part, run_trial, trial_config
 from adcore.config import TrainConfig
 
 train = adcore.datasets.load("digits", "train")

@@ -13,9 +13,9 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from sweeps.engine.machine.cluster import Resources
-from sweeps.engine.searcher import PackSearcher
-from sweeps.engine.tuning import fit
-from sweeps.engine.turns import InTurn, Turn
+from sweeps.engine.search.searcher import PackSearcher
+from sweeps.engine.search.ray_tuner import fit
+from sweeps.engine.search.turns import InTurn, Turn
 
 
 class Numbers(PackSearcher):

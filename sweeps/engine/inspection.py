@@ -12,7 +12,7 @@ from adcore.train import load_detector
 from sweeps.engine.machine.cluster import Resources
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.tracking import Tracking
-from sweeps.engine.trial import use_no_more
+from sweeps.engine.search.trial import use_no_more
 from sweeps.engine.machine.workers import on_workers
 
 __all__ = ["assess_models", "inspect_model"]

@@ -20,7 +20,7 @@ from adcore.training.member_state import MemberState
 from adcore.training.members import one_configuration
 from adcore.train import load_detector
 from sweeps.engine.machine.storage import storage
-from sweeps.engine.trial import checkpoint_paths, use_no_more
+from sweeps.engine.search.trial import checkpoint_paths, use_no_more
 from sweeps.engine.machine.workers import on_workers
 
 if TYPE_CHECKING:

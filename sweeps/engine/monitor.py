@@ -9,11 +9,11 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from sweeps.engine.display import Display
-from sweeps.engine.failures import describe_failure
-from sweeps.engine.searcher import PackSearcher
+from sweeps.engine.search.failures import describe_failure
+from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.silence import Silence
 from sweeps.engine.tracking import Tracking
-from sweeps.engine.trial import Part, epochs_of, parts_of
+from sweeps.engine.search.trial import Part, epochs_of, parts_of
 
 __all__ = ["Monitor"]
 

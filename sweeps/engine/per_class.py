@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from adcore.datasets import DATASETS
-from sweeps.engine.confirm import Confirmation, confirmations
+from sweeps.engine.search.confirm import Confirmation, confirmations
 from sweeps.engine.final import OWN_BEST, TestResult
 from sweeps.engine.intervals import Interval
 from sweeps.engine.planning.plan import Plan

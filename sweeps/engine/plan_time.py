@@ -101,7 +101,7 @@ def _on_cluster(works_of: Callable[[int], list[Work]], settings: SweepSettings) 
 
 
 def _probe_on_worker(config: TrainConfig, members: int, shares: dict[str, Any]) -> Probe:
-    from sweeps.engine.trial import use_no_more
+    from sweeps.engine.search.trial import use_no_more
 
     use_no_more(**shares)
     return probe(config, members, shares["threads"])

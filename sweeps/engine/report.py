@@ -18,7 +18,7 @@ from adcore.datasets import DATASETS
 from adcore.evaluation.figures import auroc_by_class
 from adcore.files import write_whole
 from sweeps.engine.machine.commands import browse_command, python
-from sweeps.engine.confirm import Confirmation, references
+from sweeps.engine.search.confirm import Confirmation, references
 from sweeps.engine.final import TestResult
 from sweeps.engine.intervals import Interval
 from sweeps.engine.per_class import PerClass

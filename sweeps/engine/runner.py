@@ -12,12 +12,12 @@ from sweeps.engine.record.attributes import Facts
 from sweeps.engine.monitor import Monitor
 from sweeps.engine.program import AnyPlan
 from sweeps.engine.planning.run_settings import RunSettings
-from sweeps.engine.searcher import PackSearcher
+from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.record.sweep_files import known_codes, note_code
 from sweeps.engine.tracking import Tracking
-from sweeps.engine.tuning import fit
-from sweeps.engine.turns import InTurn, Turn
+from sweeps.engine.search.ray_tuner import fit
+from sweeps.engine.search.turns import InTurn, Turn
 
 if TYPE_CHECKING:
     from sweeps.engine.run import Run

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from statistics import fmean
 
-from sweeps.engine.confirm import Confirmation
+from sweeps.engine.search.confirm import Confirmation
 from sweeps.engine.final import TestResult
 from sweeps.engine.intervals import Interval, interval, pooled_variance
 

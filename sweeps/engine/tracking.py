@@ -15,7 +15,7 @@ from adcore.config import TrainConfig
 from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
 from sweeps.engine.params import as_text
 from sweeps.engine.program import AnyPlan
-from sweeps.engine.trial import Part
+from sweeps.engine.search.trial import Part
 
 __all__ = ["SWEEP", "Tracking", "run_key"]
 

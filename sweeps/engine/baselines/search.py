@@ -7,8 +7,8 @@ from typing import Any
 
 from sweeps.engine.baselines.plan import BaselinePlan, Training
 from sweeps.engine.record.attributes import Facts
-from sweeps.engine.searcher import Ended, Job, PackSearcher
-from sweeps.engine.trial import Part
+from sweeps.engine.search.searcher import Ended, Job, PackSearcher
+from sweeps.engine.search.trial import Part
 
 __all__ = ["BaselineSearch"]
 

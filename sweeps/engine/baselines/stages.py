@@ -16,9 +16,9 @@ from sweeps.engine.baselines.table import Outcome, outcomes, rich_table, write_c
 from sweeps.engine.baselines.trial import run_baseline
 from sweeps.engine.record.attributes import Facts
 from sweeps.engine.runner import INTERRUPTED, StageRunner
-from sweeps.engine.searcher import PackSearcher
+from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.machine.storage import storage
-from sweeps.engine.turns import Turn
+from sweeps.engine.search.turns import Turn
 
 if TYPE_CHECKING:
     from sweeps.engine.run import Run

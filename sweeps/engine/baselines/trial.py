@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
 from adcore.system.imports import large_imports
-from sweeps.engine.trial import part_paths, parts_of, use_no_more
+from sweeps.engine.search.trial import part_paths, parts_of, use_no_more
 
 if TYPE_CHECKING:
     from adcore.evaluation.assessment import Assessment

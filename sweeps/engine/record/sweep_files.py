@@ -16,7 +16,7 @@ from sweeps.engine.mlflow_outbox import Outbox
 from sweeps.engine.program import AnyPlan
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.record.study import open_study
-from sweeps.engine.trial import check_checkpoints
+from sweeps.engine.search.trial import check_checkpoints
 
 __all__ = ["known_codes", "note_code", "open_outbox", "open_record"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from sweeps.engine.searcher import PackSearcher, RecordSearcher
+from sweeps.engine.search.searcher import PackSearcher, RecordSearcher
 
 __all__ = ["InTurn", "Turn"]
 

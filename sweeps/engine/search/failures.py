@@ -7,7 +7,7 @@ from pathlib import Path
 from ray.tune.experiment import Trial
 
 from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.trial import parts_of
+from sweeps.engine.search.trial import parts_of
 
 __all__ = ["describe_failure", "storage_trouble"]
 

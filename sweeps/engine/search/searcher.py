@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from sweeps.engine.record.attributes import Facts
-from sweeps.engine.trial import Part, epochs_of, trial_config
+from sweeps.engine.search.trial import Part, epochs_of, trial_config
 
 __all__ = ["Ended", "Job", "PackSearcher", "RecordSearcher"]
 

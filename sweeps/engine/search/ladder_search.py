@@ -12,8 +12,8 @@ from typing import Any
 
 from sweeps.engine.planning.ladder import Pack
 from sweeps.engine.record.record import Configuration, SweepRecord
-from sweeps.engine.searcher import Ended, Job, PackSearcher
-from sweeps.engine.trial import Part
+from sweeps.engine.search.searcher import Ended, Job, PackSearcher
+from sweeps.engine.search.trial import Part
 
 __all__ = ["LadderSearch"]
 

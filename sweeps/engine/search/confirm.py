@@ -14,8 +14,8 @@ from adcore.config import TrainConfig
 from adcore.training.members import SHARED
 from sweeps.engine.record.models import unlike_record
 from sweeps.engine.record.record import Configuration, SweepRecord
-from sweeps.engine.searcher import Ended, Job, PackSearcher
-from sweeps.engine.trial import Part, checkpoint_path
+from sweeps.engine.search.searcher import Ended, Job, PackSearcher
+from sweeps.engine.search.trial import Part, checkpoint_path
 
 __all__ = ["ConfirmSearch", "Confirmation", "candidates", "confirmations", "references"]
 

@@ -1,0 +1,1 @@
+"""Packs of trainings for Ray Tune: the ladder search and the confirmation."""
