@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
-from sweeps.engine.params import as_config
+from sweeps.engine.tracking.params import as_config
 from sweeps.engine.planning.plan import MEMBERS
 
 TARGET = 1.15

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from sweeps.engine.mlflow_runs import KEY_TAG
+from sweeps.engine.tracking.runs import KEY_TAG
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = "gan_loss_weights"

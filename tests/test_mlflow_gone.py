@@ -21,10 +21,10 @@ from sweep_process import poll
 
 from sweeps.engine.closing import close, say_how_to_go_on
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
-from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
-from sweeps.engine.mlflow_runs import require_known_runs
-from sweeps.engine.mlflow_store import make_database
-from sweeps.engine.mlflow_writer import PAUSE, MlflowWriter
+from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from sweeps.engine.tracking.runs import require_known_runs
+from sweeps.engine.tracking.store import make_database
+from sweeps.engine.tracking.writer import PAUSE, MlflowWriter
 from sweeps.engine.machine.locations import database_uri
 
 RUN = RunUpdate("sweep", name="s", tags={"level": "sweep", "stage": "search"})
@@ -32,8 +32,8 @@ RUN = RunUpdate("sweep", name="s", tags={"level": "sweep", "stage": "search"})
 PROGRAM = """
 import sqlite3, sys, time
 from pathlib import Path
-from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
-from sweeps.engine.mlflow_writer import MlflowWriter
+from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from sweeps.engine.tracking.writer import MlflowWriter
 from sweeps.engine.machine.locations import database_uri
 
 folder = Path(sys.argv[1])

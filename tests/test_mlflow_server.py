@@ -9,8 +9,8 @@ import pytest
 from http_server import HttpServer
 
 from adcore.errors import UserError
-from sweeps.engine.mlflow_server import check_server
-from sweeps.engine.mlflow_store import check_tracking_uri
+from sweeps.engine.tracking.server import check_server
+from sweeps.engine.tracking.store import check_tracking_uri
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -77,7 +77,7 @@ def test_a_dead_proxy_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_server_that_takes_the_call_and_says_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.engine.mlflow_server.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("sweeps.engine.tracking.server.ANSWER_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UserError, match=f"nothing answers at {address} \\(timed out\\)"):

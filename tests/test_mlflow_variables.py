@@ -9,10 +9,10 @@ import mlflow.environment_variables
 import pytest
 from sweep_process import MlflowRuns, poll
 
-from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
-from sweeps.engine.mlflow_store import make_database
-from sweeps.engine.mlflow_variables import FIXED, FIXED_IN_PROCESS, UNUSED, ignored, set_variables
-from sweeps.engine.mlflow_writer import MlflowWriter
+from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from sweeps.engine.tracking.store import make_database
+from sweeps.engine.tracking.variables import FIXED, FIXED_IN_PROCESS, UNUSED, ignored, set_variables
+from sweeps.engine.tracking.writer import MlflowWriter
 from sweeps.engine.machine.locations import database_uri
 
 SERVER, FILE = "http://mlflow:5000", "sqlite:////w/mlflow.db"
@@ -22,7 +22,7 @@ def test_what_was_put_while_the_database_was_away_arrives_whatever_the_environme
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
-    monkeypatch.setattr("sweeps.engine.mlflow_store.set_variables", lambda uri: None)  # the call itself is to say so
+    monkeypatch.setattr("sweeps.engine.tracking.store.set_variables", lambda uri: None)  # the call itself is to say so
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     path, sweep_id, outbox = tmp_path / "mlflow.db", uuid.uuid4().hex, Outbox(tmp_path / "outbox.db")
     make_database(path)

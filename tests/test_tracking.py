@@ -19,10 +19,10 @@ from sweep_process import MlflowRuns, poll
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
-from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
-from sweeps.engine.mlflow_runs import KEY_TAG, require_known_runs
-from sweeps.engine.mlflow_writer import MlflowWriter
-from sweeps.engine.tracking import SWEEP, Tracking, run_key
+from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from sweeps.engine.tracking.runs import KEY_TAG, require_known_runs
+from sweeps.engine.tracking.writer import MlflowWriter
+from sweeps.engine.tracking.events import SWEEP, Tracking, run_key
 from sweeps.engine.search.trial import Part
 
 CLASSES = (0, 3, 6)

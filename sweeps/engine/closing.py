@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 
 from sweeps.engine.machine.code import has_changed
-from sweeps.engine.mlflow_writer import MlflowWriter
+from sweeps.engine.tracking.writer import MlflowWriter
 from sweeps.engine.runner import INTERRUPTED, StageRunner
 from sweeps.engine.machine.storage import StorageError
 

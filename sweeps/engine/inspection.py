@@ -11,7 +11,7 @@ from adcore.system.imports import large_imports
 from adcore.train import load_detector
 from sweeps.engine.machine.cluster import Resources
 from sweeps.engine.machine.storage import storage
-from sweeps.engine.tracking import Tracking
+from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.search.trial import use_no_more
 from sweeps.engine.machine.workers import on_workers
 

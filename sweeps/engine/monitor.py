@@ -12,7 +12,7 @@ from sweeps.engine.display import Display
 from sweeps.engine.search.failures import describe_failure
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.silence import Silence
-from sweeps.engine.tracking import Tracking
+from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.search.trial import Part, epochs_of, parts_of
 
 __all__ = ["Monitor"]

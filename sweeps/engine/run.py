@@ -21,10 +21,10 @@ from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.data import Hashes
 from sweeps.engine.display import Display
 from sweeps.engine.machine.interrupt import Interrupt
-from sweeps.engine.mlflow_outbox import Outbox
-from sweeps.engine.mlflow_runs import require_known_runs
-from sweeps.engine.mlflow_store import connect
-from sweeps.engine.mlflow_writer import MlflowWriter
+from sweeps.engine.tracking.outbox import Outbox
+from sweeps.engine.tracking.runs import require_known_runs
+from sweeps.engine.tracking.store import connect
+from sweeps.engine.tracking.writer import MlflowWriter
 from sweeps.engine.machine.nodes import require_same_code
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.planning.run_settings import RunSettings

@@ -15,7 +15,7 @@ from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.record.sweep_files import known_codes, note_code
-from sweeps.engine.tracking import Tracking
+from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.turns import InTurn, Turn
 

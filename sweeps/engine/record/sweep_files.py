@@ -12,7 +12,7 @@ import optuna
 from adcore.files import put_in_place
 from sweeps.engine.machine.code import UNKNOWN, Code, current_code
 from sweeps.engine.record.attributes import Facts
-from sweeps.engine.mlflow_outbox import Outbox
+from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.program import AnyPlan
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.record.study import open_study

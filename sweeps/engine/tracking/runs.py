@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adcore.errors import UserError
-from sweeps.engine.mlflow_outbox import Outbox
-from sweeps.engine.mlflow_store import connect, is_gone
+from sweeps.engine.tracking.outbox import Outbox
+from sweeps.engine.tracking.store import connect, is_gone
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

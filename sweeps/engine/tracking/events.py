@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from adcore.config import TrainConfig
-from sweeps.engine.mlflow_outbox import Outbox, RunUpdate
-from sweeps.engine.params import as_text
+from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from sweeps.engine.tracking.params import as_text
 from sweeps.engine.program import AnyPlan
 from sweeps.engine.search.trial import Part
 
