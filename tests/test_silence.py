@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.engine.silence import Silence
+from sweeps.engine.live.watchdog import Silence
 
 LIMIT = 100.0
 

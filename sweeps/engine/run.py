@@ -19,7 +19,7 @@ from sweeps.engine.closing import close, say_how_to_go_on
 from sweeps.engine.machine.cluster import Resources, ray_cluster, resources
 from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.data import Hashes
-from sweeps.engine.display import Display
+from sweeps.engine.live.display import Display
 from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.runs import require_known_runs

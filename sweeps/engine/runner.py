@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.engine.machine.code import code_tags
 from sweeps.engine.record.attributes import Facts
-from sweeps.engine.monitor import Monitor
+from sweeps.engine.live.monitor import Monitor
 from sweeps.engine.program import AnyPlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.search.searcher import PackSearcher

@@ -1,0 +1,1 @@
+"""A running sweep: progress, hanging trials, the display."""
