@@ -21,11 +21,12 @@ from adcore.evaluation.test_scores import TestScores as Scores  # under its own 
 from adcore.evaluation.test_scores import score_test
 from adcore.metrics import auroc_influence
 from adcore.train import load_detector, train
-from sweeps.engine import final, model_scores
+from sweeps.engine.results import test_part as final
+from sweeps.engine.results import model_scores
 from sweeps.engine.machine.cluster import HERE
 from sweeps.engine.search.confirm import Confirmation, confirmations
-from sweeps.engine.final import TestResult as Result
-from sweeps.engine.final import opened_before, score_models
+from sweeps.engine.results.test_part import TestResult as Result
+from sweeps.engine.results.test_part import opened_before, score_models
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.trial import checkpoint_path, checkpoint_paths

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from adcore.metrics import auroc_influence
-from sweeps.engine.intervals import Interval, half_width, interval, pooled_variance
+from sweeps.engine.results.intervals import Interval, half_width, interval, pooled_variance
 
 Values = NDArray[np.float64]
 

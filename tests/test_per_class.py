@@ -21,11 +21,12 @@ from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.metrics import auroc_influence
 from sweeps import loss_ablation
-from sweeps.engine import final, model_scores
+from sweeps.engine.results import test_part as final
+from sweeps.engine.results import model_scores
 from sweeps.engine.search.confirm import Confirmation
-from sweeps.engine.final import OWN_BEST, opened_before, score_models
+from sweeps.engine.results.test_part import OWN_BEST, opened_before, score_models
 from sweeps.engine.main import main
-from sweeps.engine.per_class import own_best, per_class
+from sweeps.engine.results.per_class import own_best, per_class
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan, describe, make_plan
 from sweeps.engine.record.record import Configuration, SweepRecord
 from sweeps.engine.search.ladder_search import LadderSearch

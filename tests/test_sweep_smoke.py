@@ -24,7 +24,7 @@ from adcore.training import checkpoints
 from adcore.config import TrainConfig
 from adcore.datasets import PARTS, load
 from adcore.metrics import METRICS
-from sweeps.engine import final
+from sweeps.engine.results import test_part as final
 from sweeps.engine.machine.code import current_code
 from sweeps.engine.record.study import open_study
 from sweeps.engine.search.trial import checkpoint_path

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from sweeps.engine.search.confirm import Confirmation
-from sweeps.engine.final import TestResult
-from sweeps.engine.intervals import Interval, interval, pooled_variance
+from sweeps.engine.results.test_part import TestResult
+from sweeps.engine.results.intervals import Interval, interval, pooled_variance
 
 __all__ = ["Comparison", "Summary", "confirmed_means", "difference", "final_metrics", "summarise"]
 

@@ -1,0 +1,1 @@
+"""After training: the test part, intervals, tables and files."""
