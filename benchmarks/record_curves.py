@@ -30,7 +30,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import load
 from adcore.train import train
 from sweeps.engine.planning.space import Space
-from sweeps.engine.tune import detector_space
+from sweeps.engine.detector_sweep import detector_space
 from sweeps.gan_loss_weights import SPACE
 
 CONFIGURATIONS = 48

@@ -7,7 +7,7 @@ Searches the ranges that the detector declares, as sweeps/gan_loss_weights.py se
 GAN: proposals, early stopping, confirmation with fresh seeds and the test part, once, are the same.
 """
 
-from sweeps.engine.tune import main
+from sweeps.engine.detector_sweep import main
 
 if __name__ == "__main__":
     main("tune", __doc__ or "")

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from sweeps.engine.machine.code import has_changed
 from sweeps.engine.tracking.writer import MlflowWriter
-from sweeps.engine.runner import INTERRUPTED, StageRunner
+from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
 from sweeps.engine.machine.storage import StorageError
 
 __all__ = ["close", "say_how_to_go_on"]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from adcore.config import TrainConfig
     from adcore.datasets import ImageDataset, Part
     from sweeps.engine.run import Run
-    from sweeps.engine.runner import StageRunner
+    from sweeps.engine.stage_runner import StageRunner
 
 __all__ = ["AnyPlan", "Program"]
 

@@ -28,7 +28,7 @@ from sweeps.engine.tracking.writer import MlflowWriter
 from sweeps.engine.machine.nodes import require_same_code
 from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.planning.run_settings import RunSettings
-from sweeps.engine.runner import INTERRUPTED, StageRunner
+from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.record.study import open_study
 from sweeps.engine.record.sweep_files import open_outbox, open_record

@@ -19,7 +19,7 @@ from sweeps.engine.results.per_class import PerClass, own_best, per_class
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import Configuration, SweepRecord
 from sweeps.engine.results.report import commands, final_report, write_figure, write_summary, write_table
-from sweeps.engine.runner import INTERRUPTED, StageRunner
+from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.planning.settings import SweepSettings
