@@ -8,8 +8,8 @@ from typing import Any
 from adcore.datasets import DATASETS, check_name
 from adcore.detector_catalog import ANOMALIES, check_detector
 from adcore.errors import UserError
-from adcore.protocols.definitions import PROTOCOLS, Exposure, check_exposure, check_one_experiment
 from adcore.options import check_classes, check_options, option
+from adcore.protocols.definitions import PROTOCOLS, Exposure, check_exposure, check_one_experiment
 
 __all__ = ["LOSS_WEIGHTS", "PRECISIONS", "TrainConfig"]
 

@@ -12,8 +12,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from adcore.config import TrainConfig
-from adcore.system.device import device_name
 from adcore.files import write_whole
+from adcore.system.device import device_name
 
 if TYPE_CHECKING:
     from adcore.datasets import ImageDataset

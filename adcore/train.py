@@ -18,10 +18,10 @@ from adcore.training.members import check_members, members_of, one_configuration
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from adcore.training.checkpoints import Checkpoints
     from adcore.datasets import ImageDataset
-    from adcore.training.pack import Pack
     from adcore.protocols.splits import Split
+    from adcore.training.checkpoints import Checkpoints
+    from adcore.training.pack import Pack
 
 __all__ = ["Report", "ReportEach", "TrainResult", "load_detector", "split_train", "train"]
 
@@ -104,10 +104,10 @@ def train(
     Raises UserError for a checkpoint that is broken or of other settings, for configurations that differ in what a
     pack shares, for an epoch to pause after that there is not, and for data that lack a class.
     """
+    from adcore.protocols.splits import require_every_class
     from adcore.training.fitting import fit_members
     from adcore.training.member_state import MemberState
     from adcore.training.reports import Reports
-    from adcore.protocols.splits import require_every_class
 
     configs = [config] if isinstance(config, TrainConfig) else list(config)
     members = members_of(configs)

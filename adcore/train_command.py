@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adcore.system.backend import FILES_ALONE
 from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
-from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.errors import UserError
 from adcore.files import check_local, check_writable
+from adcore.system.backend import FILES_ALONE
+from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.imports import large_imports
 
 if TYPE_CHECKING:
-    from adcore.evaluation.assessment import Decisions
     from adcore.datasets import ImageDataset
+    from adcore.evaluation.assessment import Decisions
     from adcore.train import TrainResult
 
 __all__ = ["main"]
@@ -65,11 +65,11 @@ def _train(
     with large_imports():
         import torch
 
-        from adcore.training.checkpoints import Checkpoints
         from adcore.datasets import load
-        from adcore.evaluation.test_scores import score_test
         from adcore.datasets.fetch_display import fetch_progress
+        from adcore.evaluation.test_scores import score_test
         from adcore.train import train
+        from adcore.training.checkpoints import Checkpoints
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(allotted_cpus())

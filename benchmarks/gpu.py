@@ -27,13 +27,13 @@ import click
 import torch
 from torch import Tensor
 
-from adcore.training.batch_scores import anomaly_scores
-from adcore.training.checkpoints import Checkpoints, read
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, load
 from adcore.detectors import DETECTORS
-from adcore.training.member_state import MemberState
 from adcore.train import TrainResult, train
+from adcore.training.batch_scores import anomaly_scores
+from adcore.training.checkpoints import Checkpoints, read
+from adcore.training.member_state import MemberState
 
 TEN = tuple(range(10))
 #: What every row shares; width 64 and batch 256 unless a row says otherwise.

@@ -35,8 +35,8 @@ from adcore.datasets import ImageDataset, load
 from adcore.train import train
 from sweeps.engine.planning.ladder import affordable
 from sweeps.engine.planning.plan import Plan, make_plan
-from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.study import open_study
 from sweeps.gan_loss_weights import SPACE
 

@@ -29,8 +29,8 @@ import torch
 from adcore.config import TrainConfig
 from adcore.datasets import load
 from adcore.train import train
-from sweeps.engine.planning.space import Space
 from sweeps.engine.detector_sweep import detector_space
+from sweeps.engine.planning.space import Space
 from sweeps.gan_loss_weights import SPACE
 
 CONFIGURATIONS = 48

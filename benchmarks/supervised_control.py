@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adcore.augment import Augmentation, Resampler
-from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import load
+from adcore.metrics import measure
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols.experiments import one_vs_rest
-from adcore.metrics import measure
 from adcore.protocols.splits import split
 from adcore.random_streams import generator
+from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
 
 SEEDS = (1, 2)
 EPOCHS, BATCH, RATE = 4, 64, 3e-3

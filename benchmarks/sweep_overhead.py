@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
-from sweeps.engine.tracking.params import as_config
 from sweeps.engine.planning.plan import MEMBERS
+from sweeps.engine.tracking.params import as_config
 
 TARGET = 1.15
 SLOTS = os.cpu_count() or 1

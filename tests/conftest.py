@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from adcore.protocols import sampling
 from adcore.datasets import ImageDataset, load
+from adcore.protocols import sampling
 from adcore.train import TrainResult, train
 from tests.detector_runs import config, ignore
 

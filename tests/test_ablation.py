@@ -10,9 +10,9 @@ import pytest
 
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.errors import UserError
-from sweeps.engine.search.confirm import ConfirmSearch, confirmations, references
 from sweeps.engine.planning.plan import Plan, describe, make_plan
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.search.confirm import ConfirmSearch, confirmations, references
 from sweeps.loss_ablation import SPACE
 from tests.sweep_parts import Sweep, record_of
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from adcore.evaluation.assessment import BEST_F1, TWO_SCORES, Assessment, assess
-from adcore.training.batch_scores import anomaly_scores, by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
+from adcore.evaluation.assessment import BEST_F1, TWO_SCORES, Assessment, assess
 from adcore.evaluation.test_scores import score_test
-from adcore.protocols.definitions import known_anomalies
-from adcore.metrics import METRICS
 from adcore.evaluation.thresholds import RULES, TwoScores, at_threshold, best_f1, most_correct
+from adcore.metrics import METRICS
+from adcore.protocols.definitions import known_anomalies
 from adcore.train import TrainResult, split_train, train
+from adcore.training.batch_scores import anomaly_scores, by_batch
 
 FIGURES = ("accuracy", "precision", "recall", "f1")
 

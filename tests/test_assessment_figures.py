@@ -11,12 +11,12 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from adcore.evaluation import figures
-from adcore.evaluation.assessment import assess
-from adcore.evaluation.assessment_figures import write_auroc_by_class, write_figures
 from adcore.augment import Resampler
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
+from adcore.evaluation import figures
+from adcore.evaluation.assessment import assess
+from adcore.evaluation.assessment_figures import write_auroc_by_class, write_figures
 from adcore.networks import IMAGE_SIZE
 from adcore.train import TrainResult, train
 from adcore.train_command import main

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from adcore.evaluation.assessment import TWO_SCORES, Assessment, Decisions
-from adcore.training.batch_scores import anomaly_scores
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
+from adcore.evaluation.assessment import TWO_SCORES, Assessment, Decisions
 from adcore.protocols.definitions import known_anomalies
 from adcore.train import split_train, train
+from adcore.training.batch_scores import anomaly_scores
 from sweeps.engine.baselines.trial import _auroc_of_decisions, _held_out_accuracy
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from adcore.augment import Resampler
-from adcore.training.checkpoints import Checkpoints
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.networks import IMAGE_SIZE
 from adcore.train import load_detector, train
+from adcore.training.checkpoints import Checkpoints
 from tests.train_runs import config, ignore
 
 

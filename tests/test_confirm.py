@@ -11,8 +11,8 @@ from ray.tune.search import Searcher
 
 from adcore.training.checkpoints import Checkpoints
 from adcore.training.member_state import MemberState
-from sweeps.engine.search.confirm import ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.search.confirm import ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.search.trial import checkpoint_path
 from sweeps.gan_loss_weights import SPACE
 from tests.sweep_parts import Sweep, complete, record_of, small_plan

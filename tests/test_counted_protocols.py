@@ -13,9 +13,9 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, load
 from adcore.errors import UserError
 from adcore.evaluation.test_scores import score_test
+from adcore.metrics import measure
 from adcore.protocols.definitions import COUNTS, FOLDS, PROTOCOLS, Exposure
 from adcore.protocols.experiments import one_vs_rest
-from adcore.metrics import measure
 from adcore.protocols.splits import select
 from adcore.train import split_train, train
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from adcore.system.cpus import allotted_cpus
 from adcore.errors import UserError
+from adcore.system.cpus import allotted_cpus
 from sweeps.engine.machine import cluster
 from sweeps.engine.planning import plan
 from sweeps.engine.planning.settings import SweepSettings

@@ -13,11 +13,11 @@ import torch
 from sweep_parts import Sweep, record_of, small_plan
 
 from adcore.errors import UserError
-from sweeps.engine.tracking.outbox import Outbox, RunUpdate
-from sweeps.engine.tracking.store import check_tracking_uri, make_database
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.record.study import open_study
 from sweeps.engine.search.trial import check_checkpoints, checkpoint_path
+from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from sweeps.engine.tracking.store import check_tracking_uri, make_database
 
 
 def _cut(content: bytes) -> bytes:

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from adcore.datasets import registry
+from adcore.datasets import DATASETS, PARTS, DatasetInfo, ImageDataset, check_name, load, registry
 from adcore.datasets.files import MANIFEST, DatasetError, find_file
 from adcore.datasets.locate import Request, find_part
-from adcore.datasets import DATASETS, PARTS, DatasetInfo, ImageDataset, check_name, load
 from adcore.protocols.splits import split
 from tests.small_idx import IMAGES, LABELS, idx_images, idx_labels, small_set, write_train
 

@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from adcore.augment import Resampler
-from adcore.training.checkpoints import Checkpoints
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detector_catalog import ANOMALIES
 from adcore.detectors import DETECTORS
 from adcore.detectors.single import SingleDetector
-from adcore.training.epoch_end import EpochEnd
 from adcore.errors import UserError
-from adcore.training.members import members_of
-from adcore.networks import IMAGE_SIZE
-from adcore.training.pack import Pack
 from adcore.metrics import METRICS
+from adcore.networks import IMAGE_SIZE
 from adcore.train import TrainResult, load_detector, train
+from adcore.training.checkpoints import Checkpoints
+from adcore.training.epoch_end import EpochEnd
+from adcore.training.members import members_of
+from adcore.training.pack import Pack
 from tests.detector_runs import config, ignore
 
 Metrics = dict[str, float]

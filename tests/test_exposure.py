@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 import torch
 
-from adcore.training import epoch_end
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.training.epoch_end import EpochEnd
 from adcore.errors import UserError
 from adcore.evaluation.test_scores import score_test
+from adcore.metrics import METRICS, measure
 from adcore.protocols.definitions import Exposure, known_anomalies
-from adcore.training.members import members_of
-from adcore.training.pack import Pack
 from adcore.protocols.experiments import Experiment, one_vs_rest
 from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
-from adcore.metrics import METRICS, measure
 from adcore.protocols.splits import split
 from adcore.random_streams import PURPOSES, generator
 from adcore.train import train
+from adcore.training import epoch_end
+from adcore.training.epoch_end import EpochEnd
+from adcore.training.members import members_of
+from adcore.training.pack import Pack
 
 KMEANS_OR_RANDOM = pytest.mark.parametrize("sampling", ["kmeans", "random"])
 

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import pytest
 
-from adcore.datasets.files import MANIFEST, DataFile, DatasetError, FileSet, read_part
-from adcore.datasets.locate import Request, find_part
 from adcore.datasets.__main__ import main
 from adcore.datasets.fetching import FetchError, fill_cache
+from adcore.datasets.files import MANIFEST, DataFile, DatasetError, FileSet, read_part
+from adcore.datasets.locate import Request, find_part
 from tests.small_idx import IMAGES, LABELS, idx_images, idx_labels, small_set, write_train
 
 ROOT = Path(__file__).parents[1]

@@ -12,23 +12,25 @@ import numpy as np
 import pytest
 import torch
 
-from adcore.evaluation import test_scores as evaluation
-from adcore.training.checkpoints import Checkpoints, read
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.evaluation.test_scores import TestScores as Scores  # under its own name pytest would take it for a class of tests
+from adcore.evaluation import test_scores as evaluation
+from adcore.evaluation.test_scores import (
+    TestScores as Scores,  # under its own name pytest would take it for a class of tests
+)
 from adcore.evaluation.test_scores import score_test
 from adcore.metrics import auroc_influence
 from adcore.train import load_detector, train
-from sweeps.engine.results import test_part as final
-from sweeps.engine.results import model_scores
+from adcore.training.checkpoints import Checkpoints, read
 from sweeps.engine.machine.cluster import HERE
-from sweeps.engine.search.confirm import Confirmation, confirmations
-from sweeps.engine.results.test_part import TestResult as Result
-from sweeps.engine.results.test_part import opened_before, score_models
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.results import model_scores
+from sweeps.engine.results import test_part as final
+from sweeps.engine.results.test_part import TestResult as Result
+from sweeps.engine.results.test_part import opened_before, score_models
+from sweeps.engine.search.confirm import Confirmation, confirmations
 from sweeps.engine.search.trial import checkpoint_path, checkpoint_paths
 from tests.sweep_parts import record_of, small_plan
 

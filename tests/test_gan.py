@@ -19,16 +19,16 @@ from torch.optim.optimizer import (
 
 from adcore import losses
 from adcore.augment import Resampler
-from adcore.training.batch_scores import anomaly_scores
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detectors import TwoDiscriminatorGAN
 from adcore.detectors.optimisation import MemberAdam
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
-from adcore.training.pack import Pack
 from adcore.random_streams import generator
 from adcore.train import train
+from adcore.training.batch_scores import anomaly_scores
+from adcore.training.pack import Pack
 from tests.members import member_state
 
 CPU = torch.device("cpu")

@@ -12,10 +12,10 @@ import pytest
 from detector_runs import config, ignore
 from train_runs import comparable
 
-from adcore.training.checkpoints import Checkpoints, read
 from adcore.datasets import ImageDataset
-from adcore.training.reports import history_of
 from adcore.train import TrainResult, train
+from adcore.training.checkpoints import Checkpoints, read
+from adcore.training.reports import history_of
 
 #: What launchers of several processes tell each of them; this one is not the first.
 LAUNCHERS = {

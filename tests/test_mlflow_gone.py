@@ -21,11 +21,11 @@ from sweep_process import poll
 
 from sweeps.engine.closing import close, say_how_to_go_on
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
+from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.runs import require_known_runs
 from sweeps.engine.tracking.store import make_database
 from sweeps.engine.tracking.writer import PAUSE, MlflowWriter
-from sweeps.engine.machine.locations import database_uri
 
 RUN = RunUpdate("sweep", name="s", tags={"level": "sweep", "stage": "search"})
 #: A process that writes to MLflow's database while its tables go.

@@ -14,12 +14,12 @@ from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
 from adcore.errors import UserError
+from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.tracking import store as mlflow_store
 from sweeps.engine.tracking.artifacts import check_artifacts
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.store import check_tracking_uri, connect, make_database
 from sweeps.engine.tracking.writer import MlflowWriter
-from sweeps.engine.machine.locations import database_uri
 
 TAGS = {"level": "sweep", "stage": "search", "state": "complete"}
 

@@ -13,18 +13,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adcore.training import captured
-from adcore.training.checkpoints import Checkpoints, read
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
 from adcore.detectors.optimisation import MemberAdam
 from adcore.errors import UserError
+from adcore.train import TrainResult, load_detector, train
+from adcore.training import captured
+from adcore.training.checkpoints import Checkpoints, read
 from adcore.training.image_streams import data_module
 from adcore.training.member_state import MemberState
 from adcore.training.members import SHARED, members_of
 from adcore.training.pack import STRATEGIES, Pack
-from adcore.train import TrainResult, load_detector, train
 from tests.detector_runs import config, ignore
 
 Metrics = dict[str, float]

@@ -16,21 +16,21 @@ import pytest
 import torch
 from sweep_parts import Sweep, complete, record_of, small_plan
 
-from adcore.evaluation import test_scores as evaluation
 from adcore.config import TrainConfig
 from adcore.errors import UserError
+from adcore.evaluation import test_scores as evaluation
 from adcore.metrics import auroc_influence
 from sweeps import loss_ablation
-from sweeps.engine.results import test_part as final
-from sweeps.engine.results import model_scores
-from sweeps.engine.search.confirm import Confirmation
-from sweeps.engine.results.test_part import OWN_BEST, opened_before, score_models
 from sweeps.engine.main import main
-from sweeps.engine.results.per_class import own_best, per_class
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan, describe, make_plan
-from sweeps.engine.record.record import Configuration, SweepRecord
-from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.record.record import Configuration, SweepRecord
+from sweeps.engine.results import model_scores
+from sweeps.engine.results import test_part as final
+from sweeps.engine.results.per_class import own_best, per_class
+from sweeps.engine.results.test_part import OWN_BEST, opened_before, score_models
+from sweeps.engine.search.confirm import Confirmation
+from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.gan_loss_weights import SPACE
 
 CLASSES = (0, 3, 6)

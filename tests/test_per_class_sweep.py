@@ -11,8 +11,8 @@ import pytest
 from sweep_process import MlflowRuns, SweepProcess
 
 from adcore import train
-from adcore.evaluation import test_scores as evaluation
 from adcore.datasets import ImageDataset
+from adcore.evaluation import test_scores as evaluation
 from sweeps.engine.main import main
 from sweeps.engine.planning.plan import OWN_NUMBERS
 from sweeps.engine.search.trial import checkpoint_paths

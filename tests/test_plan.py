@@ -13,9 +13,9 @@ from sweep_parts import record_of
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
-from adcore.system.device import has_cuda_device
 from adcore.errors import UserError
 from adcore.protocols.definitions import PROTOCOLS
+from adcore.system.device import has_cuda_device
 from adcore.train import train
 from sweeps.engine.planning.plan import describe, make_plan
 from sweeps.engine.planning.settings import SCALES, SweepSettings

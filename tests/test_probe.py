@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from adcore import probe
-from adcore.system import device
 from adcore.config import TrainConfig
-from adcore.system.cpus import PATIENT_THREADS
 from adcore.detector_catalog import ANOMALIES
-from adcore.system.device import cuda_devices, device_name
 from adcore.errors import UserError
 from adcore.probe import Probe, known_probe
+from adcore.system import device
+from adcore.system.cpus import PATIENT_THREADS
+from adcore.system.device import cuda_devices, device_name
 from sweeps.engine import plan_time
 from sweeps.engine.planning.plan import describe, make_plan
 from sweeps.engine.planning.settings import SweepSettings

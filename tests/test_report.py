@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sweeps.engine.search.confirm import Confirmation, confirmations, references
-from sweeps.engine.results.test_part import TestResult as Result  # under its own name pytest would take it for a class of tests
 from sweeps.engine.planning.plan import make_plan
-from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.results.report import commands, final_report, write_summary, write_table
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.results.report import commands, final_report, write_summary, write_table
 from sweeps.engine.results.summary import Summary, confirmed_means, summarise
+from sweeps.engine.results.test_part import (
+    TestResult as Result,  # under its own name pytest would take it for a class of tests
+)
+from sweeps.engine.search.confirm import Confirmation, confirmations, references
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
 from tests.sweep_parts import record_of

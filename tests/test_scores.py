@@ -9,9 +9,11 @@ import torch
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
-from adcore.evaluation.test_scores import TestScores as Scores  # under its own name pytest would take it for a class of tests
-from adcore.protocols.definitions import known_anomalies
+from adcore.evaluation.test_scores import (
+    TestScores as Scores,  # under its own name pytest would take it for a class of tests
+)
 from adcore.metrics import METRICS, measure
+from adcore.protocols.definitions import known_anomalies
 
 LABELS = torch.arange(10).repeat(12)
 

@@ -14,8 +14,8 @@ from ray.tune.search import Searcher
 from sweep_parts import Sweep, record_of, searched, small_plan
 
 from adcore.config import TrainConfig
-from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.planning.space import Choice, LogUniform
+from sweeps.engine.record.record import SweepRecord
 
 CLASSES = (0, 1, 2, 3)
 

@@ -22,9 +22,9 @@ from adcore.detectors.base import Batches
 from adcore.detectors.deep_svdd import inverse_distance, squared_distance
 from adcore.detectors.ganomaly import GANomaly
 from adcore.detectors.single import SingleDetector
+from adcore.metrics import measure
 from adcore.networks import IMAGE_SIZE
 from adcore.reconstruction import bce, unit_range
-from adcore.metrics import measure
 from adcore.train import TrainResult, train
 from tests.detector_runs import config, ignore
 

@@ -20,13 +20,13 @@ import pytest
 from optuna.trial import TrialState
 from sweep_process import ROOT, MlflowRuns, SweepProcess
 
-from adcore.training import checkpoints
 from adcore.config import TrainConfig
 from adcore.datasets import PARTS, load
 from adcore.metrics import METRICS
-from sweeps.engine.results import test_part as final
+from adcore.training import checkpoints
 from sweeps.engine.machine.code import current_code
 from sweeps.engine.record.study import open_study
+from sweeps.engine.results import test_part as final
 from sweeps.engine.search.trial import checkpoint_path
 from sweeps.gan_loss_weights import SPACE
 

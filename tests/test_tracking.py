@@ -19,11 +19,11 @@ from sweep_process import MlflowRuns, poll
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
+from sweeps.engine.search.trial import Part
+from sweeps.engine.tracking.events import SWEEP, Tracking, run_key
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.runs import KEY_TAG, require_known_runs
 from sweeps.engine.tracking.writer import MlflowWriter
-from sweeps.engine.tracking.events import SWEEP, Tracking, run_key
-from sweeps.engine.search.trial import Part
 
 CLASSES = (0, 3, 6)
 

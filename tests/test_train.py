@@ -17,15 +17,15 @@ from sklearn.metrics import roc_auc_score
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from adcore.augment import Resampler
-from adcore.training.checkpoints import Checkpoints
 from adcore.datasets import ImageDataset
 from adcore.evaluation.test_scores import score_test
 from adcore.losses import LOSSES
-from adcore.networks import IMAGE_SIZE
-from adcore.training.pack import Pack
 from adcore.metrics import METRICS, measure
+from adcore.networks import IMAGE_SIZE
 from adcore.protocols.splits import split
 from adcore.train import TrainResult, load_detector, train
+from adcore.training.checkpoints import Checkpoints
+from adcore.training.pack import Pack
 from tests.train_runs import InterruptedRunError, Metrics, comparable, config, ignore, interrupt_after, same_weights
 
 

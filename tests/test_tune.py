@@ -9,8 +9,8 @@ import pytest
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.detectors import DETECTORS
 from adcore.errors import UserError
-from sweeps.engine.planning.space import LogUniform, Space
 from sweeps.engine.detector_sweep import TuneProgram, TuneSettings, detector_space, main
+from sweeps.engine.planning.space import LogUniform, Space
 from sweeps.gan_loss_weights import SPACE
 
 PROGRAM = TuneProgram("tune", Space(ranges={}, points={"default": {}}))

@@ -13,8 +13,8 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from sweeps.engine.machine.cluster import Resources
-from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.search.ray_tuner import fit
+from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.search.turns import InTurn, Turn
 
 

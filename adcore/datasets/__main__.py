@@ -7,12 +7,12 @@ import sys
 import click
 
 from adcore.command_line import check_text
-from adcore.datasets.catalog import FILE_SETS
-from adcore.datasets.locate import cache_root, describe_places
 from adcore.datasets import DATASETS, check_name
-from adcore.errors import UserError
+from adcore.datasets.catalog import FILE_SETS
 from adcore.datasets.fetch_display import fetch_progress
 from adcore.datasets.fetching import FetchError, fill_cache
+from adcore.datasets.locate import cache_root, describe_places
+from adcore.errors import UserError
 
 __all__ = ["commands", "main"]
 

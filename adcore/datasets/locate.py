@@ -51,7 +51,10 @@ def find_part(files: FileSet, request: Request) -> list[Content]:
         except RuntimeError as error:  # the home folder of nobody
             raise DatasetError(f"data folder {str(root)!r}: {error}; name an existing folder") from error
         return read_from_data_folder(files, request.part, folder, allow_unverified=request.allow_unverified)
-    from adcore.datasets.fetching import FetchError, fill_cache  # here: it takes half of the time that importing datasets has
+    from adcore.datasets.fetching import (  # here: it takes half of the time that importing datasets has
+        FetchError,
+        fill_cache,
+    )
 
     tried: list[str] = []
     cache = cache_root()

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from adcore.evaluation import figures
-from adcore.evaluation.assessment import BEST_F1, Assessment
-from adcore.training.batch_scores import by_batch
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
-from adcore.training.pack import Pack
+from adcore.evaluation import figures
+from adcore.evaluation.assessment import BEST_F1, Assessment
 from adcore.reconstruction import unit_range
+from adcore.training.batch_scores import by_batch
+from adcore.training.pack import Pack
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

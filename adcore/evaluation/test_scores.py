@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from adcore.training.batch_scores import anomaly_scores
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
 from adcore.errors import UserError
-from adcore.protocols.definitions import known_anomalies
 from adcore.metrics import measure
+from adcore.protocols.definitions import known_anomalies
 from adcore.protocols.splits import cap_per_class, select
+from adcore.training.batch_scores import anomaly_scores
 
 if TYPE_CHECKING:
     from adcore.training.pack import Pack

@@ -10,13 +10,13 @@ from typing import cast
 import pytorch_lightning as pl
 from torch import Tensor
 
+from adcore.metrics import METRICS, measure
+from adcore.protocols.definitions import validation_images
 from adcore.training.batch_scores import by_batch
 from adcore.training.datamodule import AnomalyDetectionDataModule
 from adcore.training.execution import executed
-from adcore.protocols.definitions import validation_images
 from adcore.training.member_state import MemberState
 from adcore.training.pack import Pack
-from adcore.metrics import METRICS, measure
 
 __all__ = ["EpochEnd", "Validation"]
 

@@ -13,17 +13,17 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-from adcore.training.checkpoints import Checkpoints
 from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
-from adcore.training.epoch_end import EpochEnd, Validation
 from adcore.errors import UserError, unknown_name
+from adcore.train import split_train
+from adcore.training.checkpoints import Checkpoints
+from adcore.training.epoch_end import EpochEnd, Validation
 from adcore.training.execution import choose_strategy
 from adcore.training.image_streams import data_module
 from adcore.training.member_state import MemberState
 from adcore.training.pack import STRATEGIES, Pack
 from adcore.training.reports import Reports
-from adcore.train import split_train
 
 __all__ = ["fit_members", "load_states", "scoring_strategy", "training_device"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from adcore.augment import Augmentation
 from adcore.config import TrainConfig
-from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.datasets import ImageDataset
-from adcore.training.precision import DTYPES
 from adcore.protocols.experiments import Experiment, one_vs_rest
 from adcore.train import split_train
+from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
+from adcore.training.precision import DTYPES
 
 __all__ = ["data_module"]
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from adcore.config import TrainConfig
-from adcore.training.datamodule import EpochBatches
 from adcore.detectors import DETECTORS, Detector
 from adcore.detectors.optimisation import MemberAdam, learning_rates
+from adcore.random_streams import generator
+from adcore.training.datamodule import EpochBatches
 from adcore.training.member_state import MemberState, join_states, split_state
 from adcore.training.precision import DTYPES, autocast
-from adcore.random_streams import generator
 
 __all__ = ["STRATEGIES", "Execution", "Pack"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from adcore.config import TrainConfig
+from adcore.metrics import METRICS
 from adcore.training.member_state import MemberState
 from adcore.training.members import one_configuration
-from adcore.metrics import METRICS
 
 __all__ = ["Reports", "history_of"]
 

@@ -22,10 +22,10 @@ import optuna
 from sweeps.engine.planning import proposals
 from sweeps.engine.planning.plan import Plan, make_plan
 from sweeps.engine.planning.predicted import predicted_means
-from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.planning.samplers import NEEDED, SAMPLERS
-from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.search.trial import parts_of
 from sweeps.gan_loss_weights import SPACE
 

@@ -7,9 +7,9 @@ import sys
 from contextlib import suppress
 
 from sweeps.engine.machine.code import has_changed
-from sweeps.engine.tracking.writer import MlflowWriter
-from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
 from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
+from sweeps.engine.tracking.writer import MlflowWriter
 
 __all__ = ["close", "say_how_to_go_on"]
 

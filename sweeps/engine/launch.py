@@ -21,12 +21,12 @@ from sweeps.engine.machine.cluster import check_address, check_docstrings, prepa
 from sweeps.engine.machine.code import check_one_root, current_code
 from sweeps.engine.machine.data import load_data, require_same
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
+from sweeps.engine.machine.locations import SQLITE, absolute, check_name, database_path, followed
+from sweeps.engine.planning.run_settings import PLACES, RunSettings
+from sweeps.engine.program import AnyPlan, Program
 from sweeps.engine.tracking.artifacts import check_artifacts
 from sweeps.engine.tracking.store import check_tracking_uri
 from sweeps.engine.tracking.variables import ignored
-from sweeps.engine.machine.locations import SQLITE, absolute, check_name, database_path, followed
-from sweeps.engine.program import AnyPlan, Program
-from sweeps.engine.planning.run_settings import PLACES, RunSettings
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adcore.config import TrainConfig
-from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
-from adcore.system.device import cuda_devices
 from adcore.errors import UserError
 from adcore.probe import Probe, known_probe, probe
+from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
+from adcore.system.device import cuda_devices
 from sweeps.engine.machine.cluster import (
     Resources,
     check_address,

@@ -16,22 +16,22 @@ from rich.console import Console
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from sweeps.engine.closing import close, say_how_to_go_on
+from sweeps.engine.live.display import Display
 from sweeps.engine.machine.cluster import Resources, ray_cluster, resources
 from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.data import Hashes
-from sweeps.engine.live.display import Display
 from sweeps.engine.machine.interrupt import Interrupt
+from sweeps.engine.machine.nodes import require_same_code
+from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.program import AnyPlan, Program
+from sweeps.engine.record.study import open_study
+from sweeps.engine.record.sweep_files import open_outbox, open_record
+from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
 from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.runs import require_known_runs
 from sweeps.engine.tracking.store import connect
 from sweeps.engine.tracking.writer import MlflowWriter
-from sweeps.engine.machine.nodes import require_same_code
-from sweeps.engine.program import AnyPlan, Program
-from sweeps.engine.planning.run_settings import RunSettings
-from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
-from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.record.study import open_study
-from sweeps.engine.record.sweep_files import open_outbox, open_record
 
 __all__ = ["Run", "run_program"]
 

@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from sweeps.engine.machine.code import code_tags
-from sweeps.engine.record.attributes import Facts
 from sweeps.engine.live.monitor import Monitor
-from sweeps.engine.program import AnyPlan
-from sweeps.engine.planning.run_settings import RunSettings
-from sweeps.engine.search.searcher import PackSearcher
+from sweeps.engine.machine.code import code_tags
 from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.program import AnyPlan
+from sweeps.engine.record.attributes import Facts
 from sweeps.engine.record.sweep_files import known_codes, note_code
-from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.search.ray_tuner import fit
+from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.search.turns import InTurn, Turn
+from sweeps.engine.tracking.events import Tracking
 
 if TYPE_CHECKING:
     from sweeps.engine.run import Run

@@ -11,22 +11,22 @@ from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset, load
 from adcore.train import split_train
-from sweeps.engine.search.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.machine.data import require_same
+from sweeps.engine.machine.storage import storage
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.record.record import Configuration, SweepRecord
+from sweeps.engine.results.per_class import PerClass, own_best, per_class
+from sweeps.engine.results.report import commands, final_report, write_figure, write_summary, write_table
+from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.results.test_part import TestResult, opened_before, score_models
 from sweeps.engine.results.winner_figures import inspect_model
-from sweeps.engine.results.per_class import PerClass, own_best, per_class
-from sweeps.engine.planning.plan import Plan
-from sweeps.engine.record.record import Configuration, SweepRecord
-from sweeps.engine.results.report import commands, final_report, write_figure, write_summary, write_table
-from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
+from sweeps.engine.search.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.search.searcher import PackSearcher
-from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.machine.storage import storage
-from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.search.trial import checkpoint_paths, drop_checkpoints, run_trial
 from sweeps.engine.search.turns import Turn
+from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
 
 if TYPE_CHECKING:
     from sweeps.engine.run import Run

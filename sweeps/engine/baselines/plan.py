@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.system.device import has_cuda_device
 from adcore.errors import UserError, unknown_name
-from adcore.protocols.definitions import FOLDS
 from adcore.options import option
+from adcore.protocols.definitions import FOLDS
+from adcore.system.device import has_cuda_device
 from sweeps.engine.baselines.rows import SCALES, Baseline, Scale
 from sweeps.engine.planning.run_settings import RunSettings
 

@@ -14,11 +14,11 @@ from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, Trainin
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.table import Outcome, outcomes, rich_table, write_csv, write_json, write_markdown
 from sweeps.engine.baselines.trial import run_baseline
-from sweeps.engine.record.attributes import Facts
-from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
-from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.machine.storage import storage
+from sweeps.engine.record.attributes import Facts
+from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.search.turns import Turn
+from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
 
 if TYPE_CHECKING:
     from sweeps.engine.run import Run

@@ -12,8 +12,8 @@ from adcore.system.imports import large_imports
 from sweeps.engine.search.trial import part_paths, parts_of, use_no_more
 
 if TYPE_CHECKING:
-    from adcore.evaluation.assessment import Assessment
     from adcore.config import TrainConfig
+    from adcore.evaluation.assessment import Assessment
     from adcore.training.pack import Pack
 
 __all__ = ["run_baseline"]
@@ -32,8 +32,8 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
     with large_imports():
         from ray import tune
 
-        from adcore.training.checkpoints import Checkpoints
         from adcore.train import train
+        from adcore.training.checkpoints import Checkpoints
 
     use_no_more(threads, gpus)
     [part] = parts_of(config)
@@ -89,10 +89,10 @@ def _auroc_of_decisions(found: Assessment) -> float:
 
 def _held_out_accuracy(detector: Pack, config: TrainConfig, train_part: ImageDataset) -> float:
     """Accuracy of a supervised detector's decisions, logit >= 0, on the fold that it was not fitted on."""
-    from adcore.training.batch_scores import anomaly_scores
-    from adcore.protocols.definitions import validation_images
     from adcore.evaluation.thresholds import at_threshold
+    from adcore.protocols.definitions import validation_images
     from adcore.train import split_train
+    from adcore.training.batch_scores import anomaly_scores
 
     held_out = split_train(config, train_part.labels).validation
     images, labels = train_part.images[held_out], train_part.labels[held_out]

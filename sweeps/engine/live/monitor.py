@@ -9,11 +9,11 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from sweeps.engine.live.display import Display
+from sweeps.engine.live.watchdog import Silence
 from sweeps.engine.search.failures import describe_failure
 from sweeps.engine.search.searcher import PackSearcher
-from sweeps.engine.live.watchdog import Silence
-from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.search.trial import Part, epochs_of, parts_of
+from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["Monitor"]
 

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from adcore.errors import UserError
+from adcore.files import check_writable
 from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import has_cuda_device
-from adcore.errors import UserError
-from adcore.files import check_writable
 from sweeps.engine.machine.code import copied
 from sweeps.engine.machine.interrupt import shielded
 from sweeps.engine.machine.locations import check_name

@@ -11,12 +11,12 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
-from adcore.system.device import has_cuda_device
 from adcore.errors import UserError
-from adcore.protocols.definitions import check_one_experiment
 from adcore.options import check_classes
-from sweeps.engine.planning.ladder import REDUCTION, Rung, budget_for, rungs_of
+from adcore.protocols.definitions import check_one_experiment
+from adcore.system.device import has_cuda_device
 from sweeps.engine.plan_time import Work, time_in_words
+from sweeps.engine.planning.ladder import REDUCTION, Rung, budget_for, rungs_of
 from sweeps.engine.planning.samplers import check_sampler
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Space

@@ -11,8 +11,8 @@ from typing import Any
 from adcore.config import PRECISIONS
 from adcore.datasets import DATASETS, check_name
 from adcore.errors import UserError
-from adcore.protocols.definitions import PROTOCOLS
 from adcore.options import check_classes, option
+from adcore.protocols.definitions import PROTOCOLS
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
 from sweeps.engine.planning.samplers import HUB, SAMPLERS
 

@@ -16,10 +16,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from adcore.training.members import SHARED
-from sweeps.engine.record.attributes import Facts
 from sweeps.engine.planning.ladder import Ladder
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
 from sweeps.engine.planning.proposals import Known, propose
+from sweeps.engine.record.attributes import Facts
 
 __all__ = ["Configuration", "Curves", "SweepRecord"]
 

@@ -11,12 +11,12 @@ import optuna
 
 from adcore.files import put_in_place
 from sweeps.engine.machine.code import UNKNOWN, Code, current_code
-from sweeps.engine.record.attributes import Facts
-from sweeps.engine.tracking.outbox import Outbox
-from sweeps.engine.program import AnyPlan
 from sweeps.engine.machine.storage import storage
+from sweeps.engine.program import AnyPlan
+from sweeps.engine.record.attributes import Facts
 from sweeps.engine.record.study import open_study
 from sweeps.engine.search.trial import check_checkpoints
+from sweeps.engine.tracking.outbox import Outbox
 
 __all__ = ["known_codes", "note_code", "open_outbox", "open_record"]
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from adcore.training import checkpoints
 from adcore.datasets import ImageDataset
 from adcore.files import put_in_place
 from adcore.system.imports import large_imports
+from adcore.train import load_detector
+from adcore.training import checkpoints
 from adcore.training.member_state import MemberState
 from adcore.training.members import one_configuration
-from adcore.train import load_detector
 from sweeps.engine.machine.storage import storage
-from sweeps.engine.search.trial import checkpoint_paths, use_no_more
 from sweeps.engine.machine.workers import on_workers
+from sweeps.engine.search.trial import checkpoint_paths, use_no_more
 
 if TYPE_CHECKING:
     from adcore.evaluation.test_scores import TestScores

@@ -10,12 +10,12 @@ from typing import Any
 from rich.table import Table
 
 from adcore.datasets import DATASETS
-from sweeps.engine.search.confirm import Confirmation, confirmations
-from sweeps.engine.results.test_part import OWN_BEST, TestResult
-from sweeps.engine.results.intervals import Interval
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.results.intervals import Interval
 from sweeps.engine.results.summary import difference
+from sweeps.engine.results.test_part import OWN_BEST, TestResult
+from sweeps.engine.search.confirm import Confirmation, confirmations
 
 __all__ = ["PerClass", "own_best", "per_class"]
 

@@ -18,14 +18,14 @@ from adcore.datasets import DATASETS
 from adcore.evaluation.figures import auroc_by_class
 from adcore.files import write_whole
 from sweeps.engine.machine.commands import browse_command, python
-from sweeps.engine.search.confirm import Confirmation, references
-from sweeps.engine.results.test_part import TestResult
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.intervals import Interval
 from sweeps.engine.results.per_class import PerClass
-from sweeps.engine.planning.plan import Plan
-from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.results.summary import Summary
+from sweeps.engine.results.test_part import TestResult
+from sweeps.engine.search.confirm import Confirmation, references
 
 __all__ = ["commands", "final_report", "write_figure", "write_summary", "write_table"]
 

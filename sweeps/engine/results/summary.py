@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from statistics import fmean
 
-from sweeps.engine.search.confirm import Confirmation
-from sweeps.engine.results.test_part import TestResult
 from sweeps.engine.results.intervals import Interval, interval, pooled_variance
+from sweeps.engine.results.test_part import TestResult
+from sweeps.engine.search.confirm import Confirmation
 
 __all__ = ["Comparison", "Summary", "confirmed_means", "difference", "final_metrics", "summarise"]
 

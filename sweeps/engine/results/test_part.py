@@ -17,10 +17,10 @@ from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.metrics import auroc_influence
 from sweeps.engine.machine.cluster import HERE, Resources
-from sweeps.engine.search.confirm import Confirmation
-from sweeps.engine.results.model_scores import Training, drop_scores, scored_trainings
 from sweeps.engine.record.models import unlike_record
 from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.results.model_scores import Training, drop_scores, scored_trainings
+from sweeps.engine.search.confirm import Confirmation
 from sweeps.engine.search.trial import checkpoint_path
 
 if TYPE_CHECKING:

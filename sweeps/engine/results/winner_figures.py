@@ -11,9 +11,9 @@ from adcore.system.imports import large_imports
 from adcore.train import load_detector
 from sweeps.engine.machine.cluster import Resources
 from sweeps.engine.machine.storage import storage
-from sweeps.engine.tracking.events import Tracking
-from sweeps.engine.search.trial import use_no_more
 from sweeps.engine.machine.workers import on_workers
+from sweeps.engine.search.trial import use_no_more
+from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["assess_models", "inspect_model"]
 
@@ -47,9 +47,9 @@ def assess_models(
     Raises OSError if a file cannot be written.
     """
     with large_imports():
-        from adcore.training import checkpoints
         from adcore.evaluation.assessment import assess
         from adcore.evaluation.assessment_figures import write_figures
+        from adcore.training import checkpoints
         from adcore.training.fitting import training_device
         from adcore.training.reports import history_of
 

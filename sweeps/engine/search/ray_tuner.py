@@ -13,8 +13,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from sweeps.engine.machine.cluster import Resources
-from sweeps.engine.search.failures import storage_trouble
 from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.search.failures import storage_trouble
 from sweeps.engine.search.turns import InTurn
 
 __all__ = ["fit"]

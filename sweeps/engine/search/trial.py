@@ -116,8 +116,8 @@ def run_trial(
     with large_imports():
         from ray import tune
 
-        from adcore.training.checkpoints import Checkpoints
         from adcore.train import train
+        from adcore.training.checkpoints import Checkpoints
 
     use_no_more(threads, gpus)
     parts = parts_of(config)

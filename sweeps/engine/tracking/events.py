@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Any
 
 from adcore.config import TrainConfig
-from sweeps.engine.tracking.outbox import Outbox, RunUpdate
-from sweeps.engine.tracking.params import as_text
 from sweeps.engine.program import AnyPlan
 from sweeps.engine.search.trial import Part
+from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from sweeps.engine.tracking.params import as_text
 
 __all__ = ["SWEEP", "Tracking", "run_key"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adcore.errors import UserError
+from sweeps.engine.machine.storage import StorageError, innermost
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.runs import KEY_TAG, is_deleted, runs_of_sweep
 from sweeps.engine.tracking.store import connect, is_gone, require_database
-from sweeps.engine.machine.storage import StorageError, innermost
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
