@@ -8,22 +8,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, cast, overload
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
-from adcore.training.members import check_members, members_of, one_configuration
+from adcore.training.members import check_members, members_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from adcore.datasets import ImageDataset
-    from adcore.protocols.splits import Split
     from adcore.training.checkpoints import Checkpoints
     from adcore.training.pack import Pack
 
-__all__ = ["Report", "ReportEach", "TrainResult", "load_detector", "split_train", "train"]
+__all__ = ["Report", "ReportEach", "TrainResult", "train"]
 
 #: Called after every epoch with its metrics; by hand it prints, in a trial it is tune.report, in a test list.append.
 Report = Callable[[dict[str, float]], object]
@@ -85,11 +81,11 @@ def train(
 ) -> TrainResult | list[TrainResult]:
     """Train detectors on the train part `data` of their data set and report after every epoch.
 
-    config: one configuration, each of whose classes is an experiment; or several, which agree in adcore.training.members.SHARED.
-    All experiments train side by side, as a pack, and each gives what it gives alone. With several configurations,
-    `report` is called with a list, and a list is returned, in their order.
+    config: one configuration, each of whose classes is an experiment; or several, which agree in
+    adcore.training.members.SHARED. All experiments train side by side, as a pack, and each gives what it gives alone.
+    With several configurations, `report` is called with a list, and a list is returned, in their order.
 
-    Reported: epoch (from 1), val_<metric>_<i> of each experiment i and each of scoring.METRICS with their means
+    Reported: epoch (from 1), val_<metric>_<i> of each experiment i and each of metrics.METRICS with their means
     val_<metric>_mean, loss_<name>_<i> (means over the epoch), images_per_second (training alone, images of all
     experiments of the pack). All are floats. Validation counts the anomaly classes that an experiment may know
     (adcore.protocols.definitions).
@@ -136,37 +132,6 @@ def train(
         for place, own in enumerate(configs)
     ]
     return results[0] if isinstance(config, TrainConfig) else results
-
-
-def split_train(config: TrainConfig, labels: Tensor) -> Split:
-    """Positions of config's fit and validation images. labels: int64 [n] of the train part.
-
-    Raises UserError for fewer validation images than AUROC needs.
-    """
-    from adcore.protocols.splits import split, split_counted
-
-    names = ("split_seed", "images_per_class", "validation_images", "fold")
-    settings = {name: getattr(config, name) for name in names}
-    if config.exposure.counts:
-        return split_counted(labels, config.exposure, config.classes[0], **settings)
-    return split(labels, **settings)
-
-
-def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainConfig, Pack]:
-    """The configuration and the trained detector of its checkpoint files, in the order of their members, on the CPU.
-
-    Raises UserError if one is no checkpoint, or if they are of several configurations.
-    """
-    from adcore.training import checkpoints
-    from adcore.training.fitting import load_states, scoring_strategy
-    from adcore.training.pack import Pack
-
-    paths = [place] if isinstance(place, Path) else list(place)
-    states = [state for path in paths for state in checkpoints.read(path)]
-    config = one_configuration([state.config for state in states])
-    pack = Pack([state.config for state in states], channels, strategy=scoring_strategy())
-    load_states(pack, states, ", ".join(map(str, paths)))
-    return config, pack
 
 
 def _of_one(report: Report) -> ReportEach:

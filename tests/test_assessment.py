@@ -17,8 +17,9 @@ from adcore.evaluation.test_scores import score_test
 from adcore.evaluation.thresholds import RULES, TwoScores, at_threshold, best_f1, most_correct
 from adcore.metrics import METRICS
 from adcore.protocols.definitions import known_anomalies
-from adcore.train import TrainResult, split_train, train
+from adcore.train import TrainResult, train
 from adcore.training.batch_scores import anomaly_scores, by_batch
+from adcore.training.build import split_train
 
 FIGURES = ("accuracy", "precision", "recall", "f1")
 

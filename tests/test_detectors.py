@@ -21,7 +21,8 @@ from adcore.detectors.single import SingleDetector
 from adcore.errors import UserError
 from adcore.metrics import METRICS
 from adcore.networks import IMAGE_SIZE
-from adcore.train import TrainResult, load_detector, train
+from adcore.train import TrainResult, train
+from adcore.training.build import load_detector
 from adcore.training.checkpoints import Checkpoints
 from adcore.training.epoch_end import EpochEnd
 from adcore.training.members import members_of

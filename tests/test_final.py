@@ -21,7 +21,8 @@ from adcore.evaluation.test_scores import (
 )
 from adcore.evaluation.test_scores import score_test
 from adcore.metrics import auroc_influence
-from adcore.train import load_detector, train
+from adcore.train import train
+from adcore.training.build import load_detector
 from adcore.training.checkpoints import Checkpoints, read
 from sweeps.engine.machine.cluster import HERE
 from sweeps.engine.planning.plan import Plan

@@ -18,8 +18,9 @@ from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
 from adcore.detectors.optimisation import MemberAdam
 from adcore.errors import UserError
-from adcore.train import TrainResult, load_detector, train
+from adcore.train import TrainResult, train
 from adcore.training import captured
+from adcore.training.build import load_detector
 from adcore.training.checkpoints import Checkpoints, read
 from adcore.training.image_streams import data_module
 from adcore.training.member_state import MemberState

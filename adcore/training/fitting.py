@@ -15,8 +15,8 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
-from adcore.errors import UserError, unknown_name
-from adcore.train import split_train
+from adcore.errors import unknown_name
+from adcore.training.build import load_states, scoring_strategy, split_train, training_device
 from adcore.training.checkpoints import Checkpoints
 from adcore.training.epoch_end import EpochEnd, Validation
 from adcore.training.execution import choose_strategy
@@ -25,7 +25,7 @@ from adcore.training.member_state import MemberState
 from adcore.training.pack import STRATEGIES, Pack
 from adcore.training.reports import Reports
 
-__all__ = ["fit_members", "load_states", "scoring_strategy", "training_device"]
+__all__ = ["fit_members"]
 
 logger = logging.getLogger(__name__)
 
@@ -170,27 +170,6 @@ class _Fitting:
                 places = split_train(config, self.data.labels).validation
                 by_seed[config.split_seed] = self.data.images[places], self.data.labels[places]
         return [by_seed[state.config.split_seed] for state in states]
-
-
-def training_device() -> torch.device:
-    """The fastest device that there is."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def scoring_strategy() -> str:
-    """How a pack that is only to score is made: on a GPU grouped convolutions are slow."""
-    return "plain" if training_device().type == "cuda" else "grouped"
-
-
-def load_states(pack: Pack, states: Sequence[MemberState], source: str) -> None:
-    """Load each member's networks. Raises UserError for those of other networks; source: where they come from."""
-    try:
-        pack.load(states)
-    except (RuntimeError, AttributeError, LookupError, TypeError, ValueError) as error:  # other names, shapes or kinds
-        name = pack.kind.__name__
-        raise UserError(f"{source}: weights of another network than this version's {name}; move it away") from error
 
 
 def _fit(pack: Pack, module: pl.LightningDataModule, callback: EpochEnd, epochs: int, device: torch.device) -> None:

@@ -8,7 +8,7 @@ from adcore.augment import Augmentation
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.protocols.experiments import Experiment, one_vs_rest
-from adcore.train import split_train
+from adcore.training.build import split_train
 from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.training.precision import DTYPES
 

@@ -91,8 +91,8 @@ def _held_out_accuracy(detector: Pack, config: TrainConfig, train_part: ImageDat
     """Accuracy of a supervised detector's decisions, logit >= 0, on the fold that it was not fitted on."""
     from adcore.evaluation.thresholds import at_threshold
     from adcore.protocols.definitions import validation_images
-    from adcore.train import split_train
     from adcore.training.batch_scores import anomaly_scores
+    from adcore.training.build import split_train
 
     held_out = split_train(config, train_part.labels).validation
     images, labels = train_part.images[held_out], train_part.labels[held_out]

@@ -8,7 +8,7 @@ from typing import Any
 
 from adcore.datasets import ImageDataset
 from adcore.system.imports import large_imports
-from adcore.train import load_detector
+from adcore.training.build import load_detector
 from sweeps.engine.machine.cluster import Resources
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
@@ -50,7 +50,7 @@ def assess_models(
         from adcore.evaluation.assessment import assess
         from adcore.evaluation.assessment_figures import write_figures
         from adcore.training import checkpoints
-        from adcore.training.fitting import training_device
+        from adcore.training.build import training_device
         from adcore.training.reports import history_of
 
     use_no_more(**shares)
