@@ -1,0 +1,65 @@
+"""What a training begins with and what it leaves: its split, its device, the networks in its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from adcore.config import TrainConfig
+from adcore.errors import UserError
+from adcore.protocols.splits import Split, split, split_counted
+from adcore.training import checkpoints
+from adcore.training.member_state import MemberState
+from adcore.training.members import one_configuration
+from adcore.training.pack import Pack
+
+__all__ = ["load_detector", "load_states", "scoring_strategy", "split_train", "training_device"]
+
+
+def split_train(config: TrainConfig, labels: Tensor) -> Split:
+    """Positions of config's fit and validation images. labels: int64 [n] of the train part.
+
+    Raises UserError for fewer validation images than AUROC needs.
+    """
+    names = ("split_seed", "images_per_class", "validation_images", "fold")
+    settings = {name: getattr(config, name) for name in names}
+    if config.exposure.counts:
+        return split_counted(labels, config.exposure, config.classes[0], **settings)
+    return split(labels, **settings)
+
+
+def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainConfig, Pack]:
+    """The configuration and the trained detector of its checkpoint files, in the order of their members, on the CPU.
+
+    Raises UserError if one is no checkpoint, or if they are of several configurations.
+    """
+    paths = [place] if isinstance(place, Path) else list(place)
+    states = [state for path in paths for state in checkpoints.read(path)]
+    config = one_configuration([state.config for state in states])
+    pack = Pack([state.config for state in states], channels, strategy=scoring_strategy())
+    load_states(pack, states, ", ".join(map(str, paths)))
+    return config, pack
+
+
+def training_device() -> torch.device:
+    """The fastest device that there is."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def scoring_strategy() -> str:
+    """How a pack that is only to score is made: on a GPU grouped convolutions are slow."""
+    return "plain" if training_device().type == "cuda" else "grouped"
+
+
+def load_states(pack: Pack, states: Sequence[MemberState], source: str) -> None:
+    """Load each member's networks. Raises UserError for those of other networks; source: where they come from."""
+    try:
+        pack.load(states)
+    except (RuntimeError, AttributeError, LookupError, TypeError, ValueError) as error:  # other names, shapes or kinds
+        name = pack.kind.__name__
+        raise UserError(f"{source}: weights of another network than this version's {name}; move it away") from error
