@@ -31,9 +31,9 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, load
 from adcore.detectors import DETECTORS
 from adcore.train import TrainResult, train
-from adcore.training.batch_scores import anomaly_scores
-from adcore.training.checkpoints import Checkpoints, read
-from adcore.training.member_state import MemberState
+from adcore.train.batch_scores import anomaly_scores
+from adcore.train.checkpoints import Checkpoints, read
+from adcore.train.member_state import MemberState
 
 TEN = tuple(range(10))
 #: What every row shares; width 64 and batch 256 unless a row says otherwise.
@@ -163,7 +163,7 @@ class Fallbacks(logging.Handler):
 def check(data: ImageDataset) -> bool:
     """Whether STEPS captured steps leave networks, buffers and Adam's moments as eager ones do, and are captured."""
     fallbacks = Fallbacks()
-    logging.getLogger("adcore.training.captured").addHandler(fallbacks)
+    logging.getLogger("adcore.train.captured").addHandler(fallbacks)
     config = TrainConfig(
         classes=(0, 3, 6), width=8, batch_size=64, images_per_class=32 * STEPS, validation_images=100, epochs=1,
         sampling="random", precision="64-true",

@@ -26,7 +26,7 @@ with large_imports():
     from ray import tune
     from adcore.config import TrainConfig
     from adcore.datasets import load
-    from adcore.training.pack import Pack
+    from adcore.train.pack import Pack
     from adcore.train import train
 
 def first_step(*_):

@@ -21,7 +21,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols.experiments import one_vs_rest
-from adcore.training.build import split_train
+from adcore.train.build import split_train
 from sweeps.gan_loss_weights import SPACE
 
 __all__ = ["CONFIG", "Trial", "best_of", "search"]

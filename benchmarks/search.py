@@ -5,7 +5,7 @@
     python benchmarks/search.py --table FILE             # the ladder alone, on other tables; may be repeated
 
 The curves (benchmarks/record_curves.py) are replayed in simulated time, the configurations in many random orders:
-through the ladder that a sweep climbs (sweeps/engine/planning/ladder.py), and through Ray's own searchers and schedulers.
+through the ladder of a sweep (sweeps/engine/planning/ladder.py), and through Ray's own searchers and schedulers.
 1. Stopping: the regret of sweeps that cost a part of what training everything to its end costs, in class-epochs and in
    machine time (benchmarks/pack_speeds.py), on every table, each also with the ladder that is best on the others.
    A ladder plans for its budget; the others are cut there, and answer from what is finished. At the end: the regret of

@@ -30,7 +30,7 @@ from adcore.networks import IMAGE_SIZE
 from adcore.protocols.experiments import one_vs_rest
 from adcore.protocols.splits import split
 from adcore.random_streams import generator
-from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
+from adcore.train.datamodule import AnomalyDetectionDataModule, ImageStream
 
 SEEDS = (1, 2)
 EPOCHS, BATCH, RATE = 4, 64, 3e-3

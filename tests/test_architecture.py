@@ -60,7 +60,7 @@ def reached(module: str) -> set[str]:
 def test_the_whole_package_is_looked_at() -> None:
     assert len(FILES) >= 25
     assert {"adcore", "adcore.train", "adcore.losses", "adcore.detectors.gan"} <= set(MODULES)
-    assert "adcore.training.epoch_end" in reached("adcore.train"), "imports inside functions are not followed"
+    assert "adcore.train.epoch_end" in reached("adcore.train"), "imports inside functions are not followed"
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -71,7 +71,7 @@ def test_the_science_knows_nothing_of_the_search(module: str) -> None:
 
 @pytest.mark.parametrize(
     "module", ["adcore.losses", "adcore.networks", "adcore.metrics", "adcore.augment", "adcore.protocols.sampling",
-               "adcore.protocols.definitions", "adcore.protocols.splits", "adcore.protocols.experiments", "adcore.training.datamodule",
+               "adcore.protocols.definitions", "adcore.protocols.splits", "adcore.protocols.experiments", "adcore.train.datamodule",
                "adcore.detectors", "adcore.detectors.gan", "adcore.evaluation.thresholds", "adcore.reconstruction"]
 )  # fmt: skip
 def test_below_train_nothing_knows_the_configuration(module: str) -> None:
@@ -94,7 +94,7 @@ def test_losses_and_networks_are_torch_alone(module: str) -> None:
         "adcore.config",
         "adcore.datasets",
         "adcore.protocols.definitions",
-        "adcore.train_command",
+        "adcore.train.__main__",
         "adcore.detector_catalog",
         "adcore.evaluation.figures",
     ],

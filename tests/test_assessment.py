@@ -18,8 +18,8 @@ from adcore.evaluation.thresholds import RULES, TwoScores, at_threshold, best_f1
 from adcore.metrics import METRICS
 from adcore.protocols.definitions import known_anomalies
 from adcore.train import TrainResult, train
-from adcore.training.batch_scores import anomaly_scores, by_batch
-from adcore.training.build import split_train
+from adcore.train.batch_scores import anomaly_scores, by_batch
+from adcore.train.build import split_train
 
 FIGURES = ("accuracy", "precision", "recall", "f1")
 

@@ -19,7 +19,7 @@ from adcore.evaluation.assessment import assess
 from adcore.evaluation.assessment_figures import write_auroc_by_class, write_figures
 from adcore.networks import IMAGE_SIZE
 from adcore.train import TrainResult, train
-from adcore.train_command import main
+from adcore.train.__main__ import main
 
 
 def trained(data: ImageDataset, detector: str, **changes: Any) -> tuple[TrainConfig, TrainResult]:

@@ -13,8 +13,8 @@ from adcore.datasets import ImageDataset
 from adcore.evaluation.assessment import TWO_SCORES, Assessment, Decisions
 from adcore.protocols.definitions import known_anomalies
 from adcore.train import train
-from adcore.training.batch_scores import anomaly_scores
-from adcore.training.build import split_train
+from adcore.train.batch_scores import anomaly_scores
+from adcore.train.build import split_train
 from sweeps.engine.baselines.trial import _auroc_of_decisions, _held_out_accuracy
 
 

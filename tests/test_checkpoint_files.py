@@ -12,8 +12,8 @@ from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.networks import IMAGE_SIZE
 from adcore.train import train
-from adcore.training.build import load_detector
-from adcore.training.checkpoints import Checkpoints
+from adcore.train.build import load_detector
+from adcore.train.checkpoints import Checkpoints
 from tests.train_runs import config, ignore
 
 

@@ -16,7 +16,7 @@ from small_idx import idx_images, idx_labels, write_train
 from adcore.command_line import dataclass_flags
 from adcore.config import TrainConfig
 from adcore.options import option
-from adcore.train_command import main
+from adcore.train.__main__ import main
 
 FIELDS = dataclasses.fields(TrainConfig)
 QUICK = ["--dataset", "digits", "--classes", "0", "--epochs", "1", "--width", "2", "--sampling", "random"]

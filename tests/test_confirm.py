@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ray.tune.search import Searcher
 
-from adcore.training.checkpoints import Checkpoints
-from adcore.training.member_state import MemberState
+from adcore.train.checkpoints import Checkpoints
+from adcore.train.member_state import MemberState
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.confirm import ConfirmSearch, candidates, confirmations, references
 from sweeps.engine.search.trial import checkpoint_path

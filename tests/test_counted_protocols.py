@@ -18,7 +18,7 @@ from adcore.protocols.definitions import COUNTS, FOLDS, PROTOCOLS, Exposure
 from adcore.protocols.experiments import one_vs_rest
 from adcore.protocols.splits import select
 from adcore.train import train
-from adcore.training.build import split_train
+from adcore.train.build import split_train
 
 #: A detector that can be trained under each protocol.
 DETECTORS = {"rare-504": "cnn", "normal-4500": "autoencoder"}

@@ -14,7 +14,7 @@ from adcore.networks import IMAGE_SIZE
 from adcore.protocols.experiments import Experiment, one_vs_rest
 from adcore.protocols.splits import split
 from adcore.random_streams import PURPOSES, generator, permutation
-from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
+from adcore.train.datamodule import AnomalyDetectionDataModule, ImageStream
 
 CPU = torch.device("cpu")
 Batch = tuple[Tensor, Tensor]

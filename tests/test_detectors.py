@@ -22,11 +22,11 @@ from adcore.errors import UserError
 from adcore.metrics import METRICS
 from adcore.networks import IMAGE_SIZE
 from adcore.train import TrainResult, train
-from adcore.training.build import load_detector
-from adcore.training.checkpoints import Checkpoints
-from adcore.training.epoch_end import EpochEnd
-from adcore.training.members import members_of
-from adcore.training.pack import Pack
+from adcore.train.build import load_detector
+from adcore.train.checkpoints import Checkpoints
+from adcore.train.epoch_end import EpochEnd
+from adcore.train.members import members_of
+from adcore.train.pack import Pack
 from tests.detector_runs import config, ignore
 
 Metrics = dict[str, float]

@@ -19,11 +19,10 @@ from adcore.protocols.experiments import Experiment, one_vs_rest
 from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
 from adcore.protocols.splits import split
 from adcore.random_streams import PURPOSES, generator
-from adcore.train import train
-from adcore.training import epoch_end
-from adcore.training.epoch_end import EpochEnd
-from adcore.training.members import members_of
-from adcore.training.pack import Pack
+from adcore.train import epoch_end, train
+from adcore.train.epoch_end import EpochEnd
+from adcore.train.members import members_of
+from adcore.train.pack import Pack
 
 KMEANS_OR_RANDOM = pytest.mark.parametrize("sampling", ["kmeans", "random"])
 

@@ -21,7 +21,7 @@ import json, sys
 from adcore.config import TrainConfig
 from adcore.datasets import DatasetError, load
 from adcore.train import train
-from adcore.train_command import main
+from adcore.train.__main__ import main
 
 asked, quick = json.loads(sys.argv[1])
 for arguments in asked:

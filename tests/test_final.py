@@ -22,8 +22,8 @@ from adcore.evaluation.test_scores import (
 from adcore.evaluation.test_scores import score_test
 from adcore.metrics import auroc_influence
 from adcore.train import train
-from adcore.training.build import load_detector
-from adcore.training.checkpoints import Checkpoints, read
+from adcore.train.build import load_detector
+from adcore.train.checkpoints import Checkpoints, read
 from sweeps.engine.machine.cluster import HERE
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord

@@ -27,8 +27,8 @@ from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
 from adcore.random_streams import generator
 from adcore.train import train
-from adcore.training.batch_scores import anomaly_scores
-from adcore.training.pack import Pack
+from adcore.train.batch_scores import anomaly_scores
+from adcore.train.pack import Pack
 from tests.members import member_state
 
 CPU = torch.device("cpu")

@@ -14,8 +14,8 @@ from train_runs import comparable
 
 from adcore.datasets import ImageDataset
 from adcore.train import TrainResult, train
-from adcore.training.checkpoints import Checkpoints, read
-from adcore.training.reports import history_of
+from adcore.train.checkpoints import Checkpoints, read
+from adcore.train.reports import history_of
 
 #: What launchers of several processes tell each of them; this one is not the first.
 LAUNCHERS = {

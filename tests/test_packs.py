@@ -18,14 +18,13 @@ from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
 from adcore.detectors.optimisation import MemberAdam
 from adcore.errors import UserError
-from adcore.train import TrainResult, train
-from adcore.training import captured
-from adcore.training.build import load_detector
-from adcore.training.checkpoints import Checkpoints, read
-from adcore.training.image_streams import data_module
-from adcore.training.member_state import MemberState
-from adcore.training.members import SHARED, members_of
-from adcore.training.pack import STRATEGIES, Pack
+from adcore.train import TrainResult, captured, train
+from adcore.train.build import load_detector
+from adcore.train.checkpoints import Checkpoints, read
+from adcore.train.image_streams import data_module
+from adcore.train.member_state import MemberState
+from adcore.train.members import SHARED, members_of
+from adcore.train.pack import STRATEGIES, Pack
 from tests.detector_runs import config, ignore
 
 Metrics = dict[str, float]
@@ -120,7 +119,7 @@ def test_where_a_step_cannot_be_captured_a_line_says_so_and_it_is_run_as_it_is(
     configs = mixed("gan")
     results = train(configs, ignore, data=digits_train, strategy="captured")
     assert_as_alone(results, all_alone(configs, digits_train), 1e-5)
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "adcore.training.captured"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "adcore.train.captured"]
     assert line == (
         "the training step cannot be captured as a CUDA graph (operation not permitted when stream is capturing): "
         "slower without it"
@@ -188,7 +187,7 @@ def test_where_memory_does_not_do_half_as_many_train_side_by_side_and_it_is_said
     assert [[metrics is not None for metrics in epoch] for epoch in reports] == 2 * [
         [True, False, False], [False, True, True],
     ]  # fmt: skip
-    assert [record.getMessage() for record in caplog.records if record.name == "adcore.training.fitting"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "adcore.train.fitting"] == [
         "out of GPU memory with 4 experiments side by side: now 2 at a time"
     ]
     monkeypatch.setattr(Pack, "begin_epoch", plain)

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from adcore import probe
 from adcore.config import TrainConfig
 from adcore.detector_catalog import ANOMALIES
 from adcore.errors import UserError
-from adcore.probe import Probe, known_probe
 from adcore.system import device
 from adcore.system.cpus import PATIENT_THREADS
 from adcore.system.device import cuda_devices, device_name
+from adcore.train import probe
+from adcore.train.probe import Probe, known_probe
 from sweeps.engine import plan_time
 from sweeps.engine.planning.plan import describe, make_plan
 from sweeps.engine.planning.settings import SweepSettings
@@ -201,6 +201,6 @@ def test_devices_are_named_and_counted_without_torch(tmp_path: Path, monkeypatch
 
 
 def test_what_is_known_is_read_without_torch() -> None:
-    program = "import sys; from adcore.probe import known_probe; from adcore.config import TrainConfig; "
+    program = "import sys; from adcore.train.probe import known_probe; from adcore.config import TrainConfig; "
     program += "known_probe(TrainConfig(), 1, 1); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

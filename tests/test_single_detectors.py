@@ -135,7 +135,7 @@ def test_one_network_is_not_trained_with_another_ones_loss(digits_train: ImageDa
 
     hooks = [register_optimizer_step_pre_hook(keep), register_optimizer_step_post_hook(compare)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adcore.training.pack.DETECTORS", {"ganomaly": Watched})
+        patch.setattr("adcore.train.pack.DETECTORS", {"ganomaly": Watched})
         train(config("ganomaly", epochs=1, classes=(3,)), ignore, data=digits_train)
     for hook in hooks:
         hook.remove()

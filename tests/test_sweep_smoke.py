@@ -23,7 +23,7 @@ from sweep_process import ROOT, MlflowRuns, SweepProcess
 from adcore.config import TrainConfig
 from adcore.datasets import PARTS, load
 from adcore.metrics import METRICS
-from adcore.training import checkpoints
+from adcore.train import checkpoints
 from sweeps.engine.machine.code import current_code
 from sweeps.engine.record.study import open_study
 from sweeps.engine.results import test_part as final

@@ -24,9 +24,9 @@ from adcore.metrics import METRICS, measure
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols.splits import split
 from adcore.train import TrainResult, train
-from adcore.training.build import load_detector
-from adcore.training.checkpoints import Checkpoints
-from adcore.training.pack import Pack
+from adcore.train.build import load_detector
+from adcore.train.checkpoints import Checkpoints
+from adcore.train.pack import Pack
 from tests.train_runs import InterruptedRunError, Metrics, comparable, config, ignore, interrupt_after, same_weights
 
 

@@ -31,9 +31,10 @@ class AutoencoderKDE(ReconstructionDetector):
     The autoencoder learns from all images alike, as in the report, labelled anomalies among them by their share of
     the images. After each epoch the density of its training images' embeddings is estimated anew, of normal ones, p_n,
     and of anomalies, p_a, if the protocol has some. The score is log p_a - log p_n, or -log p_n without anomalies. The
-    report thresholds the reconstruction error as well: `scores_by_name` gives all three, and adcore.evaluation.thresholds the
-    rule. The embedding has latent_size numbers, 64 in the report. Its bandwidth, not told there, is here in units of
-    the references' spread, the root of their mean variance: the scale of an embedding is arbitrary.
+    report thresholds the reconstruction error as well: `scores_by_name` gives all three, and
+    adcore.evaluation.thresholds the rule. The embedding has latent_size numbers, 64 in the report. Its bandwidth, not
+    told there, is here in units of the references' spread, the root of their mean variance: the scale of an embedding
+    is arbitrary.
     """
 
     has_named_scores: ClassVar[bool] = True

@@ -16,9 +16,9 @@ from adcore.datasets import ImageDataset
 from adcore.evaluation.test_scores import score_test, tested
 from adcore.evaluation.thresholds import RULES, TwoScores, at_threshold, confusion, most_correct
 from adcore.protocols.definitions import validation_images
-from adcore.training.batch_scores import anomaly_scores, by_batch
-from adcore.training.build import split_train
-from adcore.training.pack import Pack
+from adcore.train.batch_scores import anomaly_scores, by_batch
+from adcore.train.build import split_train
+from adcore.train.pack import Pack
 
 __all__ = ["BEST_F1", "TWO_SCORES", "Assessment", "Decisions", "assess"]
 

@@ -15,8 +15,8 @@ from adcore.datasets import DATASETS, ImageDataset
 from adcore.evaluation import figures
 from adcore.evaluation.assessment import BEST_F1, Assessment
 from adcore.reconstruction import unit_range
-from adcore.training.batch_scores import by_batch
-from adcore.training.pack import Pack
+from adcore.train.batch_scores import by_batch
+from adcore.train.pack import Pack
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

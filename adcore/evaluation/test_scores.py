@@ -14,10 +14,10 @@ from adcore.errors import UserError
 from adcore.metrics import measure
 from adcore.protocols.definitions import known_anomalies
 from adcore.protocols.splits import cap_per_class, select
-from adcore.training.batch_scores import anomaly_scores
+from adcore.train.batch_scores import anomaly_scores
 
 if TYPE_CHECKING:
-    from adcore.training.pack import Pack
+    from adcore.train.pack import Pack
 
 __all__ = ["TestScores", "score_test", "tested"]
 

@@ -74,8 +74,8 @@ def units() -> list[Unit]:
 def compare_ladders(pool: Pool, tables: Mapping[str, Table], permutations: int, seed: int) -> dict[str, Any]:
     """By unit and workers, table and policy: mean regret at each budget, its share of no stopping's, and the end's.
 
-    policies: what Ray offers, the ladder as sweeps/engine/planning/ladder.py has it, and the one of CANDIDATES with the least
-    share on the other tables, in class-epochs on one worker.
+    policies: what Ray offers, the ladder as sweeps/engine/planning/ladder.py has it, and the one of CANDIDATES with the
+    least share on the other tables, in class-epochs on one worker.
     """
     compared = units()
     orders = {name: orders_of(table, permutations, seed) for name, table in tables.items()}

@@ -55,7 +55,7 @@ class SweepProgram:
     def check(self, plan: Plan, data: Mapping[tuple[str, str], ImageDataset]) -> None:
         """Raises UserError if pollution leaves no anomaly to be labelled."""
         from adcore.protocols.experiments import require_labelled_anomalies
-        from adcore.training.build import split_train
+        from adcore.train.build import split_train
 
         labels = data[plan.base.dataset, "train"].labels
         for config in (plan.searched, plan.base):

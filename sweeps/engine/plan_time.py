@@ -13,9 +13,9 @@ import click
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
-from adcore.probe import Probe, known_probe, probe
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import cuda_devices
+from adcore.train.probe import Probe, known_probe, probe
 from sweeps.engine.machine.cluster import (
     Resources,
     check_address,

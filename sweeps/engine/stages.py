@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset, load
-from adcore.training.build import split_train
+from adcore.train.build import split_train
 from sweeps.engine.machine.data import require_same
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.planning.plan import Plan

@@ -14,7 +14,7 @@ from sweeps.engine.search.trial import part_paths, parts_of, use_no_more
 if TYPE_CHECKING:
     from adcore.config import TrainConfig
     from adcore.evaluation.assessment import Assessment
-    from adcore.training.pack import Pack
+    from adcore.train.pack import Pack
 
 __all__ = ["run_baseline"]
 
@@ -33,7 +33,7 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
         from ray import tune
 
         from adcore.train import train
-        from adcore.training.checkpoints import Checkpoints
+        from adcore.train.checkpoints import Checkpoints
 
     use_no_more(threads, gpus)
     [part] = parts_of(config)
@@ -91,8 +91,8 @@ def _held_out_accuracy(detector: Pack, config: TrainConfig, train_part: ImageDat
     """Accuracy of a supervised detector's decisions, logit >= 0, on the fold that it was not fitted on."""
     from adcore.evaluation.thresholds import at_threshold
     from adcore.protocols.definitions import validation_images
-    from adcore.training.batch_scores import anomaly_scores
-    from adcore.training.build import split_train
+    from adcore.train.batch_scores import anomaly_scores
+    from adcore.train.build import split_train
 
     held_out = split_train(config, train_part.labels).validation
     images, labels = train_part.images[held_out], train_part.labels[held_out]

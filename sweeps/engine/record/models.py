@@ -12,7 +12,7 @@ __all__ = ["unlike_record"]
 
 def unlike_record(path: Path, auroc: float) -> str:
     """Why the model in a checkpoint is not the trained one whose last validation AUROC is on record; "" if it is."""
-    from adcore.training import checkpoints
+    from adcore.train import checkpoints
 
     if not path.exists():
         return "no such file"

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from adcore.training.members import SHARED
+from adcore.train.members import SHARED
 from sweeps.engine.planning.ladder import Ladder
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
 from sweeps.engine.planning.proposals import Known, propose

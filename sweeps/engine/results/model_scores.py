@@ -15,10 +15,10 @@ import torch
 from adcore.datasets import ImageDataset
 from adcore.files import put_in_place
 from adcore.system.imports import large_imports
-from adcore.training import checkpoints
-from adcore.training.build import load_detector
-from adcore.training.member_state import MemberState
-from adcore.training.members import one_configuration
+from adcore.train import checkpoints
+from adcore.train.build import load_detector
+from adcore.train.member_state import MemberState
+from adcore.train.members import one_configuration
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
 from sweeps.engine.search.trial import checkpoint_paths, use_no_more
@@ -62,7 +62,7 @@ def score_training(home: str, training: Training, data: ImageDataset, shares: di
     """The models of a training on the test part; what a worker runs. shares: as for `use_no_more`."""
     with large_imports():
         from adcore.evaluation.test_scores import score_test
-        from adcore.training.build import training_device
+        from adcore.train.build import training_device
 
     use_no_more(**shares)
     number, classes, seed = training

@@ -8,7 +8,7 @@ from typing import Any
 
 from adcore.datasets import ImageDataset
 from adcore.system.imports import large_imports
-from adcore.training.build import load_detector
+from adcore.train.build import load_detector
 from sweeps.engine.machine.cluster import Resources
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
@@ -49,9 +49,9 @@ def assess_models(
     with large_imports():
         from adcore.evaluation.assessment import assess
         from adcore.evaluation.assessment_figures import write_figures
-        from adcore.training import checkpoints
-        from adcore.training.build import training_device
-        from adcore.training.reports import history_of
+        from adcore.train import checkpoints
+        from adcore.train.build import training_device
+        from adcore.train.reports import history_of
 
     use_no_more(**shares)
     config, detector = load_detector(paths, test.channels)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.training.members import SHARED
+from adcore.train.members import SHARED
 from sweeps.engine.record.models import unlike_record
 from sweeps.engine.record.record import Configuration, SweepRecord
 from sweeps.engine.search.searcher import Ended, Job, PackSearcher

@@ -117,7 +117,7 @@ def run_trial(
         from ray import tune
 
         from adcore.train import train
-        from adcore.training.checkpoints import Checkpoints
+        from adcore.train.checkpoints import Checkpoints
 
     use_no_more(threads, gpus)
     parts = parts_of(config)

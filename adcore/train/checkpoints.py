@@ -20,7 +20,7 @@ import torch
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.files import put_in_place
-from adcore.training.member_state import MemberState
+from adcore.train.member_state import MemberState
 
 __all__ = ["Checkpoints", "read"]
 

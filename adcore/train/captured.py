@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from adcore.training.datamodule import EpochBatches
-from adcore.training.pack import Pack
+from adcore.train.datamodule import EpochBatches
+from adcore.train.pack import Pack
 
 __all__ = ["Captured", "capture"]
 

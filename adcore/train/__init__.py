@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, cast, overload
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
-from adcore.training.members import check_members, members_of
+from adcore.train.members import check_members, members_of
 
 if TYPE_CHECKING:
     from adcore.datasets import ImageDataset
-    from adcore.training.checkpoints import Checkpoints
-    from adcore.training.pack import Pack
+    from adcore.train.checkpoints import Checkpoints
+    from adcore.train.pack import Pack
 
 __all__ = ["Report", "ReportEach", "TrainResult", "train"]
 
@@ -82,7 +82,7 @@ def train(
     """Train detectors on the train part `data` of their data set and report after every epoch.
 
     config: one configuration, each of whose classes is an experiment; or several, which agree in
-    adcore.training.members.SHARED. All experiments train side by side, as a pack, and each gives what it gives alone.
+    adcore.train.members.SHARED. All experiments train side by side, as a pack, and each gives what it gives alone.
     With several configurations, `report` is called with a list, and a list is returned, in their order.
 
     Reported: epoch (from 1), val_<metric>_<i> of each experiment i and each of metrics.METRICS with their means
@@ -101,9 +101,9 @@ def train(
     pack shares, for an epoch to pause after that there is not, and for data that lack a class.
     """
     from adcore.protocols.splits import require_every_class
-    from adcore.training.fitting import fit_members
-    from adcore.training.member_state import MemberState
-    from adcore.training.reports import Reports
+    from adcore.train.fitting import fit_members
+    from adcore.train.member_state import MemberState
+    from adcore.train.reports import Reports
 
     configs = [config] if isinstance(config, TrainConfig) else list(config)
     members = members_of(configs)
@@ -141,9 +141,3 @@ def _of_one(report: Report) -> ReportEach:
         report(metrics)
 
     return report_each
-
-
-if __name__ == "__main__":
-    from adcore.train_command import main
-
-    main()

@@ -16,14 +16,14 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
 from adcore.errors import unknown_name
-from adcore.training.build import load_states, scoring_strategy, split_train, training_device
-from adcore.training.checkpoints import Checkpoints
-from adcore.training.epoch_end import EpochEnd, Validation
-from adcore.training.execution import choose_strategy
-from adcore.training.image_streams import data_module
-from adcore.training.member_state import MemberState
-from adcore.training.pack import STRATEGIES, Pack
-from adcore.training.reports import Reports
+from adcore.train.build import load_states, scoring_strategy, split_train, training_device
+from adcore.train.checkpoints import Checkpoints
+from adcore.train.epoch_end import EpochEnd, Validation
+from adcore.train.execution import choose_strategy
+from adcore.train.image_streams import data_module
+from adcore.train.member_state import MemberState
+from adcore.train.pack import STRATEGIES, Pack
+from adcore.train.reports import Reports
 
 __all__ = ["fit_members"]
 

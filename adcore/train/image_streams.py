@@ -8,15 +8,15 @@ from adcore.augment import Augmentation
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.protocols.experiments import Experiment, one_vs_rest
-from adcore.training.build import split_train
-from adcore.training.datamodule import AnomalyDetectionDataModule, ImageStream
-from adcore.training.precision import DTYPES
+from adcore.train.build import split_train
+from adcore.train.datamodule import AnomalyDetectionDataModule, ImageStream
+from adcore.train.precision import DTYPES
 
 __all__ = ["data_module"]
 
 #: Draws the experiment of a class with a training seed in an epoch.
 Draw = Callable[[int, int, int], Experiment]
-#: The fields that decide what is drawn from, beside adcore.training.members.SHARED.
+#: The fields that decide what is drawn from, beside adcore.train.members.SHARED.
 _OF_DRAWS = ("split_seed", "known_classes", "labelled_share", "pollution", "sampling", "clusters")
 #: The fields that decide which images a member sees, in which order and how changed.
 _OF_STREAMS = (

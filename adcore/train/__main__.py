@@ -69,7 +69,7 @@ def _train(
         from adcore.datasets.fetch_display import fetch_progress
         from adcore.evaluation.test_scores import score_test
         from adcore.train import train
-        from adcore.training.checkpoints import Checkpoints
+        from adcore.train.checkpoints import Checkpoints
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(allotted_cpus())
@@ -147,3 +147,7 @@ def _print_epoch(metrics: dict[str, float]) -> None:
 
 def _by_class(classes: Any, values: Any) -> str:
     return "  ".join(f"{index}: {value:.4f}" for index, value in zip(classes, values, strict=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -14,9 +14,9 @@ from adcore.config import TrainConfig
 from adcore.detectors import DETECTORS, Detector
 from adcore.detectors.optimisation import MemberAdam, learning_rates
 from adcore.random_streams import generator
-from adcore.training.datamodule import EpochBatches
-from adcore.training.member_state import MemberState, join_states, split_state
-from adcore.training.precision import DTYPES, autocast
+from adcore.train.datamodule import EpochBatches
+from adcore.train.member_state import MemberState, join_states, split_state
+from adcore.train.precision import DTYPES, autocast
 
 __all__ = ["STRATEGIES", "Execution", "Pack"]
 
@@ -42,7 +42,7 @@ class Execution(Protocol):
 class Pack(LightningModule):
     """Experiments, the pack's members, each with its own networks, optimisers and schedule, trained in lock-step.
 
-    members: one configuration of a single class for each (adcore.training.members). strategy: of STRATEGIES. groups: the
+    members: one configuration of a single class for each (adcore.train.members). strategy: of STRATEGIES. groups: the
     positions of the members that each of `detectors` holds, in order. execution: what executes training steps; to be
     set before the first. Every image is scored for every member.
     """

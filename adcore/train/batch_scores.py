@@ -12,7 +12,7 @@ from adcore.augment import Resampler
 from adcore.networks import IMAGE_SIZE
 
 if TYPE_CHECKING:
-    from adcore.training.pack import Pack
+    from adcore.train.pack import Pack
 
 __all__ = ["anomaly_scores", "by_batch"]
 

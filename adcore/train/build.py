@@ -11,10 +11,10 @@ from torch import Tensor
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.protocols.splits import Split, split, split_counted
-from adcore.training import checkpoints
-from adcore.training.member_state import MemberState
-from adcore.training.members import one_configuration
-from adcore.training.pack import Pack
+from adcore.train import checkpoints
+from adcore.train.member_state import MemberState
+from adcore.train.members import one_configuration
+from adcore.train.pack import Pack
 
 __all__ = ["load_detector", "load_states", "scoring_strategy", "split_train", "training_device"]
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from adcore.metrics import METRICS, measure
 from adcore.protocols.definitions import validation_images
-from adcore.training.batch_scores import by_batch
-from adcore.training.datamodule import AnomalyDetectionDataModule
-from adcore.training.execution import executed
-from adcore.training.member_state import MemberState
-from adcore.training.pack import Pack
+from adcore.train.batch_scores import by_batch
+from adcore.train.datamodule import AnomalyDetectionDataModule
+from adcore.train.execution import executed
+from adcore.train.member_state import MemberState
+from adcore.train.pack import Pack
 
 __all__ = ["EpochEnd", "Validation"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from adcore.detectors import Detector
-from adcore.training.captured import Captured
-from adcore.training.datamodule import EpochBatches
-from adcore.training.pack import Execution, Pack
+from adcore.train.captured import Captured
+from adcore.train.datamodule import EpochBatches
+from adcore.train.pack import Execution, Pack
 
 __all__ = ["Eager", "choose_strategy", "executed"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from adcore.config import TrainConfig
 from adcore.metrics import METRICS
-from adcore.training.member_state import MemberState
-from adcore.training.members import one_configuration
+from adcore.train.member_state import MemberState
+from adcore.train.members import one_configuration
 
 __all__ = ["Reports", "history_of"]
 

@@ -1,1 +1,0 @@
-"""Packs of experiments that train side by side, from images to checkpoints."""
