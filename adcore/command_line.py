@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from adcore.errors import UserError
+from adcore.options import flag_of
 from adcore.system.output import Lost, is_a_closed_pipe, keep_going
 
 __all__ = ["check_text", "dataclass_flags", "run"]
@@ -130,7 +131,7 @@ def _check_current_folder() -> None:
 
 def check_text(name: str, value: Any) -> None:
     """Raises UserError for an option's text that is empty, or not text: bytes that are not UTF-8."""
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_of(name)
     if value == "":
         raise UserError(f"{flag} '': expected a value; leave {flag} out for its default")
     if isinstance(value, str) and re.search("[\ud800-\udfff]", value):  # how Python shows bytes that are not UTF-8
@@ -144,18 +145,18 @@ def fail(message: str) -> NoReturn:
 
 
 def _flag(field: dataclasses.Field[Any]) -> click.Option:
-    name, word = field.name.replace("_", "-"), field.metadata["none"]
+    flag, word = flag_of(field.name), field.metadata["none"]
     text, default = field.metadata["help"], field.default
     kind = IntOrWord(word) if word else None if field.type == "bool" else _TYPES[str(field.type)]
     if field.metadata["choices"]:
         text += f" ({', '.join(field.metadata['choices'])})"
     if kind is None:
-        both = f"--{name}/--no-{name}" if default else f"--{name}"
+        both = f"{flag}/--no-{flag.removeprefix('--')}" if default else flag
         shown = "on" if default else "off"
         return click.Option([both, field.name], is_flag=True, default=None, help=f"{text} [default: {shown}]")
     if default is not None or word:
         text += f" [default: {word if default is None else 'all' if default == () else default}]"
-    return click.Option([f"--{name}", field.name], type=kind, default=None, help=text)
+    return click.Option([flag, field.name], type=kind, default=None, help=text)
 
 
 def _paragraphs(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from adcore.datasets import DATASETS, check_name
 from adcore.detector_catalog import ANOMALIES, check_detector
 from adcore.errors import UserError
-from adcore.options import check_classes, check_options, option
+from adcore.options import check_classes, check_options, flag_of, option
 from adcore.protocols.definitions import PROTOCOLS, Exposure, check_exposure, check_one_experiment
 
 __all__ = ["LOSS_WEIGHTS", "PRECISIONS", "TrainConfig"]
@@ -129,7 +129,7 @@ class TrainConfig:
         if self.batch_size > 1 and self.batch_size % 2:
             raise UserError(f"--batch-size {self.batch_size}: expected 1 or an even number (half normal images)")
         if not any(self.weights[name] for name in self.losses):
-            flags = ", ".join(f"--weight-{name.replace('_', '-')}" for name in self.losses)
+            flags = ", ".join(flag_of(f"weight_{name}") for name in self.losses)
             raise UserError(f"all loss weights in use are 0: expected one > 0 of {flags}")
         if self.draws == "each-epoch" and self.protocol != "paper":
             raise UserError(

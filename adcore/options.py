@@ -9,7 +9,7 @@ from typing import Any
 
 from adcore.errors import UserError, unknown_name
 
-__all__ = ["check_classes", "check_options", "option"]
+__all__ = ["check_classes", "check_options", "flag_of", "option"]
 
 #: What a field's annotation admits.
 _KINDS: dict[str, Any] = {
@@ -19,6 +19,11 @@ _KINDS: dict[str, Any] = {
     "bool": bool,
     "tuple[int, ...]": (tuple, list),
 }
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field: --learning-rate of learning_rate."""
+    return f"--{name.replace('_', '-')}"
 
 
 def option(
@@ -66,7 +71,7 @@ def _check_type(field: dataclasses.Field[Any], value: Any) -> None:
         return
     expected = _KINDS.get(kind.removesuffix(" | None"), object)
     if not isinstance(value, expected) or (isinstance(value, bool) and kind != "bool"):
-        raise UserError(f"--{field.name.replace('_', '-')} {value!r}: expected {kind}")
+        raise UserError(f"{flag_of(field.name)} {value!r}: expected {kind}")
 
 
 def _check_number(field: dataclasses.Field[Any], value: float) -> None:
@@ -80,7 +85,7 @@ def _check_number(field: dataclasses.Field[Any], value: float) -> None:
     bound = f" >= {at_least:g}" if at_least is not None else f" > {above:g}" if above is not None else ""
     bound += f" and <= {at_most:g}" if value > at_most else ""
     kind = "a whole number" if whole else "a finite number"
-    raise UserError(f"--{field.name.replace('_', '-')} {value}: expected {kind}{bound}")
+    raise UserError(f"{flag_of(field.name)} {value}: expected {kind}{bound}")
 
 
 def check_classes(classes: Sequence[int], count: int, flag: str) -> tuple[int, ...]:

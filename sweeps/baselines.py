@@ -10,7 +10,7 @@ once per seed with fixed settings, and its model scores the test part, once. Rep
 et al. 2020 and on anomalies among MNIST's zeros.
 """
 
-from sweeps.engine.baselines.program import main
+from sweeps.engine.baselines.main import main
 from sweeps.engine.baselines.rows import Baseline
 
 A = "report A (Kim et al. on Fashion-MNIST)"

@@ -10,7 +10,8 @@ import pytest
 
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.errors import UserError
-from sweeps.engine.planning.plan import Plan, describe, make_plan
+from sweeps.engine.plan_text import plan_in_words
+from sweeps.engine.planning.plan import Plan, make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.search.confirm import ConfirmSearch, confirmations, references
 from sweeps.loss_ablation import SPACE
@@ -69,7 +70,7 @@ def test_a_grid_has_its_own_number_of_configurations() -> None:
 
 def test_the_plan_of_a_grid_tells_of_no_search() -> None:
     settings = SweepSettings(scale="laptop")
-    text = describe(make_plan("loss_ablation", settings, SPACE), settings)
+    text = plan_in_words(make_plan("loss_ablation", settings, SPACE), settings)
     assert "up to 12 configurations x 2 fresh seeds" in text
     assert "0.0 M images in the search" in text
     assert "searched" not in text

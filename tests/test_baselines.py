@@ -17,8 +17,8 @@ from adcore.errors import UserError
 from adcore.protocols.definitions import FOLDS
 from sweeps.baselines import ROWS
 from sweeps.engine.baselines.bars import write_bars
-from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, describe, make_plan
-from sweeps.engine.baselines.rows import SCALES, Baseline
+from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, rows_in_words, plan_baselines
+from sweeps.engine.baselines.rows import TABLE_SCALES, Baseline
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.stages import BaselineStages
 from sweeps.engine.baselines.table import outcomes, write_csv, write_json, write_markdown
@@ -32,7 +32,7 @@ CROSS = Baseline(
 
 
 def plan(*rows: Baseline, **flags: Any) -> BaselinePlan:
-    return make_plan("baselines", BaselineSettings(**{"scale": "smoke", **flags}), rows or (TWO, CROSS))
+    return plan_baselines("baselines", BaselineSettings(**{"scale": "smoke", **flags}), rows or (TWO, CROSS))
 
 
 def facts() -> Facts:
@@ -47,14 +47,14 @@ def result(value: float) -> dict[str, Any]:
 def test_every_detector_has_a_row_and_every_row_a_training_that_is_legal_at_every_scale() -> None:
     assert {row.train["detector"] for row in ROWS} == set(DETECTORS)
     assert len({row.name for row in ROWS}) == len(ROWS) == 22
-    for name in SCALES:
+    for name in TABLE_SCALES:
         own = plan(*ROWS, scale=name)
         assert {own.config(job).train_seed for job in own.trainings} == set(range(own.seeds))
 
 
 def test_a_smaller_scale_caps_and_never_lengthens() -> None:
     for row in ROWS:
-        full, laptop = (row.config(SCALES[name], 0, seed=0, fold=None) for name in ("full", "laptop"))
+        full, laptop = (row.config(TABLE_SCALES[name], 0, seed=0, fold=None) for name in ("full", "laptop"))
         assert laptop.epochs <= full.epochs
         assert laptop.width <= full.width
         assert laptop.images_per_class == 1500
@@ -71,7 +71,7 @@ def test_all_rows_are_trained_with_one_seed_before_the_next_begins() -> None:
 
 def test_a_row_keeps_its_number_whichever_are_chosen() -> None:
     assert [job.configuration for job in plan(only="cross").trainings] == [10, 11, 12, 13, 14]
-    assert "two" not in describe(plan(only="cross"))
+    assert "two" not in rows_in_words(plan(only="cross"))
     with pytest.raises(UserError, match=r"'crass'.*cross"):
         plan(only="crass")
     with pytest.raises(UserError, match="cross is given twice"):

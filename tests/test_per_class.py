@@ -22,7 +22,8 @@ from adcore.evaluation import test_scores as evaluation
 from adcore.metrics import auroc_influence
 from sweeps import loss_ablation
 from sweeps.engine.main import main
-from sweeps.engine.planning.plan import OWN_NUMBERS, Plan, describe, make_plan
+from sweeps.engine.plan_text import plan_in_words
+from sweeps.engine.planning.plan import OWN_NUMBERS, Plan, make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.record import Configuration, SweepRecord
 from sweeps.engine.results import model_scores
@@ -271,7 +272,7 @@ def test_a_grid_refuses_it_with_one_line(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_plan_tells_its_cost() -> None:
     mean, by_class = (
-        describe(make_plan("gan_loss_weights", settings, SPACE), settings)
+        plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings)
         for settings in (SweepSettings(scale="laptop"), SweepSettings(scale="laptop", objective="per-class"))
     )
     assert "at most 0.6 M images in the search, 0.5 M to confirm" in mean

@@ -17,7 +17,8 @@ from adcore.errors import UserError
 from adcore.protocols.definitions import PROTOCOLS
 from adcore.system.device import has_cuda_device
 from adcore.train import train
-from sweeps.engine.planning.plan import describe, make_plan
+from sweeps.engine.plan_text import plan_in_words
+from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Choice, Integers, LogUniform, Uniform
 from sweeps.engine.search.trial import Part, checkpoint_path, parts_of, trial_config
@@ -196,7 +197,7 @@ def test_the_plans_record_is_plain_and_tells_every_difference() -> None:
 
 def test_a_plan_in_words_tells_what_would_run() -> None:
     settings = SweepSettings(scale="laptop", normal_class=(0, 3), configs=5, name="mine")
-    text = describe(make_plan("gan_loss_weights", settings, SPACE), settings)
+    text = plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings)
     for part in ("nothing is run", "fashion-mnist", "classes 0,3", "5 configurations, each as far as it earns",
                  "classes x epochs: 1 x 2, 1 x 4, 2 x 4; 1 of 4 goes up", "T-shirt/top, Dress", "sampler tpe",
                  "2 configurations x 2 fresh seeds", "runs/mine", "weight_abc 0.1-10"):  # fmt: skip
@@ -210,7 +211,7 @@ def test_a_plan_in_words_tells_what_would_run() -> None:
 def test_a_plan_counts_about_as_many_images_as_training_takes(protocol: str, digits_train: ImageDataset) -> None:
     settings = SweepSettings(scale="smoke", protocol=protocol, normal_class=(0,), epochs=1)
     plan = make_plan("gan_loss_weights", settings, SPACE)
-    counted = re.search(r"fresh seeds x 1 classes x 1 epochs x 2 x (\d+) images", describe(plan, settings))
+    counted = re.search(r"fresh seeds x 1 classes x 1 epochs x 2 x (\d+) images", plan_in_words(plan, settings))
     assert counted
     config = dataclasses.replace(plan.base, detector="random")
     taken = train(config, lambda _: None, data=digits_train).images_per_epoch

@@ -20,7 +20,8 @@ from adcore.system.device import cuda_devices, device_name
 from adcore.train import probe
 from adcore.train.probe import Probe, known_probe
 from sweeps.engine import plan_time
-from sweeps.engine.planning.plan import describe, make_plan
+from sweeps.engine.plan_text import plan_in_words
+from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
@@ -47,7 +48,7 @@ def _keep(speed: float, config: TrainConfig, members: int) -> None:
 
 def _time(space: Any = SPACE, **flags: Any) -> str:
     settings = SweepSettings(**flags)
-    text = describe(make_plan("script", settings, space), settings)
+    text = plan_in_words(make_plan("script", settings, space), settings)
     return next(line for line in text.splitlines() if line.startswith("  time")).removeprefix("  time").strip()
 
 

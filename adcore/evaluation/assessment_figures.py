@@ -14,6 +14,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
 from adcore.evaluation import figures
 from adcore.evaluation.assessment import BEST_F1, Assessment
+from adcore.metric_names import of_class
 from adcore.reconstruction import unit_range
 from adcore.train.batch_scores import by_batch
 from adcore.train.pack import Pack
@@ -119,9 +120,9 @@ def _class_by_class(labels: Tensor) -> Tensor:
 
 def _losses(history: Sequence[dict[str, float]], experiment: int) -> dict[str, list[float]]:
     """Each loss of an experiment over the epochs, by name."""
-    start, end = "loss_", f"_{experiment}"
-    names = [name for name in (history[0] if history else ()) if name.startswith(start) and name.endswith(end)]
-    return {name.removeprefix(start).removesuffix(end): [epoch[name] for epoch in history] for name in names}
+    epochs = [of_class(epoch, experiment) for epoch in history]
+    names = [name for name in (epochs[0] if epochs else ()) if name.startswith("loss_")]
+    return {name.removeprefix("loss_"): [epoch[name] for epoch in epochs] for name in names}
 
 
 def _title(config: TrainConfig, experiment: int) -> str:

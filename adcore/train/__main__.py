@@ -13,6 +13,7 @@ from adcore.command_line import dataclass_flags, run
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.files import check_local, check_writable
+from adcore.metric_names import by_class, mean_metric
 from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.imports import large_imports
@@ -138,10 +139,9 @@ def _check_file(path: Path) -> None:
 
 
 def _print_epoch(metrics: dict[str, float]) -> None:
-    prefix = "val_auroc_"
-    own = {int(name[len(prefix) :]): v for name, v in metrics.items() if name.startswith(prefix) and name[-1].isdigit()}
+    own = by_class(metrics, "val_auroc")
     speed = f"{metrics['images_per_second']:.0f} images/s"
-    mean = metrics["val_auroc_mean"]
+    mean = metrics[mean_metric("val_auroc")]
     click.echo(f"epoch {metrics['epoch']:.0f}  val AUROC {mean:.4f} | {_by_class(own, own.values())} | {speed}")
 
 

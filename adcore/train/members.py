@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
+from adcore.options import flag_of
 
 __all__ = ["SHARED", "check_members", "members_of", "one_configuration"]
 
@@ -33,7 +34,7 @@ def check_members(members: Sequence[TrainConfig]) -> None:
         values = {getattr(member, name): None for member in members}
         if len(values) > 1:
             found = ", ".join(map(str, values))
-            raise UserError(f"--{name.replace('_', '-')} {found}: expected one value for all that is trained together")
+            raise UserError(f"{flag_of(name)} {found}: expected one value for all that is trained together")
 
 
 def one_configuration(members: Sequence[TrainConfig]) -> TrainConfig:

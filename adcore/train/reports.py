@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from adcore.config import TrainConfig
+from adcore.metric_names import class_metric, mean_metric
 from adcore.metrics import METRICS
 from adcore.train.member_state import MemberState
 from adcore.train.members import one_configuration
@@ -72,8 +73,8 @@ def _joined(states: Sequence[MemberState], epoch: int, pack: dict[str, float]) -
     metrics = {"epoch": float(epoch + 1)}
     for name in (f"val_{metric}" for metric in METRICS):
         values = {index: own[name] for index, own in members.items()}
-        metrics[f"{name}_mean"] = sum(values.values()) / len(values)
-        metrics |= {f"{name}_{index}": value for index, value in values.items()}
+        metrics[mean_metric(name)] = sum(values.values()) / len(values)
+        metrics |= {class_metric(name, index): value for index, value in values.items()}
     for name in (name for name in pack if name.startswith("loss_")):
-        metrics |= {f"{name}_{index}": own[name] for index, own in members.items()}
+        metrics |= {class_metric(name, index): own[name] for index, own in members.items()}
     return {**metrics, "images_per_second": pack["images_per_second"]}

@@ -1,26 +1,24 @@
-"""The program that searches a detector's own space."""
+"""The sweep of a detector's own space: what sweeps/tune.py calls."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 from adcore.config import TrainConfig
 from adcore.detector_catalog import ANOMALIES
 from adcore.errors import UserError
 from adcore.options import option
-from sweeps.engine.launch import launch
-from sweeps.engine.main import SweepProgram
-from sweeps.engine.planning.plan import Plan
+from sweeps.engine.main import search_script
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import LogUniform, Space
+from sweeps.engine.sweep import launch
 
-__all__ = ["TuneSettings", "detector_space", "main"]
+__all__ = ["DetectorSettings", "detector_space", "main"]
 
 
 @dataclasses.dataclass(frozen=True)
-class TuneSettings(SweepSettings):
+class DetectorSettings(SweepSettings):
     """The flags of a sweep, and the detector. Raises UserError as they do, and without a detector."""
 
     detector: str | None = option(None, "the detector that is tuned", choices=tuple(ANOMALIES))
@@ -29,20 +27,6 @@ class TuneSettings(SweepSettings):
         super().__post_init__()
         if self.detector is None and self.resume is None:
             raise UserError(f"--detector: expected one of {', '.join(ANOMALIES)}")
-
-
-@dataclasses.dataclass(frozen=True)
-class TuneProgram(SweepProgram):
-    """A sweep whose space is the detector's."""
-
-    settings: type[SweepSettings] = TuneSettings
-
-    def plan(self, settings: SweepSettings, home: Path) -> Plan:
-        """The plan. Raises UserError for a detector that has nothing to tune."""
-        assert isinstance(settings, TuneSettings)
-        assert settings.detector
-        own = dataclasses.replace(self, space=detector_space(settings.detector))
-        return SweepProgram.plan(own, settings, home)
 
 
 def detector_space(name: str) -> Space:
@@ -62,5 +46,11 @@ def detector_space(name: str) -> Space:
 
 
 def main(script: str, text: str, argv: Sequence[str] | None = None) -> None:
-    """Parse argv and run the sweep. Exits with 0 if it is whole, 1 with failed trials, 2 for bad input."""
-    launch(TuneProgram(script, Space(ranges={}, points={"default": {}})), text, argv)
+    """Parse argv and run the sweep. Exits with 0 if it is complete, 1 with failed trials, 2 for bad input."""
+    launch(search_script(script, _space_of, DetectorSettings), text, argv)
+
+
+def _space_of(settings: SweepSettings) -> Space:
+    assert isinstance(settings, DetectorSettings)
+    assert settings.detector
+    return detector_space(settings.detector)

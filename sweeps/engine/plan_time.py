@@ -16,14 +16,8 @@ from adcore.errors import UserError
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import cuda_devices
 from adcore.train.probe import Probe, known_probe, probe
-from sweeps.engine.machine.cluster import (
-    Resources,
-    check_address,
-    prepare_environment,
-    ray_cluster,
-    resources,
-    resources_of,
-)
+from sweeps.engine.machine.cluster import check_address, prepare_environment, ray_cluster
+from sweeps.engine.machine.resources import Resources, resources_of_cluster, resources_of_nodes
 
 if TYPE_CHECKING:
     from sweeps.engine.planning.settings import SweepSettings
@@ -58,31 +52,31 @@ def time_in_words(works_of: Callable[[int], list[Work]], settings: SweepSettings
             return "not known: --plan --probe measures a worker of the cluster, in about ten seconds"
         return _on_cluster(works_of, settings)
     try:
-        room = resources_of([{"CPU": allotted_cpus(), "GPU": cuda_devices()}], settings)
+        resources = resources_of_nodes([{"CPU": allotted_cpus(), "GPU": cuda_devices()}], settings)
     except UserError as error:
         if settings.probe:
             raise
         return f"not known: {error}"
-    with _devices_of(room):
-        return _on_this_machine(works_of(room.slots), settings, room)
+    with _devices_of(resources):
+        return _on_this_machine(works_of(resources.slots), settings, resources)
 
 
-def _on_this_machine(works: list[Work], settings: SweepSettings, room: Resources) -> str:
+def _on_this_machine(works: list[Work], settings: SweepSettings, resources: Resources) -> str:
     if settings.probe:
         os.environ.update({name: os.environ.get(name, value) for name, value in PATIENT_THREADS.items()})
         click.echo(MEASURING, err=True)
         kinds = dict.fromkeys((work.config, work.members) for work in works)
-        alike = {kind: probe(*kind, room.cpus) for kind in kinds}
-        return _measured(works, [alike[work.config, work.members] for work in works], room)
-    known = [known_probe(work.config, work.members, room.cpus) for work in works]
+        alike = {kind: probe(*kind, resources.cpus) for kind in kinds}
+        return _measured(works, [alike[work.config, work.members] for work in works], resources)
+    known = [known_probe(work.config, work.members, resources.cpus) for work in works]
     probes = [each for each in known if each]
     if len(probes) == len(works):
-        return _measured(works, probes, room)
-    if room.gpus:
+        return _measured(works, probes, resources)
+    if resources.gpus:
         return "not known: --plan --probe measures this machine, in about ten seconds"
     speeds = [CPU_SPEED_AT_WIDTH_8 * (8 / work.config.width) ** 1.2 for work in works]
     return (
-        f"training at most about {_duration(works, speeds, room)}, {room.slots} at a time, if a core trains "
+        f"training at most about {_duration(works, speeds, resources)}, {resources.slots} at a time, if a core trains "
         f"{CPU_SPEED_AT_WIDTH_8} images/s at width 8; --plan --probe measures it"
     )
 
@@ -93,46 +87,46 @@ def _on_cluster(works_of: Callable[[int], list[Work]], settings: SweepSettings) 
     prepare_environment(settings)
     with ray_cluster(settings):
         click.echo(MEASURING, err=True)
-        room = resources(settings)
-        works = works_of(room.slots)
-        calls = {(work.config, work.members): (work.config, work.members, room.shares) for work in works}
-        alike = dict(on_workers(_probe_on_worker, calls, room.one_at_a_time))
-    return _measured(works, [alike[work.config, work.members] for work in works], room)
+        resources = resources_of_cluster(settings)
+        works = works_of(resources.slots)
+        calls = {(work.config, work.members): (work.config, work.members, resources.shares) for work in works}
+        alike = dict(on_workers(_probe_on_worker, calls, resources.one_at_a_time))
+    return _measured(works, [alike[work.config, work.members] for work in works], resources)
 
 
 def _probe_on_worker(config: TrainConfig, members: int, shares: dict[str, Any]) -> Probe:
-    from sweeps.engine.search.trial import use_no_more
+    from sweeps.engine.search.trial import limit_process
 
-    use_no_more(**shares)
+    limit_process(**shares)
     return probe(config, members, shares["threads"])
 
 
 @contextmanager
-def _devices_of(room: Resources) -> Iterator[None]:
+def _devices_of(resources: Resources) -> Iterator[None]:
     """This process sees what a trial sees: no GPU, if trials have none."""
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if not room.gpus:
+    if not resources.gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     try:
         yield
     finally:
-        if not room.gpus:
+        if not resources.gpus:
             del os.environ["CUDA_VISIBLE_DEVICES"]
         if before is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-def _measured(works: Sequence[Work], probes: Sequence[Probe], room: Resources) -> str:
-    share = min(1.0, room.gpus or 1.0)  # trials that share a GPU share its speed
+def _measured(works: Sequence[Work], probes: Sequence[Probe], resources: Resources) -> str:
+    share = min(1.0, resources.gpus or 1.0)  # trials that share a GPU share its speed
     speeds = [each.images_per_second * share for each in probes]
     shown = ", ".join(f"{work.name} {speed:,.0f}" for work, speed in zip(works, speeds, strict=True))
     return (
-        f"training at most about {_duration(works, speeds, room)}, {room.slots} at a time, images/s of each: "
+        f"training at most about {_duration(works, speeds, resources)}, {resources.slots} at a time, images/s of each: "
         f"{shown} ({probes[0].device}, measured)"
     )
 
 
-def _duration(works: Sequence[Work], speeds: Sequence[float], room: Resources) -> str:
-    rounds = [math.ceil(work.trials / room.slots) * work.images for work in works]
+def _duration(works: Sequence[Work], speeds: Sequence[float], resources: Resources) -> str:
+    rounds = [math.ceil(work.trials / resources.slots) * work.images for work in works]
     minutes = sum(images / speed for images, speed in zip(rounds, speeds, strict=True)) / 60
     return f"{max(1, minutes):.0f} min" if minutes < 180 else f"{minutes / 60:.0f} h"

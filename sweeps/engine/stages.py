@@ -1,11 +1,11 @@
-"""The stages of a sweep: search, confirm, final. A resumed sweep goes on where the record says that it was."""
+"""The stages of a sweep: search, confirm, final. A resumed sweep continues where the record says that it was."""
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ray.tune import with_parameters
 
@@ -15,21 +15,23 @@ from sweeps.engine.machine.data import require_same
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.record.checkpoint_files import drop_checkpoints
+from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations, references
 from sweeps.engine.record.record import Configuration, SweepRecord
+from sweeps.engine.results.commands import final_commands
+from sweeps.engine.results.files import write_figure, write_summary, write_table
 from sweeps.engine.results.per_class import PerClass, own_best, per_class
-from sweeps.engine.results.report import commands, final_report, write_figure, write_summary, write_table
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
-from sweeps.engine.results.test_part import TestResult, opened_before, score_models
+from sweeps.engine.results.tables import final_report
+from sweeps.engine.results.test_part import opened_before, score_models
+from sweeps.engine.results.test_result import TestResult
 from sweeps.engine.results.winner_figures import inspect_model
-from sweeps.engine.search.confirm import Confirmation, ConfirmSearch, candidates, confirmations, references
+from sweeps.engine.search.confirm_search import ConfirmSearch
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.search.searcher import PackSearcher
-from sweeps.engine.search.trial import checkpoint_paths, drop_checkpoints, run_trial
-from sweeps.engine.search.turns import Turn
-from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
-
-if TYPE_CHECKING:
-    from sweeps.engine.run import Run
+from sweeps.engine.search.trial import run_trial
+from sweeps.engine.session import Session
+from sweeps.engine.stage_runner import StageRunner
 
 __all__ = ["Stages"]
 
@@ -39,86 +41,72 @@ UNCONFIRMED = "confirmation is not complete; --resume tries again what failed"
 class Stages(StageRunner):
     """What a sweep does, one stage after another. data: the train part."""
 
-    def __init__(self, plan: Plan, settings: SweepSettings, run: Run, data: ImageDataset) -> None:
-        self.record = SweepRecord(run.study, plan, path=run.home / "study.db")
+    def __init__(self, plan: Plan, settings: SweepSettings, session: Session, data: ImageDataset) -> None:
+        self.record = SweepRecord(session.study, plan, path=session.home.record)
         self.of_classes: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
-        super().__init__(plan, settings, run, [self.record])
+        super().__init__(plan, settings, session, [self.record])
         self.plan, self.data, self.sweep_settings = plan, data, settings
-        self.packing = {"limit": run.study.user_attrs["members_per_trial"], "slots": run.room.slots}
+        self.packing = {"limit": session.study.user_attrs["members_per_trial"], "slots": session.resources.slots}
         self.summary_line = (
             f"{plan.configs} configurations x {len(plan.classes)} classes of {plan.base.dataset}, packs of up to "
-            f"{self.packing['limit']} trainings, {run.room.slots} at a time"
+            f"{self.packing['limit']} trainings, {session.resources.slots} at a time"
         )
 
     def run(self) -> int:
-        """All stages, as far as the record does not hold them; returns the exit code."""
+        """Search, confirm, with --objective per-class the same for each class alone, final; returns the exit code."""
         self.tracking.open_sweep("search")
-        self.train(self._turns(), self._trainable)
-        if self.interrupt.requested:
-            return INTERRUPTED
-        chosen = self._chosen()
-        if chosen and self._confirmation(chosen).left:  # a winner of part of them might be another
+        if not self.plan.space.is_grid:
+            self._search("search", [self.record])
+        chosen = self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
+        if self._confirm("confirm", [(self.record, chosen)]).left:  # a winner of part of them might be another
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
         if not confirmed:
             return self._without_winner()
-        if self.plan.objective != "per-class":
-            return self._final(confirmed)
-        if not self.of_classes or self._confirmation_by_class().left:
-            return self._fail(UNCONFIRMED)
-        return self._final(confirmed, own_best(confirmed[0], self.of_classes))
-
-    def _turns(self) -> Iterator[Turn]:
-        if not self.plan.space.is_grid:
-            yield from self._search("search", [self.record])
-        chosen = self._chosen()
-        yield from self._confirm(self._confirmation(chosen))
-        is_whole = not self._confirmation(chosen).left
-        if self.plan.objective == "per-class" and is_whole and confirmations(self.record, chosen):
+        own: dict[int, Confirmation] = {}
+        if self.plan.objective == "per-class":
             self.of_classes = {index: self.record.of_class(index) for index in self.plan.classes}
             self.records += self.of_classes.values()
-            yield from self._search("search by class", list(self.of_classes.values()))
-            yield from self._confirm(self._confirmation_by_class())
+            self._search("search by class", list(self.of_classes.values()))
+            best = [(record, record.best(self.plan.best)) for record in self.of_classes.values()]
+            if self._confirm("confirm by class", best).left:
+                return self._fail(UNCONFIRMED)
+            own = own_best(confirmed[0], self.of_classes)
+        return self._final(confirmed, own)
 
-    def _chosen(self) -> list[Configuration]:
-        """What is confirmed: every point of a grid, or what the search has found."""
-        return self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
-
-    def _confirmation(self, chosen: list[Configuration]) -> ConfirmSearch:
-        return ConfirmSearch("confirm", [(self.record, chosen)], self.home, **self.packing)
-
-    def _confirmation_by_class(self) -> ConfirmSearch:
-        chosen = [(record, record.best(self.plan.best)) for record in self.of_classes.values()]
-        return ConfirmSearch("confirm by class", chosen, self.home, **self.packing)
-
-    def _search(self, name: str, records: list[SweepRecord]) -> Iterator[Turn]:
+    def _search(self, name: str, records: list[SweepRecord]) -> None:
         """Go on with what these records have not searched yet."""
         search = LadderSearch(name, records, **self.packing)
-        self.close_ended(search)  # what a killed driver did not get to tell
+        self.tell_ended(search)  # what a killed driver did not get to tell
         if search.turns:
             budget, spent = (sum(getattr(each.ladder, name) for each in records) for name in ("budget", "spent"))
-            yield Turn(search, (budget, spent))
+            self.train(search, self._trainable, total=budget, done=spent)
 
-    def _confirm(self, search: ConfirmSearch) -> Iterator[Turn]:
-        self.close_ended(search)
-        if search.left:
-            yield Turn(search, (float(search.members * self.plan.base.epochs), 0.0))
+    def _confirm(self, name: str, chosen: Sequence[tuple[SweepRecord, list[Configuration]]]) -> ConfirmSearch:
+        """Train what these records lack of the chosen configurations; returns what is still to be trained."""
+        search = ConfirmSearch(name, chosen, self.home, **self.packing)
+        self.tell_ended(search)
+        if not search.left:
+            return search
+        self.train(search, self._trainable, total=search.members * self.plan.base.epochs)
+        return ConfirmSearch(name, chosen, self.home, **self.packing)
 
+    @functools.cached_property
     def _trainable(self) -> Callable[..., Any]:
         return with_parameters(
-            run_trial, data=self.data, home=str(self.home), members=self.packing["limit"], **self.room.shares
+            run_trial, data=self.data, home=self.home, members=self.packing["limit"], **self.resources.shares
         )
 
-    def end_turn(self, search: PackSearcher) -> None:
+    def stage_ended(self, search: PackSearcher) -> None:
         """Drop all that is left of what has ended, also what a killed worker left half-written."""
-        super().end_turn(search)
+        super().stage_ended(search)
         if search.keeps_checkpoints:
             return
         for each in (each for record in self._records for each in record.configurations.values()):
             if each.state not in ("running", "failed"):
                 drop_checkpoints(self.home, each.number, self.plan.base.train_seed, unfinished=True)
 
-    def close_ended(self, search: PackSearcher) -> None:
+    def tell_ended(self, search: PackSearcher) -> None:
         """Tell MLflow how far each has come and what has ended, and drop checkpoints that nothing will go on from."""
         seed = self.plan.base.train_seed
         for record, each, rung in search.newly_climbed() if isinstance(search, LadderSearch) else []:
@@ -129,91 +117,91 @@ class Stages(StageRunner):
             if not search.keeps_checkpoints and state != "failed":
                 drop_checkpoints(self.home, configuration, own_seed, unfinished=False)
 
-    @property
-    def _records(self) -> list[SweepRecord]:
-        return [self.record, *self.of_classes.values()]
-
-    def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation] | None = None) -> int:
-        """own: each class's best, where they were searched."""
-        again, numbers = (
-            self.sweep_settings.open_test_again,
-            {i: each.number for i, each in (own or {}).items()},
-        )
+    def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation]) -> int:
+        """Score the test part, and report. own: each class's best, where they were searched."""
+        numbers = {index: each.number for index, each in own.items()}
+        again = self.sweep_settings.open_test_again
         if not again and (reason := opened_before(self.record, confirmed, numbers)):
             return self._fail(reason)
-        if again or self.record.read("test") is None:
-            self.note_code()
-        self.tracking.open_sweep("final")
-        test = score_models(
-            self.record, confirmed, str(self.home), lambda: self._test_part,
-            own=numbers, again=again, room=self.room, on_progress=self.display.scored,
-        )  # fmt: skip
-        self.display.end()
+        test = self._score(confirmed, numbers, again=again)
         self._inspect(confirmed[0].number, self.plan.confirm_seeds[0])
         summary = summarise(
             confirmed,
             test,
             {each.number: name for name, each in references(self.record).items()},
-            validation_images=self._validation_images(),
+            validation_images=len(split_train(self.plan.base, self.data.labels).validation),
             same_training=not self.plan.search,
             is_grid=self.plan.space.is_grid,
         )
         by_class = per_class(self.plan, confirmed, own, test) if own else None
-        whole = not self.failures and not self._failed_count()
-        self._publish(confirmed, summary, test, by_class, "complete" if whole else "failed")
-        for part in final_report(self.record, confirmed, summary, test):
-            self.display.print(part)
-        for part in [by_class.table(), by_class.sentence] if by_class else []:
-            self.display.print(part)
-        for line in commands(self.record, summary.winner, self.sweep_settings, self.command):
-            self.display.print(line)
-        return 0 if whole else self.report_failure(f"{self._failed_count()} of {self._total()} configurations failed")
+        failed, total = self._failed_count(), len(self._records) * self.plan.configs
+        is_complete = not self.failures and not failed
+        self._publish(confirmed, summary, test, by_class, "complete" if is_complete else "failed")
+        self._print(confirmed, summary, test, by_class)
+        return 0 if is_complete else self.report_failure(f"{failed} of {total} configurations failed")
 
-    def _publish(
-        self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None, state: str
-    ) -> None:
-        home, winner, seconds = self.home, summary.winner, time.monotonic() - self.started
-        with storage(home):
-            artifacts = [
-                write_table(home / "results.csv", self.record, confirmed_means(confirmed, test)),
-                write_summary(home / "results.json", self.record, confirmed, summary, test, seconds, by_class),
-                write_figure(home / "auroc_by_class.png", self.plan, winner, test),
-                home / "study.db",
-            ]
-        metrics = final_metrics(summary, test) | (by_class.metrics() if by_class else {})
-        opening = len(self.record.read("test_openings")) - 1
-        self.tracking.close_sweep(state, metrics, artifacts, step=opening)
-
-    def _validation_images(self) -> int:
-        return len(split_train(self.plan.base, self.data.labels).validation)
-
-    def _without_winner(self) -> int:
-        with storage(self.home):
-            write_table(self.home / "results.csv", self.record, {})
-        return self._fail(f"no configuration was trained to the end on all classes: {self.record.counts()}")
-
-    def _fail(self, reason: str) -> int:
-        """End the sweep's run without figures, and say why."""
-        found = [path for name in ("results.csv", "study.db") if (path := self.home / name).exists()]
-        self.tracking.close_sweep("failed", {}, found)
-        return self.report_failure(reason)
-
-    def _total(self) -> int:
-        return len(self._records) * self.plan.configs
-
-    def _failed_count(self) -> int:
-        return sum(record.counts()["failed"] for record in self._records)
+    def _score(self, confirmed: list[Confirmation], own: Mapping[int, int], *, again: bool) -> TestResult:
+        if again or self.record.read("test") is None:
+            self.note_code()
+        self.tracking.open_sweep("final")
+        test = score_models(
+            self.record, confirmed, self.home, lambda: self._test_part,
+            own=own, again=again, resources=self.resources, on_progress=self.display.scored,
+        )  # fmt: skip
+        self.display.end()
+        return test
 
     def _inspect(self, winner: int, seed: int) -> None:
         """Figures of the winner's models, drawn once."""
         if self.record.read("inspected"):
             return
-        paths = checkpoint_paths(self.home, winner, sorted(self.plan.classes), seed)
+        paths = self.home.checkpoints_of(winner, sorted(self.plan.classes), seed)
         inspect_model(
             paths, winner,
-            train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, room=self.room,
+            train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, resources=self.resources,
         )  # fmt: skip
         self.record.write("inspected", True)
+
+    def _publish(
+        self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None, state: str
+    ) -> None:
+        home, winner, seconds = self.home, summary.winner, time.monotonic() - self.started
+        with storage(home.folder):
+            artifacts = [
+                write_table(home.table, self.record, confirmed_means(confirmed, test)),
+                write_summary(home.results, self.record, confirmed, summary, test, seconds, by_class),
+                write_figure(home.auroc_figure, self.plan, winner, test),
+                home.record,
+            ]
+        metrics = final_metrics(summary, test) | (by_class.metrics() if by_class else {})
+        opening = len(self.record.read("test_openings")) - 1
+        self.tracking.close_sweep(state, metrics, artifacts, step=opening)
+
+    def _print(
+        self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None
+    ) -> None:
+        own = [by_class.table(), by_class.sentence] if by_class else []
+        commands = final_commands(self.plan, summary.winner, self.sweep_settings, self.command)
+        for part in (*final_report(self.record, confirmed, summary, test), *own, *commands):
+            self.display.print(part)
+
+    def _without_winner(self) -> int:
+        with storage(self.home.folder):
+            write_table(self.home.table, self.record, {})
+        return self._fail(f"no configuration was trained to the end on all classes: {self.record.counts()}")
+
+    def _fail(self, reason: str) -> int:
+        """End the sweep's run without figures, and say why."""
+        found = [path for path in (self.home.table, self.home.record) if path.exists()]
+        self.tracking.close_sweep("failed", {}, found)
+        return self.report_failure(reason)
+
+    @property
+    def _records(self) -> list[SweepRecord]:
+        return [self.record, *self.of_classes.values()]
+
+    def _failed_count(self) -> int:
+        return sum(record.counts()["failed"] for record in self._records)
 
     @functools.cached_property
     def _test_part(self) -> ImageDataset:

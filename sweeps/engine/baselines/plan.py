@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError, unknown_name
 from adcore.options import option
 from adcore.protocols.definitions import FOLDS
 from adcore.system.device import has_cuda_device
-from sweeps.engine.baselines.rows import SCALES, Baseline, Scale
+from sweeps.engine.baselines.rows import TABLE_SCALES, Baseline, TableScale
+from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.run_settings import RunSettings
 
-__all__ = ["BaselinePlan", "BaselineSettings", "Training", "describe", "make_plan"]
+if TYPE_CHECKING:
+    from adcore.datasets import Part
+
+__all__ = ["BaselinePlan", "BaselineSettings", "Training", "rows_in_words", "plan_baselines"]
 
 #: Configurations of a row are numbered from its place times this on, one for each fold.
 NUMBERS = 10
@@ -25,7 +29,9 @@ NUMBERS = 10
 class BaselineSettings(RunSettings):
     """The flags of the table of baselines. Raises UserError that names field, value and legal range of a bad one."""
 
-    scale: str | None = option(None, "how much to train [default: full with CUDA, else laptop]", choices=tuple(SCALES))
+    scale: str | None = option(
+        None, "how much to train [default: full with CUDA, else laptop]", choices=tuple(TABLE_SCALES)
+    )
     only: str | None = option(None, "rows by name, separated by commas [default: all]")
     seeds: int | None = option(
         None, "trainings of each experiment, with as many seeds [default: the scale's]", at_least=1, at_most=100
@@ -48,8 +54,10 @@ class Training:
 
 
 @dataclasses.dataclass(frozen=True)
-class BaselinePlan:
+class BaselinePlan(BasePlan):
     """rows: by place, which numbers their configurations; the same for every selection of rows."""
+
+    parts: ClassVar[tuple[Part, ...]] = ("train", "test")
 
     script: str
     scale: str
@@ -58,9 +66,9 @@ class BaselinePlan:
     search_seed: int
 
     @property
-    def settings(self) -> Scale:
+    def table_scale(self) -> TableScale:
         """What the scale stands for."""
-        return SCALES[self.scale]
+        return TABLE_SCALES[self.scale]
 
     @functools.cached_property
     def trainings(self) -> list[Training]:
@@ -85,7 +93,7 @@ class BaselinePlan:
         """What a training trains."""
         row = self.row(training.configuration)
         fold = training.configuration % NUMBERS if row.cross_validated else None
-        return row.config(self.settings, training.index, seed=training.seed, fold=fold)
+        return row.config(self.table_scale, training.index, seed=training.seed, fold=fold)
 
     @property
     def dataset_names(self) -> tuple[str, ...]:
@@ -98,7 +106,7 @@ class BaselinePlan:
 
     def classes_of(self, configuration: int) -> tuple[int, ...]:
         """The experiments of a configuration."""
-        return self.row(configuration).experiments(self.settings)
+        return self.row(configuration).experiments(self.table_scale)
 
     def title(self, stage: str, configuration: int, config: TrainConfig) -> str:
         """The name of a row's run with a seed."""
@@ -109,10 +117,6 @@ class BaselinePlan:
         """The row's name."""
         return {"row": self.row(configuration).name}
 
-    def share(self, config: TrainConfig) -> float:
-        """An epoch as a part of the whole training."""
-        return 1 / config.epochs
-
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""
         first = {place: Training(numbers[0], self.classes_of(numbers[0])[0], self.search_seed)
@@ -120,13 +124,20 @@ class BaselinePlan:
         configs = {
             self.rows[place].name: dataclasses.asdict(self.config(training)) for place, training in first.items()
         }
-        classes = {row.name: list(row.experiments(self.settings)) for row in self.rows.values()}
+        classes = {row.name: list(row.experiments(self.table_scale)) for row in self.rows.values()}
         numbers = {row.name: place for place, row in self.rows.items()}  # by which the record knows a row
         return {"script": self.script, "scale": self.scale, "seeds": self.seeds, "search_seed": self.search_seed,
                 "numbers": numbers, "configs": configs, "experiments": classes}  # fmt: skip
 
+    def resolved(self, settings: BaselineSettings) -> dict[str, Any]:
+        """The settings, with what the scale stands for: a resume on another machine must not choose anew."""
+        return {"settings": {**dataclasses.asdict(settings), "scale": self.scale, "seeds": self.seeds}}
 
-def make_plan(script: str, settings: BaselineSettings, rows: Sequence[Baseline]) -> BaselinePlan:
+    def check_data(self, data: Data) -> None:
+        """Nothing: no flag says how much the rows take of their data."""
+
+
+def plan_baselines(script: str, settings: BaselineSettings, rows: Sequence[Baseline]) -> BaselinePlan:
     """Resolve scale and rows. Raises UserError for a row that is not there, or is given twice."""
     names = [row.name for row in rows]
     chosen = names if settings.only is None else [name.strip() for name in settings.only.split(",")]
@@ -137,10 +148,10 @@ def make_plan(script: str, settings: BaselineSettings, rows: Sequence[Baseline])
             raise UserError(f"--only: {name} is given twice; give each row once")
     scale = settings.scale or ("full" if has_cuda_device() else "laptop")
     selected = {place: row for place, row in enumerate(rows) if row.name in chosen}
-    return BaselinePlan(script, scale, selected, settings.seeds or SCALES[scale].seeds, settings.seed)
+    return BaselinePlan(script, scale, selected, settings.seeds or TABLE_SCALES[scale].seeds, settings.seed)
 
 
-def describe(plan: BaselinePlan) -> str:
+def rows_in_words(plan: BaselinePlan, settings: BaselineSettings) -> str:
     """The rows in words; opens no file and no connection."""
     lines = [f"{plan.script}, scale {plan.scale}: nothing is run"]
     for place, row in plan.rows.items():

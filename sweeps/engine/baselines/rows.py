@@ -11,7 +11,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
 from adcore.protocols.definitions import FOLDS
 
-__all__ = ["SCALES", "Baseline", "Scale"]
+__all__ = ["TABLE_SCALES", "Baseline", "TableScale"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Baseline:
         """What is reported."""
         return f"accuracy, {FOLDS} folds" if self.cross_validated else "AUROC"
 
-    def config(self, scale: Scale, index: int, *, seed: int, fold: int | None) -> TrainConfig:
+    def config(self, scale: TableScale, index: int, *, seed: int, fold: int | None) -> TrainConfig:
         """The training of one experiment, named by its class."""
         fields = {**self.train, "classes": (index,), "train_seed": seed, "fold": fold}
         for name, cap in scale.caps.items():
@@ -44,14 +44,14 @@ class Baseline:
             fields[name] = cap if value is None else min(value, cap)
         return TrainConfig(**{**fields, **scale.train})
 
-    def experiments(self, scale: Scale) -> tuple[int, ...]:
+    def experiments(self, scale: TableScale) -> tuple[int, ...]:
         """The experiments that a scale trains."""
         dataset = scale.train.get("dataset", self.train.get("dataset", TrainConfig.dataset))
         return (self.classes or tuple(range(len(DATASETS[dataset].class_names))))[: scale.classes]
 
 
 @dataclasses.dataclass(frozen=True)
-class Scale:
+class TableScale:
     """caps: the most of some TrainConfig fields; train: fields that are the same for all rows."""
 
     caps: Mapping[str, int]
@@ -60,12 +60,12 @@ class Scale:
     seeds: int
 
 
-SCALES: Mapping[str, Scale] = MappingProxyType(
+TABLE_SCALES: Mapping[str, TableScale] = MappingProxyType(
     {
-        "smoke": Scale({"epochs": 2, "width": 8}, {"dataset": "digits", "batch_size": 32}, classes=2, seeds=1),
-        "laptop": Scale(
+        "smoke": TableScale({"epochs": 2, "width": 8}, {"dataset": "digits", "batch_size": 32}, classes=2, seeds=1),
+        "laptop": TableScale(
             {"epochs": 8, "width": 8, "images_per_class": 1500, "validation_images": 2500}, {}, classes=10, seeds=1
         ),
-        "full": Scale({}, {}, classes=10, seeds=3),
+        "full": TableScale({}, {}, classes=10, seeds=3),
     }
 )

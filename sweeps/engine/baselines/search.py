@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sweeps.engine.baselines.plan import BaselinePlan, Training
-from sweeps.engine.record.attributes import Facts
+from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.search.searcher import Ended, Job, PackSearcher
 from sweeps.engine.search.trial import Part
 
@@ -22,7 +22,7 @@ class BaselineSearch(PackSearcher):
     name = "baselines"
     keeps_checkpoints = True  # a model is what a reader of the table asks for next
 
-    def __init__(self, record: Facts, plan: BaselinePlan) -> None:
+    def __init__(self, record: Attributes, plan: BaselinePlan) -> None:
         super().__init__([record])
         self.record, self.plan = record, plan
         known = record.all()

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray.tune import with_parameters
 
-from adcore.datasets import ImageDataset
 from sweeps.engine.baselines.bars import write_bars
 from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, Training
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.table import Outcome, outcomes, rich_table, write_csv, write_json, write_markdown
 from sweeps.engine.baselines.trial import run_baseline
 from sweeps.engine.machine.storage import storage
-from sweeps.engine.record.attributes import Facts
+from sweeps.engine.planning.base_plan import Data
+from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.search.searcher import PackSearcher
-from sweeps.engine.search.turns import Turn
-from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
-
-if TYPE_CHECKING:
-    from sweeps.engine.run import Run
+from sweeps.engine.session import Session
+from sweeps.engine.stage_runner import StageRunner
 
 __all__ = ["BaselineStages"]
 
@@ -32,32 +29,35 @@ class BaselineStages(StageRunner):
     data: train and test part of each data set, by name and part.
     """
 
-    def __init__(
-        self, plan: BaselinePlan, settings: BaselineSettings, run: Run, data: Mapping[tuple[str, str], ImageDataset]
-    ) -> None:
-        self.record = Facts(run.study, run.home / "study.db")
-        super().__init__(plan, settings, run, [self.record])
+    def __init__(self, plan: BaselinePlan, settings: BaselineSettings, session: Session, data: Data) -> None:
+        self.record = Attributes(session.study, session.home.record)
+        super().__init__(plan, settings, session, [self.record])
         self.plan = plan
         self.parts = {name: (data[name, "train"], data[name, "test"]) for name in plan.dataset_names}
-        self.summary_line = f"{len(plan.rows)} baselines, {len(plan.trainings)} trainings, {run.room.slots} at a time"
+        self.summary_line = (
+            f"{len(plan.rows)} baselines, {len(plan.trainings)} trainings, {session.resources.slots} at a time"
+        )
 
     def run(self) -> int:
         """Train what the record does not hold; returns the exit code."""
         self.tracking.open_sweep("baselines")
         search = BaselineSearch(self.record, self.plan)
-        self.train(self._turns(search), self._trainable)
+        self.tell_ended(search)
+        try:
+            if search.left:
+                total, left = (self._epochs(each) for each in (self.plan.trainings, search.left))
+                self.train(search, self._trainable(), total=total, done=total - left)
+        except KeyboardInterrupt:
+            self._write(outcomes(self.plan, self.record))
+            raise
         found = outcomes(self.plan, self.record)
-        files = self._write(found)
-        return INTERRUPTED if self.interrupt.requested else self._finish(search, found, files)
+        return self._finish(search, found, self._write(found))
 
-    def _turns(self, search: BaselineSearch) -> Iterator[Turn]:
-        self.close_ended(search)
-        if search.left:
-            total = float(len(self.plan.trainings))
-            yield Turn(search, (total, total - len(search.left)))
+    def _epochs(self, trainings: Sequence[Training]) -> int:
+        return sum(self.plan.config(each).epochs for each in trainings)
 
     def _trainable(self) -> Callable[..., Any]:
-        return with_parameters(run_baseline, parts=self.parts, home=str(self.home), **self.room.shares)
+        return with_parameters(run_baseline, parts=self.parts, home=self.home, **self.resources.shares)
 
     def _finish(self, search: BaselineSearch, found: list[Outcome], files: list[Path]) -> int:
         missing = [each for each in self.plan.trainings if search.ended.get(each) != "complete"]
@@ -77,27 +77,27 @@ class BaselineStages(StageRunner):
         title = self.plan.title("baselines", training.configuration, self.plan.config(training))
         return f"{title}, class {training.index}"
 
-    def close_ended(self, search: PackSearcher) -> None:
+    def tell_ended(self, search: PackSearcher) -> None:
         """Tell MLflow what has ended, with the figures of its models."""
         assert isinstance(search, BaselineSearch)
         known = self.record.all() if (done := search.newly_done()) else {}
         for training in done:
             found = known[training.key]
-            files = [self.home / name for name in found["figures"]]
+            files = [self.home.folder / name for name in found["figures"]]
             self.tracking.assessed(
                 search.name, training.configuration, training.seed, training.index, found["metrics"], files
             )
-        super().close_ended(search)
+        super().tell_ended(search)
 
     def _write(self, found: list[Outcome]) -> list[Path]:
-        home = self.home
-        with storage(home):
+        home, folder = self.home, self.home.folder
+        with storage(folder):
             return [
-                write_csv(home / "baselines.csv", found),
-                write_markdown(home / "baselines.md", found),
-                write_json(home / "results.json", self.plan, found),
-                home / "study.db",
-                *write_bars(home / "figures", found),
+                write_csv(folder / "baselines.csv", found),
+                write_markdown(folder / "baselines.md", found),
+                write_json(home.results, self.plan, found),
+                home.record,
+                *write_bars(home.figures, found),
             ]
 
 

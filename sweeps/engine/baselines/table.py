@@ -17,7 +17,7 @@ from adcore.config import TrainConfig
 from adcore.files import write_whole
 from sweeps.engine.baselines.plan import BaselinePlan
 from sweeps.engine.baselines.rows import Baseline
-from sweeps.engine.record.attributes import Facts
+from sweeps.engine.record.attributes import Attributes
 
 __all__ = ["Outcome", "outcomes", "rich_table", "write_csv", "write_json", "write_markdown"]
 
@@ -76,7 +76,7 @@ class Outcome:
         )
 
 
-def outcomes(plan: BaselinePlan, record: Facts) -> list[Outcome]:
+def outcomes(plan: BaselinePlan, record: Attributes) -> list[Outcome]:
     """The rows of which every training with at least one seed is on record."""
     known = record.all()
     found = [_outcome(plan, known, place) for place in plan.rows]
@@ -103,7 +103,7 @@ def _outcome(plan: BaselinePlan, known: Mapping[str, Any], place: int) -> Outcom
     return Outcome(
         row=row,
         dataset=config.dataset,
-        protocol=_protocol(config.dataset, config.protocol, row.experiments(plan.settings)),
+        protocol=_protocol(config.dataset, config.protocol, row.experiments(plan.table_scale)),
         named_class=config.exposure.named_class,
         values=[v for own in per_seed for v in own] if row.cross_validated else [statistics.fmean(v) for v in per_seed],
         decisions=statistics.fmean(decisions) if decisions else None,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
 from adcore.system.imports import large_imports
-from sweeps.engine.search.trial import part_paths, parts_of, use_no_more
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.search.trial import limit_process, part_paths, parts_of
 
 if TYPE_CHECKING:
     from adcore.config import TrainConfig
@@ -22,7 +23,7 @@ __all__ = ["run_baseline"]
 Parts = Mapping[str, tuple[ImageDataset, ImageDataset]]
 
 
-def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: int, gpus: float) -> None:
+def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threads: int, gpus: float) -> None:
     """Train and report to Tune after each epoch, and once more with the model's figures, under "result" as JSON.
 
     Nothing is chosen by what the test part says: a baseline has fixed settings. A training that diverges has no result,
@@ -35,7 +36,7 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
         from adcore.train import train
         from adcore.train.checkpoints import Checkpoints
 
-    use_no_more(threads, gpus)
+    limit_process(threads, gpus)
     [part] = parts_of(config)
     own, (train_part, test_part) = part.config, parts[part.config.dataset]
 
@@ -47,14 +48,14 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: str, threads: in
     if ended.state == "diverged":
         return
     if own.fold is None:
-        folder = Path(home, "figures", f"configuration-{part.configuration:04d}", f"seed-{own.train_seed}")
+        folder = home.figures / f"configuration-{part.configuration:04d}" / f"seed-{own.train_seed}"
         found = _on_test(ended.detector, own, train_part, test_part, ended.history, folder)
         if found is None:
             return
         metrics, files = found
     else:
         metrics, files = {"val_accuracy": _held_out_accuracy(ended.detector, own, train_part)}, []
-    figures = [str(file.relative_to(home)) for file in files]
+    figures = [str(file.relative_to(home.folder)) for file in files]
     result = {"metrics": metrics, "seconds": ended.seconds, "figures": figures}
     report(ended.history[-1], result=json.dumps(result))
 

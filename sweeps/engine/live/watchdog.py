@@ -1,4 +1,4 @@
-"""Trials that hang: a worker that does not report for too long is ended, and Tune starts its trial again."""
+"""Watchdog: ends workers that hang, so that Tune starts their trials again."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import ray
 from ray.tune.experiment import Trial
 
-__all__ = ["Silence"]
+__all__ = ["Watchdog"]
 
 #: Seconds between two steps of Tune's after which the driver itself was asleep: no worker could be heard.
 ASLEEP = 20.0
 
 
-class Silence:
+class Watchdog:
     """Since when each worker has been silent. limit: seconds, more than the longest epoch; clock: seconds."""
 
     def __init__(

@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from adcore.options import flag_of
 from sweeps.engine.machine.code import ROOT
 from sweeps.engine.machine.locations import SQLITE, database_path
 from sweeps.engine.planning.run_settings import RunSettings
@@ -21,7 +22,7 @@ def resume_command(script: str, settings: RunSettings, name: str) -> str:
     for field in dataclasses.fields(settings):
         given = getattr(settings, field.name)
         if field.name in ("storage", "tracking_uri", "address", "data_dir") and given != field.default:
-            words += [f"--{field.name.replace('_', '-')}", str(given)]
+            words += [flag_of(field.name), str(given)]
     return shlex.join(words)
 
 

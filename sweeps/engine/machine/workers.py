@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from adcore.errors import UserError
-from sweeps.engine.machine.cluster import Resources
+from sweeps.engine.machine.resources import Resources
 from sweeps.engine.machine.storage import one_line
 
 __all__ = ["on_workers"]
@@ -17,18 +17,18 @@ RETRIES = 2
 
 
 def on_workers(
-    function: Callable[..., Any], calls: Mapping[Key, tuple[Any, ...]], room: Resources
+    function: Callable[..., Any], calls: Mapping[Key, tuple[Any, ...]], resources: Resources
 ) -> Iterator[tuple[Key, Any]]:
     """Call function with each of `calls`' arguments on a worker that has what a trial has; gives results as they come.
 
-    Where the room is this process, it calls them itself, one after another.
+    Where the resources are this process, it calls them itself, one after another.
     Raises what the function raises of UserError and OSError, and UserError for anything else.
     """
-    yield from (_called_on_workers if room.workers else _called_here)(function, calls, room)
+    yield from (_called_on_workers if resources.workers else _called_here)(function, calls, resources)
 
 
 def _called_here(
-    function: Callable[..., Any], calls: Mapping[Key, tuple[Any, ...]], room: Resources
+    function: Callable[..., Any], calls: Mapping[Key, tuple[Any, ...]], resources: Resources
 ) -> Iterator[tuple[Key, Any]]:
     for key, arguments in calls.items():
         try:
@@ -41,16 +41,16 @@ def _called_here(
 
 
 def _called_on_workers(
-    function: Callable[..., Any], calls: Mapping[Key, tuple[Any, ...]], room: Resources
+    function: Callable[..., Any], calls: Mapping[Key, tuple[Any, ...]], resources: Resources
 ) -> Iterator[tuple[Key, Any]]:
     import ray
     from ray.exceptions import RayError
 
-    remote = ray.remote(num_cpus=room.cpus, num_gpus=room.gpus, max_retries=RETRIES)(function)
+    remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=RETRIES)(function)
     waiting, under_way = list(calls.items()), dict[Any, Key]()
     while waiting or under_way:
         try:
-            while waiting and len(under_way) < room.slots:
+            while waiting and len(under_way) < resources.slots:
                 key, arguments = waiting.pop(0)
                 under_way[remote.remote(*arguments)] = key
             [ended], _ = ray.wait(list(under_way), num_returns=1)

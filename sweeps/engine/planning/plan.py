@@ -1,12 +1,10 @@
-"""From flags to a plan: every choice made, nothing run; `--plan` prints it with its cost."""
+"""From flags to a plan: every choice made, nothing run."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
@@ -15,16 +13,18 @@ from adcore.errors import UserError
 from adcore.options import check_classes
 from adcore.protocols.definitions import check_one_experiment
 from adcore.system.device import has_cuda_device
-from sweeps.engine.plan_time import Work, time_in_words
+from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.ladder import REDUCTION, Rung, budget_for, rungs_of
 from sweeps.engine.planning.samplers import check_sampler
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Space
 
-__all__ = ["MEMBERS", "OWN_NUMBERS", "Plan", "describe", "make_plan", "members_per_trial"]
+__all__ = ["MEMBERS", "OWN_NUMBERS", "Plan", "make_plan", "members_per_trial"]
 
 #: TrainConfig fields that a flag of the same name sets, where the script has it.
 OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector", "precision")
+#: TrainConfig fields that decide which images are labelled.
+LABELLING = ("classes", "split_seed", "exposure")
 #: Experiments that a trial trains side by side, where nothing else is said: benchmarks/members.py.
 MEMBERS = 10
 #: Configurations of class i's own search are numbered from (i + 1) times this on.
@@ -32,7 +32,7 @@ OWN_NUMBERS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class Plan(BasePlan):
     """What a sweep will do.
 
     base: the TrainConfig of every confirmation, before sampled fields, classes and seeds; search: fields in which the
@@ -132,10 +132,6 @@ class Plan:
         owner = self.owner(configuration)
         return {} if owner is None else {"class": str(owner)}
 
-    def share(self, config: TrainConfig) -> float:
-        """Class-epochs of an epoch."""
-        return len(config.classes)
-
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""
         fields = {
@@ -145,6 +141,26 @@ class Plan:
         rungs = [[rung.classes, rung.epochs] for rung in self.rungs]
         own = {"search": dict(self.search), "base": settings, "space": dataclasses.asdict(self.space), "rungs": rungs}
         return fields | own
+
+    def resolved(self, settings: SweepSettings) -> dict[str, Any]:
+        """How large packs are, and what the scale stands for: a resume on another machine must not choose anew."""
+        resolved: dict[str, Any] = {"scale": self.scale, "dataset": self.base.dataset, "epochs": self.base.epochs}
+        if not self.space.is_grid:
+            resolved["configs"] = self.configs
+        return {
+            "members_per_trial": members_per_trial(settings),
+            "settings": {**dataclasses.asdict(settings), **resolved},
+        }
+
+    def check_data(self, data: Data) -> None:
+        """Raises UserError if pollution leaves no anomaly to be labelled."""
+        from adcore.protocols.experiments import require_labelled_anomalies
+        from adcore.train.build import split_train
+
+        labels = data[self.base.dataset, "train"].labels
+        for config in (self.searched, self.base):
+            fit, own = split_train(config, labels).fit, {name: getattr(config, name) for name in LABELLING}
+            require_labelled_anomalies(labels, fit, **own)
 
 
 def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
@@ -200,98 +216,3 @@ def _check_per_class(plan: Plan) -> None:
 def members_per_trial(settings: SweepSettings) -> int:
     """How many experiments a trial trains side by side at the most, if there are as many."""
     return MEMBERS if settings.members_per_trial == "auto" else int(settings.members_per_trial)
-
-
-def _confirmed(plan: Plan) -> int:
-    """How many configurations are confirmed at most."""
-    return plan.configs if plan.space.is_grid else plan.best + 1 + plan.paper
-
-
-def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
-    """The plan's trials at most, kind by kind."""
-    size = members_per_trial(settings)
-
-    def work(name: str, config: TrainConfig, class_epochs: float) -> Work:
-        """Packs of whole trainings, as many as come to so many class-epochs."""
-        experiments = math.ceil(class_epochs / config.epochs)
-        members = max(1, min(size, math.ceil(experiments / slots)))
-        images = _images(config) / len(plan.classes) * members
-        return Work(name, config, members, math.ceil(experiments / members), images)
-
-    confirmed = plan.seeds * len(plan.classes) * plan.base.epochs
-    works = [] if plan.space.is_grid else [work("search", plan.searched, plan.budget)]
-    works.append(work("confirm", plan.base, _confirmed(plan) * confirmed))
-    if plan.objective == "per-class":
-        works.append(work("search by class", plan.searched, _own_budget(plan)))
-        works.append(work("confirm by class", plan.base, plan.best * confirmed))
-    return works
-
-
-def _own_budget(plan: Plan) -> float:
-    """Class-epochs of the classes' own searches together."""
-    return sum(plan.of_class(index).budget for index in plan.classes)
-
-
-def describe(plan: Plan, settings: SweepSettings) -> str:
-    """The plan in words and its cost. Opens no connection, unless its time is to be measured on a cluster."""
-    base, confirmed = plan.base, _confirmed(plan)
-    budget, trainings = 0 if plan.space.is_grid else plan.budget, confirmed * plan.seeds
-    if plan.objective == "per-class":
-        budget, trainings = budget + _own_budget(plan), trainings + plan.best * plan.seeds
-    search = budget * _images(plan.searched) / (len(plan.classes) * plan.searched.epochs)
-    confirm = trainings * _images(base)
-    lines = [
-        f"{plan.script}, scale {plan.scale}: nothing is run",
-        f"  data       {base.dataset}, classes {','.join(map(str, base.classes))}, protocol {base.protocol}",
-        *([] if plan.space.is_grid else _search_lines(plan)),
-        f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base)}",
-        *(_own_lines(plan) if plan.objective == "per-class" else []),
-        "  final      the models of the confirmation on the test part, opened once",
-        f"  cost       at most {search / 1e6:.1f} M images in the search, {confirm / 1e6:.1f} M to confirm",
-        f"  time       {time_in_words(lambda slots: _works(plan, settings, slots), settings)}",
-        f"  record     {Path(settings.storage) / (settings.name or '<name>')}, MLflow {settings.tracking_uri}",
-    ]
-    return "\n".join(lines)
-
-
-def _search_lines(plan: Plan) -> list[str]:
-    whole = len(plan.classes) * plan.searched.epochs * plan.configs
-    rungs = ", ".join(f"{rung.classes} x {rung.epochs}" for rung in plan.rungs)
-    names = DATASETS[plan.base.dataset].class_names
-    ranges = ", ".join(f"{name} {each}" for name, each in plan.space.ranges.items())
-    order = ", ".join(names[index] for index in plan.class_order) or "lowest AUROC of the first configuration first"
-    return [
-        f"  searched   {ranges}; sampler {plan.sampler}",
-        f"  search     {plan.configs} configurations, each as far as it earns, at most {_training(plan.searched)}",
-        f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} goes up; at most {plan.budget:.0f} "
-        f"class-epochs, {plan.budget / whole:.0%} of no stopping",
-        f"  classes    {order}",
-    ]
-
-
-def _own_lines(plan: Plan) -> list[str]:
-    return [
-        f"  by class   {len(plan.classes)} searches like this one of a single class each, side by side; of each up to "
-        f"{plan.best} configurations x {plan.seeds} fresh seeds"
-    ]
-
-
-def _training(config: TrainConfig) -> str:
-    """One configuration's training in words."""
-    images = _normal_images(config)
-    return (
-        f"{len(config.classes)} classes x {config.epochs} epochs x 2 x {images} images "
-        f"(width {config.width}, batch {config.batch_size}, {config.schedule})"
-    )
-
-
-def _normal_images(config: TrainConfig) -> int:
-    """Normal images of an experiment, at most; under leave-one-out they are of all classes but one."""
-    dataset = DATASETS[config.dataset]
-    classes = len(dataset.class_names) - 1 if config.protocol == "leave-one-out" else 1
-    return classes * min(config.images_per_class or 10**9, dataset.smallest_class)
-
-
-def _images(config: TrainConfig) -> int:
-    """Images that a configuration's training takes in, over all classes and epochs."""
-    return 2 * _normal_images(config) * config.epochs * len(config.classes)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import ClassVar
 
 from adcore.errors import UserError
 from adcore.files import check_local
 from adcore.options import check_options, option
 
-__all__ = ["PLACES", "RunSettings", "check_sweep_name"]
-
-#: What may differ when a sweep is resumed: where it runs and where things are, not what it computes.
-PLACES = (
-    "resume", "name", "plan", "storage", "tracking_uri", "data_dir", "address",
-    "gpus_per_trial", "cpus_per_trial", "max_concurrent", "report_timeout",
-)  # fmt: skip
+__all__ = ["RunSettings", "check_sweep_name"]
 
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
-    """Flags that say where a sweep runs. Raises UserError that names field, value and legal range of a bad one."""
+    """Flags that say where a sweep runs. Raises UserError that names field, value and legal range of a bad one.
+
+    changeable: what may differ when a sweep is resumed: where it runs and where things are, not what it computes.
+    """
+
+    changeable: ClassVar[tuple[str, ...]] = (
+        "resume", "name", "plan", "storage", "tracking_uri", "data_dir", "address",
+        "gpus_per_trial", "cpus_per_trial", "max_concurrent", "report_timeout",
+    )  # fmt: skip
 
     data_dir: str | None = option(None, "folder with the data set's files, the only place looked at")
     allow_unverified_data: bool = option(False, "use files of --data-dir with another checksum")

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from adcore.config import PRECISIONS
 from adcore.datasets import DATASETS, check_name
@@ -73,6 +73,8 @@ class SweepSettings(RunSettings):
 
     Raises UserError that names field, value and legal range when one of them is not legal.
     """
+
+    changeable: ClassVar[tuple[str, ...]] = (*RunSettings.changeable, "open_test_again", "probe")
 
     scale: str | None = option(None, "how much to search [default: gpu with CUDA, else laptop]", choices=tuple(SCALES))
     dataset: str | None = option(None, "data set [default: the scale's]")

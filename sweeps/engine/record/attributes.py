@@ -1,7 +1,8 @@
-"""Facts: what a sweep knows beside its configurations, by name, in its record."""
+"""Attributes: what a sweep knows beside its configurations, by name, in its record."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,33 +10,34 @@ from typing import Any
 
 import optuna
 
+from sweeps.engine.machine.code import UNKNOWN, Code, current_code
 from sweeps.engine.machine.storage import StorageError, storage
 
-__all__ = ["Facts"]
+__all__ = ["Attributes"]
 
 
-class Facts:
+class Attributes:
     """Plain values by name, as the user attributes of an Optuna study. path: its file, for messages.
 
     broken: why the study could not be written, from the first time on; everything that writes raises StorageError.
     """
 
-    def __init__(self, facts: optuna.Study, path: Path) -> None:
-        self.facts, self.path = facts, path
+    def __init__(self, study: optuna.Study, path: Path) -> None:
+        self._attributes_of, self.path = study, path
         self.broken: StorageError | None = None
 
     def write(self, key: str, value: Any) -> None:
-        """A fact of the sweep, by name: plain values only."""
+        """Set an attribute, to plain values only."""
         with self.writing():
-            self.facts.set_user_attr(key, value)
+            self._attributes_of.set_user_attr(key, value)
 
     def read(self, key: str) -> Any:
-        """A fact of the sweep, or None."""
-        return self.facts.user_attrs.get(key)
+        """An attribute, or None."""
+        return self._attributes_of.user_attrs.get(key)
 
     def all(self) -> dict[str, Any]:
-        """Every fact by name: one look at the file, where many are asked for."""
-        return self.facts.user_attrs
+        """Every attribute by name: one look at the file, where many are asked for."""
+        return self._attributes_of.user_attrs
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -46,3 +48,20 @@ class Facts:
         except StorageError as error:
             self.broken = self.broken or error
             raise
+
+    @property
+    def codes(self) -> list[Code]:
+        """The code that the sweep was run with, one version after another."""
+        return [Code(*each) for each in self.read("code") or [UNKNOWN]]
+
+    def note_code(self) -> None:
+        """To be called before anything is trained or scored: a sweep that other code began is on record as of both,
+        and it is said. Raises StorageError."""
+        known, now = self.codes, current_code()
+        if known[-1].sources == now.sources:
+            return
+        print(
+            f"this sweep was run by other code before ({known[-1]}; now {now}): its results are of both",
+            file=sys.stderr,
+        )
+        self.write("code", [*known, now])

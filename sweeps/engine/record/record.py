@@ -19,7 +19,8 @@ from adcore.train.members import SHARED
 from sweeps.engine.planning.ladder import Ladder
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
 from sweeps.engine.planning.proposals import Known, propose
-from sweeps.engine.record.attributes import Facts
+from sweeps.engine.record.attributes import Attributes
+from sweeps.engine.record.home import RECORD
 
 __all__ = ["Configuration", "Curves", "SweepRecord"]
 
@@ -51,11 +52,11 @@ class Configuration:
         return self.value if self.state == "complete" else None
 
 
-class SweepRecord(Facts):
+class SweepRecord(Attributes):
     """Configurations in memory and in the study; every change is written before it is acted on.
 
-    first: number of the study's first configuration. facts: the study that holds what is not a configuration's, if it
-    is another one. classes: in the order in which the ladder takes them; empty until that is known. is_searched:
+    first: number of the study's first configuration. attributes: the study that holds what is not a configuration's, if
+    it is another one. classes: in the order in which the ladder takes them; empty until that is known. is_searched:
     whether the search has ended.
     """
 
@@ -65,10 +66,10 @@ class SweepRecord(Facts):
         plan: Plan,
         *,
         first: int = 0,
-        facts: optuna.Study | None = None,
-        path: Path = Path("study.db"),
+        attributes: optuna.Study | None = None,
+        path: Path = Path(RECORD),
     ) -> None:
-        super().__init__(facts or study, path)
+        super().__init__(attributes or study, path)
         self.study, self.plan, self.first = study, plan, first
         self.ladder = Ladder(plan.rungs, plan.reduction, plan.budget, plan.complete, kind=self._kind)
         self.classes = plan.class_order
@@ -92,14 +93,14 @@ class SweepRecord(Facts):
         self._tell_ended()
 
     def of_class(self, index: int) -> SweepRecord:
-        """The record of a class's own search: another study in the same file, with the facts in common."""
+        """The record of a class's own search: another study in the same file, with the attributes in common."""
         if index not in self._of_class:
             with self.writing():
                 study = optuna.create_study(
                     storage=self.study._storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
                 )
             plan, first = self.plan.of_class(index), (index + 1) * OWN_NUMBERS
-            self._of_class[index] = SweepRecord(study, plan, first=first, facts=self.study, path=self.path)
+            self._of_class[index] = SweepRecord(study, plan, first=first, attributes=self.study, path=self.path)
         return self._of_class[index]
 
     def propose(self, number: int) -> Configuration:

@@ -1,17 +1,24 @@
-"""Opening the Optuna study that a sweep's record is kept in."""
+"""The Optuna study that a sweep's record is kept in: made when the sweep begins, opened by a resume."""
 
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from pathlib import Path
+from typing import Any
 
 import optuna
 
 from adcore.errors import UserError
+from adcore.files import put_in_place
+from sweeps.engine.machine.code import current_code
 from sweeps.engine.machine.locations import database_uri
-from sweeps.engine.machine.storage import check_database, one_line
+from sweeps.engine.machine.storage import check_database, one_line, storage
+from sweeps.engine.planning.base_plan import BasePlan
+from sweeps.engine.record.checkpoint_files import check_checkpoints
+from sweeps.engine.record.home import SweepHome
 
-__all__ = ["open_study"]
+__all__ = ["open_record", "open_study"]
 
 
 def open_study(path: Path, *, create: bool) -> optuna.Study:
@@ -37,3 +44,32 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
             f"{path}: not the record of a sweep, or damaged ({type(error).__name__}: {one_line(error)}); "
             "restore it from a copy, or begin a new sweep"
         ) from error
+
+
+def open_record(home: SweepHome, plan: BasePlan, attributes: dict[str, Any]) -> optuna.Study:
+    """The record in a sweep's folder, made with these attributes and the code that runs now if it is not there.
+
+    Raises UserError for a checkpoint of the sweep that is damaged, StorageError.
+    """
+    if not home.is_begun:
+        own = {"sweep_id": uuid.uuid4().hex, "plan": plan.as_record(), "code": [current_code()]}
+        with storage(home.record):
+            _make_study(home.record, {**own, **attributes})
+        return open_study(home.record, create=False)
+    check_checkpoints(home)
+    study = open_study(home.record, create=False)
+    if "data" not in study.user_attrs:  # of a version that did not note it
+        with storage(home.record):
+            study.set_user_attr("data", attributes["data"])
+    return study
+
+
+def _make_study(path: Path, attributes: dict[str, Any]) -> None:
+    """A study with all that a resume needs, under another name first: it is there whole, or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    study = open_study(part, create=True)
+    for name, value in attributes.items():
+        study.set_user_attr(name, value)
+    study._storage.remove_session()
+    put_in_place(part, path)

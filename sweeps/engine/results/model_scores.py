@@ -21,11 +21,12 @@ from adcore.train.member_state import MemberState
 from adcore.train.members import one_configuration
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
-from sweeps.engine.search.trial import checkpoint_paths, use_no_more
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.search.trial import limit_process
 
 if TYPE_CHECKING:
     from adcore.evaluation.test_scores import TestScores
-    from sweeps.engine.machine.cluster import Resources
+    from sweeps.engine.machine.resources import Resources
 
 __all__ = ["Training", "drop_scores", "score_training", "scored_trainings"]
 
@@ -34,7 +35,7 @@ Training = tuple[int, tuple[int, ...], int]
 
 
 def scored_trainings(
-    trainings: Sequence[Training], home: Path, data: ImageDataset, room: Resources
+    trainings: Sequence[Training], home: SweepHome, data: ImageDataset, resources: Resources
 ) -> Iterator[tuple[Training, TestScores]]:
     """Each training's scores of the test part `data`: those on disk, then the others as they come, written there.
 
@@ -47,50 +48,48 @@ def scored_trainings(
             missing.append(training)
         else:
             yield training, scores
-    for training, scores in _newly_scored(missing, home, data, room):
-        with storage(home):
+    for training, scores in _newly_scored(missing, home, data, resources):
+        with storage(home.folder):
             _store(home, training, scores)
         yield training, scores
 
 
-def drop_scores(home: Path) -> None:
+def drop_scores(home: SweepHome) -> None:
     """Forget what is on disk."""
-    shutil.rmtree(_folder(home), ignore_errors=True)
+    shutil.rmtree(home.test_scores, ignore_errors=True)
 
 
-def score_training(home: str, training: Training, data: ImageDataset, shares: dict[str, Any]) -> TestScores:
-    """The models of a training on the test part; what a worker runs. shares: as for `use_no_more`."""
+def score_training(home: SweepHome, training: Training, data: ImageDataset, shares: dict[str, Any]) -> TestScores:
+    """The models of a training on the test part; what a worker runs. shares: as for `limit_process`."""
     with large_imports():
         from adcore.evaluation.test_scores import score_test
         from adcore.train.build import training_device
 
-    use_no_more(**shares)
+    limit_process(**shares)
     number, classes, seed = training
-    config, detector = load_detector(checkpoint_paths(home, number, classes, seed), data.channels)
+    config, detector = load_detector(home.checkpoints_of(number, classes, seed), data.channels)
     return score_test(detector.to(training_device()), config, data)
 
 
 def _newly_scored(
-    trainings: Sequence[Training], home: Path, data: ImageDataset, room: Resources
+    trainings: Sequence[Training], home: SweepHome, data: ImageDataset, resources: Resources
 ) -> Iterator[tuple[Training, TestScores]]:
     if not trainings:
         return
     import ray
 
-    stored = ray.put(data) if room.workers else data  # not before: no trial of search or confirmation can reach it
-    yield from on_workers(score_training, {each: (str(home), each, stored, room.shares) for each in trainings}, room)
+    stored = ray.put(data) if resources.workers else data  # not before: no trial of search or confirmation can reach it
+    yield from on_workers(
+        score_training, {each: (home, each, stored, resources.shares) for each in trainings}, resources
+    )
 
 
-def _folder(home: Path) -> Path:
-    return home / "test-scores"
-
-
-def _path(home: Path, training: Training) -> Path:
+def _path(home: SweepHome, training: Training) -> Path:
     number, classes, seed = training
-    return _folder(home) / f"configuration-{number:04d}-seed-{seed}-classes-{'-'.join(map(str, classes))}.npz"
+    return home.test_scores / f"configuration-{number:04d}-seed-{seed}-classes-{'-'.join(map(str, classes))}.npz"
 
 
-def _stored(home: Path, training: Training) -> TestScores | None:
+def _stored(home: SweepHome, training: Training) -> TestScores | None:
     from adcore.evaluation.test_scores import TestScores
 
     # absent, cut or empty: scored again
@@ -103,9 +102,9 @@ def _stored(home: Path, training: Training) -> TestScores | None:
     return None
 
 
-def _models(home: Path, training: Training) -> list[MemberState]:
+def _models(home: SweepHome, training: Training) -> list[MemberState]:
     number, classes, seed = training
-    return [checkpoints.read(path, mapped=True)[0] for path in checkpoint_paths(home, number, classes, seed)]
+    return [checkpoints.read(path, mapped=True)[0] for path in home.checkpoints_of(number, classes, seed)]
 
 
 def _aurocs(states: Sequence[MemberState]) -> list[float]:
@@ -113,7 +112,7 @@ def _aurocs(states: Sequence[MemberState]) -> list[float]:
     return [state.history[-1]["val_auroc"] for state in states]
 
 
-def _store(home: Path, training: Training, scores: TestScores) -> None:
+def _store(home: SweepHome, training: Training, scores: TestScores) -> None:
     path = _path(home, training)
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from adcore.datasets import DATASETS
 from sweeps.engine.planning.plan import Plan
+from sweeps.engine.record.confirmation import Confirmation, confirmations
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.intervals import Interval
 from sweeps.engine.results.summary import difference
-from sweeps.engine.results.test_part import OWN_BEST, TestResult
-from sweeps.engine.search.confirm import Confirmation, confirmations
+from sweeps.engine.results.test_result import OWN_BEST, TestResult
 
 __all__ = ["PerClass", "own_best", "per_class"]
 

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from statistics import fmean
 
+from adcore.metric_names import class_metric, mean_metric
+from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.results.intervals import Interval, interval, pooled_variance
-from sweeps.engine.results.test_part import TestResult
-from sweeps.engine.search.confirm import Confirmation
+from sweeps.engine.results.test_result import TestResult
 
 __all__ = ["Comparison", "Summary", "confirmed_means", "difference", "final_metrics", "summarise"]
 
@@ -131,13 +132,13 @@ def confirmed_means(confirmed: Sequence[Confirmation], test: TestResult) -> dict
 def final_metrics(summary: Summary, test: TestResult) -> dict[str, float]:
     """What the sweep's own run says of the winner, by MLflow metric name."""
     winner = summary.winner
-    found = {"val_auroc_mean": summary.confirm.value}
-    found |= {f"val_auroc_{index}": value for index, value in winner.by_class().items()}
+    found = {mean_metric("val_auroc"): summary.confirm.value}
+    found |= {class_metric("val_auroc", index): value for index, value in winner.by_class().items()}
     metrics = next(iter(next(iter(test.measured.values())).values()))
     for metric in metrics:
         by_class = {index: fmean(values) for index, values in test.by_class(winner.number, metric).items()}
-        found[f"test_{metric}_mean"] = fmean(by_class.values())
-        found |= {f"test_{metric}_{index}": value for index, value in by_class.items()}
+        found[mean_metric(f"test_{metric}")] = fmean(by_class.values())
+        found |= {class_metric(f"test_{metric}", index): value for index, value in by_class.items()}
     for name, each in summary.test.items():
         ending = f"_{name}" if name else ""
         found |= {f"test_auroc{ending}_mean_low": each.low, f"test_auroc{ending}_mean_high": each.high}

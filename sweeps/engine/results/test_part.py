@@ -6,9 +6,8 @@ import dataclasses
 import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,81 +15,23 @@ from numpy.typing import NDArray
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.metrics import auroc_influence
-from sweeps.engine.machine.cluster import HERE, Resources
-from sweeps.engine.record.models import unlike_record
+from sweeps.engine.machine.resources import THIS_PROCESS, Resources
+from sweeps.engine.record.checkpoint_files import difference_to_record
+from sweeps.engine.record.confirmation import Confirmation
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.model_scores import Training, drop_scores, scored_trainings
-from sweeps.engine.search.confirm import Confirmation
-from sweeps.engine.search.trial import checkpoint_path
+from sweeps.engine.results.test_result import OWN_BEST, TestResult, own_of
 
 if TYPE_CHECKING:
     from adcore.evaluation.test_scores import TestScores
 
-__all__ = ["OWN_BEST", "TestResult", "opened_before", "score_models"]
+__all__ = ["opened_before", "score_models"]
 
-#: Stands for a configuration that takes each class's network from the training of that class's own best one.
-OWN_BEST = -1
 #: No class has a best one of its own.
 NONE: Mapping[int, int] = MappingProxyType({})
 #: By class of a model, the training that its network comes from: its configuration, and the classes trained together.
 Networks = dict[int, tuple[int, tuple[int, ...]]]
-
-
-@dataclasses.dataclass(frozen=True)
-class TestResult:
-    """Test figures of every confirmed model, a (configuration, seed) pair.
-
-    measured: model -> class -> metric -> value. covariance: by comparison ("" for all anomalies, "seen", "unseen"), of
-    the models' AUROC means over the classes, from images: [models, models]. images: size of the test part. own: the
-    configurations that OWN_BEST stands for, by class.
-    """
-
-    measured: dict[tuple[int, int], dict[int, dict[str, float]]]
-    covariance: dict[str, NDArray[np.float64]]
-    images: int
-    own: Mapping[int, int] = dataclasses.field(default_factory=dict[int, int])
-
-    def means(self, configuration: int, metric: str = "auroc") -> list[float]:
-        """Mean over the classes, one per seed."""
-        found = [by_class for (number, _), by_class in self.measured.items() if number == configuration]
-        return [float(np.mean([values[metric] for values in by_class.values()])) for by_class in found]
-
-    def by_class(self, configuration: int, metric: str = "auroc") -> dict[int, list[float]]:
-        """One value per seed, by class."""
-        found = [by_class for (number, _), by_class in self.measured.items() if number == configuration]
-        return {index: [by_class[index][metric] for by_class in found] for index in found[0]}
-
-    def image_variance(self, comparison: str, configuration: int, minus: int | None = None) -> float:
-        """Variance from images of a configuration's mean over classes and seeds, or of its difference to another's."""
-        weights = np.array([float(number == configuration) - float(number == minus) for number, _ in self.measured])
-        weights[weights > 0] /= max(1, (weights > 0).sum())
-        weights[weights < 0] /= max(1, (weights < 0).sum())
-        return max(0.0, float(weights @ self.covariance[comparison] @ weights))  # rounding may fall below 0
-
-    def image_variance_of_one(self, comparison: str, configuration: int) -> float:
-        """Variance from images of one model's mean over classes, on average over the configuration's seeds."""
-        own = [place for place, (number, _) in enumerate(self.measured) if number == configuration]
-        return float(np.diag(self.covariance[comparison])[own].mean())
-
-    def as_record(self) -> dict[str, Any]:
-        """Plain values, for the study."""
-        return {
-            "models": [list(model) for model in self.measured],
-            "measured": [{str(index): m for index, m in by_class.items()} for by_class in self.measured.values()],
-            "covariance": {name: matrix.tolist() for name, matrix in self.covariance.items()},
-            "images": self.images,
-            "own": {str(index): number for index, number in self.own.items()},
-        }
-
-    @classmethod
-    def from_record(cls, stored: dict[str, Any]) -> TestResult:
-        """What as_record gave."""
-        measured = {
-            (model[0], model[1]): {int(index): metrics for index, metrics in by_class.items()}
-            for model, by_class in zip(stored["models"], stored["measured"], strict=True)
-        }
-        covariance = {name: np.array(matrix) for name, matrix in stored["covariance"].items()}
-        return cls(measured, covariance, stored["images"], _own(stored))
 
 
 def opened_before(record: SweepRecord, confirmed: Sequence[Confirmation], own: Mapping[int, int] = NONE) -> str:
@@ -99,9 +40,9 @@ def opened_before(record: SweepRecord, confirmed: Sequence[Confirmation], own: M
     if stored is None:
         return ""
     models = {tuple(model) for model in stored["models"]}
-    if models == set(_models(record, confirmed, own)) and _own(stored) == own:
+    if models == set(_models(record, confirmed, own)) and own_of(stored) == own:
         return ""
-    opened = {number for number, _ in models if number != OWN_BEST} | set(_own(stored).values())
+    opened = {number for number, _ in models if number != OWN_BEST} | set(own_of(stored).values())
     numbers = ", ".join(map(str, sorted(opened)))
     return (
         f"the test part was opened {record.read('test_openings')[-1]} for the configurations {numbers}, which are not "
@@ -112,20 +53,20 @@ def opened_before(record: SweepRecord, confirmed: Sequence[Confirmation], own: M
 def score_models(
     record: SweepRecord,
     confirmed: Sequence[Confirmation],
-    home: str,
+    home: SweepHome,
     open_test: Callable[[], ImageDataset],
     *,
     own: Mapping[int, int] = NONE,
     again: bool = False,
-    room: Resources = HERE,
+    resources: Resources = THIS_PROCESS,
     on_progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> TestResult:
     """Score the models of every confirmed configuration; from the record if that was done before.
 
     open_test opens the test part: here and nowhere else. Each opening is on record by its time; one that ended without
     a figure is gone on with, behind the models that it has scored. own: each class's best configuration, which are
-    scored together as OWN_BEST. again: open once more whatever was scored before. room: where models are
-    scored. on_progress: called with how many trainings' models are scored, and of how many.
+    scored together as OWN_BEST. again: open once more whatever was scored before. resources: where models
+    are scored. on_progress: called with how many trainings' models are scored, and of how many.
     """
     stored = record.read("test")
     if stored is not None and not again:
@@ -137,20 +78,16 @@ def score_models(
     if not openings or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record.write("test_openings", [*openings, now])
-        drop_scores(Path(home))
+        drop_scores(home)
     trainings = list(dict.fromkeys((*own, seed) for (_, seed), networks in models.items() for own in networks.values()))
     scored: dict[Training, TestScores] = {}
-    for training, scores in scored_trainings(trainings, Path(home), open_test(), room):
+    for training, scores in scored_trainings(trainings, home, open_test(), resources):
         scored[training] = scores
         on_progress(len(scored), len(trainings))
     result = dataclasses.replace(_result(models, scored), own=own)
     record.write("test", result.as_record())
-    drop_scores(Path(home))
+    drop_scores(home)
     return result
-
-
-def _own(stored: Mapping[str, Any]) -> dict[int, int]:
-    return {int(index): number for index, number in stored["own"].items()}
 
 
 def _models(
@@ -174,7 +111,7 @@ def _require_models(
     record: SweepRecord,
     confirmed: Sequence[Confirmation],
     models: Mapping[tuple[int, int], Networks],
-    home: str,
+    home: SweepHome,
     remedy: str,
 ) -> None:
     """Raises UserError if one is not the model that was confirmed: the test part is not opened for others."""
@@ -182,8 +119,8 @@ def _require_models(
     for (_, seed), networks in models.items():
         for index, (number, _) in networks.items():
             known = values.get((number, seed)) or record.of_class(index).confirmed(number, seed) or {}
-            path = checkpoint_path(home, number, index, seed)
-            if reason := unlike_record(path, known.get(index, math.nan)):
+            path = home.checkpoint(number, index, seed)
+            if reason := difference_to_record(path, known.get(index, math.nan)):
                 raise UserError(f"{path}: {reason}; the test part stays closed; {remedy}")
 
 

@@ -1,4 +1,4 @@
-"""What the winner's models do on single images: thresholds, decisions and figures, for MLflow and the folder."""
+"""The winner's models on single images: thresholds, decisions and figures, for MLflow and the sweep's folder."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 from adcore.datasets import ImageDataset
 from adcore.system.imports import large_imports
 from adcore.train.build import load_detector
-from sweeps.engine.machine.cluster import Resources
+from sweeps.engine.machine.resources import Resources
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
-from sweeps.engine.search.trial import use_no_more
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.search.trial import limit_process
 from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["assess_models", "inspect_model"]
@@ -28,19 +29,19 @@ def inspect_model(
     train: ImageDataset,
     test: ImageDataset,
     tracking: Tracking,
-    home: Path,
-    room: Resources,
+    home: SweepHome,
+    resources: Resources,
 ) -> None:
-    """Assess the model in checkpoints of the confirmation where there is room, and tell MLflow. Raises StorageError."""
-    with storage(home):
-        call = paths, train, test, home, room.shares
-        [(_, (seed, found))] = on_workers(assess_models, {configuration: call}, room)
+    """Assess the models in checkpoints of the confirmation, and tell MLflow. Raises StorageError."""
+    with storage(home.folder):
+        call = paths, train, test, home, resources.shares
+        [(_, (seed, found))] = on_workers(assess_models, {configuration: call}, resources)
     for index, (metrics, files) in found.items():
         tracking.assessed("confirm", configuration, seed, index, metrics, files)
 
 
 def assess_models(
-    paths: Sequence[Path], train: ImageDataset, test: ImageDataset, home: Path, shares: dict[str, Any]
+    paths: Sequence[Path], train: ImageDataset, test: ImageDataset, home: SweepHome, shares: dict[str, Any]
 ) -> tuple[int, Assessed]:
     """The training seed of the models in checkpoints, and each one's figures; pictures are drawn. What a worker runs.
 
@@ -53,12 +54,12 @@ def assess_models(
         from adcore.train.build import training_device
         from adcore.train.reports import history_of
 
-    use_no_more(**shares)
+    limit_process(**shares)
     config, detector = load_detector(paths, test.channels)
     detector.to(training_device())
     history = history_of([state for path in paths for state in checkpoints.read(path)])
     assessed: Assessed = {}
     for index, found in assess(detector, config, train, test).items():
-        files = write_figures(home / "figures" / f"class-{index}", found, detector, test, history)
+        files = write_figures(home.figures / f"class-{index}", found, detector, test, history)
         assessed[index] = found.metrics(), files
     return config.train_seed, assessed

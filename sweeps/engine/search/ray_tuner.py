@@ -1,10 +1,9 @@
-"""One run of Ray Tune: the trials that a searcher takes from the record."""
+"""One run of Ray Tune: the packs that a searcher hands out."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -14,8 +13,9 @@ from ray.tune.schedulers import FIFOScheduler
 
 from sweeps.engine.machine.cluster import Resources
 from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.failures import storage_trouble
-from sweeps.engine.search.turns import InTurn
+from sweeps.engine.search.searcher import PackSearcher
 
 __all__ = ["fit"]
 
@@ -24,32 +24,32 @@ RETRIES = 1
 
 
 def fit(
-    search: InTurn,
+    search: PackSearcher,
     callback: tune.Callback,
     trainable: Callable[..., Any],
     *,
-    home: Path,
-    room: Resources,
+    home: SweepHome,
+    resources: Resources,
     on_storage_error: Callable[[StorageError], None],
 ) -> None:
-    """Train until no turn is left. trainable: what a worker runs with a trial's configuration.
+    """Train until no pack is left. trainable: what a worker runs with a trial's configuration.
 
     on_storage_error: told of a trial that could not write its files, before the search hears of the failure.
     """
     _keep_credentials()
     tuner = tune.Tuner(
-        tune.with_resources(trainable, room.as_request()),
+        tune.with_resources(trainable, resources.as_request()),
         tune_config=tune.TuneConfig(
             search_alg=search,
-            scheduler=_ToTheEnd(room.slots, on_storage_error),
+            scheduler=_ToTheEnd(resources.slots, on_storage_error),
             num_samples=-1,
-            max_concurrent_trials=room.slots,
+            max_concurrent_trials=resources.slots,
             reuse_actors=True,
             trial_dirname_creator=_folder,
         ),
         run_config=tune.RunConfig(
             name=f"trials-{uuid.uuid4().hex[:8]}",
-            storage_path=str(home / "ray"),
+            storage_path=str(home.ray),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             callbacks=[callback],
             verbose=0,

@@ -9,10 +9,11 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from sweeps.engine.record.attributes import Facts
+from adcore.metric_names import class_metric
+from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.search.trial import Part, epochs_of, trial_config
 
-__all__ = ["Ended", "Job", "PackSearcher", "RecordSearcher"]
+__all__ = ["Ended", "Job", "PackSearcher"]
 
 #: What has ended of a configuration: its number, the seed of its training, and its state.
 Ended = tuple[int, int, str]
@@ -38,39 +39,25 @@ class Job:
         ]
 
 
-class RecordSearcher(Searcher):
-    """A searcher whose whole state is the sweep's record: Tune saves and restores nothing."""
-
-    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
-        return True
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the record is all there is to save."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the record is read when it is opened."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles the searcher for Tuner.restore, which is not used
-
-
-class PackSearcher(RecordSearcher):
+class PackSearcher(Searcher):
     """What a stage asks: which pack is next, how far it is, and what has ended.
 
     name: of the stage. keeps_checkpoints: whether the checkpoints of what has ended are needed later on. A pack that
     fails is tried again, and then each of its configurations alone: so one of them takes no other with it.
+    Its whole state is the sweep's record: Tune saves and restores nothing.
     """
 
     name: str
     keeps_checkpoints: bool
 
-    def __init__(self, records: Sequence[Facts]) -> None:
+    def __init__(self, records: Sequence[Attributes]) -> None:
         super().__init__()
         self.records = records
         self.jobs: dict[str, Job] = {}  # under way, by Ray trial id
         self.again: deque[Job] = deque()  # what has failed and is to be tried again
         self.tried: set[Job] = set()
         self.heard: dict[str, list[dict[int, list[float]]]] = {}  # AUROC by part, class and epoch, by Ray trial id
+        self._new: dict[str, list[tuple[Part, dict[str, float]]]] = {}  # what was reported last and not before
 
     def next_job(self) -> Job | None:
         """The next pack; None: there is none now."""
@@ -103,18 +90,28 @@ class PackSearcher(RecordSearcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep what each epoch says. Epochs that are reported again, out of a checkpoint, change nothing."""
+        self._new[trial_id] = []
         for part, curves, metrics in zip(
             self.jobs[trial_id].parts, self.heard[trial_id], epochs_of(result), strict=True
         ):
-            if metrics is None:
+            heard = max(map(len, curves.values()), default=0)
+            if metrics is None or metrics["epoch"] != part.start + heard + 1:
                 continue
             for index in part.config.classes:
-                own = curves.setdefault(index, [])
-                if metrics["epoch"] == part.start + len(own) + 1:
-                    own.append(metrics[f"val_auroc_{index}"])
+                curves.setdefault(index, []).append(metrics[class_metric("val_auroc", index)])
+            self._new[trial_id].append((part, metrics))
+
+    def new_epochs(self, trial_id: str) -> list[tuple[Part, dict[str, float]]]:
+        """The metrics of each part that the trial has just reported for the first time."""
+        return self._new.get(trial_id, [])
+
+    def class_epochs(self, trial_id: str) -> int:
+        """How many epochs of a class a trial under way has reported, all parts together."""
+        return sum(len(curve) for curves in self.heard[trial_id] for curve in curves.values())
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         job, curves = self.jobs.pop(trial_id), self.heard.pop(trial_id)
+        self._new.pop(trial_id, None)
         if not error:
             self.finish(job, curves, result or {})
         elif job not in self.tried:
@@ -125,3 +122,15 @@ class PackSearcher(RecordSearcher):
             self.again.extend(alone)
         else:
             self.finish(job, None, result or {})
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        return True
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the record is all there is to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the record is read when it is opened."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles the searcher for Tuner.restore, which is not used

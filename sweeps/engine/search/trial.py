@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.errors import UserError
 from adcore.system.imports import large_imports
+from sweeps.engine.record.home import SweepHome
 
-__all__ = [
-    "Part",
-    "check_checkpoints",
-    "checkpoint_path",
-    "checkpoint_paths",
-    "drop_checkpoints",
-    "epochs_of",
-    "part_paths",
-    "parts_of",
-    "run_trial",
-    "trial_config",
-    "use_no_more",
-]
+__all__ = ["Part", "epochs_of", "limit_process", "part_paths", "parts_of", "run_trial", "trial_config"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,41 +48,12 @@ def epochs_of(result: Mapping[str, Any]) -> list[dict[str, float] | None]:
     return json.loads(result["metrics"])
 
 
-def checkpoint_path(home: str | Path, configuration: int, index: int, seed: int) -> Path:
-    """Where the training of a class keeps its checkpoint: found by what it is, not by Ray's trial id."""
-    folder = Path(home) / "checkpoints" / f"configuration-{configuration:04d}" / f"seed-{seed}"
-    return folder / f"class-{index}.ckpt"
+def part_paths(home: SweepHome, parts: Sequence[Part]) -> list[Path]:
+    """The checkpoints of all experiments of a pack."""
+    return [path for part in parts for path in home.checkpoints_of(*part.work)]
 
 
-def checkpoint_paths(home: str | Path, configuration: int, classes: Sequence[int], seed: int) -> list[Path]:
-    """The same of several classes."""
-    return [checkpoint_path(home, configuration, index, seed) for index in classes]
-
-
-def part_paths(home: str | Path, parts: Sequence[Part]) -> list[Path]:
-    """The same of all experiments of a pack."""
-    return [path for part in parts for path in checkpoint_paths(home, *part.work)]
-
-
-def check_checkpoints(home: Path) -> None:
-    """Raises UserError for a checkpoint of a sweep that is not whole: it was damaged after it had been written."""
-    for path in sorted((home / "checkpoints").glob("*/*/*.ckpt")):
-        if not zipfile.is_zipfile(path):  # torch's format; its directory stands at the end of the file
-            raise UserError(f"{path}: not a whole checkpoint; move it away and resume again: its training begins anew")
-
-
-def drop_checkpoints(home: Path, configuration: int, seed: int, *, unfinished: bool) -> None:
-    """Delete the checkpoints of a configuration: nothing will go on from them.
-
-    unfinished: those that a killed worker left half-written, too; no trial of the configuration may be running.
-    """
-    folder = home / "checkpoints" / f"configuration-{configuration:04d}" / f"seed-{seed}"
-    for path in folder.glob("*" if unfinished else "*.ckpt"):
-        with contextlib.suppress(OSError):  # it costs room, nothing else
-            path.unlink()
-
-
-def use_no_more(threads: int, gpus: float) -> None:
+def limit_process(threads: int, gpus: float) -> None:
     """Hold a worker to its share of CPU threads and, where several share a GPU, of its memory."""
     import torch
 
@@ -106,12 +63,12 @@ def use_no_more(threads: int, gpus: float) -> None:
 
 
 def run_trial(
-    config: dict[str, Any], *, data: ImageDataset, home: str, members: int, threads: int, gpus: float
+    config: dict[str, Any], *, data: ImageDataset, home: SweepHome, members: int, threads: int, gpus: float
 ) -> None:
-    """Train a pack and report to Tune after each epoch; goes on from its checkpoints, if there are some.
+    """Train a pack and report to Tune after each epoch; resumes from its checkpoints, if there are some.
 
     data: the train part; a trial has no way to the test part. members: experiments side by side at the most. threads,
-    gpus: as for `use_no_more`.
+    gpus: as for `limit_process`.
     """
     with large_imports():
         from ray import tune
@@ -119,7 +76,7 @@ def run_trial(
         from adcore.train import train
         from adcore.train.checkpoints import Checkpoints
 
-    use_no_more(threads, gpus)
+    limit_process(threads, gpus)
     parts = parts_of(config)
     last: list[dict[str, float] | None] = [None] * len(parts)
 

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from adcore.config import TrainConfig
-from sweeps.engine.program import AnyPlan
+from adcore.metric_names import class_metric, mean_metric, of_class
+from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.search.trial import Part
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.params import as_text
@@ -38,7 +39,7 @@ class Tracking:
     tags: of the sweep's run, beside those of every run.
     """
 
-    def __init__(self, outbox: Outbox, plan: AnyPlan, name: str, tags: Mapping[str, str] = NO_TAGS) -> None:
+    def __init__(self, outbox: Outbox, plan: BasePlan, name: str, tags: Mapping[str, str] = NO_TAGS) -> None:
         self.outbox, self.plan, self.name, self.tags = outbox, plan, name, tags
         self.opened: set[str] = set()
 
@@ -75,14 +76,14 @@ class Tracking:
         own, number = part.config, part.configuration
         key, step, now = run_key(stage, number, own.train_seed), int(metrics["epoch"]), _now()
         speed = {"images_per_second": metrics["images_per_second"]}  # of the pack, whatever it trains
-        of_class = {index: _of_class(metrics, index) for index in own.classes}
-        notes = {index: {str(index): _validation(each)} for index, each in of_class.items()}
-        new = {i: each for i, each in of_class.items() if self.outbox.note(key, step, str(i), notes[i])}
+        found = {index: of_class(metrics, index) for index in own.classes}
+        notes = {index: {str(index): _validation(each)} for index, each in found.items()}
+        new = {i: each for i, each in found.items() if self.outbox.note(key, step, str(i), notes[i])}
         if not new:
             return
         for index, each in new.items():
             self._log(f"{key}/{index}", {**each, **speed}, step, now)
-        mine = {f"val_auroc_{index}": each["val_auroc"] for index, each in new.items()}
+        mine = {class_metric("val_auroc", index): each["val_auroc"] for index, each in new.items()}
         seen = self.outbox.noted(key, step)  # by other packs, too
         if len(seen) == len(self.plan.classes_of(number)):
             mine |= _over_classes(list(seen.values()))
@@ -155,23 +156,13 @@ class Tracking:
         self.outbox.put(RunUpdate(key, metrics=[(name, float(v), step, now) for name, v in metrics.items()]))
 
 
-def _of_class(metrics: Mapping[str, Any], index: int) -> dict[str, float]:
-    """A class's own metrics and losses, without its index at their ends."""
-    found: dict[str, float] = {}
-    for name, value in metrics.items():
-        stem, _, ending = name.rpartition("_")
-        if ending == str(index) and stem.startswith(("val_", "loss_")):
-            found[stem] = value
-    return found
-
-
 def _validation(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name.startswith("val_")}
 
 
 def _over_classes(seen: list[dict[str, float]]) -> dict[str, float]:
     """Every validation metric's mean over the classes, and AUROC's spread."""
-    means = {f"{name}_mean": math.fsum(each[name] for each in seen) / len(seen) for name in seen[0]}
+    means = {mean_metric(name): math.fsum(each[name] for each in seen) / len(seen) for name in seen[0]}
     return means | {"val_auroc_std": _spread([each["val_auroc"] for each in seen])}
 
 

@@ -1,4 +1,4 @@
-"""Confirm the best configurations, and those they are compared with, with fresh seeds on validation."""
+"""ConfirmSearch: trains the best configurations, and those they are compared with, again with fresh seeds."""
 
 from __future__ import annotations
 
@@ -7,71 +7,17 @@ import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.train.members import SHARED
-from sweeps.engine.record.models import unlike_record
+from sweeps.engine.record.checkpoint_files import difference_to_record
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import Configuration, SweepRecord
 from sweeps.engine.search.searcher import Ended, Job, PackSearcher
-from sweeps.engine.search.trial import Part, checkpoint_path
+from sweeps.engine.search.trial import Part
 
-__all__ = ["ConfirmSearch", "Confirmation", "candidates", "confirmations", "references"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Confirmation:
-    """A configuration's validation AUROCs with fresh seeds: seed -> class -> AUROC."""
-
-    configuration: Configuration
-    by_seed: dict[int, dict[int, float]]
-
-    @property
-    def number(self) -> int:
-        """The configuration's."""
-        return self.configuration.number
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The configuration's sampled fields."""
-        return self.configuration.params
-
-    @property
-    def means(self) -> list[float]:
-        """Mean over the classes, one per seed."""
-        return [statistics.fmean(values.values()) for values in self.by_seed.values()]
-
-    @property
-    def mean(self) -> float:
-        """Mean over classes and seeds; NaN if one of the trainings diverged."""
-        return statistics.fmean(self.means)
-
-    def by_class(self) -> dict[int, float]:
-        """Mean over the seeds of each class."""
-        classes = next(iter(self.by_seed.values()))
-        return {index: statistics.fmean(values[index] for values in self.by_seed.values()) for index in classes}
-
-
-def candidates(record: SweepRecord) -> list[Configuration]:
-    """What is confirmed: the references, and the best complete ones beside them, best first; empty without any."""
-    plan = record.plan
-    named = references(record)
-    best = [each for each in record.best(plan.configs) if each not in named.values()][: plan.best]
-    complete = [each for each in named.values() if each.mean is not None]
-    return [*best, *named.values()] if best or complete else []
-
-
-def references(record: SweepRecord) -> dict[str, Configuration]:
-    """The package's default and, where the scale trains them, the paper's weights: by name, as far as searched."""
-    plan = record.plan
-    names = [plan.space.default, *([plan.space.paper] if plan.paper and plan.space.paper else [])]
-    found: dict[str, Configuration] = {}
-    for name in names:
-        point = plan.space.points.get(name)
-        if own := next((each for each in record.configurations.values() if each.params == point), None):
-            found[name] = own
-    return found
+__all__ = ["ConfirmSearch"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +54,7 @@ class ConfirmSearch(PackSearcher):
         self,
         name: str,
         chosen: Sequence[tuple[SweepRecord, Sequence[Configuration]]],
-        home: Path,
+        home: SweepHome,
         *,
         limit: int,
         slots: int,
@@ -167,7 +113,7 @@ class ConfirmSearch(PackSearcher):
         return "complete" if all(map(math.isfinite, self.known[key].values())) else "diverged"
 
 
-def _missing(run: SeedRun, known: Mapping[int, float], home: Path) -> set[int]:
+def _missing(run: SeedRun, known: Mapping[int, float], home: SweepHome) -> set[int]:
     """Classes without a value on record or, as long as the test part has not been scored, without its model.
 
     A model that is another one is said and dropped: it is trained again.
@@ -176,8 +122,8 @@ def _missing(run: SeedRun, known: Mapping[int, float], home: Path) -> set[int]:
     if run.record.read("test") is not None:
         return missing
     for index in set(known) - missing:
-        path = checkpoint_path(home, run.configuration.number, index, run.seed)
-        if reason := unlike_record(path, known[index]):
+        path = home.checkpoint(run.configuration.number, index, run.seed)
+        if reason := difference_to_record(path, known[index]):
             print(f"{path}: {reason}; the model is trained again", file=sys.stderr)
             path.unlink(missing_ok=True)
             missing.add(index)
@@ -208,15 +154,3 @@ def _job(pack: Sequence[tuple[SeedRun, int]], missing: Mapping[tuple[int, int], 
             configs[run.key] = run.config
     parts = tuple(Part(key[0], dataclasses.replace(configs[key], classes=tuple(own))) for key, own in left.items())
     return Job(parts, parts[0].config.epochs) if parts else None
-
-
-def confirmations(record: SweepRecord, chosen: Sequence[Configuration]) -> list[Confirmation]:
-    """What the record holds of the candidates, best mean first; one that diverged with a fresh seed is left out."""
-    found: list[Confirmation] = []
-    for own in chosen:
-        by_seed = {seed: values for seed in record.plan.confirm_seeds if (values := record.confirmed(own.number, seed))}
-        if by_seed and math.isfinite((each := Confirmation(own, by_seed)).mean):
-            found.append(each)
-    if record.plan.space.is_grid:  # nothing wins: the points keep their order, the default one first
-        return found
-    return sorted(found, key=lambda each: (-each.mean, each.configuration.number))

@@ -1,0 +1,151 @@
+"""The driver: Ray, the record, MLflow's writer and the stages, from their start to an orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+from adcore.errors import UserError
+from sweeps.engine.live.display import Display
+from sweeps.engine.machine.cluster import ray_cluster, resources_of_cluster
+from sweeps.engine.machine.code import has_changed
+from sweeps.engine.machine.commands import resume_command
+from sweeps.engine.machine.interrupt import Interrupt
+from sweeps.engine.machine.nodes import require_same_code
+from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.planning.base_plan import BasePlan
+from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.study import open_record
+from sweeps.engine.session import Session
+from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
+from sweeps.engine.tracking.checks import check_mlflow
+from sweeps.engine.tracking.outbox import Outbox
+from sweeps.engine.tracking.writer import MlflowWriter
+
+__all__ = ["drive"]
+
+#: Columns of a table in a file or a pipe, which has no width of its own.
+FILE_WIDTH = 140
+#: Makes the stages of a session.
+MakeStages = Callable[[Session], StageRunner]
+
+
+def drive(
+    plan: BasePlan,
+    settings: RunSettings,
+    home: SweepHome,
+    attributes: dict[str, Any],
+    interrupt: Interrupt,
+    make_stages: MakeStages,
+) -> int:
+    """Begin or resume the sweep in `home`; returns the exit code: 0 complete, 1 with failed trials, 130 interrupted.
+
+    attributes: what a new record holds beside the plan. Raises UserError if Ray or MLflow cannot be had, or Ray has too
+    little for a trial.
+    """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings):
+        interrupt.listen()
+        interrupt.check()
+        require_same_code()
+        return _in_ray(plan, settings, home, attributes, interrupt, make_stages)
+    if home.is_begun:
+        print(f"interrupted; continue with:\n  {resume_command(plan.script, settings, home.name)}")
+    return INTERRUPTED
+
+
+def _in_ray(
+    plan: BasePlan,
+    settings: RunSettings,
+    home: SweepHome,
+    attributes: dict[str, Any],
+    interrupt: Interrupt,
+    make_stages: MakeStages,
+) -> int:
+    resources = resources_of_cluster(settings)
+    display = Display(Console(width=None if sys.stdout.isatty() else FILE_WIDTH))
+    command = resume_command(plan.script, settings, home.name)
+    try:
+        check_mlflow(settings, plan.script, home)
+        study = open_record(home, plan, attributes)
+        sweep_id = study.user_attrs["sweep_id"]
+        outbox = Outbox(home.outbox(sweep_id))
+        stages = make_stages(Session(study, home, command, resources, interrupt, outbox, display))
+    except StorageError as error:
+        print(f"the sweep cannot begin: {error}", file=sys.stderr)
+        return 1
+    writer = MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox)
+    try:
+        code = _run(stages)
+    finally:
+        _close(writer, stages)
+    _say_how_to_continue(stages, writer, code)
+    return code
+
+
+def _run(stages: StageRunner) -> int:
+    try:
+        stages.display.print(f"sweep {stages.home.name}: {stages.summary_line}; record in {stages.home.folder}")
+        stages.interrupt.check()
+        code = stages.run()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except StorageError as error:
+        stages.on_storage_error(error)
+        code = stages.report_failure(f"its files cannot be written: {error}")
+    except UserError as error:  # what was right at the start is so no more, as a model or a data file that is gone
+        with contextlib.suppress(StorageError):
+            stages.tracking.close_sweep("failed", {}, [])
+        code = stages.report_failure(str(error))
+        stages.display.print(f"when that is fixed, continue with:\n  {stages.command}")
+    if code == INTERRUPTED:
+        with contextlib.suppress(StorageError):  # MLflow shows it as running until it is resumed
+            stages.tracking.interrupt()
+    return code
+
+
+def _close(writer: MlflowWriter, stages: StageRunner) -> None:
+    """Deliver what is left, until a signal cuts that short; after a second Ctrl-C nothing more is waited for."""
+    with contextlib.suppress(KeyboardInterrupt):
+        stages.display.end()
+        if stages.is_gone:
+            writer.abandon()
+        elif stages.interrupt.count < 2:
+            writer.close()
+
+
+def _say_how_to_continue(stages: StageRunner, writer: MlflowWriter, code: int) -> None:
+    """Every command that is printed works as things are now. code: the sweep's exit code."""
+    if stages.is_gone:
+        print(f"its record is gone from {stages.home.folder}: it cannot be resumed; begin a new sweep", file=sys.stderr)
+        return
+    command = stages.command if writer.is_done else _say_what_waits(writer, stages.command)
+    if code == INTERRUPTED:
+        stages.display.print(f"interrupted; continue with:\n  {command}")
+    elif stages.broken:
+        stages.display.print(f"when it can be written again, continue with:\n  {command}")
+    if has_changed():
+        print("the code's files have changed since: what the driver loaded late is of the new ones", file=sys.stderr)
+
+
+def _say_what_waits(writer: MlflowWriter, command: str) -> str:
+    """No failure of the sweep: it can still be delivered. Returns the command that continues."""
+    print(f"MLflow at {writer.uri} did not take everything: {writer.reason}", file=sys.stderr)
+    queue = writer.outbox.path
+    try:
+        waiting, lacks_runs = f"{len(writer.outbox)} updates wait in {queue}", writer.lacks_runs
+    except StorageError:  # it is said already
+        return command
+    if not lacks_runs:
+        print(f"{waiting}; deliver them with: {command}", file=sys.stderr)
+        return command
+    command = f"mv {shlex.quote(str(queue))} {shlex.quote(f'{queue}.away')} && {command}"  # else it would be refused
+    print(f"{waiting} until its runs are back; continue without them: {command}", file=sys.stderr)
+    return command

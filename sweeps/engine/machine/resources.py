@@ -1,0 +1,84 @@
+"""Resources: what a trial gets of the cluster, and how many trials fit at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adcore.errors import UserError
+from adcore.system.device import has_cuda_device
+from sweeps.engine.planning.run_settings import RunSettings
+
+__all__ = ["THIS_PROCESS", "Resources", "resources_of_cluster", "resources_of_nodes"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+    """What a trial gets, and how many trials fit at a time.
+
+    workers: whether work beside training is Ray's workers'; else this process has all that a worker has.
+    """
+
+    cpus: int
+    gpus: float
+    slots: int
+    workers: bool = True
+
+    @property
+    def shares(self) -> dict[str, Any]:
+        """What a trial is to hold itself to."""
+        return {"threads": self.cpus, "gpus": self.gpus}
+
+    @property
+    def one_at_a_time(self) -> Resources:
+        """The same, one trial after another."""
+        return dataclasses.replace(self, slots=1)
+
+    def as_request(self) -> dict[str, float]:
+        """For tune.with_resources."""
+        return {"cpu": self.cpus, "gpu": self.gpus} if self.gpus else {"cpu": self.cpus}
+
+
+#: This process, for work beside training.
+THIS_PROCESS = Resources(cpus=1, gpus=0, slots=1, workers=False)
+
+
+def resources_of_cluster(settings: RunSettings) -> Resources:
+    """Resources of a trial on the cluster that is joined. Raises UserError if no node can hold one."""
+    import ray
+
+    return resources_of_nodes([node["Resources"] for node in ray.nodes() if node["Alive"]], settings)
+
+
+def resources_of_nodes(nodes: Sequence[Mapping[str, float]], settings: RunSettings) -> Resources:
+    """Resources of a trial on nodes with so many "CPU" and "GPU". Raises UserError if none can hold one."""
+    has_gpus = any(node.get("GPU", 0) for node in nodes)
+    gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(has_gpus)
+    if gpus > 1 and gpus != int(gpus):
+        raise UserError(f"--gpus-per-trial {gpus:g}: expected a share below 1 or a whole number")
+    for flag, kind, wanted in (("cpus", "CPU", settings.cpus_per_trial), ("gpus", "GPU", gpus)):
+        largest = max(node.get(kind, 0) for node in nodes)
+        if wanted > largest:
+            total = sum(node.get(kind, 0) for node in nodes)
+            raise UserError(
+                f"--{flag}-per-trial {wanted:g}: the largest node has {largest:g} {kind}s "
+                f"(cluster: {len(nodes)} nodes, {total:g} {kind}s)"
+            )
+    slots = sum(_fitting(node, settings.cpus_per_trial, gpus) for node in nodes)
+    if not slots:
+        shown = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise UserError(
+            f"--cpus-per-trial {settings.cpus_per_trial} with --gpus-per-trial {gpus:g}: no node has both ({shown})"
+        )
+    workers = settings.address != "local" or has_cuda_device()
+    return Resources(settings.cpus_per_trial, gpus, min(slots, settings.max_concurrent or slots), workers)
+
+
+def _fitting(node: Mapping[str, float], cpus: int, gpus: float) -> int:
+    by_cpu = int(node.get("CPU", 0) // cpus)
+    if not gpus:
+        return by_cpu
+    by_gpu = math.floor(1 / gpus) * int(node.get("GPU", 0)) if gpus <= 1 else int(node.get("GPU", 0) // gpus)
+    return min(by_cpu, by_gpu)

@@ -1,0 +1,109 @@
+"""What `--plan` prints: the plan in words, and what it costs at most."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from adcore.config import TrainConfig
+from adcore.datasets import DATASETS
+from sweeps.engine.plan_time import Work, time_in_words
+from sweeps.engine.planning.plan import Plan, members_per_trial
+from sweeps.engine.planning.settings import SweepSettings
+
+__all__ = ["plan_in_words"]
+
+
+def _confirmed(plan: Plan) -> int:
+    """How many configurations are confirmed at most."""
+    return plan.configs if plan.space.is_grid else plan.best + 1 + plan.paper
+
+
+def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
+    """The plan's trials at most, kind by kind."""
+    size = members_per_trial(settings)
+
+    def work(name: str, config: TrainConfig, class_epochs: float) -> Work:
+        """Packs of whole trainings, as many as come to so many class-epochs."""
+        experiments = math.ceil(class_epochs / config.epochs)
+        members = max(1, min(size, math.ceil(experiments / slots)))
+        images = _images(config) / len(plan.classes) * members
+        return Work(name, config, members, math.ceil(experiments / members), images)
+
+    confirmed = plan.seeds * len(plan.classes) * plan.base.epochs
+    works = [] if plan.space.is_grid else [work("search", plan.searched, plan.budget)]
+    works.append(work("confirm", plan.base, _confirmed(plan) * confirmed))
+    if plan.objective == "per-class":
+        works.append(work("search by class", plan.searched, _own_budget(plan)))
+        works.append(work("confirm by class", plan.base, plan.best * confirmed))
+    return works
+
+
+def _own_budget(plan: Plan) -> float:
+    """Class-epochs of the classes' own searches together."""
+    return sum(plan.of_class(index).budget for index in plan.classes)
+
+
+def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
+    """The plan in words and its cost. Opens no connection, unless its time is to be measured on a cluster."""
+    base, confirmed = plan.base, _confirmed(plan)
+    budget, trainings = 0 if plan.space.is_grid else plan.budget, confirmed * plan.seeds
+    if plan.objective == "per-class":
+        budget, trainings = budget + _own_budget(plan), trainings + plan.best * plan.seeds
+    search = budget * _images(plan.searched) / (len(plan.classes) * plan.searched.epochs)
+    confirm = trainings * _images(base)
+    lines = [
+        f"{plan.script}, scale {plan.scale}: nothing is run",
+        f"  data       {base.dataset}, classes {','.join(map(str, base.classes))}, protocol {base.protocol}",
+        *([] if plan.space.is_grid else _search_lines(plan)),
+        f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base)}",
+        *(_own_lines(plan) if plan.objective == "per-class" else []),
+        "  final      the models of the confirmation on the test part, opened once",
+        f"  cost       at most {search / 1e6:.1f} M images in the search, {confirm / 1e6:.1f} M to confirm",
+        f"  time       {time_in_words(lambda slots: _works(plan, settings, slots), settings)}",
+        f"  record     {Path(settings.storage) / (settings.name or '<name>')}, MLflow {settings.tracking_uri}",
+    ]
+    return "\n".join(lines)
+
+
+def _search_lines(plan: Plan) -> list[str]:
+    whole = len(plan.classes) * plan.searched.epochs * plan.configs
+    rungs = ", ".join(f"{rung.classes} x {rung.epochs}" for rung in plan.rungs)
+    names = DATASETS[plan.base.dataset].class_names
+    ranges = ", ".join(f"{name} {each}" for name, each in plan.space.ranges.items())
+    order = ", ".join(names[index] for index in plan.class_order) or "lowest AUROC of the first configuration first"
+    return [
+        f"  searched   {ranges}; sampler {plan.sampler}",
+        f"  search     {plan.configs} configurations, each as far as it earns, at most {_training(plan.searched)}",
+        f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} goes up; at most {plan.budget:.0f} "
+        f"class-epochs, {plan.budget / whole:.0%} of no stopping",
+        f"  classes    {order}",
+    ]
+
+
+def _own_lines(plan: Plan) -> list[str]:
+    return [
+        f"  by class   {len(plan.classes)} searches like this one of a single class each, side by side; of each up to "
+        f"{plan.best} configurations x {plan.seeds} fresh seeds"
+    ]
+
+
+def _training(config: TrainConfig) -> str:
+    """One configuration's training in words."""
+    images = _normal_images(config)
+    return (
+        f"{len(config.classes)} classes x {config.epochs} epochs x 2 x {images} images "
+        f"(width {config.width}, batch {config.batch_size}, {config.schedule})"
+    )
+
+
+def _normal_images(config: TrainConfig) -> int:
+    """Normal images of an experiment, at most; under leave-one-out they are of all classes but one."""
+    dataset = DATASETS[config.dataset]
+    classes = len(dataset.class_names) - 1 if config.protocol == "leave-one-out" else 1
+    return classes * min(config.images_per_class or 10**9, dataset.smallest_class)
+
+
+def _images(config: TrainConfig) -> int:
+    """Images that a configuration's training takes in, over all classes and epochs."""
+    return 2 * _normal_images(config) * config.epochs * len(config.classes)

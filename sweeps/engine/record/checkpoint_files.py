@@ -1,0 +1,50 @@
+"""The checkpoints in a sweep's folder: whole, of the models that the record tells of, and dropped when unused."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import zipfile
+from pathlib import Path
+
+from adcore.errors import UserError
+from sweeps.engine.record.home import SweepHome
+
+__all__ = ["check_checkpoints", "difference_to_record", "drop_checkpoints"]
+
+
+def check_checkpoints(home: SweepHome) -> None:
+    """Raises UserError for a checkpoint of a sweep that is not whole: it was damaged after it had been written."""
+    for path in sorted(home.checkpoints.glob("*/*/*.ckpt")):
+        if not zipfile.is_zipfile(path):  # torch's format; its directory stands at the end of the file
+            raise UserError(f"{path}: not a whole checkpoint; move it away and resume again: its training begins anew")
+
+
+def drop_checkpoints(home: SweepHome, configuration: int, seed: int, *, unfinished: bool) -> None:
+    """Delete the checkpoints of a configuration: no training continues from them.
+
+    unfinished: those that a killed worker left half-written, too; no trial of the configuration may be running.
+    """
+    for path in home.seed_folder(configuration, seed).glob("*" if unfinished else "*.ckpt"):
+        with contextlib.suppress(OSError):  # it costs disk space, nothing else
+            path.unlink()
+
+
+def difference_to_record(path: Path, auroc: float) -> str:
+    """Why the model in a checkpoint is not the trained one whose last validation AUROC is on record; "" if it is."""
+    from adcore.train import checkpoints
+
+    if not path.exists():
+        return "no such file"
+    try:
+        states = checkpoints.read(path, mapped=True)
+    except UserError as error:
+        return f"not a checkpoint ({error})"
+    if len(states) != 1:
+        return f"a checkpoint of {len(states)} models"
+    [state] = states
+    if not state.finished:
+        return f"trained for {state.epoch} of {state.config.epochs} epochs"
+    found = state.history[-1]["val_auroc"]
+    is_same = found == auroc or (math.isnan(found) and math.isnan(auroc))
+    return "" if is_same else f"validation AUROC {found:.6f} there, {auroc:.6f} on record"

@@ -1,0 +1,98 @@
+"""A sweep's folder, and what its record says before it is opened: settings, plan and other attributes."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from adcore.errors import UserError, unknown_name
+from adcore.options import flag_of
+from sweeps.engine.machine.locations import check_name, followed
+from sweeps.engine.planning.base_plan import BasePlan
+from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.home import RECORD, SweepHome
+
+__all__ = ["find_home", "read_attribute", "require_same_plan", "stored_settings"]
+
+Settings = TypeVar("Settings", bound=RunSettings)
+
+
+def find_home(script: str, settings: RunSettings) -> SweepHome:
+    """The sweep's own folder. Raises UserError for a name that is taken, or unknown on resume."""
+    try:
+        return _find_home(script, settings)
+    except (OSError, RuntimeError) as error:  # a name that is too long, a home folder that is not there
+        raise UserError(f"--storage {settings.storage!r}: not a usable folder ({error})") from error
+
+
+def _find_home(script: str, settings: RunSettings) -> SweepHome:
+    storage = Path(settings.storage).expanduser().resolve()
+    check_name(storage, "--storage")
+    if settings.resume:
+        known = sorted(path.parent.name for path in storage.glob(f"*/{RECORD}"))
+        if settings.resume not in known:
+            raise unknown_name("sweep", settings.resume, known or [f"none in {storage}"])
+        return SweepHome(storage / settings.resume)
+    now = datetime.datetime.now()
+    home = SweepHome(storage / (settings.name or f"{script}-{now:%Y%m%d-%H%M%S}"))
+    if home.is_begun:
+        raise UserError(f"sweep {home.name!r} exists in {storage}: give another --name, or --resume {home.name}")
+    if other := next((path.name for path in home.folder.glob("*") if not path.name.startswith(".")), None):
+        raise UserError(f"--name {home.name}: {home.folder} holds other files ({other}, ...); give another --name")
+    return home
+
+
+def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: Mapping[str, Any]) -> Settings:
+    """A resumed sweep's own settings, with places as given now. Raises UserError for any other difference."""
+    stored, plan = read_attribute(home, "settings"), read_attribute(home, "plan")
+    names = {field.name for field in dataclasses.fields(kind)}
+    is_own = isinstance(plan, dict) and plan.get("script") == script
+    if not is_own or not isinstance(stored, dict) or set(stored) != names:
+        raise UserError(
+            f"{home.record}: the record of another script, or of another version of sweeps/{script}.py; "
+            "resume it with its own, or begin a new sweep"
+        )
+    stored = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    for name, value in given.items():
+        if name not in kind.changeable and value != stored[name]:
+            flag = flag_of(name)
+            raise UserError(f"sweep {home.name!r} was begun with {flag} {stored[name]}, not {value}; leave {flag} out")
+    try:
+        kind(**stored)
+        stored = followed(stored, home.folder.parent)
+    except UserError as error:
+        raise UserError(f"{home.record}: damaged, with settings that no command line gives ({error})") from error
+    return kind(**{**stored, "name": None, **{name: given[name] for name in given if name in kind.changeable}})
+
+
+def require_same_plan(home: SweepHome, plan: BasePlan) -> None:
+    """Raises UserError if this code would compute another sweep than the one on record."""
+    if not home.is_begun:
+        return
+    before, now = read_attribute(home, "plan"), json.loads(json.dumps(plan.as_record()))
+    different = [name for name in now if not isinstance(before, dict) or now[name] != before.get(name)]
+    if different:
+        raise UserError(
+            f"sweep {home.name!r} was begun with other settings of: {', '.join(different)}; begin a new one"
+        )
+
+
+def read_attribute(home: SweepHome, key: str, *default: Any) -> Any:
+    """An attribute of a record that is not open. Raises UserError if it is not there and there is no default."""
+    from sweeps.engine.record.study import open_study
+
+    try:
+        attributes = open_study(home.record, create=False).user_attrs
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{home.record}: damaged, an attribute that is not JSON ({error}); restore it from a copy"
+        ) from error
+    if key not in attributes and default:
+        return default[0]
+    if key not in attributes:
+        raise UserError(f"{home.record}: this sweep ended before it began; move the folder away and start again")
+    return attributes[key]

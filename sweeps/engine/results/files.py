@@ -1,0 +1,126 @@
+"""The files of a finished sweep: table, figure and results.json."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adcore.datasets import DATASETS
+from adcore.evaluation.figures import auroc_by_class
+from adcore.files import write_whole
+from adcore.metric_names import class_metric, mean_metric
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.record.confirmation import Confirmation
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.results.intervals import Interval
+from sweeps.engine.results.per_class import PerClass
+from sweeps.engine.results.summary import Summary
+from sweeps.engine.results.tables import grid_sentence, point_names
+from sweeps.engine.results.test_result import TestResult
+
+__all__ = ["write_figure", "write_summary", "write_table"]
+
+
+def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str, float]]) -> Path:
+    """One row per configuration: sampled fields, state, how far up the ladder, the last AUROC of each class, the mean
+    over all classes of a complete one.
+
+    final: what is to be added, by configuration: `confirm_auroc_mean` and `test_auroc_mean`.
+    """
+    classes = sorted(record.plan.base.classes)
+    columns = [
+        "configuration",
+        "state",
+        "rung",
+        "classes",
+        "epochs",
+        *record.plan.space.names,
+        mean_metric("val_auroc"),
+    ]
+    columns += [*(class_metric("val_auroc", index) for index in classes), "confirm_auroc_mean", "test_auroc_mean"]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for own in sorted(record.configurations.values(), key=lambda one: (-one.rung, -(one.value or 0), one.number)):
+            state = "" if record.plan.space.is_grid else own.state
+            row: dict[str, Any] = {"configuration": own.number, "state": state, **own.params}
+            if own.rung >= 0:
+                rung = record.ladder.rungs[own.rung]
+                row |= {"rung": own.rung + 1, "classes": rung.classes, "epochs": rung.epochs}
+            row |= {class_metric("val_auroc", index): values[-1] for index, values in own.curves.items() if values}
+            row |= {mean_metric("val_auroc"): own.mean, **final.get(own.number, {})}
+            writer.writerow(row)
+    return path
+
+
+def write_figure(path: Path, plan: Plan, winner: Confirmation, test: TestResult) -> Path:
+    """The winner's AUROC by class, validation beside test."""
+    classes = sorted(plan.base.classes)
+    names = DATASETS[plan.base.dataset].class_names
+    by_class, on_test = winner.by_class(), test.by_class(winner.number)
+    series = {
+        "validation": [by_class[i] for i in classes],
+        "test": [statistics.fmean(on_test[i]) for i in classes],
+    }
+    figure = auroc_by_class(
+        series,
+        [names[i] for i in classes],
+        title=f"{plan.base.dataset}: configuration {winner.number}",
+        xlabel=plan.base.exposure.named_class,
+    )
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def write_summary(
+    path: Path,
+    record: SweepRecord,
+    confirmed: list[Confirmation],
+    summary: Summary,
+    test: TestResult,
+    seconds: float,
+    per_class: PerClass | None = None,
+) -> Path:
+    """Everything that the end of a sweep reports, as JSON: for other programs, and for docs/results.md."""
+    winner = summary.winner
+    metrics = next(iter(next(iter(test.measured.values())).values()))
+    found = {
+        "plan": record.plan.as_record(),
+        "seconds": round(seconds),
+        "states": record.counts(),
+        "winner": {"configuration": winner.number, **winner.params},
+        "seeds": list(winner.by_seed),
+        "search": _plain(summary.search),
+        "search_value": winner.configuration.mean,
+        "confirm": _plain(summary.confirm),
+        "test": {name: _plain(each) for name, each in summary.test.items()},
+        "test_by_class": {metric: test.by_class(winner.number, metric) for metric in metrics},
+        "confirmed": [
+            {
+                "configuration": each.number,
+                "name": name,
+                "params": each.params,
+                "search": each.configuration.mean,
+                "confirm": each.means,
+                "test": test.means(each.number),
+            }
+            for each, name in zip(confirmed, point_names(record, confirmed), strict=True)
+        ],
+        "comparisons": [
+            {"configuration": each.configuration, "name": each.name, "difference": _plain(each.difference)}
+            for each in summary.comparisons
+        ],
+        "sentence": grid_sentence(record, confirmed, summary) if record.plan.space.is_grid else summary.sentence,
+        "test_openings": record.read("test_openings"),
+    }
+    if per_class:
+        found["per_class"] = per_class.as_record()
+    return write_whole(path, json.dumps(found, indent=1) + "\n")  # --start-from of another sweep may read it
+
+
+def _plain(each: Interval | None) -> dict[str, float] | None:
+    return {"value": each.value, "low": each.low, "high": each.high} if each else None

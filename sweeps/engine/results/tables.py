@@ -1,0 +1,145 @@
+"""What the end of a sweep prints: lines and tables."""
+
+from __future__ import annotations
+
+import statistics
+
+from rich.table import Table
+
+from adcore.config import LOSS_WEIGHTS
+from adcore.datasets import DATASETS
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.record.confirmation import Confirmation, references
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.results.intervals import Interval
+from sweeps.engine.results.summary import Summary
+from sweeps.engine.results.test_result import TestResult
+
+__all__ = ["final_report", "grid_sentence", "point_names"]
+
+
+def final_report(
+    record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult
+) -> list[str | Table]:
+    """What a finished sweep prints: lines and tables, in order."""
+    if record.plan.space.is_grid:
+        return [grid_table(record, confirmed, summary, test), grid_sentence(record, confirmed, summary)]
+    lines = winner_lines(record, confirmed, summary)
+    return [*lines, class_table(record.plan, summary, test), stage_table(record, summary)]
+
+
+def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> list[str]:
+    """The confirmed configurations side by side, the winner's sampled fields, and whether its lead is beyond noise."""
+    winner, names = confirmed[0], {each.number: name for name, each in references(record).items()}
+    lines = ["search and confirm, validation AUROC, mean over classes:"]
+    for each in confirmed:
+        name = f" ({names[each.number]})" if each.number in names else ""
+        searched = f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
+        seeds = ", ".join(f"{mean:.4f}" for mean in each.means)
+        lines.append(f"  configuration {each.number}{name}: search {searched}, confirm {each.mean:.4f} ({seeds})")
+    lines.append(f"winner: configuration {winner.number}")
+    lines += [f"  {name:28} {value:.5g}" for name, value in _fields(record.plan, winner)]
+    for each in summary.comparisons[1:]:
+        name, lead = f" ({each.name})" if each.name else "", each.difference
+        between = f"{lead.value:+.4f} ({lead.low:+.4f}, {lead.high:+.4f})"
+        lines.append(f"test, winner - configuration {each.configuration}{name}: {between}")
+    lines.append(summary.sentence)
+    if len(winner.by_seed) == 1:
+        lines.append("With one fresh seed the intervals hold for other images alone, not for other seeds.")
+    if (openings := len(record.read("test_openings"))) > 1:
+        lines.append(f"The test part was opened {openings} times for this sweep: its values are no longer untouched.")
+    return lines
+
+
+def stage_table(record: SweepRecord, summary: Summary) -> Table:
+    """Search, confirm and test side by side."""
+    plan, seeds = record.plan, len(summary.winner.by_seed)
+    table = Table(title=f"AUROC of configuration {summary.winner.number}, mean over {len(plan.classes)} classes")
+    for name in ("", "mean", "95 % interval"):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_column("of")
+    chosen = f"1 seed, the best of {plan.configs}"
+    if summary.search is None and summary.winner.configuration.mean is not None:
+        table.add_row(
+            "search, validation", f"{summary.winner.configuration.mean:.4f}", "", f"{chosen}, smaller trainings"
+        )
+    elif summary.search is not None:
+        table.add_row("search, validation", *_cells(summary.search), chosen)
+    table.add_row("confirm, validation", *_cells(summary.confirm), f"{_count(seeds, 'fresh seed')}")
+    for name, each in summary.test.items():
+        models = "the same model" if seeds == 1 else f"the same {seeds} models"
+        table.add_row(f"test, {name} anomalies" if name else "test", *_cells(each), models)
+    return table
+
+
+def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
+    """Validation and test AUROC of the winner by class, mean and standard deviation over seeds."""
+    names, winner = DATASETS[plan.base.dataset].class_names, summary.winner
+    comparisons = {name: test.by_class(winner.number, f"auroc_{name}".rstrip("_")) for name in test.covariance}
+    table = Table(title=f"mean and standard deviation over {_count(len(winner.by_seed), 'fresh seed')}")
+    table.add_column(plan.base.exposure.named_class)
+    for name in ("validation", *(f"test {name}".rstrip() for name in comparisons)):
+        table.add_column(name, justify="right", no_wrap=True)
+    for index in winner.by_class():
+        validated = [values[index] for values in winner.by_seed.values()]
+        cells = [_mean_and_spread(each) for each in (validated, *(values[index] for values in comparisons.values()))]
+        table.add_row(f"{index} {names[index]}", *cells)
+    return table
+
+
+def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult) -> Table:
+    """Every point of a grid: its means, and its difference to the default one."""
+    classes, seeds = len(record.plan.classes), _count(len(summary.winner.by_seed), "fresh seed")
+    table = Table(title=f"AUROC, mean over {classes} classes and {seeds}")
+    compared = (f"test, minus {record.plan.space.default}", "95 % interval", "") if summary.comparisons else ()
+    for name in ("", "validation", "test", *compared):
+        table.add_column(name, justify="right" if name else "left", overflow="fold")
+    by_number = {each.configuration: each.difference for each in summary.comparisons}
+    for each, name in zip(confirmed, point_names(record, confirmed), strict=True):
+        values = f"{each.mean:.4f}", f"{statistics.fmean(test.means(each.number)):.4f}"
+        lead = by_number.get(each.number)
+        if lead is None:
+            table.add_row(name, *values)
+        else:
+            verdict = "beyond noise" if lead.excludes_zero else "within noise"
+            table.add_row(name, *values, f"{lead.value:+.4f}", f"({lead.low:+.4f}, {lead.high:+.4f})", verdict)
+    return table
+
+
+def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> str:
+    """Which points differ from the default one by more than noise."""
+    if not summary.comparisons:
+        return f"{record.plan.space.default.capitalize()} did not train to the end: there is nothing to compare with."
+    names = dict(zip((each.number for each in confirmed), point_names(record, confirmed), strict=True))
+    beyond = [
+        f"{names[each.configuration]} ({each.difference.value:+.4f})"
+        for each in summary.comparisons
+        if each.difference.excludes_zero
+    ]
+    differ = ", ".join(beyond) or "none"
+    return f"Beyond noise from {record.plan.space.default}, of {len(summary.comparisons)} on the test part: {differ}."
+
+
+def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
+    """The name of each configuration that is a point of the space, and "" of the others."""
+    points = record.plan.space.points
+    return [next((name for name, point in points.items() if point == each.params), "") for each in confirmed]
+
+
+def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, float]]:
+    weights = {f"weight_{name}" for name in LOSS_WEIGHTS} & set(winner.params)
+    fixed = {"weight_reconstruction": plan.base.weight_reconstruction} if weights else {}  # the unit of the others
+    return [(name, value) for name, value in (fixed | winner.params).items()]
+
+
+def _cells(each: Interval) -> tuple[str, str]:
+    return f"{each.value:.4f}", f"({each.low:.4f}, {min(each.high, 1):.4f})"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("s" if number != 1 else "")
+
+
+def _mean_and_spread(values: list[float]) -> str:
+    mean = f"{statistics.fmean(values):.4f}"
+    return f"{mean} ± {statistics.stdev(values):.4f}" if len(values) > 1 else mean

@@ -1,0 +1,93 @@
+"""A sweep from its command line to its exit code: everything is checked first, then one driver trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import click
+
+from adcore.command_line import dataclass_flags, run
+from adcore.files import check_writable
+from adcore.system.imports import large_imports
+from sweeps.engine.machine.cluster import check_address, check_docstrings, prepare_environment
+from sweeps.engine.machine.code import check_one_root, current_code
+from sweeps.engine.machine.data import load_data, require_same
+from sweeps.engine.machine.interrupt import Interrupt, interruptible
+from sweeps.engine.machine.locations import absolute
+from sweeps.engine.planning.base_plan import BasePlan, Data
+from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.lock import one_driver
+from sweeps.engine.record.resume import find_home, read_attribute, require_same_plan, stored_settings
+from sweeps.engine.tracking.checks import check_outboxes, check_tracking
+
+if TYPE_CHECKING:
+    from sweeps.engine.session import Session
+    from sweeps.engine.stage_runner import StageRunner
+
+__all__ = ["Script", "launch", "sweep"]
+
+Settings = TypeVar("Settings", bound=RunSettings)
+Plan = TypeVar("Plan", bound=BasePlan)
+
+
+@dataclasses.dataclass(frozen=True)
+class Script(Generic[Settings, Plan]):
+    """What a script adds to the engine.
+
+    name: of its file in sweeps/. settings: its flags. make_plan: raises UserError for flags that do not fit each other.
+    in_words: what --plan prints. make_stages: what trains; called last, when Ray is there.
+    """
+
+    name: str
+    settings: type[Settings]
+    make_plan: Callable[[Settings, SweepHome], Plan]
+    in_words: Callable[[Plan, Settings], str]
+    make_stages: Callable[[Plan, Settings, Session, Data], StageRunner]
+
+
+def launch(script: Script[Any, Any], text: str, argv: Sequence[str] | None = None) -> None:
+    """Parse argv and run the sweep. Exits with 0 if it is complete, 1 with failed trials, 2 for bad input."""
+
+    def body(**given: Any) -> int:
+        with interruptible() as interrupt:
+            return sweep(script, given, interrupt)
+
+    run(f"sweeps/{script.name}.py", text, dataclass_flags(script.settings), body, argv, on_record=True)
+
+
+def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt) -> int:
+    """Run or resume a sweep; returns the exit code. given: the flags. Raises UserError for bad input."""
+    check_one_root()
+    check_docstrings()
+    settings = script.settings(**given)
+    home = find_home(script.name, settings)
+    if settings.resume:
+        settings = stored_settings(script.name, script.settings, home, given)
+    plan = script.make_plan(settings, home)
+    require_same_plan(home, plan)
+    if settings.plan:
+        click.echo(script.in_words(plan, settings))
+        return 0
+    settings = absolute(settings)
+    check_writable(home.folder, f"--storage {settings.storage!r}")
+    check_tracking(settings, script.name, is_named="tracking_uri" in given)
+    check_address(settings)
+    check_outboxes(home)
+    with large_imports():
+        data, hashes = load_data(plan.dataset_names, plan.parts, settings)
+        if settings.resume:
+            require_same(read_attribute(home, "data", None), hashes, home.name)
+        plan.check_data(data)
+        prepare_environment(settings)
+        current_code()  # as it is now, while most of it is loaded
+        from sweeps.engine.driver import drive
+
+    attributes = {**plan.resolved(settings), "data": hashes}
+    with one_driver(home, is_new=not settings.resume):
+        return drive(
+            plan, settings, home, attributes, interrupt,
+            lambda session: script.make_stages(plan, settings, session, data),
+        )  # fmt: skip
