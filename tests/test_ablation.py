@@ -13,7 +13,8 @@ from adcore.errors import UserError
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import Plan, make_plan
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.search.confirm import ConfirmSearch, confirmations, references
+from sweeps.engine.record.confirmation import confirmations, references
+from sweeps.engine.search.confirm_search import ConfirmSearch
 from sweeps.loss_ablation import SPACE
 from tests.sweep_parts import Sweep, record_of
 

@@ -17,12 +17,12 @@ from adcore.errors import UserError
 from adcore.protocols.definitions import FOLDS
 from sweeps.baselines import ROWS
 from sweeps.engine.baselines.bars import write_bars
-from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, rows_in_words, plan_baselines
+from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, plan_baselines, rows_in_words
 from sweeps.engine.baselines.rows import TABLE_SCALES, Baseline
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.stages import BaselineStages
 from sweeps.engine.baselines.table import outcomes, write_csv, write_json, write_markdown
-from sweeps.engine.record.attributes import Facts
+from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.search.trial import parts_of
 
 TWO = Baseline("two", "a paper", 0.9, {"dataset": "digits", "detector": "random", "epochs": 3}, classes=(1, 2))
@@ -35,8 +35,8 @@ def plan(*rows: Baseline, **flags: Any) -> BaselinePlan:
     return plan_baselines("baselines", BaselineSettings(**{"scale": "smoke", **flags}), rows or (TWO, CROSS))
 
 
-def facts() -> Facts:
-    return Facts(optuna.create_study(), Path("study.db"))
+def facts() -> Attributes:
+    return Attributes(optuna.create_study(), Path("study.db"))
 
 
 def result(value: float) -> dict[str, Any]:

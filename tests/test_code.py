@@ -13,8 +13,9 @@ from sweep_parts import record_of, small_plan
 
 from sweeps.engine.machine import code
 from sweeps.engine.machine.code import ROOT, UNKNOWN, Code, code_tags, copied, current_code, has_changed
-from sweeps.engine.record.attributes import Facts
-from sweeps.engine.record.sweep_files import known_codes, note_code, open_record
+from sweeps.engine.record.attributes import Attributes
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.study import open_record
 
 
 @pytest.fixture
@@ -108,12 +109,12 @@ def test_a_record_that_other_code_goes_on_with_says_so_once(
     first, second = Code("1.0", "a" * 40, "1" * 64), Code("1.1", "", "2" * 64)
     record.write("code", [first])
     for now, said in ((first, 0), (second, 1), (second, 0)):
-        monkeypatch.setattr("sweeps.engine.record.sweep_files.current_code", lambda now=now: now)
-        note_code(record)
+        monkeypatch.setattr("sweeps.engine.record.attributes.current_code", lambda now=now: now)
+        record.note_code()
         error = capsys.readouterr().err
         assert len(error.splitlines()) == said
-    assert known_codes(record) == [first, second]
-    assert code_tags(known_codes(record)) == {
+    assert record.codes == [first, second]
+    assert code_tags(record.codes) == {
         "code_version": "1.0, 1.1", "code_commit": "a" * 40, "code_sources": f"{'1' * 64}, {'2' * 64}",
     }  # fmt: skip
 
@@ -123,8 +124,8 @@ def test_a_record_of_a_version_that_noted_no_code_is_gone_on_with(
 ) -> None:
     record_of(small_plan(), path=tmp_path / "study.db")
     for said in ("version unknown; now version", ""):
-        study = open_record(tmp_path, small_plan(), {"data": {"digits": {"train": "a", "test": "b"}}})
-        note_code(Facts(study, tmp_path / "study.db"))
+        study = open_record(SweepHome(tmp_path), small_plan(), {"data": {"digits": {"train": "a", "test": "b"}}})
+        Attributes(study, tmp_path / "study.db").note_code()
         assert said in capsys.readouterr().err
-    assert known_codes(Facts(study, tmp_path / "study.db")) == [UNKNOWN, current_code()]
+    assert Attributes(study, tmp_path / "study.db").codes == [UNKNOWN, current_code()]
     assert study.user_attrs["data"] == {"digits": {"train": "a", "test": "b"}}, "from here on it is held to them"

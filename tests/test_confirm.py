@@ -11,9 +11,10 @@ from ray.tune.search import Searcher
 
 from adcore.train.checkpoints import Checkpoints
 from adcore.train.member_state import MemberState
+from sweeps.engine.record.confirmation import candidates, confirmations, references
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.search.confirm import ConfirmSearch, candidates, confirmations, references
-from sweeps.engine.search.trial import checkpoint_path
+from sweeps.engine.search.confirm_search import ConfirmSearch
 from sweeps.gan_loss_weights import SPACE
 from tests.sweep_parts import Sweep, complete, record_of, small_plan
 
@@ -25,11 +26,11 @@ def record_with(*means: float) -> SweepRecord:
     return complete(record_of(small_plan(CLASSES, configs=len(means), epochs=2)), *means)
 
 
-def search_of(record: SweepRecord, home: Path, *, limit: int = 10, slots: int = 1) -> ConfirmSearch:
+def search_of(record: SweepRecord, home: SweepHome, *, limit: int = 10, slots: int = 1) -> ConfirmSearch:
     return ConfirmSearch("confirm", [(record, candidates(record))], home, limit=limit, slots=slots)
 
 
-def confirm(record: SweepRecord, home: Path, number: int, *values: float) -> None:
+def confirm(record: SweepRecord, home: SweepHome, number: int, *values: float) -> None:
     """Record a training with the plan's fresh seed, and leave its checkpoints."""
     [seed] = record.plan.confirm_seeds
     record.write_confirmed(number, seed, dict(zip(CLASSES, values, strict=True)))
@@ -37,11 +38,11 @@ def confirm(record: SweepRecord, home: Path, number: int, *values: float) -> Non
         leave_model(home, number, index, seed, value)
 
 
-def leave_model(home: Path, number: int, index: int, seed: int, auroc: float, *, epochs: int = 2) -> None:
+def leave_model(home: SweepHome, number: int, index: int, seed: int, auroc: float, *, epochs: int = 2) -> None:
     """A checkpoint of a training that has come to this, without networks."""
     config = dataclasses.replace(small_plan((index,), epochs=2).base, train_seed=seed)
     history = [{"epoch": float(epoch + 1), "val_auroc": auroc} for epoch in range(epochs)]
-    Checkpoints([checkpoint_path(home, number, index, seed)]).save([MemberState(config, history)])
+    Checkpoints([home.checkpoint(number, index, seed)]).save([MemberState(config, history)])
 
 
 @pytest.mark.parametrize("means", [(0.8, 0.9, 0.7), (0.95, 0.9, 0.7), (0.1, 0.9, 0.7)])
@@ -80,30 +81,30 @@ def test_the_default_alone_is_confirmed_alone() -> None:
 
 def test_a_configuration_that_diverges_with_a_fresh_seed_does_not_win(tmp_path: Path) -> None:
     record = record_with(0.8, 0.9, 0.7)
-    confirm(record, tmp_path, 1, math.nan, 0.99)
-    confirm(record, tmp_path, 0, 0.8, 0.8)
+    confirm(record, SweepHome(tmp_path), 1, math.nan, 0.99)
+    confirm(record, SweepHome(tmp_path), 0, 0.8, 0.8)
     chosen = candidates(record)
     assert [each.number for each in confirmations(record, chosen)] == [0]
-    assert search_of(record, tmp_path).newly_closed() == [(0, 1, "complete"), (1, 1, "diverged")]
+    assert search_of(record, SweepHome(tmp_path)).newly_closed() == [(0, 1, "complete"), (1, 1, "diverged")]
 
 
 def test_confirmed_configurations_rank_by_their_fresh_mean_not_by_the_searchs(tmp_path: Path) -> None:
     record = record_with(0.8, 0.9, 0.7)
-    confirm(record, tmp_path, 1, 0.8, 0.7)
-    confirm(record, tmp_path, 0, 0.8, 0.8)
+    confirm(record, SweepHome(tmp_path), 1, 0.8, 0.7)
+    confirm(record, SweepHome(tmp_path), 0, 0.8, 0.8)
     assert [each.number for each in confirmations(record, candidates(record))] == [0, 1]
 
 
 def test_what_is_recorded_is_not_trained_again_unless_its_model_is_gone(tmp_path: Path) -> None:
     record = record_with(0.95)
-    search = search_of(record, tmp_path)
+    search = search_of(record, SweepHome(tmp_path))
     assert len(search.left) == 1
-    confirm(record, tmp_path, 0, 0.9, 0.9)
-    assert search_of(record, tmp_path).suggest("trial") == Searcher.FINISHED
-    checkpoint_path(tmp_path, 0, CLASSES[0], 1).unlink()
-    assert len(search_of(record, tmp_path).left) == 1
+    confirm(record, SweepHome(tmp_path), 0, 0.9, 0.9)
+    assert search_of(record, SweepHome(tmp_path)).suggest("trial") == Searcher.FINISHED
+    SweepHome(tmp_path).checkpoint(0, CLASSES[0], 1).unlink()
+    assert len(search_of(record, SweepHome(tmp_path)).left) == 1
     record.write("test", {"1": {}})  # scored already: nothing needs the model any more
-    assert search_of(record, tmp_path).left == []
+    assert search_of(record, SweepHome(tmp_path)).left == []
 
 
 @pytest.mark.parametrize(
@@ -114,17 +115,17 @@ def test_a_model_that_is_not_the_one_on_record_is_said_and_trained_again(
     auroc: float, epochs: int, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = record_with(0.95)
-    confirm(record, tmp_path, 0, 0.9, 0.9)
-    leave_model(tmp_path, 0, CLASSES[1], 1, auroc, epochs=epochs)
-    path = checkpoint_path(tmp_path, 0, CLASSES[1], 1)
-    assert len(search_of(record, tmp_path).left) == 1
+    confirm(record, SweepHome(tmp_path), 0, 0.9, 0.9)
+    leave_model(SweepHome(tmp_path), 0, CLASSES[1], 1, auroc, epochs=epochs)
+    path = SweepHome(tmp_path).checkpoint(0, CLASSES[1], 1)
+    assert len(search_of(record, SweepHome(tmp_path)).left) == 1
     assert capsys.readouterr().err == f"{path}: {reason}; the model is trained again\n"
     assert not path.exists(), "the training would go on behind it"
 
 
 def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:
     record = record_with(0.95)
-    search = search_of(record, tmp_path)
+    search = search_of(record, SweepHome(tmp_path))
     first = search.suggest("trial")
     search.on_trial_complete("trial", None, error=True)
     assert search.newly_closed() == []
@@ -132,7 +133,7 @@ def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:
     search.on_trial_complete("again", None, error=True)
     assert search.newly_closed() == [(0, 1, "failed")]
     assert search.suggest("third") == Searcher.FINISHED
-    assert len(search_of(record, tmp_path).left) == 1
+    assert len(search_of(record, SweepHome(tmp_path)).left) == 1
 
 
 def test_packs_are_as_large_as_can_be_and_fill_the_slots(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_packs_are_as_large_as_can_be_and_fill_the_slots(tmp_path: Path) -> None
     sizes = {
         (limit, slots): [
             sum(len(part.config.classes) for part in job.parts)
-            for job in search_of(record, tmp_path, limit=limit, slots=slots).left
+            for job in search_of(record, SweepHome(tmp_path), limit=limit, slots=slots).left
         ]
         for limit, slots in [(10, 1), (3, 1), (10, 2), (10, 3), (1, 2)]
     }
@@ -150,12 +151,12 @@ def test_packs_are_as_large_as_can_be_and_fill_the_slots(tmp_path: Path) -> None
 
 def test_a_pack_of_which_a_part_is_done_trains_the_rest(tmp_path: Path) -> None:
     record = record_with(0.8, 0.9)
-    whole = search_of(record, tmp_path)
+    whole = search_of(record, SweepHome(tmp_path))
     [job] = whole.left
     assert [(part.configuration, part.config.classes) for part in job.parts] == [(1, CLASSES), (0, CLASSES)]
     record.write_confirmed(1, 1, {0: 0.9})
-    leave_model(tmp_path, 1, 0, 1, 0.9)
-    [job] = search_of(record, tmp_path).left
+    leave_model(SweepHome(tmp_path), 1, 0, 1, 0.9)
+    [job] = search_of(record, SweepHome(tmp_path)).left
     assert [(part.configuration, part.config.classes) for part in job.parts] == [(1, (1,)), (0, CLASSES)]
 
 
@@ -164,7 +165,7 @@ def test_what_a_pack_has_come_to_is_on_record(tmp_path: Path) -> None:
     sweep = Sweep(
         record,
         lambda number, index, epoch: number / 10 + index / 100 + epoch / 1000,
-        search=search_of(record, tmp_path),
+        search=search_of(record, SweepHome(tmp_path)),
     )
     sweep.run()
     assert record.confirmed(1, 1) == {0: pytest.approx(0.102), 1: pytest.approx(0.112)}

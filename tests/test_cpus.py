@@ -11,8 +11,8 @@ import pytest
 
 from adcore.errors import UserError
 from adcore.system.cpus import allotted_cpus
-from sweeps.engine.machine import cluster
 from sweeps.engine import plan_text
+from sweeps.engine.machine import cluster
 from sweeps.engine.planning import plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE

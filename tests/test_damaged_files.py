@@ -14,8 +14,9 @@ from sweep_parts import Sweep, record_of, small_plan
 
 from adcore.errors import UserError
 from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.record.checkpoint_files import check_checkpoints
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_study
-from sweeps.engine.search.trial import check_checkpoints, checkpoint_path
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.store import check_tracking_uri, make_database
 
@@ -131,18 +132,18 @@ def test_the_database_of_another_program_gets_no_tables_of_mlflows(tmp_path: Pat
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_checkpoint_is_named_before_anything_starts(tmp_path: Path, name: str) -> None:
-    whole = checkpoint_path(tmp_path, 0, 3, 1)
+    whole = SweepHome(tmp_path).checkpoint(0, 3, 1)
     whole.parent.mkdir(parents=True)
     torch.save({"weights": torch.rand(5000)}, whole)
-    check_checkpoints(tmp_path)
-    cut = checkpoint_path(tmp_path, 1, 3, 1)
+    check_checkpoints(SweepHome(tmp_path))
+    cut = SweepHome(tmp_path).checkpoint(1, 3, 1)
     cut.parent.mkdir(parents=True)
     cut.write_bytes(damaged := DAMAGES[name](whole.read_bytes()))
     if name == "overwritten":  # in its middle: what it holds is checked by whoever loads it
-        check_checkpoints(tmp_path)
+        check_checkpoints(SweepHome(tmp_path))
         return
     with pytest.raises(UserError, match="not a whole checkpoint; move it away") as error:
-        check_checkpoints(tmp_path)
+        check_checkpoints(SweepHome(tmp_path))
     _line_of(error, cut)
     assert cut.read_bytes() == damaged
 

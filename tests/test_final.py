@@ -24,15 +24,15 @@ from adcore.metrics import auroc_influence
 from adcore.train import train
 from adcore.train.build import load_detector
 from adcore.train.checkpoints import Checkpoints, read
-from sweeps.engine.machine.cluster import HERE
+from sweeps.engine.machine.resources import THIS_PROCESS
 from sweeps.engine.planning.plan import Plan
+from sweeps.engine.record.confirmation import Confirmation, confirmations
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results import model_scores
 from sweeps.engine.results import test_part as final
-from sweeps.engine.results.test_part import TestResult as Result
 from sweeps.engine.results.test_part import opened_before, score_models
-from sweeps.engine.search.confirm import Confirmation, confirmations
-from sweeps.engine.search.trial import checkpoint_path, checkpoint_paths
+from sweeps.engine.results.test_result import TestResult as Result
 from tests.sweep_parts import record_of, small_plan
 
 CLASSES = (0, 3)
@@ -45,7 +45,7 @@ def tiny_plan() -> Plan:
     return dataclasses.replace(plan, base=base, seeds=2)
 
 
-def confirmed_of(record: SweepRecord, home: str = "", *, count: int = 2) -> list[Confirmation]:
+def confirmed_of(record: SweepRecord, home: SweepHome | None = None, *, count: int = 2) -> list[Confirmation]:
     """The first configurations, with recorded validation figures of every fresh seed: those of the models in `home`."""
     for number in range(record.plan.configs):
         record.propose(number)
@@ -55,22 +55,22 @@ def confirmed_of(record: SweepRecord, home: str = "", *, count: int = 2) -> list
     return confirmations(record, list(record.configurations.values()))
 
 
-def _auroc(home: str, number: int, index: int, seed: int) -> float:
-    path = checkpoint_path(home, number, index, seed)
-    return read(path)[0].history[-1]["val_auroc"] if home and path.exists() else 0.9 - 0.1 * number
+def _auroc(home: SweepHome | None, number: int, index: int, seed: int) -> float:
+    path = home and home.checkpoint(number, index, seed)
+    return read(path)[0].history[-1]["val_auroc"] if path and path.exists() else 0.9 - 0.1 * number
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, digits_train: ImageDataset) -> str:
+def home(tmp_path_factory: pytest.TempPathFactory, digits_train: ImageDataset) -> SweepHome:
     """The folder of a sweep whose confirmation has trained two configurations with two seeds."""
-    folder = tmp_path_factory.mktemp("final")
+    home = SweepHome(tmp_path_factory.mktemp("final"))
     record = record_of(tiny_plan())
     confirmed_of(record)
     for number, seed in MODELS:
         config = dataclasses.replace(record.plan.base, learning_rate=1e-3 * (1 + 9 * number), train_seed=seed)
-        checkpoints = Checkpoints(checkpoint_paths(folder, number, CLASSES, seed))
+        checkpoints = Checkpoints(home.checkpoints_of(number, CLASSES, seed))
         train(config, lambda _: None, data=digits_train, checkpoints=checkpoints)
-    return str(folder)
+    return home
 
 
 class Opened:
@@ -98,13 +98,15 @@ def same(one: Result, other: Result) -> bool:
     )
 
 
-def test_every_confirmed_model_is_scored_and_the_test_part_opened_once(home: str, digits_test: ImageDataset) -> None:
+def test_every_confirmed_model_is_scored_and_the_test_part_opened_once(
+    home: SweepHome, digits_test: ImageDataset
+) -> None:
     record, opened = record_of(tiny_plan()), Opened(digits_test)
     found = score_models(record, confirmed_of(record, home), home, opened)
     assert opened.count == 1
     assert list(found.measured) == MODELS
     for number, seed in MODELS:
-        config, detector = load_detector(checkpoint_paths(home, number, CLASSES, seed), 1)
+        config, detector = load_detector(home.checkpoints_of(number, CLASSES, seed), 1)
         scored = score_test(detector, config, digits_test)
         assert found.measured[number, seed] == scored.measured()
         assert found.images == len(scored.labels) == 299
@@ -116,10 +118,10 @@ def test_every_confirmed_model_is_scored_and_the_test_part_opened_once(home: str
 
 
 def test_models_that_were_scored_before_an_interrupt_are_not_scored_again(
-    home: str, digits_test: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: SweepHome, digits_test: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, progress, scored = record_of(tiny_plan()), list[tuple[int, int]](), list[model_scores.Training]()
-    shutil.copytree(Path(home, "checkpoints"), tmp_path / "checkpoints")
+    shutil.copytree(home.checkpoints, tmp_path / "checkpoints")
     confirmed, score = confirmed_of(record, home), model_scores.score_training
 
     def watched(*arguments: Any) -> Scores:
@@ -133,10 +135,10 @@ def test_models_that_were_scored_before_an_interrupt_are_not_scored_again(
 
     monkeypatch.setattr(model_scores, "score_training", watched)
     with pytest.raises(KeyboardInterrupt):
-        score_models(record, confirmed, str(tmp_path), Opened(digits_test), on_progress=interrupt)
+        score_models(record, confirmed, SweepHome(tmp_path), Opened(digits_test), on_progress=interrupt)
     cut = sorted((tmp_path / "test-scores").iterdir())[0]
     cut.write_bytes(cut.read_bytes()[:100])
-    found = score_models(record, confirmed, str(tmp_path), Opened(digits_test), on_progress=interrupt)
+    found = score_models(record, confirmed, SweepHome(tmp_path), Opened(digits_test), on_progress=interrupt)
     assert progress == [(1, 4), (2, 4), (3, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert len(scored) == 3 + 2, "the last one, and the one whose file was cut"
     assert len(record.read("test_openings")) == 1
@@ -146,20 +148,22 @@ def test_models_that_were_scored_before_an_interrupt_are_not_scored_again(
 
 
 def test_scores_of_a_model_that_was_trained_again_since_are_not_taken(
-    home: str, digits_test: ImageDataset, tmp_path: Path
+    home: SweepHome, digits_test: ImageDataset, tmp_path: Path
 ) -> None:
-    shutil.copytree(Path(home, "checkpoints"), tmp_path / "checkpoints")
+    shutil.copytree(home.checkpoints, tmp_path / "checkpoints")
     training = (0, CLASSES, 1)
-    [(_, first)] = model_scores.scored_trainings([training], tmp_path, digits_test, HERE)
-    [(_, again)] = model_scores.scored_trainings([training], tmp_path, None, HERE)  # type: ignore[arg-type]
+    [(_, first)] = model_scores.scored_trainings([training], SweepHome(tmp_path), digits_test, THIS_PROCESS)
+    [(_, again)] = model_scores.scored_trainings([training], SweepHome(tmp_path), None, THIS_PROCESS)  # type: ignore[arg-type]
     assert torch.equal(first.scores, again.scores), "from disk: the images are not looked at"
     for index in CLASSES:
-        shutil.copy(checkpoint_path(tmp_path, 1, index, 1), checkpoint_path(tmp_path, 0, index, 1))
-    [(_, other)] = model_scores.scored_trainings([training], tmp_path, digits_test, HERE)
+        shutil.copy(SweepHome(tmp_path).checkpoint(1, index, 1), SweepHome(tmp_path).checkpoint(0, index, 1))
+    [(_, other)] = model_scores.scored_trainings([training], SweepHome(tmp_path), digits_test, THIS_PROCESS)
     assert not torch.equal(first.scores, other.scores)
 
 
-def test_a_second_call_reads_the_record_and_opens_nothing(home: str, digits_test: ImageDataset, tmp_path: Path) -> None:
+def test_a_second_call_reads_the_record_and_opens_nothing(
+    home: SweepHome, digits_test: ImageDataset, tmp_path: Path
+) -> None:
     record = record_of(tiny_plan(), path=tmp_path / "study.db")
     found = score_models(record, confirmed_of(record, home), home, Opened(digits_test))
     for later in (record, record_of(tiny_plan(), path=tmp_path / "study.db")):
@@ -167,23 +171,25 @@ def test_a_second_call_reads_the_record_and_opens_nothing(home: str, digits_test
         assert len(later.read("test_openings")) == 1
 
 
-def test_with_a_model_gone_the_test_part_stays_closed(home: str, digits_test: ImageDataset, tmp_path: Path) -> None:
+def test_with_a_model_gone_the_test_part_stays_closed(
+    home: SweepHome, digits_test: ImageDataset, tmp_path: Path
+) -> None:
     record = record_of(tiny_plan())
     confirmed = confirmed_of(record, home)
     with pytest.raises(UserError, match=r"class-0\.ckpt: no such file; the test part stays closed"):
-        score_models(record, confirmed, str(tmp_path), never)
+        score_models(record, confirmed, SweepHome(tmp_path), never)
     assert record.read("test_openings") is None
     assert score_models(record, confirmed, home, Opened(digits_test)).measured
 
 
 def test_a_model_that_is_not_the_confirmed_one_keeps_the_test_part_closed(
-    home: str, digits_train: ImageDataset, tmp_path: Path
+    home: SweepHome, digits_train: ImageDataset, tmp_path: Path
 ) -> None:
     record = record_of(tiny_plan())
     confirmed = confirmed_of(record, home)
-    shutil.copytree(Path(home, "checkpoints"), tmp_path / "checkpoints")
-    path = checkpoint_path(tmp_path, 1, 3, 2)
-    other = checkpoint_path(tmp_path, 0, 3, 1).read_bytes()
+    shutil.copytree(home.checkpoints, tmp_path / "checkpoints")
+    path = SweepHome(tmp_path).checkpoint(1, 3, 2)
+    other = SweepHome(tmp_path).checkpoint(0, 3, 1).read_bytes()
     longer = dataclasses.replace(read(path)[0].config, epochs=2)
 
     def interrupt(_: dict[str, float]) -> None:
@@ -199,11 +205,11 @@ def test_a_model_that_is_not_the_confirmed_one_keeps_the_test_part_closed(
     ):
         path.write_bytes(content)
         with pytest.raises(UserError, match=rf"class-3\.ckpt: {reason}.*; the test part stays closed"):
-            score_models(record, confirmed, str(tmp_path), never)
+            score_models(record, confirmed, SweepHome(tmp_path), never)
     assert record.read("test_openings") is None
 
 
-def test_the_opening_is_on_record_before_the_test_part_is_opened(home: str, digits_test: ImageDataset) -> None:
+def test_the_opening_is_on_record_before_the_test_part_is_opened(home: SweepHome, digits_test: ImageDataset) -> None:
     record = record_of(tiny_plan())
     confirmed = confirmed_of(record, home)
     assert record.read("test_openings") is None
@@ -215,7 +221,9 @@ def test_the_opening_is_on_record_before_the_test_part_is_opened(home: str, digi
     score_models(record, confirmed, home, look)
 
 
-def test_models_that_were_not_scored_are_not_scored_later_in_silence(home: str, digits_test: ImageDataset) -> None:
+def test_models_that_were_not_scored_are_not_scored_later_in_silence(
+    home: SweepHome, digits_test: ImageDataset
+) -> None:
     record = record_of(tiny_plan())
     both = confirmed_of(record, home)
     assert opened_before(record, both) == ""
@@ -228,7 +236,7 @@ def test_models_that_were_not_scored_are_not_scored_later_in_silence(home: str, 
         assert "\n" not in reason
 
 
-def test_one_more_seed_of_the_same_configuration_is_another_model(home: str, digits_test: ImageDataset) -> None:
+def test_one_more_seed_of_the_same_configuration_is_another_model(home: SweepHome, digits_test: ImageDataset) -> None:
     record = record_of(tiny_plan())
     both = confirmed_of(record, home)
     one_seed = [dataclasses.replace(each, by_seed={1: each.by_seed[1]}) for each in both]
@@ -237,7 +245,7 @@ def test_one_more_seed_of_the_same_configuration_is_another_model(home: str, dig
     assert opened_before(record, both)
 
 
-def test_opened_again_is_scored_again_and_on_record_twice(home: str, digits_test: ImageDataset) -> None:
+def test_opened_again_is_scored_again_and_on_record_twice(home: SweepHome, digits_test: ImageDataset) -> None:
     record, opened = record_of(tiny_plan()), Opened(digits_test)
     both = confirmed_of(record, home)
     score_models(record, both[:1], home, opened)
@@ -251,7 +259,7 @@ def test_opened_again_is_scored_again_and_on_record_twice(home: str, digits_test
 
 @pytest.mark.parametrize("again", [False, True])
 def test_an_opening_that_ended_without_a_figure_is_gone_on_with(
-    home: str, digits_test: ImageDataset, again: bool
+    home: SweepHome, digits_test: ImageDataset, again: bool
 ) -> None:
     record, opened = record_of(tiny_plan()), Opened(digits_test, interrupted=1)
     confirmed = confirmed_of(record, home)
@@ -266,7 +274,7 @@ def test_an_opening_that_ended_without_a_figure_is_gone_on_with(
 
 
 @pytest.fixture(scope="module")
-def found(home: str, digits_test: ImageDataset) -> Result:
+def found(home: SweepHome, digits_test: ImageDataset) -> Result:
     record = record_of(tiny_plan())
     return score_models(record, confirmed_of(record, home), home, Opened(digits_test))
 
@@ -342,7 +350,7 @@ def test_seen_and_unseen_anomalies_are_told_apart_where_they_differ(
 ) -> None:
     record = record_of(tiny_plan())
     chosen = [each for each in confirmed_of(record) if each.number in numbers]
-    found = score_models(record, chosen, str(tmp_path), Opened(digits_test))
+    found = score_models(record, chosen, SweepHome(tmp_path), Opened(digits_test))
     assert list(found.covariance) == (["", "seen", "unseen"] if numbers == [1] else [""])
 
 
@@ -351,7 +359,7 @@ def test_the_covariance_is_of_means_over_the_classes_on_the_same_images(
     digits_test: ImageDataset, tmp_path: Path
 ) -> None:
     record = record_of(tiny_plan())
-    found = score_models(record, confirmed_of(record)[:1], str(tmp_path), Opened(digits_test))
+    found = score_models(record, confirmed_of(record)[:1], SweepHome(tmp_path), Opened(digits_test))
     influences = []
     for seed in (1, 2):
         each = [auroc_influence(_scores_of(0, seed, index), index != LABELS) for index in CLASSES]

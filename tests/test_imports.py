@@ -60,7 +60,7 @@ def test_collection_is_on_again_after_an_import_that_failed() -> None:
 
 
 def test_a_sweep_trains_before_its_driver_has_loaded_what_only_its_end_needs() -> None:
-    program = "import sys, sweeps.engine.run, sweeps.engine.stages; print(*sys.modules)"
+    program = "import sys, sweeps.engine.driver, sweeps.engine.stages; print(*sys.modules)"
     root = Path(__file__).parents[1]
     loaded = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True).stdout.split()
     assert "sweeps.engine.stages" in loaded

@@ -25,12 +25,14 @@ from sweeps.engine.main import main
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan, make_plan
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.record.confirmation import Confirmation
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import Configuration, SweepRecord
 from sweeps.engine.results import model_scores
 from sweeps.engine.results import test_part as final
 from sweeps.engine.results.per_class import own_best, per_class
-from sweeps.engine.results.test_part import OWN_BEST, opened_before, score_models
-from sweeps.engine.search.confirm import Confirmation
+from sweeps.engine.results.test_part import opened_before, score_models
+from sweeps.engine.results.test_result import OWN_BEST, TestResult
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.gan_loss_weights import SPACE
 
@@ -206,7 +208,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     both = [Confirmation(Configuration(number, {}), seeds) for number in (0, 1)]
     monkeypatch.setattr(final, "_require_models", lambda *_: None)
     data = SimpleNamespace(channels=1)
-    test = score_models(record, both, str(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
+    test = score_models(record, both, SweepHome(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
     return SimpleNamespace(record=record, own=own, both=both, test=test, plan=plan)
 
 
@@ -236,13 +238,13 @@ def test_the_own_best_is_scored_class_by_class_on_the_same_images(scored: Simple
 
 def test_a_difference_of_the_same_models_is_zero(scored: SimpleNamespace, tmp_path: Path) -> None:
     data, own = SimpleNamespace(channels=1), dict.fromkeys((0, 3), 0)
-    test = score_models(record_of(scored.plan), scored.both, str(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
+    test = score_models(record_of(scored.plan), scored.both, SweepHome(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
     assert test.image_variance("", OWN_BEST, minus=0) == pytest.approx(0, abs=1e-12)
     assert per_class(scored.plan, scored.both, dict.fromkeys((0, 3), scored.both[0]), test).cost.value == 0
 
 
 def test_other_own_bests_than_those_scored_are_refused(scored: SimpleNamespace) -> None:
-    assert final.TestResult.from_record(json.loads(json.dumps(scored.test.as_record()))).own == scored.own
+    assert TestResult.from_record(json.loads(json.dumps(scored.test.as_record()))).own == scored.own
     assert opened_before(scored.record, scored.both, scored.own) == ""
     reason = opened_before(scored.record, scored.both, {0: 0, 3: 4 * OWN_NUMBERS + 1})
     assert "for the configurations 0, 1, 4000, which are not" in reason

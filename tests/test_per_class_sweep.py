@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 from sweep_process import MlflowRuns, SweepProcess
 
-from adcore import train
 from adcore.datasets import ImageDataset
 from adcore.evaluation import test_scores as evaluation
+from adcore.train.build import load_detector
 from sweeps.engine.main import main
 from sweeps.engine.planning.plan import OWN_NUMBERS
-from sweeps.engine.search.trial import checkpoint_paths
+from sweeps.engine.record.home import SweepHome
 from sweeps.gan_loss_weights import SPACE
 
 
@@ -64,8 +64,8 @@ def test_the_own_bests_are_the_best_confirmed_and_their_models_give_the_test_val
         ]
         assert each["confirm"] == [max(own, common)]
         classes = (0, 3) if each["configuration"] == winner else (int(index),)
-        paths = checkpoint_paths(swept.home, each["configuration"], classes, 1)
-        config, detector = train.load_detector(paths, digits_test.channels)
+        paths = SweepHome(swept.home).checkpoints_of(each["configuration"], classes, 1)
+        config, detector = load_detector(paths, digits_test.channels)
         assert {name: getattr(config, name) for name in each["params"]} == each["params"]
         value = evaluation.score_test(detector, config, digits_test).measured()[int(index)]["auroc"]
         assert each["test"] == [pytest.approx(value, abs=1e-6)]

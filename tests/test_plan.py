@@ -21,7 +21,8 @@ from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Choice, Integers, LogUniform, Uniform
-from sweeps.engine.search.trial import Part, checkpoint_path, parts_of, trial_config
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.search.trial import Part, parts_of, trial_config
 from sweeps.gan_loss_weights import SPACE
 
 # data, width, batch, images per class, validation images, configurations, epochs, best k, seeds,
@@ -182,8 +183,8 @@ def test_a_trials_configuration_holds_every_setting_and_survives_json() -> None:
 
 def test_a_checkpoint_is_found_by_what_it_is() -> None:
     paths = {
-        checkpoint_path("home", number, classes, seed)
-        for number in (0, 1) for classes in ((0,), (0, 1), (1,)) for seed in (0, 1)
+        SweepHome(Path("home")).checkpoint(number, index, seed)
+        for number in (0, 1) for index in (0, 1, 2) for seed in (0, 1)
     }  # fmt: skip
     assert len(paths) == 12
 

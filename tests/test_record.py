@@ -16,9 +16,9 @@ from sweep_parts import Sweep, complete, record_of, searched, small_plan, trial_
 
 from adcore.errors import UserError
 from sweeps.engine.machine.locations import database_uri
+from sweeps.engine.record.confirmation import candidates, confirmations
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.study import open_study
-from sweeps.engine.search.confirm import candidates, confirmations
 from sweeps.gan_loss_weights import SPACE
 
 CLASSES = (0, 1, 2)

@@ -14,13 +14,15 @@ from rich.console import Console
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
+from sweeps.engine.record.confirmation import Confirmation, confirmations, references
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.results.report import commands, final_report, write_summary, write_table
+from sweeps.engine.results.commands import final_commands
+from sweeps.engine.results.files import write_summary, write_table
 from sweeps.engine.results.summary import Summary, confirmed_means, summarise
-from sweeps.engine.results.test_part import (
+from sweeps.engine.results.tables import final_report
+from sweeps.engine.results.test_result import (
     TestResult as Result,  # under its own name pytest would take it for a class of tests
 )
-from sweeps.engine.search.confirm import Confirmation, confirmations, references
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
 from tests.sweep_parts import record_of
@@ -123,6 +125,8 @@ def test_the_table_has_the_confirmed_means_where_there_are_some(tmp_path: Path) 
 def test_the_repeat_command_names_the_protocol() -> None:
     record, confirmed, summary, _ = ended(SPACE, {0: 0.8}, protocol="seen-unseen", known_classes=3, pollution=0.1)
     assert "test, unseen anomalies" in printed(record, confirmed, summary, _)
-    repeat = next(line for line in commands(record, summary.winner, SweepSettings(), "mine") if "repeat" in line)
+    repeat = next(
+        line for line in final_commands(record.plan, summary.winner, SweepSettings(), "mine") if "repeat" in line
+    )
     for words in ("--protocol seen-unseen", "--known-classes 3", "--pollution 0.1"):
         assert words in repeat

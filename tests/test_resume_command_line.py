@@ -12,10 +12,11 @@ from refusals import refused
 from sweep_parts import record_of, small_plan
 
 from adcore.errors import UserError
-from sweeps.engine.launch import one_driver
 from sweeps.engine.main import main
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.lock import one_driver
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
 
@@ -43,12 +44,12 @@ def test_a_foreign_file_in_a_records_place_is_named_and_left_as_it_is(capsys: py
 def test_a_second_driver_on_one_sweep_isrefused(tmp_path: Path) -> None:
     home = tmp_path / "mine"
     with (
-        one_driver(home, is_new=False),
+        one_driver(SweepHome(home), is_new=False),
         pytest.raises(UserError, match="'mine' is being run by another process"),
-        one_driver(home, is_new=False),
+        one_driver(SweepHome(home), is_new=False),
     ):
         pass
-    with one_driver(home, is_new=False):  # the first has ended
+    with one_driver(SweepHome(home), is_new=False):  # the first has ended
         pass
 
 
@@ -56,13 +57,13 @@ def test_a_folder_that_somebody_takes_the_place_of_in_the_last_moment_is_named(t
     (tmp_path / "mine").write_text("a file")
     with (
         pytest.raises(UserError, match=r"mine: cannot be made \(File exists\)"),
-        one_driver(tmp_path / "mine", is_new=True),
+        one_driver(SweepHome(tmp_path / "mine"), is_new=True),
     ):
         pass
 
 
 def test_a_sweep_that_does_not_begin_leaves_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError), one_driver(tmp_path / "runs" / "mine", is_new=True):
+    with pytest.raises(UserError), one_driver(SweepHome(tmp_path / "runs" / "mine"), is_new=True):
         raise UserError("the cluster has too little")
     assert not (tmp_path / "runs").exists()
 
@@ -140,7 +141,10 @@ def test_a_fact_on_record_that_was_cut_is_named(capsys: pytest.CaptureFixture[st
 
 def test_a_lock_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine" / ".lock").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"\.lock: cannot be locked"), one_driver(tmp_path / "mine", is_new=True):
+    with (
+        pytest.raises(UserError, match=r"\.lock: cannot be locked"),
+        one_driver(SweepHome(tmp_path / "mine"), is_new=True),
+    ):
         pass
 
 

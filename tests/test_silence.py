@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from sweeps.engine.live.watchdog import Silence
+from sweeps.engine.live.watchdog import Watchdog
 
 LIMIT = 100.0
 
 
 class Watch:
-    """A Silence on a clock of its own; trials hold a worker, or none."""
+    """A Watchdog on a clock of its own; trials hold a worker, or none."""
 
     def __init__(self) -> None:
         self.now, self.killed = 0.0, []
-        self.silence = Silence(LIMIT, kill=self.killed.append, clock=lambda: self.now)
+        self.silence = Watchdog(LIMIT, kill=self.killed.append, clock=lambda: self.now)
 
     def pass_time(self, seconds: float, *trials: Any, step: float = 5.0) -> None:
         """Tune steps every few seconds."""

@@ -16,9 +16,9 @@ WINNER = {**SPACE.points["default"], "weight_abc": 3.5}
 
 
 def left(folder: Path, winner: object) -> Path:
-    """A finished sweep's folder."""
+    """A finished sweep's results."""
     (folder / "results.json").write_text(json.dumps({"winner": winner}))
-    return folder
+    return folder / "results.json"
 
 
 def test_the_winner_comes_first_and_the_other_points_behind(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_winner_of_other_fields_is_refused(tmp_path: Path, winner: dict[str, o
 def test_what_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "results.json").write_text(content)
     with pytest.raises(UserError, match="no results of a finished sweep"):
-        start_from(SPACE, tmp_path)
+        start_from(SPACE, tmp_path / "results.json")
 
 
 def test_a_grid_has_its_own_points_alone(tmp_path: Path) -> None:

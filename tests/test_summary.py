@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.record import Configuration
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
-from sweeps.engine.results.test_part import (
+from sweeps.engine.results.test_result import (
     TestResult as Result,  # under its own name pytest would take it for a class of tests
 )
-from sweeps.engine.search.confirm import Confirmation
 
 T2, Z = 4.302653, 1.959964  # Student's t at two degrees of freedom, and the normal quantile, of 95 %
 

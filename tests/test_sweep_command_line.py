@@ -313,15 +313,17 @@ def test_a_grid_is_not_asked_for_a_number_of_configurations(capsys: pytest.Captu
 def test_a_sweep_is_given_the_train_part_alone_and_the_hashes_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[ImageDataset] = []
 
-    def sweep(
-        _program: object, _plan: object, _settings: object, _home: object, data: Any, hashes: Any, _interrupt: object
-    ) -> int:
-        swept.extend(data.values())
-        assert hashes == {"digits": {part: load("digits", part).content_hash for part in ("train", "test")}}
+    def drive(_plan: object, _settings: object, _home: object, attributes: Any, _interrupt: object, make: Any) -> int:
+        make(None)
+        assert attributes["data"] == {"digits": {part: load("digits", part).content_hash for part in ("train", "test")}}
         return 0
 
-    monkeypatch.setattr("sweeps.engine.run.run_program", sweep)
-    monkeypatch.setattr("sweeps.engine.launch.prepare_environment", lambda _: None)
+    def make_stages(_plan: object, _settings: object, _session: object, data: Any) -> None:
+        swept.extend(data.values())
+
+    monkeypatch.setattr("sweeps.engine.driver.drive", drive)
+    monkeypatch.setattr("sweeps.engine.main._make_stages", make_stages)
+    monkeypatch.setattr("sweeps.engine.sweep.prepare_environment", lambda _: None)
     with pytest.raises(SystemExit) as ended:
         main("gan_loss_weights", "help", SPACE, ["--scale", "smoke", "--name", "mine"])
     assert ended.value.code == 0

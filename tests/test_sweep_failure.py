@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sweep_process import MlflowRuns, SweepProcess, poll
 
-from sweeps.engine.search.trial import checkpoint_path
+from sweeps.engine.record.home import SweepHome
 
 
 def test_a_configuration_that_fails_ends_the_sweep_with_1_and_a_summary(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_a_configuration_that_fails_ends_the_sweep_with_1_and_a_summary(tmp_path
     )  # fmt: skip
     try:
         poll((home / "study.db").exists, "the record")  # Ray, and with it the first trial, starts seconds later
-        broken = checkpoint_path(home, 1, 6, 0)
+        broken = SweepHome(home).checkpoint(1, 6, 0)
         broken.parent.mkdir(parents=True, exist_ok=True)
         broken.write_bytes(b"no checkpoint")  # the trial finds it, cannot read it, and fails at every retry
         assert sweep.wait() == 1, f"{sweep.out}\n{sweep.err}"

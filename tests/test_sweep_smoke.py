@@ -25,9 +25,9 @@ from adcore.datasets import PARTS, load
 from adcore.metrics import METRICS
 from adcore.train import checkpoints
 from sweeps.engine.machine.code import current_code
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_study
 from sweeps.engine.results import test_part as final
-from sweeps.engine.search.trial import checkpoint_path
 from sweeps.gan_loss_weights import SPACE
 
 CLASSES, CONFIGS, EPOCHS = (0, 3, 6), 4, 2
@@ -123,7 +123,7 @@ def test_sampled_is_used_is_logged(swept: SimpleNamespace) -> None:
         assert {name: float(rows[trial.number][name]) for name in trial.params} == trial.params
     for key, run in swept.mlflow.level("config", "confirm").items():
         number, seed = (int(part) for part in key.split("/")[1:])
-        [used] = checkpoints.read(checkpoint_path(swept.home, number, CLASSES[0], seed))  # the worker wrote it
+        [used] = checkpoints.read(SweepHome(swept.home).checkpoint(number, CLASSES[0], seed))  # the worker wrote it
         logged = {name: str(value) for name, value in dataclasses.asdict(used.config).items() if name != "classes"}
         assert {name: value for name, value in run.data.params.items() if name != "classes"} == logged
 

@@ -15,16 +15,19 @@ import torch
 
 from adcore.datasets import ImageDataset
 from sweeps.engine import stages
-from sweeps.engine.machine.cluster import Resources
+from sweeps.engine.machine.resources import Resources
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import Part, run_trial, trial_config
 from tests.sweep_parts import small_plan
 
 #: A trial on digits with every way to data closed: loading, and the files of any data set.
 TRIAL = """
 import sys
+from pathlib import Path
 import numpy as np
 from ray import tune
 import adcore.datasets, adcore.datasets.locate, sklearn.datasets
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import Part, run_trial, trial_config
 from adcore.config import TrainConfig
 
@@ -49,7 +52,7 @@ adcore.datasets.locate.find_part = closed
 sklearn.datasets.load_digits = closed
 tune.report = reports.append
 base = TrainConfig(dataset="digits", classes=(0, 3), width=2, epochs=2, images_per_class=40)
-run_trial(trial_config([Part(0, base)], until=2), data=train, home=sys.argv[1], members=2, threads=1, gpus=0)
+run_trial(trial_config([Part(0, base)], until=2), data=train, home=SweepHome(Path(sys.argv[1])), members=2, threads=1, gpus=0)
 print(reports[0], len(reports) - 1)
 """
 
@@ -69,7 +72,7 @@ def test_a_trial_reports_nothing_of_the_test_part(digits_train: ImageDataset, tm
     own = trial_config([Part(0, config)], until=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ray.tune.report", reports.append)
-        run_trial(own, data=digits_train, home=str(tmp_path), members=1, threads=torch.get_num_threads(), gpus=0)
+        run_trial(own, data=digits_train, home=SweepHome(tmp_path), members=1, threads=torch.get_num_threads(), gpus=0)
     assert len(reports) == 1
     assert "test" not in str(reports[0])
 
@@ -88,10 +91,11 @@ def test_a_trial_is_given_the_train_part_alone(
 
     assert list(inspect.signature(run_trial).parameters) == ["config", "data", "home", "members", "threads", "gpus"]
     monkeypatch.setattr(stages, "with_parameters", take)
-    own: Any = SimpleNamespace(data=digits_train, home=tmp_path, room=Resources(cpus=1, gpus=0, slots=1))
+    home = SweepHome(tmp_path)
+    own: Any = SimpleNamespace(data=digits_train, home=home, resources=Resources(cpus=1, gpus=0, slots=1))
     own.packing = {"limit": 5}
     with pytest.raises(GivenError):
-        stages.Stages._trainable(own)
+        stages.Stages._trainable.func(own)
     assert given.pop("function") is run_trial
-    assert given == {"data": digits_train, "home": str(tmp_path), "members": 5, "threads": 1, "gpus": 0}
+    assert given == {"data": digits_train, "home": home, "members": 5, "threads": 1, "gpus": 0}
     assert given["data"].part == "train"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.detectors import DETECTORS
 from adcore.errors import UserError
-from sweeps.engine.detector_sweep import TuneProgram, TuneSettings, detector_space, main
-from sweeps.engine.planning.space import LogUniform, Space
+from sweeps.engine.detector_sweep import DetectorSettings, detector_space, main
+from sweeps.engine.planning.plan import Plan, make_plan
+from sweeps.engine.planning.space import LogUniform
 from sweeps.gan_loss_weights import SPACE
 
-PROGRAM = TuneProgram("tune", Space(ranges={}, points={"default": {}}))
+
+def plan_of(**flags: str) -> Plan:
+    settings = DetectorSettings(scale="smoke", **flags)  # type: ignore[arg-type]
+    return make_plan("tune", settings, detector_space(settings.detector or ""))
 
 
 @pytest.mark.parametrize("name", [name for name, kind in DETECTORS.items() if kind.search])
@@ -28,7 +30,7 @@ def test_a_detectors_space_holds_its_first_point_and_sets_what_it_reads(name: st
 
 
 def test_the_plan_trains_that_detector() -> None:
-    plan = PROGRAM.plan(TuneSettings(detector="vae", scale="smoke", protocol="one-class"), Path())
+    plan = plan_of(detector="vae", protocol="one-class")
     assert (plan.base.detector, plan.base.protocol, plan.searched.detector) == ("vae", "one-class", "vae")
     assert set(plan.space.ranges) == {"learning_rate", "weight_decay"}
     assert plan.space.points["default"] == {"learning_rate": 1e-3, "weight_decay": 1e-7}
@@ -36,9 +38,9 @@ def test_the_plan_trains_that_detector() -> None:
 
 def test_a_detector_that_cannot_be_tuned_is_named_with_those_that_can() -> None:
     with pytest.raises(UserError, match="--detector random: it has nothing to tune; expected one of gan, "):
-        PROGRAM.plan(TuneSettings(detector="random", scale="smoke"), Path())
+        plan_of(detector="random")
     with pytest.raises(UserError, match="--detector cnn: it learns from labelled anomalies"):
-        PROGRAM.plan(TuneSettings(detector="cnn", scale="smoke", protocol="one-class"), Path())
+        plan_of(detector="cnn", protocol="one-class")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_a_mistake_is_one_line(arguments: list[str], expected: str, capsys: pyte
 
 
 def test_a_resumed_sweep_needs_no_detector() -> None:
-    assert TuneSettings(resume="mine").detector is None
+    assert DetectorSettings(resume="mine").detector is None
 
 
 def test_the_sweep_of_loss_weights_searches_what_its_detector_declares() -> None:

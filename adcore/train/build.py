@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,7 +15,9 @@ from adcore.protocols.splits import Split, split, split_counted
 from adcore.train import checkpoints
 from adcore.train.member_state import MemberState
 from adcore.train.members import one_configuration
-from adcore.train.pack import Pack
+
+if TYPE_CHECKING:
+    from adcore.train.pack import Pack
 
 __all__ = ["load_detector", "load_states", "scoring_strategy", "split_train", "training_device"]
 
@@ -36,6 +39,8 @@ def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainCon
 
     Raises UserError if one is no checkpoint, or if they are of several configurations.
     """
+    from adcore.train.pack import Pack  # with Lightning, which takes seconds to load
+
     paths = [place] if isinstance(place, Path) else list(place)
     states = [state for path in paths for state in checkpoints.read(path)]
     config = one_configuration([state.config for state in states])

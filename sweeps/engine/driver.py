@@ -29,7 +29,7 @@ from sweeps.engine.tracking.checks import check_mlflow
 from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.writer import MlflowWriter
 
-__all__ = ["drive"]
+__all__ = ["close", "drive", "say_how_to_continue"]
 
 #: Columns of a table in a file or a pipe, which has no width of its own.
 FILE_WIDTH = 140
@@ -85,8 +85,8 @@ def _in_ray(
     try:
         code = _run(stages)
     finally:
-        _close(writer, stages)
-    _say_how_to_continue(stages, writer, code)
+        close(writer, stages)
+    say_how_to_continue(stages, writer, code)
     return code
 
 
@@ -111,7 +111,7 @@ def _run(stages: StageRunner) -> int:
     return code
 
 
-def _close(writer: MlflowWriter, stages: StageRunner) -> None:
+def close(writer: MlflowWriter, stages: StageRunner) -> None:
     """Deliver what is left, until a signal cuts that short; after a second Ctrl-C nothing more is waited for."""
     with contextlib.suppress(KeyboardInterrupt):
         stages.display.end()
@@ -121,7 +121,7 @@ def _close(writer: MlflowWriter, stages: StageRunner) -> None:
             writer.close()
 
 
-def _say_how_to_continue(stages: StageRunner, writer: MlflowWriter, code: int) -> None:
+def say_how_to_continue(stages: StageRunner, writer: MlflowWriter, code: int) -> None:
     """Every command that is printed works as things are now. code: the sweep's exit code."""
     if stages.is_gone:
         print(f"its record is gone from {stages.home.folder}: it cannot be resumed; begin a new sweep", file=sys.stderr)

@@ -7,8 +7,8 @@ import dataclasses
 import optuna
 
 from sweeps.engine.live.display import Display
-from sweeps.engine.machine.cluster import Resources
 from sweeps.engine.machine.interrupt import Interrupt
+from sweeps.engine.machine.resources import Resources
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.tracking.outbox import Outbox
 

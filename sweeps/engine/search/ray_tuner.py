@@ -11,7 +11,7 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from sweeps.engine.machine.cluster import Resources
+from sweeps.engine.machine.resources import Resources
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.failures import storage_trouble
