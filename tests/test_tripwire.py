@@ -52,7 +52,8 @@ adcore.datasets.locate.find_part = closed
 sklearn.datasets.load_digits = closed
 tune.report = reports.append
 base = TrainConfig(dataset="digits", classes=(0, 3), width=2, epochs=2, images_per_class=40)
-run_trial(trial_config([Part(0, base)], until=2), data=train, home=SweepHome(Path(sys.argv[1])), members=2, threads=1, gpus=0)
+home = SweepHome(Path(sys.argv[1]))
+run_trial(trial_config([Part(0, base)], until=2), data=train, home=home, members=2, threads=1, gpus=0)
 print(reports[0], len(reports) - 1)
 """
 
