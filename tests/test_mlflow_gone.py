@@ -75,7 +75,7 @@ def writer(tmp_path: Path, database: bytes) -> Iterator[Counting]:
     outbox = Outbox(tmp_path / "mlflow-outbox-0.db")
     outbox.put(RUN)
     writer = Counting(database_uri(tmp_path / "mlflow.db"), "test", "id", outbox, period=0.05)
-    poll(lambda: "sweep" in writer.ends, "the run")
+    poll(lambda: "sweep" in writer.run_writer.ends, "the run")
     yield writer
     writer.close(patience=0)
 

@@ -29,7 +29,7 @@ def test_what_was_put_while_the_database_was_away_arrives_whatever_the_environme
     writer = MlflowWriter(database_uri(path), "test", sweep_id, outbox, period=0.05)
     tags = {"level": "sweep", "stage": "search", "state": "complete"}
     outbox.put(RunUpdate("sweep", name="s", tags=tags, status="FINISHED"))
-    poll(lambda: "sweep" in writer.ends, "the run")
+    poll(lambda: "sweep" in writer.run_writer.ends, "the run")
     away = path.rename(tmp_path / "away.db")
     for step in range(1, 6):
         outbox.put(RunUpdate("sweep", metrics=[("m", step / 10, step, step)]))

@@ -276,7 +276,7 @@ def test_a_delivery_that_broke_in_the_middle_makes_no_second_run(
     monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda _: failing)
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     writer.outbox.put(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
-    poll(lambda: "warm-up" in writer.ends, "the first run")
+    poll(lambda: "warm-up" in writer.run_writer.ends, "the first run")
     failing.left = 2
     tags = {"level": "sweep", "stage": "search", "state": "complete"}
     writer.outbox.put(RunUpdate(SWEEP, name="s", tags=tags, metrics=[("m", 1.0, 1, 1)]))
@@ -357,8 +357,8 @@ def test_a_run_that_was_made_twice_by_a_request_given_up_too_early_is_left_once(
 ) -> None:
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     outbox.put(RunUpdate(SWEEP, name="s", tags={"level": "sweep", "stage": "search"}))
-    poll(lambda: SWEEP in writer.ends, "the first run")
-    kept, client = writer.runs[SWEEP], MlflowClient(uri)
+    poll(lambda: SWEEP in writer.run_writer.ends, "the first run")
+    kept, client = writer.run_writer.runs[SWEEP], MlflowClient(uri)
     client.create_run(writer.experiment_id, tags={"sweep_id": sweep_id, KEY_TAG: SWEEP, "level": "sweep"})
     writer.has_failed = True
     assert writer.close()
@@ -369,7 +369,7 @@ def test_runs_that_the_outbox_knows_and_mlflow_does_not_are_named(
     uri: str, sweep_id: str, outbox: Outbox, writer: MlflowWriter
 ) -> None:
     outbox.put(RunUpdate(SWEEP, name="s", tags={"level": "sweep", "stage": "search"}))
-    poll(lambda: SWEEP in writer.ends, "the run")
+    poll(lambda: SWEEP in writer.run_writer.ends, "the run")
     require_known_runs(uri, "test", sweep_id, outbox)
     outbox.note_run("search/0/0", "0123456789abcdef")
     with pytest.raises(UserError, match=r"1 of this sweep's 2 runs are not there") as refused:
@@ -380,7 +380,7 @@ def test_runs_that_the_outbox_knows_and_mlflow_does_not_are_named(
         require_known_runs(f"sqlite:///{other}", "test", sweep_id, outbox)
     assert not other.exists()
     writer.client = None  # as after a failure
-    poll(lambda: writer.refused, "another connection")
+    poll(lambda: writer.run_writer.refused, "another connection")
     outbox.put(RunUpdate("search/0/0", SWEEP, metrics=[("m", 1.0, 1, 1)]))
     assert not writer.close(patience=3), "nor is it made again by a sweep that was under way"
     assert "its run 0123456789abcdef is gone" in writer.reason
@@ -424,7 +424,7 @@ def test_metrics_reach_mlflow_in_batches(
     monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda _: counting)
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     writer.outbox.put(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
-    poll(lambda: "warm-up" in writer.ends, "the first run")
+    poll(lambda: "warm-up" in writer.run_writer.ends, "the first run")
     with outbox.transaction():  # what comes in together is delivered together
         for step in range(1, 31):
             outbox.put(RunUpdate("search/0/0", metrics=[(f"m{index}", 1.0, step, 1) for index in range(12)]))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import textwrap
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adcore.errors import UserError
 from sweeps.engine.machine.storage import StorageError, innermost
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
-from sweeps.engine.tracking.runs import KEY_TAG, is_deleted, runs_of_sweep
+from sweeps.engine.tracking.run_writer import RunWriter
 from sweeps.engine.tracking.store import connect, is_gone, require_database
 
 if TYPE_CHECKING:
@@ -21,16 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MlflowWriter"]
 
-#: MLflow's codes for what no repetition mends: a run that somebody deleted, a value that it does not take.
-PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
-#: Most metrics in one batch (MLflow's limit), and updates that are taken from the outbox at a time.
-BATCH, CHUNK = 1000, 500
+#: Updates that are taken from the outbox at a time.
+CHUNK = 500
 #: Seconds between two tries when closing, and characters of the longest reason that is shown.
 PAUSE, REASON = 1.0, 250
 
 
 class MlflowWriter:
-    """A thread that delivers an outbox, in order. Runs that the sweep left earlier are gone on with.
+    """A thread that delivers an outbox, in order. Runs of earlier sessions are continued.
 
     What cannot be delivered stays in the outbox and is tried again, what MLflow refuses in the next session; a sweep
     never waits for it. Delivering twice does no harm, whatever became of the first time: runs are found by their key,
@@ -38,19 +34,15 @@ class MlflowWriter:
     """
 
     def __init__(self, uri: str, experiment: str, sweep_id: str, outbox: Outbox, *, period: float = 3.0) -> None:
-        self.uri, self.experiment, self.sweep_id, self.period = uri, experiment, sweep_id, period
+        self.uri, self.experiment, self.period = uri, experiment, period
         self.outbox = outbox
         self.wake = threading.Event()
         self.patience: float | None = None  # set when closing
         self.error: Exception | None = None  # of the last delivery, None if it went well
         self.has_failed = False  # a request that was given up may still have been carried out
-        self.refused: dict[str, str] = {}  # why MLflow does not take the updates of a run, by key
-        self.unwritten: dict[str, str] = {}  # why a run's files could not be copied, by key
         self.client: MlflowClient | None = None
         self.experiment_id = ""
-        self.runs: dict[str, str] = {}  # run id by key
-        self.lost: set[str] = set()  # keys of runs that are no longer there
-        self.ends: dict[str, tuple[str | None, str | None]] = {}  # tag `state` and status by key
+        self.run_writer = RunWriter(sweep_id, outbox)
         self.thread = threading.Thread(target=self._deliver_until_closed, name="mlflow-writer", daemon=True)
         self.thread.start()
 
@@ -71,9 +63,8 @@ class MlflowWriter:
             from mlflow.tracking import MlflowClient
 
             client = MlflowClient(self.uri)
-            for key, run_id in self.runs.items():
-                if self.ends.get(key, (None, None))[1] in (None, "RUNNING"):
-                    client.set_terminated(run_id, "KILLED")
+            for run_id in self.run_writer.under_way():
+                client.set_terminated(run_id, "KILLED")
 
     @property
     def is_done(self) -> bool:
@@ -85,12 +76,16 @@ class MlflowWriter:
     @property
     def lacks_runs(self) -> bool:
         """Whether runs of the sweep are no longer there: a resume with this queue and this MLflow is refused."""
-        return bool(self.lost or (is_gone(self.uri) and self.outbox.runs()))
+        return bool(self.run_writer.lost or (is_gone(self.uri) and self.outbox.runs()))
 
     @property
     def reason(self) -> str:
         """Why not everything was delivered, in one line."""
-        refused = [f"{key}: {reason}" for each in (self.refused, self.unwritten) for key, reason in each.items()]
+        refused = [
+            f"{key}: {reason}"
+            for each in (self.run_writer.refused, self.run_writer.unwritten)
+            for key, reason in each.items()
+        ]
         if isinstance(self.error, UserError) and not refused:
             return str(self.error)
         text = "; ".join(refused[:3]) or (innermost(self.error) if self.error else "there was no time for it")
@@ -128,105 +123,15 @@ class MlflowWriter:
                 else:
                     merged[update.key] = update
             for key, update in merged.items():
-                if self._takes(client, update):
+                if self.run_writer.takes(client, update, self.experiment_id):
                     self.outbox.drop(numbers[key])
         if self.has_failed and self.patience is not None:  # once more at the end: a late create may have doubled a run
-            self._find_runs(client)
+            self.run_writer.find(client, self.experiment_id)
         return True
-
-    def _takes(self, client: MlflowClient, update: RunUpdate) -> bool:
-        """Write an update; False if MLflow refuses its run, for now and until the next session."""
-        if update.key in self.unwritten and update.has_files_alone:
-            return False
-        if update.key not in self.refused:
-            try:
-                self._write(client, update)
-            except Exception as error:
-                if getattr(error, "error_code", None) not in PERMANENT:
-                    raise
-                self.refused[update.key] = str(error)
-        return update.key not in self.refused
 
     def _connect(self) -> MlflowClient:
         if self.client is None:
             client, self.experiment_id = connect(self.uri, self.experiment)
-            self._find_runs(client)
+            self.run_writer.find(client, self.experiment_id)
             self.client = client
         return self.client
-
-    def _find_runs(self, client: MlflowClient) -> None:
-        """Take up the sweep's runs; of two with one key, made by a request that was given up too early, one goes.
-
-        A run that somebody has deleted is not made again, nor one that is no longer there: what they are told is
-        refused.
-        """
-        by_key = self.outbox.runs()
-        noted, self.runs = set(by_key.values()), {}
-        found = runs_of_sweep(client, self.experiment_id, self.sweep_id)
-        for run in sorted(found, key=lambda run: (is_deleted(run), run.info.run_id not in noted)):
-            key = run.data.tags[KEY_TAG]  # first those that were written to
-            if self.runs.setdefault(key, run.info.run_id) != run.info.run_id:
-                if not is_deleted(run):
-                    client.delete_run(run.info.run_id)
-                continue
-            self.outbox.note_run(key, run.info.run_id)
-            self.ends[key] = (run.data.tags.get("state"), run.info.status)
-        self.lost = by_key.keys() - self.runs.keys()
-        self.refused |= {key: f"its run {by_key[key]} is gone" for key in self.lost}
-
-    def _write(self, client: MlflowClient, update: RunUpdate) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
-        if self._says_nothing_new(update):
-            return
-        run_id = self.runs.get(update.key) or self._create(client, update)
-        metrics = [Metric(name, value, at, step) for name, value, step, at in update.metrics]
-        params = [Param(name, value) for name, value in update.params.items()]
-        tags = [RunTag(name, value) for name, value in update.tags.items()]
-        client.log_batch(run_id, metrics[:BATCH], params, tags, synchronous=True)
-        for start in range(BATCH, len(metrics), BATCH):
-            client.log_batch(run_id, metrics[start : start + BATCH], synchronous=True)
-        if update.status == "RUNNING":
-            client.update_run(run_id, "RUNNING")
-        elif update.status:
-            client.set_terminated(run_id, update.status)
-        if left := [path for path in update.artifacts if not self._takes_file(client, update.key, run_id, path)]:
-            self.outbox.put(RunUpdate(update.key, artifacts=left))
-        state, status = self.ends.get(update.key, (None, None))
-        self.ends[update.key] = (update.tags.get("state", state), update.status or status)
-
-    def _takes_file(self, client: MlflowClient, key: str, run_id: str, path: str) -> bool:
-        """Copy a file; False if the place for it cannot be written from here, until the next session."""
-        from requests.exceptions import RequestException
-
-        if not Path(path).is_file():
-            logging.getLogger(__name__).warning("MLflow has no copy of %s: it was moved since it was told", path)
-            return True
-        try:
-            client.log_artifact(run_id, path)
-        except RequestException:  # the server is away
-            raise
-        except OSError as error:
-            self.unwritten[key] = f"{error.filename or path}: {error.strerror}"
-        return key not in self.unwritten
-
-    def _says_nothing_new(self, update: RunUpdate) -> bool:
-        """Whether it only ends a run that was never begun, or that has ended so already."""
-        ends = update.status not in (None, "RUNNING")
-        only_ends = ends and not (update.name or update.params or update.metrics or update.artifacts)
-        known = update.key in self.runs
-        return only_ends and (not known or self.ends[update.key] == (update.tags.get("state"), update.status))
-
-    def _create(self, client: MlflowClient, update: RunUpdate) -> str:
-        from mlflow.exceptions import MlflowException
-        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
-
-        tags: dict[str, Any] = {"sweep_id": self.sweep_id, KEY_TAG: update.key, **update.tags}
-        if update.parent:
-            if update.parent not in self.runs:
-                raise MlflowException(f"its parent {update.parent} is not there", RESOURCE_DOES_NOT_EXIST)
-            tags["mlflow.parentRunId"] = self.runs[update.parent]
-        run = client.create_run(self.experiment_id, tags=tags, run_name=update.name)
-        self.runs[update.key] = run.info.run_id
-        self.outbox.note_run(update.key, run.info.run_id)
-        return run.info.run_id

@@ -1,0 +1,131 @@
+"""RunWriter: writes updates to the runs that a sweep has in MLflow."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from sweeps.engine.tracking.runs import KEY_TAG, is_deleted, runs_of_sweep
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+__all__ = ["RunWriter"]
+
+#: MLflow's codes for what no repetition mends: a run that somebody deleted, a value that it does not take.
+PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
+#: Most metrics in one batch: MLflow's limit.
+BATCH = 1000
+
+
+class RunWriter:
+    """Knows the sweep's runs by their keys. For one thread.
+
+    refused: why MLflow does not take the updates of a run; unwritten: why a run's files could not be copied; lost: runs
+    that are no longer there; all by key.
+    """
+
+    def __init__(self, sweep_id: str, outbox: Outbox) -> None:
+        self.sweep_id, self.outbox = sweep_id, outbox
+        self.refused: dict[str, str] = {}
+        self.unwritten: dict[str, str] = {}
+        self.lost: set[str] = set()
+        self.runs: dict[str, str] = {}  # run id by key
+        self.ends: dict[str, tuple[str | None, str | None]] = {}  # tag `state` and status by key
+
+    def under_way(self) -> list[str]:
+        """The ids of runs that have not ended."""
+        ended = {key for key, (_, status) in self.ends.items() if status not in (None, "RUNNING")}
+        return [run_id for key, run_id in self.runs.items() if key not in ended]
+
+    def find(self, client: MlflowClient, experiment_id: str) -> None:
+        """Take up the sweep's runs; of two with one key, made by a request that was given up too early, one goes.
+
+        A run that somebody has deleted is not made again, nor one that is no longer there: what they are told is
+        refused.
+        """
+        by_key = self.outbox.runs()
+        noted, self.runs = set(by_key.values()), {}
+        found = runs_of_sweep(client, experiment_id, self.sweep_id)
+        for run in sorted(found, key=lambda run: (is_deleted(run), run.info.run_id not in noted)):
+            key = run.data.tags[KEY_TAG]  # first those that were written to
+            if self.runs.setdefault(key, run.info.run_id) != run.info.run_id:
+                if not is_deleted(run):
+                    client.delete_run(run.info.run_id)
+                continue
+            self.outbox.note_run(key, run.info.run_id)
+            self.ends[key] = (run.data.tags.get("state"), run.info.status)
+        self.lost = by_key.keys() - self.runs.keys()
+        self.refused |= {key: f"its run {by_key[key]} is gone" for key in self.lost}
+
+    def takes(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> bool:
+        """Write an update; False if MLflow refuses its run, for now and until the next session."""
+        if update.key in self.unwritten and update.has_files_alone:
+            return False
+        if update.key not in self.refused:
+            try:
+                self._write(client, update, experiment_id)
+            except Exception as error:
+                if getattr(error, "error_code", None) not in PERMANENT:
+                    raise
+                self.refused[update.key] = str(error)
+        return update.key not in self.refused
+
+    def _write(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        if self._says_nothing_new(update):
+            return
+        run_id = self.runs.get(update.key) or self._create(client, update, experiment_id)
+        metrics = [Metric(name, value, at, step) for name, value, step, at in update.metrics]
+        params = [Param(name, value) for name, value in update.params.items()]
+        tags = [RunTag(name, value) for name, value in update.tags.items()]
+        client.log_batch(run_id, metrics[:BATCH], params, tags, synchronous=True)
+        for start in range(BATCH, len(metrics), BATCH):
+            client.log_batch(run_id, metrics[start : start + BATCH], synchronous=True)
+        if update.status == "RUNNING":
+            client.update_run(run_id, "RUNNING")
+        elif update.status:
+            client.set_terminated(run_id, update.status)
+        if left := [path for path in update.artifacts if not self._takes_file(client, update.key, run_id, path)]:
+            self.outbox.put(RunUpdate(update.key, artifacts=left))
+        state, status = self.ends.get(update.key, (None, None))
+        self.ends[update.key] = (update.tags.get("state", state), update.status or status)
+
+    def _takes_file(self, client: MlflowClient, key: str, run_id: str, path: str) -> bool:
+        """Copy a file; False if the place for it cannot be written from here, until the next session."""
+        from requests.exceptions import RequestException
+
+        if not Path(path).is_file():
+            logging.getLogger(__name__).warning("MLflow has no copy of %s: it was moved since it was told", path)
+            return True
+        try:
+            client.log_artifact(run_id, path)
+        except RequestException:  # the server is away
+            raise
+        except OSError as error:
+            self.unwritten[key] = f"{error.filename or path}: {error.strerror}"
+        return key not in self.unwritten
+
+    def _says_nothing_new(self, update: RunUpdate) -> bool:
+        """Whether it only ends a run that was never begun, or that has ended so already."""
+        ends = update.status not in (None, "RUNNING")
+        only_ends = ends and not (update.name or update.params or update.metrics or update.artifacts)
+        known = update.key in self.runs
+        return only_ends and (not known or self.ends[update.key] == (update.tags.get("state"), update.status))
+
+    def _create(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> str:
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+
+        tags: dict[str, Any] = {"sweep_id": self.sweep_id, KEY_TAG: update.key, **update.tags}
+        if update.parent:
+            if update.parent not in self.runs:
+                raise MlflowException(f"its parent {update.parent} is not there", RESOURCE_DOES_NOT_EXIST)
+            tags["mlflow.parentRunId"] = self.runs[update.parent]
+        run = client.create_run(experiment_id, tags=tags, run_name=update.name)
+        self.runs[update.key] = run.info.run_id
+        self.outbox.note_run(update.key, run.info.run_id)
+        return run.info.run_id
