@@ -81,11 +81,8 @@ class MlflowWriter:
     @property
     def reason(self) -> str:
         """Why not everything was delivered, in one line."""
-        refused = [
-            f"{key}: {reason}"
-            for each in (self.run_writer.refused, self.run_writer.unwritten)
-            for key, reason in each.items()
-        ]
+        both = self.run_writer.refused, self.run_writer.unwritten
+        refused = [f"{key}: {reason}" for each in both for key, reason in each.items()]
         if isinstance(self.error, UserError) and not refused:
             return str(self.error)
         text = "; ".join(refused[:3]) or (innermost(self.error) if self.error else "there was no time for it")
