@@ -114,7 +114,7 @@ def complete(record: SweepRecord, *means: float) -> SweepRecord:
     for number, mean in enumerate(means, record.first):
         record.propose(number)
         record.begin(number, top)
-        record.finish_pack(top, {number: dict.fromkeys(record.plan.classes, [mean] * record.plan.searched.epochs)})
+        record.finish_pack(top, {number: dict.fromkeys(record.plan.classes, [mean] * record.plan.search_config.epochs)})
     return record
 
 

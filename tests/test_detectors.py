@@ -87,11 +87,11 @@ def test_detectors_and_their_catalogue_name_the_same_fifteen() -> None:
 def test_settings_and_search_are_fields_of_the_configuration_within_their_range(name: str) -> None:
     detector = DETECTORS[name]
     plain = TrainConfig()
-    assert all(hasattr(plain, setting) for setting in detector.settings)
+    assert all(hasattr(plain, setting) for setting in detector.config_fields)
     assert bool(detector.search) == (name != "random")
     for setting, (low, high) in detector.search.items():
         assert 0 < low < high
-        assert setting in detector.settings or (setting.startswith("weight_") and "weights" in detector.settings)
+        assert setting in detector.config_fields or (setting.startswith("weight_") and "weights" in detector.config_fields)
         assert {getattr(config(name, **{setting: value}), setting) for value in (low, high)} == {low, high}
 
 

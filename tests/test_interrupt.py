@@ -33,7 +33,7 @@ def test_a_first_signal_lets_tunes_loop_end(number: signal.Signals, capsys: pyte
         os.kill(os.getpid(), number)
         assert interrupt.requested
         assert not has_ended.is_set(), "at the loop's next step, which says so"
-        for said in ("stopping; a second Ctrl-C leaves at once\n", ""):
+        for said in ("stopping; press Ctrl-C again to quit now\n", ""):
             assert capsys.readouterr().out == ""
             interrupt.pass_on()
             assert capsys.readouterr().out == said

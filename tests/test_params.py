@@ -17,7 +17,7 @@ from sweeps.gan_loss_weights import SPACE
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_scales_training_is_read_back_as_it_was(scale: str) -> None:
     plan = make_plan("gan_loss_weights", SweepSettings(scale=scale, normal_class=(3, 0, 6)), SPACE)
-    for config in (plan.base, plan.searched):
+    for config in (plan.base, plan.search_config):
         assert as_config(as_text(dataclasses.asdict(config))) == config
 
 

@@ -65,7 +65,7 @@ def test_scales_stand_for_the_designs_figures(scale: str) -> None:
     assert set(plan.classes) == set(range(10))
     assert (base.draws == "each-epoch", base.mirrored_scores) == (scale in FRESH, scale in FRESH)
     assert plan.search == SEARCHED.get(scale, {})
-    assert plan.searched == dataclasses.replace(base, **SEARCHED.get(scale, {}))
+    assert plan.search_config == dataclasses.replace(base, **SEARCHED.get(scale, {}))
 
 
 @pytest.mark.parametrize(
@@ -231,4 +231,4 @@ def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_scale_takes_every_protocol(scale: str, protocol: str) -> None:
     plan = _plan(scale=scale, protocol=protocol, normal_class=(0,))
-    assert plan.base.protocol == plan.searched.protocol == protocol
+    assert plan.base.protocol == plan.search_config.protocol == protocol

@@ -26,12 +26,12 @@ def test_a_detectors_space_holds_its_first_point_and_sets_what_it_reads(name: st
     assert all(space.ranges[field].low <= value <= space.ranges[field].high for field, value in point.items())
     TrainConfig(detector=name, **point)  # type: ignore[arg-type]
     losses = {f"weight_{loss}" for loss in LOSS_WEIGHTS}
-    assert all(("weights" if field in losses else field) in DETECTORS[name].settings for field in space.ranges)
+    assert all(("weights" if field in losses else field) in DETECTORS[name].config_fields for field in space.ranges)
 
 
 def test_the_plan_trains_that_detector() -> None:
     plan = plan_of(detector="vae", protocol="one-class")
-    assert (plan.base.detector, plan.base.protocol, plan.searched.detector) == ("vae", "one-class", "vae")
+    assert (plan.base.detector, plan.base.protocol, plan.search_config.detector) == ("vae", "one-class", "vae")
     assert set(plan.space.ranges) == {"learning_rate", "weight_decay"}
     assert plan.space.points["default"] == {"learning_rate": 1e-3, "weight_decay": 1e-7}
 

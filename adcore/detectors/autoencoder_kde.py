@@ -38,8 +38,8 @@ class AutoencoderKDE(ReconstructionDetector):
     """
 
     has_named_scores: ClassVar[bool] = True
-    settings: ClassVar[tuple[str, ...]] = (
-        *ReconstructionDetector.settings, "latent_size", "bandwidth", "labelled_share",
+    config_fields: ClassVar[tuple[str, ...]] = (
+        *ReconstructionDetector.config_fields, "latent_size", "bandwidth", "labelled_share",
     )  # fmt: skip
 
     def __init__(

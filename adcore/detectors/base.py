@@ -24,15 +24,15 @@ class Detector(nn.Module):
     settings it names, by keyword; but learning_rate, schedule and weight_decay, which are its optimisers'. A grouped
     one takes `weights` as a sequence by member; what else it names is the same for all.
 
-    settings: names of the TrainConfig attributes that it takes. search: the range of each setting that a search varies,
-    on a log scale. has_normal_loss: whether `normal_loss` is there; if not, early stopping watches validation AUROC.
+    config_fields: names of the TrainConfig attributes that it takes. search: the range of each that a search varies, on
+    a log scale. has_normal_loss: whether `normal_loss` is there; if not, early stopping watches validation AUROC.
     reconstructs: whether `reconstruct` is there. has_named_scores: whether `scores_by_name` is. grouped: whether
     members can be one network of grouped convolutions; if not, each is a detector of its own. capturable: whether a
     step can be captured as a CUDA graph: nothing in it is drawn or counted on the CPU, which would be
     repeated from then on.
     """
 
-    settings: ClassVar[tuple[str, ...]] = ()
+    config_fields: ClassVar[tuple[str, ...]] = ()
     search: ClassVar[Mapping[str, tuple[float, float]]] = {}
     has_normal_loss: ClassVar[bool] = False
     reconstructs: ClassVar[bool] = False

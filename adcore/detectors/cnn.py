@@ -51,7 +51,7 @@ class CNN(SingleDetector):
     their numbers in a batch. A step cannot be captured as a CUDA graph: its dropout is drawn on the CPU.
     """
 
-    settings: ClassVar[tuple[str, ...]] = ("width", "dropout", "learning_rate", "schedule", "weight_decay")
+    config_fields: ClassVar[tuple[str, ...]] = ("width", "dropout", "learning_rate", "schedule", "weight_decay")
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {"learning_rate": (1e-4, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )

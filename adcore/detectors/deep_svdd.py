@@ -48,7 +48,7 @@ class DeepSVDD(SingleDetector):
     in the preprocessing: no global contrast normalisation.
     """
 
-    settings: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
+    config_fields: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {"learning_rate": (1e-5, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )
@@ -94,7 +94,7 @@ class DeepSAD(DeepSVDD):
     anomalies it is Deep SVDD.
     """
 
-    settings: ClassVar[tuple[str, ...]] = (*DeepSVDD.settings, "labelled_share")
+    config_fields: ClassVar[tuple[str, ...]] = (*DeepSVDD.config_fields, "labelled_share")
     has_normal_loss: ClassVar[bool] = False
 
     def __init__(self, *, labelled_share: float, **training: Any) -> None:

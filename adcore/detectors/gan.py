@@ -31,7 +31,7 @@ class TwoDiscriminatorGAN(Detector):
     member.
     """
 
-    settings: ClassVar[tuple[str, ...]] = ("width", "norm", "weights", "learning_rate", "schedule")
+    config_fields: ClassVar[tuple[str, ...]] = ("width", "norm", "weights", "learning_rate", "schedule")
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {
             "weight_patch": (0.01, 5.0),

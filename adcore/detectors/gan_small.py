@@ -66,7 +66,7 @@ class SmallGAN(TwoDiscriminatorGAN):
     in the images, 32x32 pixels in [-1, 1], there 28x28 in [0, 1]: reconstruction errors are twice as large here.
     """
 
-    settings: ClassVar[tuple[str, ...]] = ("width", "weights", "learning_rate", "schedule")
+    config_fields: ClassVar[tuple[str, ...]] = ("width", "weights", "learning_rate", "schedule")
     generator_network: ClassVar[Callable[..., Any]] = SmallGenerator
     discriminator_network: ClassVar[Callable[..., Any]] = SmallDiscriminator
     deviation: ClassVar[float | None] = None

@@ -19,7 +19,7 @@ class TraditionalGAN(ReconstructionDetector):
     the score: there is none here. Layer sizes (16 * width, then latent_size) are ours.
     """
 
-    settings: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
+    config_fields: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
 
     def __init__(self, *, channels: int, width: int, latent_size: int, **training: Any) -> None:
         pixels, hidden = channels * IMAGE_SIZE**2, 16 * width

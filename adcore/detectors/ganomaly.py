@@ -30,7 +30,7 @@ class GANomaly(SingleDetector):
     from the code in what follows a discriminator whose loss is near 0: it is not drawn anew. Networks as in DCGAN.
     """
 
-    settings: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
+    config_fields: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({"learning_rate": (1e-5, 1e-2)})
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     reconstructs: ClassVar[bool] = True

@@ -21,7 +21,7 @@ class ReconstructionDetector(SingleDetector):
     network: makes a network from images in [0, 1] to images in [0, 1]. reconstruction: the error, of ERRORS.
     """
 
-    settings: ClassVar[tuple[str, ...]] = ("width", "reconstruction", "learning_rate", "schedule", "weight_decay")
+    config_fields: ClassVar[tuple[str, ...]] = ("width", "reconstruction", "learning_rate", "schedule", "weight_decay")
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {"learning_rate": (1e-4, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )

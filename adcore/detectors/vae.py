@@ -39,7 +39,7 @@ class VariationalAutoencoder(SingleDetector):
     transposed layers; their sizes are ours. A step cannot be captured as a CUDA graph: latents are drawn on the CPU.
     """
 
-    settings: ClassVar[tuple[str, ...]] = (
+    config_fields: ClassVar[tuple[str, ...]] = (
         "width", "latent_size", "learning_rate", "schedule", "weight_decay", "vae_score",
     )  # fmt: skip
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.evaluation.test_scores import score_test, tested
+from adcore.evaluation.test_scores import score_test, tested_positions
 from adcore.evaluation.thresholds import RULES, TwoScores, at_threshold, confusion, most_correct
 from adcore.protocols.definitions import validation_images
 from adcore.train.batch_scores import anomaly_scores, by_batch
@@ -85,7 +85,7 @@ def assess(
     scores = anomaly_scores(detector, images, mirrored=config.mirrored_scores)
     pairs = test_pairs = None
     if detector.kind.has_named_scores:
-        test_images = test_part.images[tested(config, test_part.labels)]
+        test_images = test_part.images[tested_positions(config, test_part.labels)]
         pairs, test_pairs = (_score_pairs(detector, config, each) for each in (images, test_images))
     found: dict[int, Assessment] = {}
     for member, experiment in enumerate(config.classes):

@@ -19,7 +19,7 @@ from adcore.train.batch_scores import anomaly_scores
 if TYPE_CHECKING:
     from adcore.train.pack import Pack
 
-__all__ = ["TestScores", "score_test", "tested"]
+__all__ = ["TestScores", "score_test", "tested_positions"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,16 +34,16 @@ class TestScores:
         """Which images count as normal, bool [n]."""
         return ~self.config.exposure.anomalous(self.labels, experiment)
 
-    def anomalous(self, normal: int) -> dict[str, Tensor]:
-        """Which images count as anomalies of experiment `normal`, bool [n], by name of the comparison.
+    def anomalous(self, experiment: int) -> dict[str, Tensor]:
+        """Which images count as anomalies of an experiment, bool [n], by name of the comparison.
 
         "": all anomalies; under seen-unseen also "seen" and "unseen": the known classes, and the others.
         """
-        others = ~self.normal(normal)
+        others = ~self.normal(experiment)
         if self.config.protocol != "seen-unseen":
             return {"": others}
         classes = len(DATASETS[self.config.dataset].class_names)
-        known = known_anomalies(self.config.exposure, normal, classes, self.config.split_seed)
+        known = known_anomalies(self.config.exposure, experiment, classes, self.config.split_seed)
         seen = torch.isin(self.labels, torch.tensor(known))
         return {"": others, "seen": seen, "unseen": others & ~seen}
 
@@ -54,10 +54,10 @@ class TestScores:
         """
         self.require_every_kind()
         found: dict[int, dict[str, float]] = {}
-        for member, normal in enumerate(self.config.classes):
-            own = found[normal] = {}
-            for name, anomalous in self.anomalous(normal).items():
-                shown = anomalous | self.normal(normal)
+        for member, experiment in enumerate(self.config.classes):
+            own = found[experiment] = {}
+            for name, anomalous in self.anomalous(experiment).items():
+                shown = anomalous | self.normal(experiment)
                 ending = f"_{name}" if name else ""
                 values = measure(self.scores[shown, member], anomalous[shown])
                 own |= {f"{metric}{ending}": value for metric, value in values.items()}
@@ -77,12 +77,12 @@ class TestScores:
 
 def score_test(detector: Pack, config: TrainConfig, data: ImageDataset) -> TestScores:
     """Score the test part `data`. Opening the test part is the caller's decision."""
-    kept = tested(config, data.labels)
+    kept = tested_positions(config, data.labels)
     scores = anomaly_scores(detector, data.images[kept], mirrored=config.mirrored_scores)
     return TestScores(config, scores, data.labels[kept])
 
 
-def tested(config: TrainConfig, labels: Tensor) -> Tensor:
+def tested_positions(config: TrainConfig, labels: Tensor) -> Tensor:
     """Positions of the images that config's models are tested on, ascending. labels: int64 [n] of the test part."""
     if not config.exposure.counts:
         return cap_per_class(labels, config.images_per_class)

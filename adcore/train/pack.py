@@ -162,14 +162,14 @@ class Pack(LightningModule):
         self.trainer = None
 
     def _detector(self, members: Sequence[TrainConfig], channels: int) -> Detector:
-        settings = {name: getattr(members[0], name) for name in self.kind.settings if name not in OPTIMISATION}
+        settings = {name: getattr(members[0], name) for name in self.kind.config_fields if name not in OPTIMISATION}
         if self.kind.grouped:
             settings["weights"] = [own.weights for own in members]
         generators = [generator(own.train_seed, own.classes[0], "init") for own in members]
         return cast(Any, self.kind)(channels=channels, generators=generators, **settings)
 
     def _adams(self, detector: Detector, group: range) -> list[MemberAdam]:
-        decays = "weight_decay" in self.kind.settings
+        decays = "weight_decay" in self.kind.config_fields
         weight_decay = [self.members[member].weight_decay if decays else 0.0 for member in group]
         kept = {"betas": self.kind.betas, "weight_decay": weight_decay, "on_device": self.strategy == "captured"}
         return [MemberAdam(parameters, **kept) for parameters in detector.optimised()]

@@ -31,10 +31,10 @@ def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
         return Work(name, config, members, math.ceil(experiments / members), images)
 
     confirmed = plan.seeds * len(plan.classes) * plan.base.epochs
-    works = [] if plan.space.is_grid else [work("search", plan.searched, plan.budget)]
+    works = [] if plan.space.is_grid else [work("search", plan.search_config, plan.budget)]
     works.append(work("confirm", plan.base, _confirmed(plan) * confirmed))
     if plan.objective == "per-class":
-        works.append(work("search by class", plan.searched, _own_budget(plan)))
+        works.append(work("search by class", plan.search_config, _own_budget(plan)))
         works.append(work("confirm by class", plan.base, plan.best * confirmed))
     return works
 
@@ -50,7 +50,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     budget, trainings = 0 if plan.space.is_grid else plan.budget, confirmed * plan.seeds
     if plan.objective == "per-class":
         budget, trainings = budget + _own_budget(plan), trainings + plan.best * plan.seeds
-    search = budget * _images(plan.searched) / (len(plan.classes) * plan.searched.epochs)
+    search = budget * _images(plan.search_config) / (len(plan.classes) * plan.search_config.epochs)
     confirm = trainings * _images(base)
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
@@ -67,14 +67,14 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
 
 
 def _search_lines(plan: Plan) -> list[str]:
-    whole = len(plan.classes) * plan.searched.epochs * plan.configs
+    whole = len(plan.classes) * plan.search_config.epochs * plan.configs
     rungs = ", ".join(f"{rung.classes} x {rung.epochs}" for rung in plan.rungs)
     names = DATASETS[plan.base.dataset].class_names
     ranges = ", ".join(f"{name} {each}" for name, each in plan.space.ranges.items())
     order = ", ".join(names[index] for index in plan.class_order) or "lowest AUROC of the first configuration first"
     return [
         f"  searched   {ranges}; sampler {plan.sampler}",
-        f"  search     {plan.configs} configurations, each as far as it earns, at most {_training(plan.searched)}",
+        f"  search     {plan.configs} configurations, each as far as it earns, at most {_training(plan.search_config)}",
         f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} goes up; at most {plan.budget:.0f} "
         f"class-epochs, {plan.budget / whole:.0%} of no stopping",
         f"  classes    {order}",

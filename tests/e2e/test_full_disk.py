@@ -34,7 +34,7 @@ def test_a_full_storage_is_said_in_a_line_and_the_sweep_goes_on_when_there_is_ro
     sweep = begin(tmp_path, *ARGUMENTS, "--name", "f", storage=disk)
     assert sweep.wait() == 1, f"{sweep.out}\n{sweep.err}"
     assert "Traceback" not in sweep.out + sweep.err
-    assert "the sweep is not whole: its files cannot be written" in sweep.err
+    assert "the sweep is incomplete: its files cannot be written" in sweep.err
     assert "--resume f" in sweep.out
 
     _mount(disk, "remount,size=200m")

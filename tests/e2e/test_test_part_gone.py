@@ -21,10 +21,10 @@ def test_a_test_part_that_is_gone_at_the_end_ends_the_sweep_in_good_order(begin:
     poll((tmp_path / "runs" / "g" / "study.db").exists, "the record")
     data.rename(tmp_path / "away")
     assert sweep.wait() == 1, f"{sweep.out}\n{sweep.err}"
-    assert "the sweep is not whole: fashion-mnist: neither" in sweep.err
+    assert "the sweep is incomplete: fashion-mnist: neither" in sweep.err
     assert "t10k-images" in sweep.err
     assert "Traceback" not in sweep.err
-    assert "--resume g" in sweep.out.split("go on with:")[1]
+    assert "--resume g" in sweep.out.split("continue with:")[1]
     runs = MlflowRuns(sweep.uri)
     runs.assert_whole()
     assert runs.by_key["sweep"].info.status == "FAILED"

@@ -46,7 +46,7 @@ class Interrupt:
         """Called within Tune's loop, which ends if it was asked for."""
         if self.requested:
             if not self.is_said:  # here, for a signal may come in the midst of another line
-                print("stopping; a second Ctrl-C leaves at once", flush=True)
+                print("stopping; press Ctrl-C again to quit now", flush=True)
             self.is_said = True
             self.end_tune()
 

@@ -54,7 +54,7 @@ class Plan(BasePlan):
     reduction: int = REDUCTION
 
     @functools.cached_property
-    def searched(self) -> TrainConfig:
+    def search_config(self) -> TrainConfig:
         """The TrainConfig of the search's trainings."""
         return dataclasses.replace(self.base, **self.search)
 
@@ -75,7 +75,7 @@ class Plan(BasePlan):
     @functools.cached_property
     def rungs(self) -> tuple[Rung, ...]:
         """What a configuration is trained on before it is compared with others, again and again."""
-        return rungs_of(len(self.classes), self.searched.epochs)
+        return rungs_of(len(self.classes), self.search_config.epochs)
 
     @property
     def complete(self) -> int:
@@ -158,7 +158,7 @@ class Plan(BasePlan):
         from adcore.train.build import split_train
 
         labels = data[self.base.dataset, "train"].labels
-        for config in (self.searched, self.base):
+        for config in (self.search_config, self.base):
             fit, own = split_train(config, labels).fit, {name: getattr(config, name) for name in LABELLING}
             require_labelled_anomalies(labels, fit, **own)
 

@@ -57,7 +57,7 @@ def _as_complete(plan: Plan, known: Sequence[Known]) -> list[FrozenTrial]:
     known = [each for each in known if each.state != "failed"]
     order = sorted(plan.classes)
     curves = [{order.index(index): own for index, own in each.curves.items()} for each in known]
-    means = predicted_means(curves, len(order), plan.searched.epochs)
+    means = predicted_means(curves, len(order), plan.search_config.epochs)
     least = min((mean for mean in means if mean is not None), default=None)
     found: list[FrozenTrial] = []
     for each, mean in zip(known, means, strict=True):

@@ -29,7 +29,7 @@ class RunSettings:
     allow_unverified_data: bool = option(False, "use files of --data-dir with another checksum")
     name: str | None = option(None, "name of the sweep [default: script and time]")
     storage: str = option("runs", "folder for the sweeps' records and checkpoints; shared by all nodes of a cluster")
-    resume: str | None = option(None, "go on with the sweep of this name, with its own settings")
+    resume: str | None = option(None, "resume the sweep of this name, with its own settings")
     tracking_uri: str = option("sqlite:///mlflow.db", "MLflow database or server (http://HOST:PORT)")
     address: str = option("local", "Ray cluster: local, auto or HOST:PORT")
     gpus_per_trial: float | None = option(None, "GPUs of a trial [default: 1 where there are GPUs]", at_least=0)

@@ -163,7 +163,7 @@ def _begun(record: SweepRecord, most: int) -> tuple[int, ...]:
 def _parts(record: SweepRecord, number: int, rung: int) -> list[Part]:
     """What a configuration trains on its way to a rung: its experiments, by how many epochs they have behind them."""
     own, goal = record.configurations[number], record.ladder.rungs[rung]
-    config = dataclasses.replace(record.plan.searched, **own.params)
+    config = dataclasses.replace(record.plan.search_config, **own.params)
     classes = record.classes[: goal.classes] or record.plan.classes
     starts: dict[int, list[int]] = {}
     for index in classes:
