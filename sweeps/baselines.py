@@ -1,12 +1,12 @@
-"""Does every detector reach what its source reports, under the source's own protocol or near it?
+"""Does every detector reach the figure that its source reports, under the same protocol or a similar one?
 
-    python sweeps/baselines.py                         # laptop: every row once, with up to 1,500 images a class
-    python sweeps/baselines.py --scale smoke           # the same road on scikit-learn's digits, in minutes
-    python sweeps/baselines.py --scale full            # the sources' image numbers, 3 seeds: hours of 2 cores
+    python sweeps/baselines.py                         # laptop: every row once, with up to 1,500 images per class
+    python sweeps/baselines.py --scale smoke           # the same steps on scikit-learn's digits, in minutes
+    python sweeps/baselines.py --scale full            # as many images as the sources, 3 seeds: hours on 2 cores
     python sweeps/baselines.py --only vae,cnn
 
 Each row is a system, its protocol and the figure that a report or a paper gives. Every experiment of a row is trained
-once per seed with fixed settings, and its model scores the test part, once. Reports A to E are students' reports on Kim
+once per seed with fixed settings, and its model scores the test part once. Reports A to E are students' reports on Kim
 et al. 2020 and on anomalies among MNIST's zeros.
 """
 
@@ -20,7 +20,7 @@ D = "report D (image and patch outputs)"
 E = "report E (traditional GAN, DCGAN)"
 
 ALL = {"images_per_class": None, "validation_images": None}
-#: No augmentation and early stopping after 3 epochs without a better loss, as report B has it, but at most 20 epochs.
+#: As in report B: no augmentation, early stopping after 3 epochs without a better loss; but at most 20 epochs.
 SANDALS = {
     **ALL, "protocol": "leave-one-out", "horizontal_flip": False, "schedule": "constant", "patience": 3,
     "epochs": 20, "width": 16, "batch_size": 128,
@@ -29,7 +29,7 @@ ZEROS = {**ALL, "dataset": "mnist", "horizontal_flip": False}
 SMALL = {"width": 16, "epochs": 10, "learning_rate": 3e-3}
 GAN = {**ALL, "width": 16, "epochs": 10}
 CONTROL = {**ALL, "detector": "cnn", "width": 32, "epochs": 5}
-#: What the sources do not do: other anomalies in every epoch, and scores over an image and its mirror image.
+#: Not in the sources: new anomalies drawn for each epoch, and scores over an image and its mirror image.
 REDRAWN = {"draws": "each-epoch", "mirrored_scores": True}
 
 CONTROL_OF = "the control of the GANs: supervised, on the images that they see"

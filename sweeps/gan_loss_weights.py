@@ -1,11 +1,11 @@
 """Which loss weights and learning rate give the two-discriminator GAN the best mean AUROC over all normal classes?
 
     python sweeps/gan_loss_weights.py                  # laptop: 24 configurations, 11 minutes on 2 slow cores
-    python sweeps/gan_loss_weights.py --scale smoke    # the same road in a minute, on scikit-learn's digits
+    python sweeps/gan_loss_weights.py --scale smoke    # the same steps in a minute, on scikit-learn's digits
     python sweeps/gan_loss_weights.py --scale gpu --address auto --storage /shared/sweeps
 
 Each class in turn is normal and the others are anomalies; a configuration is one setting of the weights for all of
-them. The best are trained again with fresh seeds, and the winner's models score the test part, once.
+them. The best are trained again with fresh seeds, and the winner's models score the test part once.
 """
 
 from sweeps.engine.main import main

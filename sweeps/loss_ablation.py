@@ -1,10 +1,10 @@
 """Which of the six generator losses earn their place?
 
     python sweeps/loss_ablation.py                     # laptop: 12 variants x 10 classes x 2 seeds
-    python sweeps/loss_ablation.py --scale smoke       # the same road on scikit-learn's digits
+    python sweeps/loss_ablation.py --scale smoke       # the same steps on scikit-learn's digits
 
-Every loss is left out of the default weights in turn, and each is added alone to reconstruction and ABC. All variants
-are trained with the same fresh seeds, their models score the test part, once, and each is compared with all six losses
+Each loss in turn is left out of the default weights, and each is added alone to reconstruction and ABC. All variants
+are trained with the same fresh seeds, their models score the test part once, and each is compared with all six losses
 on the same images.
 """
 
@@ -23,7 +23,7 @@ def variant(*names: str) -> dict[str, float]:
 
 
 def without(left_out: str) -> dict[str, float]:
-    """The default weights but for one."""
+    """The default weights, with one set to 0."""
     return variant(*(name for name in SIX if name != left_out))
 
 

@@ -1,4 +1,4 @@
-"""The sweep of a detector's own space: what sweeps/tune.py calls."""
+"""Sweep a detector's own space; called by sweeps/tune.py."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["DetectorSettings", "detector_space", "main"]
 
 @dataclasses.dataclass(frozen=True)
 class DetectorSettings(SweepSettings):
-    """The flags of a sweep, and the detector. Raises UserError as they do, and without a detector."""
+    """The flags of a sweep, plus --detector. Raises UserError as SweepSettings does, and if the detector is missing."""
 
-    detector: str | None = option(None, "the detector that is tuned", choices=tuple(ANOMALIES))
+    detector: str | None = option(None, "detector to tune", choices=tuple(ANOMALIES))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,7 +32,7 @@ class DetectorSettings(SweepSettings):
 def detector_space(name: str) -> Space:
     """The ranges that a detector declares, and the package's defaults as the first point.
 
-    A default below a range, such as no weight decay, is taken at its lower end. Raises UserError if there is none.
+    A default below a range, such as no weight decay, becomes its lower end. Raises UserError if no range is declared.
     """
     from adcore.detectors import DETECTORS
 

@@ -1,4 +1,4 @@
-"""The driver: Ray, the record, MLflow's writer and the stages, from their start to an orderly end."""
+"""The driver: starts Ray, the record, MLflow's writer and the stages, and ends them cleanly."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from rich.console import Console
 
 from adcore.errors import UserError
 from sweeps.engine.live.display import Display
-from sweeps.engine.machine.cluster import ray_cluster, resources_of_cluster
+from sweeps.engine.machine.cluster import ray_cluster
 from sweeps.engine.machine.code import has_changed
 from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.machine.nodes import require_same_code
+from sweeps.engine.machine.resources import resources_of_cluster
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
@@ -31,7 +32,7 @@ from sweeps.engine.tracking.writer import MlflowWriter
 
 __all__ = ["close", "drive", "say_how_to_continue"]
 
-#: Columns of a table in a file or a pipe, which has no width of its own.
+#: Width in columns of output to a file or a pipe.
 FILE_WIDTH = 140
 #: Makes the stages of a session.
 MakeStages = Callable[[Session], StageRunner]
@@ -45,10 +46,10 @@ def drive(
     interrupt: Interrupt,
     make_stages: MakeStages,
 ) -> int:
-    """Begin or resume the sweep in `home`; returns the exit code: 0 complete, 1 with failed trials, 130 interrupted.
+    """Start or resume the sweep in `home`; returns the exit code: 0 complete, 1 with failed trials, 130 interrupted.
 
-    attributes: what a new record holds beside the plan. Raises UserError if Ray or MLflow cannot be had, or Ray has too
-    little for a trial.
+    attributes: what a new record holds besides the plan. Raises UserError if Ray or MLflow cannot be used, or Ray
+    has too few resources for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings):
@@ -100,19 +101,19 @@ def _run(stages: StageRunner) -> int:
     except StorageError as error:
         stages.on_storage_error(error)
         code = stages.report_failure(f"its files cannot be written: {error}")
-    except UserError as error:  # what was right at the start is so no more, as a model or a data file that is gone
+    except UserError as error:  # something has changed since the checks, such as a model or a data file that is gone
         with contextlib.suppress(StorageError):
             stages.tracking.close_sweep("failed", {}, [])
         code = stages.report_failure(str(error))
         stages.display.print(f"when that is fixed, continue with:\n  {stages.command}")
     if code == INTERRUPTED:
-        with contextlib.suppress(StorageError):  # MLflow shows it as running until it is resumed
+        with contextlib.suppress(StorageError):  # else MLflow shows it as running until it is resumed
             stages.tracking.interrupt()
     return code
 
 
 def close(writer: MlflowWriter, stages: StageRunner) -> None:
-    """Deliver what is left, until a signal cuts that short; after a second Ctrl-C nothing more is waited for."""
+    """Deliver what is left to MLflow, unless a signal cuts that short; do not wait after a second Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
         stages.display.end()
         if stages.is_gone:
@@ -122,30 +123,30 @@ def close(writer: MlflowWriter, stages: StageRunner) -> None:
 
 
 def say_how_to_continue(stages: StageRunner, writer: MlflowWriter, code: int) -> None:
-    """Every command that is printed works as things are now. code: the sweep's exit code."""
+    """Print how to continue; every printed command works in the current state. code: the sweep's exit code."""
     if stages.is_gone:
-        print(f"its record is gone from {stages.home.folder}: it cannot be resumed; begin a new sweep", file=sys.stderr)
+        print(f"its record is gone from {stages.home.folder}: it cannot be resumed; start a new sweep", file=sys.stderr)
         return
     command = stages.command if writer.is_done else _say_what_waits(writer, stages.command)
     if code == INTERRUPTED:
         stages.display.print(f"interrupted; continue with:\n  {command}")
     elif stages.broken:
-        stages.display.print(f"when it can be written again, continue with:\n  {command}")
+        stages.display.print(f"when its files can be written again, continue with:\n  {command}")
     if has_changed():
-        print("the code's files have changed since: what the driver loaded late is of the new ones", file=sys.stderr)
+        print("source files changed during the sweep: modules that the driver loaded late are new", file=sys.stderr)
 
 
 def _say_what_waits(writer: MlflowWriter, command: str) -> str:
-    """No failure of the sweep: it can still be delivered. Returns the command that continues."""
-    print(f"MLflow at {writer.uri} did not take everything: {writer.reason}", file=sys.stderr)
+    """Report updates that MLflow has not taken yet; returns the command that delivers them or goes on without."""
+    print(f"MLflow at {writer.uri} did not take every update: {writer.reason}", file=sys.stderr)
     queue = writer.outbox.path
     try:
         waiting, lacks_runs = f"{len(writer.outbox)} updates wait in {queue}", writer.lacks_runs
-    except StorageError:  # it is said already
+    except StorageError:  # already reported
         return command
     if not lacks_runs:
         print(f"{waiting}; deliver them with: {command}", file=sys.stderr)
         return command
     command = f"mv {shlex.quote(str(queue))} {shlex.quote(f'{queue}.away')} && {command}"  # else it would be refused
-    print(f"{waiting} until its runs are back; continue without them: {command}", file=sys.stderr)
+    print(f"{waiting} until its runs are back; continue without them with: {command}", file=sys.stderr)
     return command

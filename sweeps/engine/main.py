@@ -1,4 +1,4 @@
-"""The sweep of a space: what most scripts of sweeps/ call."""
+"""Sweep a search space; called by most scripts in sweeps/."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "search_script"]
 
-#: Gives the space that is searched with these flags.
+#: Returns the space to search for these flags.
 SpaceOf = Callable[[SweepSettings], Space]
 
 
@@ -45,7 +45,7 @@ def search_script(
 
 
 def _with_start(space: Space, settings: SweepSettings, home: SweepHome) -> Space:
-    """The space with its first points; a resumed sweep takes those on record: the sweep they came from may be gone."""
+    """The space with its first points; a resumed sweep has them on record, as the sweep they are from may be gone."""
     if not settings.start_from:
         return space
     if settings.resume:

@@ -1,4 +1,4 @@
-"""What `--plan` prints: the plan in words, and what it costs at most."""
+"""The text that `--plan` prints: the plan in words, and its cost at most."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def _confirmed(plan: Plan) -> int:
 
 
 def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
-    """The plan's trials at most, kind by kind."""
+    """The most trials that the plan can need, by kind."""
     size = members_per_trial(settings)
 
     def work(name: str, config: TrainConfig, class_epochs: float) -> Work:
-        """Packs of whole trainings, as many as come to so many class-epochs."""
+        """Packs of complete trainings that add up to so many class-epochs."""
         experiments = math.ceil(class_epochs / config.epochs)
         members = max(1, min(size, math.ceil(experiments / slots)))
         images = _images(config) / len(plan.classes) * members
@@ -40,12 +40,12 @@ def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
 
 
 def _own_budget(plan: Plan) -> float:
-    """Class-epochs of the classes' own searches together."""
+    """Class-epochs of all classes' own searches together."""
     return sum(plan.of_class(index).budget for index in plan.classes)
 
 
 def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
-    """The plan in words and its cost. Opens no connection, unless its time is to be measured on a cluster."""
+    """The plan in words and its cost. Opens no connection, unless --probe measures a cluster."""
     base, confirmed = plan.base, _confirmed(plan)
     budget, trainings = 0 if plan.space.is_grid else plan.budget, confirmed * plan.seeds
     if plan.objective == "per-class":
@@ -71,19 +71,19 @@ def _search_lines(plan: Plan) -> list[str]:
     rungs = ", ".join(f"{rung.classes} x {rung.epochs}" for rung in plan.rungs)
     names = DATASETS[plan.base.dataset].class_names
     ranges = ", ".join(f"{name} {each}" for name, each in plan.space.ranges.items())
-    order = ", ".join(names[index] for index in plan.class_order) or "lowest AUROC of the first configuration first"
+    order = ", ".join(names[index] for index in plan.class_order) or "by the first configuration's AUROC, lowest first"
     return [
         f"  searched   {ranges}; sampler {plan.sampler}",
-        f"  search     {plan.configs} configurations, each as far as it earns, at most {_training(plan.search_config)}",
-        f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} goes up; at most {plan.budget:.0f} "
-        f"class-epochs, {plan.budget / whole:.0%} of no stopping",
+        f"  search     {plan.configs} configurations, each until stopped, at most {_training(plan.search_config)}",
+        f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} is promoted; at most {plan.budget:.0f} "
+        f"class-epochs, {plan.budget / whole:.0%} of the cost without stopping",
         f"  classes    {order}",
     ]
 
 
 def _own_lines(plan: Plan) -> list[str]:
     return [
-        f"  by class   {len(plan.classes)} searches like this one of a single class each, side by side; of each up to "
+        f"  by class   {len(plan.classes)} searches like this one of one class each, side by side; each confirms up to "
         f"{plan.best} configurations x {plan.seeds} fresh seeds"
     ]
 
@@ -98,12 +98,12 @@ def _training(config: TrainConfig) -> str:
 
 
 def _normal_images(config: TrainConfig) -> int:
-    """Normal images of an experiment, at most; under leave-one-out they are of all classes but one."""
+    """The most normal images of an experiment; under leave-one-out they are of all classes but one."""
     dataset = DATASETS[config.dataset]
     classes = len(dataset.class_names) - 1 if config.protocol == "leave-one-out" else 1
     return classes * min(config.images_per_class or 10**9, dataset.smallest_class)
 
 
 def _images(config: TrainConfig) -> int:
-    """Images that a configuration's training takes in, over all classes and epochs."""
+    """Images that a configuration is trained on, over all classes and epochs."""
     return 2 * _normal_images(config) * config.epochs * len(config.classes)

@@ -1,4 +1,4 @@
-"""How long the trainings of a plan take, from what was measured of the device or of a CPU like it."""
+"""Estimate how long a plan's trainings take, from speeds measured on this device or on a similar CPU."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Work", "time_in_words"]
 
-#: Training speed at width 8 and batch 64, images per second of one CPU core: benchmarks/throughput.py on 2 cores.
+#: Training speed at width 8 and batch 64, images per second per CPU core: benchmarks/throughput.py on 2 cores.
 CPU_SPEED_AT_WIDTH_8 = 1300
 MEASURING = "measuring, about ten seconds ..."
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """Trials that are alike: each trains `members` experiments of `config` side by side; images: of one trial."""
+    """Identical trials: each trains `members` experiments of `config` side by side. images: per trial."""
 
     name: str
     config: TrainConfig
@@ -41,9 +41,9 @@ class Work:
 
 
 def time_in_words(works_of: Callable[[int], list[Work]], settings: SweepSettings) -> str:
-    """How long a plan's trials take at most, one kind after another: training alone.
+    """The longest time that a plan's trials take, one kind after another; only training counts.
 
-    works_of: the trials, from how many train at a time. Raises UserError for a probe that cannot be taken.
+    works_of: the trials for a number of slots. Raises UserError if the probe cannot be run.
     """
     if settings.probe:
         check_address(settings)
@@ -103,7 +103,7 @@ def _probe_on_worker(config: TrainConfig, members: int, shares: dict[str, Any]) 
 
 @contextmanager
 def _devices_of(resources: Resources) -> Iterator[None]:
-    """This process sees what a trial sees: no GPU, if trials have none."""
+    """Let this process see the devices that a trial sees: no GPU if trials have none."""
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     if not resources.gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

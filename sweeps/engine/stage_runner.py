@@ -26,7 +26,7 @@ INTERRUPTED = 130
 class StageRunner(StageListener):
     """Trains one stage after another. failures: what failed, one line each.
 
-    summary_line: the sweep in a line, for its beginning.
+    summary_line: the sweep in one line, printed at its start.
     """
 
     summary_line: str
@@ -41,12 +41,12 @@ class StageRunner(StageListener):
         self.started = time.monotonic()
 
     def run(self) -> int:
-        """All stages, as far as the record does not hold them; returns the exit code."""
+        """Run all stages that the record does not hold yet; returns the exit code."""
         raise NotImplementedError
 
     @property
     def broken(self) -> StorageError | None:
-        """Why the sweep's own files cannot be written, if that is so."""
+        """Why the sweep's own files cannot be written; None if they can."""
         return next((each.broken for each in (self.outbox, *self.records) if each.broken), None)
 
     @property
@@ -55,14 +55,14 @@ class StageRunner(StageListener):
         return not self.home.is_begun
 
     def on_storage_error(self, error: StorageError) -> None:
-        """Something could not be written: the record takes nothing more."""
+        """Stop all writing to the records after a failed write."""
         for record in self.records:
             record.broken = record.broken or error
 
     def train(self, search: PackSearcher, trainable: Callable[..., Any], *, total: float, done: float = 0) -> None:
         """Train what a search asks for. trainable: what a worker runs, with its data in Ray's object store.
 
-        total: class-epochs of the stage at most, of which so many are done. Raises StorageError if the sweep's files
+        total: class-epochs of the stage at most; done: those trained before. Raises StorageError if the sweep's files
         cannot be written, KeyboardInterrupt if the sweep was told to stop.
         """
         self.note_code()
@@ -88,12 +88,12 @@ class StageRunner(StageListener):
         self.interrupt.check()
 
     def note_code(self) -> None:
-        """To be called before anything is trained or scored. Raises StorageError."""
+        """Record the running code; call before anything is trained or scored. Raises StorageError."""
         self.records[0].note_code()
         self.tracking.tags = code_tags(self.records[0].codes)
 
     def stage_ended(self, search: PackSearcher) -> None:
-        """None of the search's trials is under way, and what is recorded is on the disk; may be repeated."""
+        """Called when none of the search's trials is running and the record is on disk; may be repeated."""
         self.tell_ended(search)
 
     def tell_ended(self, search: PackSearcher) -> None:
@@ -102,7 +102,7 @@ class StageRunner(StageListener):
             self.tracking.close_configuration(search.name, configuration, seed, state)
 
     def report_failure(self, reason: str) -> int:
-        """Say on stderr that the sweep is incomplete, and what failed; returns the exit code."""
+        """Print on stderr that the sweep is incomplete, and what failed; returns the exit code."""
         print(f"the sweep is incomplete: {reason}", file=sys.stderr)
         for line in self.failures:
             print(f"  {line}", file=sys.stderr)
@@ -112,7 +112,7 @@ class StageRunner(StageListener):
         self.interrupt.take_over()
 
     def tune_step(self) -> None:
-        """End Tune's loop where the sweep cannot go on, or was told to stop."""
+        """End Tune's loop if the sweep cannot continue or was told to stop."""
         if self.broken:
             self.interrupt.end_tune()
         self.interrupt.pass_on()

@@ -1,4 +1,4 @@
-"""The stages of a sweep: search, confirm, final. A resumed sweep continues where the record says that it was."""
+"""The stages of a sweep: search, confirm, final. A resumed sweep continues from its record."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from sweeps.engine.stage_runner import StageRunner
 
 __all__ = ["Stages"]
 
-UNCONFIRMED = "confirmation is not complete; --resume tries again what failed"
+UNCONFIRMED = "confirmation is incomplete; --resume retries what failed"
 
 
 class Stages(StageRunner):
-    """What a sweep does, one stage after another. data: the train part."""
+    """Runs the stages of a sweep in order. data: the train part."""
 
     def __init__(self, plan: Plan, settings: SweepSettings, session: Session, data: ImageDataset) -> None:
         self.record = SweepRecord(session.study, plan, path=session.home.record)
@@ -53,12 +53,12 @@ class Stages(StageRunner):
         )
 
     def run(self) -> int:
-        """Search, confirm, with --objective per-class the same for each class alone, final; returns the exit code."""
+        """Search, confirm, both again for each class with --objective per-class, final; returns the exit code."""
         self.tracking.open_sweep("search")
         if not self.plan.space.is_grid:
             self._search("search", [self.record])
         chosen = self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
-        if self._confirm("confirm", [(self.record, chosen)]).left:  # a winner of part of them might be another
+        if self._confirm("confirm", [(self.record, chosen)]).left:  # among only some of them another might win
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
         if not confirmed:
@@ -75,15 +75,15 @@ class Stages(StageRunner):
         return self._final(confirmed, own)
 
     def _search(self, name: str, records: list[SweepRecord]) -> None:
-        """Go on with what these records have not searched yet."""
+        """Continue the searches of these records."""
         search = LadderSearch(name, records, **self.packing)
-        self.tell_ended(search)  # what a killed driver did not get to tell
+        self.tell_ended(search)  # what a killed driver could not report
         if search.turns:
             budget, spent = (sum(getattr(each.ladder, name) for each in records) for name in ("budget", "spent"))
             self.train(search, self._trainable, total=budget, done=spent)
 
     def _confirm(self, name: str, chosen: Sequence[tuple[SweepRecord, list[Configuration]]]) -> ConfirmSearch:
-        """Train what these records lack of the chosen configurations; returns what is still to be trained."""
+        """Train what is missing of the chosen configurations; returns what is still missing."""
         search = ConfirmSearch(name, chosen, self.home, **self.packing)
         self.tell_ended(search)
         if not search.left:
@@ -98,7 +98,7 @@ class Stages(StageRunner):
         )
 
     def stage_ended(self, search: PackSearcher) -> None:
-        """Drop all that is left of what has ended, also what a killed worker left half-written."""
+        """Delete all checkpoints of what has ended, including those that a killed worker left half-written."""
         super().stage_ended(search)
         if search.keeps_checkpoints:
             return
@@ -107,7 +107,7 @@ class Stages(StageRunner):
                 drop_checkpoints(self.home, each.number, self.plan.base.train_seed, unfinished=True)
 
     def tell_ended(self, search: PackSearcher) -> None:
-        """Tell MLflow how far each has come and what has ended, and drop checkpoints that nothing will go on from."""
+        """Tell MLflow which rungs were reached and what has ended; delete checkpoints that no training resumes from."""
         seed = self.plan.base.train_seed
         for record, each, rung in search.newly_climbed() if isinstance(search, LadderSearch) else []:
             value, classes = record.value_at(each, rung), record.classes[: record.ladder.rungs[rung].classes]
@@ -118,7 +118,7 @@ class Stages(StageRunner):
                 drop_checkpoints(self.home, configuration, own_seed, unfinished=False)
 
     def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation]) -> int:
-        """Score the test part, and report. own: each class's best, where they were searched."""
+        """Score the test part, and report. own: each class's best, if they were searched."""
         numbers = {index: each.number for index, each in own.items()}
         again = self.sweep_settings.open_test_again
         if not again and (reason := opened_before(self.record, confirmed, numbers)):
@@ -152,7 +152,7 @@ class Stages(StageRunner):
         return test
 
     def _inspect(self, winner: int, seed: int) -> None:
-        """Figures of the winner's models, drawn once."""
+        """Draw figures of the winner's models, once."""
         if self.record.read("inspected"):
             return
         paths = self.home.checkpoints_of(winner, sorted(self.plan.classes), seed)
@@ -191,7 +191,7 @@ class Stages(StageRunner):
         return self._fail(f"no configuration was trained to the end on all classes: {self.record.counts()}")
 
     def _fail(self, reason: str) -> int:
-        """End the sweep's run without figures, and say why."""
+        """End the sweep's run without results, and report why."""
         found = [path for path in (self.home.table, self.home.record) if path.exists()]
         self.tracking.close_sweep("failed", {}, found)
         return self.report_failure(reason)

@@ -37,8 +37,8 @@ Plan = TypeVar("Plan", bound=BasePlan)
 class Script(Generic[Settings, Plan]):
     """What a script adds to the engine.
 
-    name: of its file in sweeps/. settings: its flags. make_plan: raises UserError for flags that do not fit each other.
-    in_words: what --plan prints. make_stages: what trains; called last, when Ray is there.
+    name: of its file in sweeps/. settings: its flags. make_plan: raises UserError for flags that contradict each other.
+    in_words: the text of --plan. make_stages: what trains; called last, once Ray runs.
     """
 
     name: str
@@ -82,7 +82,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
             require_same(read_attribute(home, "data", None), hashes, home.name)
         plan.check_data(data)
         prepare_environment(settings)
-        current_code()  # as it is now, while most of it is loaded
+        current_code()  # noted now, when most of it has been loaded
         from sweeps.engine.driver import drive
 
     attributes = {**plan.resolved(settings), "data": hashes}

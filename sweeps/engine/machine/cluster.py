@@ -35,12 +35,12 @@ __all__ = [
 PROBE_SECONDS = 3.0
 #: Bytes of the local object store: a data set's train part is 47 MB (Fashion-MNIST) to 154 MB (CIFAR-10).
 OBJECT_STORE_BYTES = 600_000_000
-#: Bytes of the longest name that a socket may have, and what Ray puts behind its temporary folder for one of its own.
+#: Longest name of a socket, in bytes, and what Ray appends to its temporary folder for the name of one.
 SOCKET_BYTES, SOCKET_NAME = 107, "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 
 
 def check_docstrings() -> None:
-    """Raises UserError if Python leaves docstrings out: Ray edits its own when it is imported."""
+    """Raises UserError if Python strips docstrings: Ray edits its own when it is imported."""
     if sys.flags.optimize > 1:
         raise UserError("Python runs without docstrings, which Ray needs; unset PYTHONOPTIMIZE, or leave -OO out")
 
@@ -76,13 +76,13 @@ def check_address(settings: RunSettings) -> None:
 
 
 def _temporary_folder() -> tuple[str, Path]:
-    """The folder that Ray's own is made in, as Ray finds it, and the variable that names it."""
+    """The variable that names the folder for Ray's temporary files, and that folder, as Ray finds it."""
     name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), "")
     return (name, Path(os.environ[name])) if name else ("the temporary folder", Path("/tmp"))
 
 
 def _check_temporary_folder() -> None:
-    """Raises UserError if Ray could not make its sockets: their names can be too long."""
+    """Raises UserError if Ray could not create its sockets there; their names can be too long."""
     name, folder = _temporary_folder()
     check_name(folder.absolute(), name)
     check_writable(folder.absolute(), f"{name} {folder}")
@@ -104,12 +104,12 @@ def probe(flag: str, given: str, host: str, port: int) -> None:
 
 
 def prepare_environment(settings: RunSettings) -> None:
-    """Set what Ray and matplotlib read when they are imported: tokens, loopback for a Ray of our own, no screen."""
+    """Set the variables that Ray and matplotlib read on import: tokens, loopback for a local Ray, no screen."""
     os.environ.update(
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the record and MLflow hold what Ray's own files would
         TUNE_DISABLE_SIGINT_HANDLER="1",
         TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are not used
-        RAY_AIR_NEW_OUTPUT="0",  # the new output prints a box of its own at any verbosity
+        RAY_AIR_NEW_OUTPUT="0",  # the new output prints its own box at any verbosity
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # a trial that asks for no GPU sees none
         **FILES_ALONE,
     )
@@ -124,9 +124,9 @@ def prepare_environment(settings: RunSettings) -> None:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # binds every service to loopback
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # in this process only: no file to protect
-        # trials get processes of their own: as many idle ones as there are CPUs would only be in their way
+        # trials get their own processes: an idle one per CPU would only be in their way
         os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-        os.environ.pop("RAY_ADDRESS", None)  # a cluster that it names is not the one asked for
+        os.environ.pop("RAY_ADDRESS", None)  # the cluster that it names was not asked for
 
 
 @contextmanager
@@ -135,12 +135,12 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
     import ray
     from ray.exceptions import AuthenticationError
 
-    # Workers run a copy of the driver's code: nobody's work on its files reaches a sweep that is under way. What lies
-    # in the driver's current folder would come first.
+    # Workers run a copy of the driver's code: edits of its files do not reach a running sweep. Ray starts in "/", as
+    # modules in the current folder would be imported first.
     environment: dict[str, Any] = {}
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
     if settings.address == "local":
-        # "local": a new Ray, also where another one is running
+        # "local": a new Ray, even if another one is running
         options |= {"address": "local", "num_cpus": allotted_cpus(), "include_dashboard": False}
         options |= {"object_store_memory": OBJECT_STORE_BYTES}
     else:
@@ -152,11 +152,11 @@ def ray_cluster(settings: RunSettings) -> Iterator[None]:
     except AuthenticationError as error:
         raise UserError(
             f"--address {settings.address}: the cluster refuses this token; copy its ~/.ray/auth_token here, "
-            "or set RAY_AUTH_MODE=disabled for a cluster that has none"
+            "or set RAY_AUTH_MODE=disabled for a cluster without tokens"
         ) from error
     except SystemExit as error:  # what Ray makes of SIGTERM while it starts
         raise KeyboardInterrupt from error
-    except Exception as error:  # Ray raises bare ones too, for a node that starts slowly
+    except Exception as error:  # Ray also raises bare Exceptions, as for a node that starts slowly
         reason = textwrap.shorten(str(error).partition("Traceback")[0], 500)
         raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason})") from error
     try:

@@ -1,4 +1,4 @@
-"""The code that a sweep runs: which it is, so that driver, workers and record can be held against each other."""
+"""Identify the code that a sweep runs, so that driver, workers and record can be compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ROOT", "UNKNOWN", "Code", "check_one_root", "code_tags", "copied", "
 
 #: The folder that holds this package.
 ROOT = Path(__file__).resolve().parents[2]
-#: The packages that decide the results, by name: on a cluster's nodes each has been sent to a place of its own.
+#: The packages that decide the results, by name: on a cluster's nodes each lies in a folder of its own.
 PACKAGES = {"adcore": Path(str(adcore.__file__)).resolve().parent, "sweeps": ROOT / "sweeps"}
 
 
@@ -38,27 +38,27 @@ class Code(NamedTuple):
         return f"version {self.version}{commit}{sources}"
 
 
-#: Stands for the code of a version that did not note it.
+#: Stands for code that the record of an older version does not name.
 UNKNOWN = Code("unknown", "", "")
 
 
 @functools.cache
 def current_code() -> Code:
-    """The code of this process, as its files were when this was asked for the first time."""
+    """The code of this process, as its files were at the first call."""
     return Code(_version(), _commit(), _sources())
 
 
 def has_changed() -> bool:
-    """Whether the files are others by now."""
+    """Whether the files have changed since."""
     try:
         return _sources() != current_code().sources
-    except OSError:  # one of them goes at this moment
+    except OSError:  # one of them is being removed
         return True
 
 
 @contextmanager
 def copied() -> Iterator[list[str]]:
-    """The folders of a copy of both packages, without what else lies in theirs."""
+    """The folders of a temporary copy of both packages' source files."""
     with tempfile.TemporaryDirectory(prefix="code-") as folder:
         for name, path in _files():
             place = Path(folder, name)
@@ -68,7 +68,7 @@ def copied() -> Iterator[list[str]]:
 
 
 def code_tags(codes: Sequence[Sequence[str]]) -> dict[str, str]:
-    """What MLflow is told of the codes that a sweep was run with, one after another."""
+    """MLflow's tags for the versions of the code that a sweep was run with, in order."""
     return {
         f"code_{name}": ", ".join(dict.fromkeys(filter(None, values)))
         for name, values in zip(Code._fields, zip(*codes, strict=True), strict=True)
@@ -76,7 +76,7 @@ def code_tags(codes: Sequence[Sequence[str]]) -> dict[str, str]:
 
 
 def check_one_root() -> None:
-    """Raises UserError if the script that runs, or adcore, lies beside other code than this package."""
+    """Raises UserError if the running script, or adcore, belongs to another copy of the code than this package."""
     script = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__).resolve()
     beside = script.parent.parent
     if script.parent.name == "sweeps" and beside != ROOT and (beside / "sweeps" / "engine").is_dir():
@@ -85,7 +85,7 @@ def check_one_root() -> None:
             f"set PYTHONPATH={beside}, or run {ROOT / 'sweeps' / script.name}"
         )
     if (other := PACKAGES["adcore"].parent) != ROOT:
-        raise UserError(f"adcore comes from {other} and sweeps from {ROOT}, expected one place; mend PYTHONPATH")
+        raise UserError(f"adcore comes from {other} and sweeps from {ROOT}, expected one place; correct PYTHONPATH")
 
 
 def _version() -> str:
@@ -96,7 +96,7 @@ def _version() -> str:
 
 
 def _commit() -> str:
-    if not (ROOT / ".git").exists():  # else git would tell of a repository that this one is installed in
+    if not (ROOT / ".git").exists():  # else git would report a repository around this folder
         return ""
     try:
         commit, changed = (
@@ -105,7 +105,7 @@ def _commit() -> str:
             ).stdout.strip()
             for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", *PACKAGES])
         )
-    except (OSError, subprocess.SubprocessError):  # no git, or not a repository that may be read
+    except (OSError, subprocess.SubprocessError):  # no git, or an unreadable repository
         return ""
     return commit + "+" * bool(changed)
 
@@ -118,8 +118,8 @@ def _sources() -> str:
 
 
 def _files() -> Iterator[tuple[str, Path]]:
-    """Every source file by its name, from the package on."""
+    """Every source file, with its name starting at the package."""
     for name, folder in PACKAGES.items():
         for path in sorted(folder.rglob("*.py")):
-            if path.is_file():  # an editor's lock is a link to nothing
+            if path.is_file():  # an editor's lock is a dangling link
                 yield f"{name}/{path.relative_to(folder).as_posix()}", path

@@ -1,4 +1,4 @@
-"""The commands that a sweep prints: they work in whatever folder they are given."""
+"""The commands that a sweep prints: they work in any folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["browse_command", "mlflow_command", "python", "resume_command"]
 
 
 def resume_command(script: str, settings: RunSettings, name: str) -> str:
-    """The command that goes on with this sweep."""
+    """The command that resumes this sweep."""
     words = [python(), str(ROOT / "sweeps" / f"{script}.py"), "--resume", name]
     for field in dataclasses.fields(settings):
         given = getattr(settings, field.name)
@@ -27,16 +27,16 @@ def resume_command(script: str, settings: RunSettings, name: str) -> str:
 
 
 def browse_command(uri: str) -> str:
-    """The command that shows a database in MLflow; a server's address is one to be opened."""
+    """The command that shows a database in MLflow, or the address of a server to open."""
     if not uri.startswith(SQLITE):
         return uri
     return mlflow_command(uri, "mlflow ui --backend-store-uri {uri} --host 127.0.0.1")
 
 
 def mlflow_command(uri: str, command: str) -> str:
-    """A command of MLflow's with an address in the place of {uri}, for the shell."""
+    """A command of MLflow for the shell, with an address in place of {uri}."""
     if uri.startswith(SQLITE) and uri != f"{SQLITE}{(path := database_path(uri))}":
-        # given the whole address, MLflow makes a folder of the name that it spells
+        # given the full address, MLflow creates a folder with the name as it is encoded
         start, uri = f"cd {shlex.quote(str(path.parent))} && ", f"{SQLITE}{path.name}"
     else:
         start = ""
@@ -44,6 +44,6 @@ def mlflow_command(uri: str, command: str) -> str:
 
 
 def python() -> str:
-    """What runs this Python in the user's shell: its name, if that is where the name leads."""
+    """What runs this Python in the user's shell: "python" if that leads to it, else its path."""
     named = shutil.which("python")
     return "python" if named and Path(named).parent == Path(sys.executable).parent else sys.executable

@@ -1,4 +1,4 @@
-"""The data of a sweep: whole before anything is trained, and the same whenever it is resumed."""
+"""The data of a sweep: checked before anything is trained, and the same on every resume."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Hashes = Mapping[str, Mapping[str, str]]
 def load_data(
     names: Sequence[str], parts: Sequence[Part], settings: RunSettings
 ) -> tuple[dict[tuple[str, str], ImageDataset], dict[str, dict[str, str]]]:
-    """Those parts of each data set, by name and part; and the hashes of all parts.
+    """Load these parts of each data set, by name and part; returns them with the hashes of all parts.
 
-    The other part is opened as well, to see that it is there and has images of every class, and forgotten.
+    The other part is opened too, to check that it exists and has images of every class, and then dropped.
     Raises UserError for files that are missing or damaged, and for classes without images.
     """
     from adcore.datasets import PARTS, load
@@ -47,12 +47,12 @@ def load_data(
 
 
 def require_same(before: Hashes | None, now: Hashes, sweep: str) -> None:
-    """Raises UserError if a sweep was begun with other data. before: None on a record that does not say."""
+    """Raises UserError if a sweep was started with other data. before: None if the record does not say."""
     for name, parts in now.items():
         for part, found in parts.items():
             expected = (before or {}).get(name, {}).get(part, found)
             if found != expected:
                 raise UserError(
-                    f"sweep {sweep!r} was begun with other data: the {part} part of {name} has content {found[:12]}, "
-                    f"expected {expected[:12]}; --data-dir names the folder of the files, or begin a new sweep"
+                    f"sweep {sweep!r} was started with other data: the {part} part of {name} has content {found[:12]}, "
+                    f"expected {expected[:12]}; name the folder of those files with --data-dir, or start a new sweep"
                 )

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGUSR1 and a terminal that is closed: the first ends a sweep in good order, the second at once."""
+"""Ctrl-C, SIGTERM, SIGUSR1 and a closed terminal: the first signal ends a sweep cleanly, the second at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOR_ALL = (signal.SIGHUP, signal.SIGUSR1)
 
 
 class Interrupt:
-    """How often the sweep was told to stop. signals: those that tell it to."""
+    """Counts how often the sweep was told to stop. signals: those that tell it to."""
 
     def __init__(self, signals: tuple[signal.Signals, ...]) -> None:
         self.signals = signals
@@ -30,49 +30,49 @@ class Interrupt:
         return self.count > 0
 
     def listen(self) -> None:
-        """Handle the signals; to be called again after Ray has started, which puts its own in place."""
+        """Handle the signals; call again after Ray has started, which installs its own handlers."""
         for number in self.signals:
             signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """First signal: let Tune's loop end, or leave where there is none. Second: leave at once."""
-        if number == signal.SIGHUP and self.requested:  # a shell passes on to its jobs what the system has told them
+        """First signal: let Tune's loop end, or raise if there is none. Second: raise at once."""
+        if number == signal.SIGHUP and self.requested:  # a shell repeats to its jobs what the system has sent
             return
         self.count += 1
         if self.count > 1 or not self.in_tune:
             raise KeyboardInterrupt
 
     def pass_on(self) -> None:
-        """Called within Tune's loop, which ends if it was asked for."""
+        """Called within Tune's loop: ends it if a stop was requested."""
         if self.requested:
-            if not self.is_said:  # here, for a signal may come in the midst of another line
+            if not self.is_said:  # here, as a signal may arrive in the middle of another line
                 print("stopping; press Ctrl-C again to quit now", flush=True)
             self.is_said = True
             self.end_tune()
 
     def check(self) -> None:
-        """Leave if that was asked for where it could not be done: Python drops what is raised as an object dies."""
+        """Raise if a stop was requested: Python drops an exception that is raised while an object is deleted."""
         if self.requested:
             raise KeyboardInterrupt
 
     def take_over(self) -> None:
-        """Called when Tune has put its handler of SIGUSR1 in place: from outside, as SLURM sends it, it is one more."""
+        """Called once Tune has installed its handler of SIGUSR1: from outside, as from SLURM, it is a signal to stop."""
         found = signal.getsignal(signal.SIGUSR1)
         if callable(found) and found != self.handle:
             self.tunes_own = found
         self.listen()
 
     def end_tune(self) -> None:
-        """Called within Tune's loop, which ends."""
+        """Called within Tune's loop: ends it."""
         if self.tunes_own is not None:
             self.tunes_own(signal.SIGUSR1, None)
 
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """Handle SIGINT, SIGTERM, SIGHUP and SIGUSR1 for a sweep; the previous handlers come back at the end.
+    """Handle SIGINT, SIGTERM, SIGHUP and SIGUSR1 for a sweep; the previous handlers are restored at the end.
 
-    A SIGHUP that is ignored stays so: that is what nohup is for.
+    An ignored SIGHUP stays ignored, as nohup wants it.
     """
     signals = [signal.SIGINT, signal.SIGTERM, *FOR_ALL]
     previous = {number: signal.getsignal(number) for number in signals}
@@ -91,10 +91,9 @@ def interruptible() -> Iterator[Interrupt]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Processes begun within never hear of a closed terminal or SIGUSR1; this one does, at its end at the latest.
+    """Processes started within never get SIGHUP or SIGUSR1; this one does, when the block ends at the latest.
 
-    Every process of the terminal, or of SLURM's step, is told at once, and a sweep cannot end in good order without its
-    Ray.
+    Every process of the terminal, or of SLURM's step, gets them at once, and a sweep cannot end cleanly without its Ray.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_ALL)
     try:

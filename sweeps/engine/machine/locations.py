@@ -1,4 +1,4 @@
-"""Where a sweep's things are: absolute, so that the next command may be given in any folder."""
+"""Paths and addresses of a sweep: absolute, so that the next command works in any folder."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def database_path(uri: str) -> Path:
         raise UserError(f"--tracking-uri {uri!r}: expected {SQLITE}FILE, a file without options")
     try:
         path = Path(str(url.database)).resolve()
-    except (OSError, RuntimeError) as error:  # links that lead in a circle
+    except (OSError, RuntimeError) as error:  # circular links
         raise UserError(f"--tracking-uri {url.database}: not a usable file ({error})") from error
     check_name(path, "--tracking-uri")
     return path
 
 
 def typed_database(uri: str) -> str:
-    """The address that is meant by one that somebody typed: its file's name as it is, or with %20 for a space.
+    """The address that a typed one means: its file's name is taken literally, or with %20 for a space.
 
     Raises UserError if it cannot be a file.
     """
@@ -55,27 +55,27 @@ def typed_database(uri: str) -> str:
 
 
 def _is_meant(typed: Path, uri: str) -> bool:
-    """Whether there is a file of the name as it is typed, or room for one and none of the name that the URL spells."""
+    """Whether the file exists under its literal name, or can be created and does not exist under its decoded name."""
     try:
         if typed.exists() or not typed.parent.is_dir():
             return typed.exists()
         return not database_path(uri).exists()
-    except UserError:  # as a URL it is none
+    except UserError:  # not a valid URL
         return True
-    except (OSError, RuntimeError) as error:  # links that lead in a circle
+    except (OSError, RuntimeError) as error:  # circular links
         raise UserError(f"--tracking-uri {typed}: not a usable file ({error})") from error
 
 
 def check_name(path: Path | str, flag: str) -> None:
-    """Raises UserError, which begins with the flag, for a place whose name is not text: no address can hold it."""
+    """Raises UserError, which begins with the flag, for a path that is not text: no address can hold it."""
     if re.search("[\ud800-\udfff]", str(path)):  # how Python shows bytes that it cannot decode
         encoding = sys.getfilesystemencoding()
         mend = "" if encoding == "utf-8" else ", or set PYTHONUTF8=1 if it is UTF-8"
-        raise UserError(f"{flag}: {str(path)!a} is not text in {encoding}; name or go to another folder{mend}")
+        raise UserError(f"{flag}: {str(path)!a} is not text in {encoding}; use another folder{mend}")
 
 
 def absolute(settings: Settings) -> Settings:
-    """The same settings with every place as an absolute one. Raises UserError for a place that cannot be one."""
+    """The same settings with absolute paths. Raises UserError for a path that cannot be made absolute."""
     changes: dict[str, Any] = {"storage": str(Path(settings.storage).expanduser().resolve())}
     check_name(changes["storage"], "--storage")
     if settings.tracking_uri.startswith(SQLITE):
@@ -84,18 +84,18 @@ def absolute(settings: Settings) -> Settings:
         try:
             changes["data_dir"] = str(Path(settings.data_dir).expanduser().absolute())
             check_name(changes["data_dir"], "--data-dir")
-        except RuntimeError as error:  # the home folder of nobody
+        except RuntimeError as error:  # the home folder of an unknown user
             raise UserError(f"--data-dir {settings.data_dir!r}: {error}; name an existing folder") from error
     return dataclasses.replace(settings, **changes)
 
 
 def followed(stored: Mapping[str, Any], storage: Path) -> dict[str, Any]:
-    """A record's settings on where things are, now that its storage is this one.
+    """A record's settings with its paths as they are now that its storage is this one.
 
-    Where a whole project was moved or copied, the MLflow database and the data that came along are meant.
+    If a project was moved or copied, they name the MLflow database and the data that came along.
     """
     before = Path(stored["storage"])
-    if not before.is_absolute():  # the record of a version that kept places as they were typed
+    if not before.is_absolute():  # the record of a version that kept paths as typed
         stored = _anchored(stored, storage)
         before = Path(stored["storage"])
     found = {**stored, "storage": str(storage)}
@@ -110,7 +110,7 @@ def followed(stored: Mapping[str, Any], storage: Path) -> dict[str, Any]:
 
 
 def _anchored(stored: Mapping[str, Any], storage: Path) -> Mapping[str, Any]:
-    """Relative settings as absolute ones, where things are there in the folder that the storage is relative to."""
+    """Relative paths made absolute if their files exist in the folder that the storage is relative to."""
     parts = Path(stored["storage"]).parts
     if ".." in parts or storage.parts[len(storage.parts) - len(parts) :] != parts:
         return stored
@@ -124,6 +124,6 @@ def _anchored(stored: Mapping[str, Any], storage: Path) -> Mapping[str, Any]:
 
 
 def _moved(place: Path, before: Path, now: Path) -> Path:
-    """Where a place is if it lies to `now` as it lay to `before`; where it was, if nothing is there."""
+    """The path that lies to `now` as `place` lay to `before`; `place` itself if nothing exists there."""
     moved = Path(os.path.normpath(now / os.path.relpath(place, before)))
     return moved if moved.exists() else place

@@ -1,4 +1,4 @@
-"""Every node of the cluster, asked before anything is trained."""
+"""Check every node of the cluster before anything is trained."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def require_same_code() -> None:
         if code.sources != own.sources:
             raise UserError(
                 f"node {nodes[name]}: its workers take adcore and sweeps from {root} ({code}), this driver from {ROOT} "
-                f"({own}), expected the same code; remove what lies there, or bring it up to date"
+                f"({own}), expected the same code; remove that copy, or bring it up to date"
             )
 
 
 def own_code() -> tuple[str, Code]:
-    """What a worker finds when it imports this module: the place of its code, and which that is."""
+    """The folder and the version of the code that a worker imports."""
     return str(ROOT), current_code()

@@ -1,4 +1,4 @@
-"""Resources: what a trial gets of the cluster, and how many trials fit at a time."""
+"""Resources: a trial's share of the cluster, and how many trials fit at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["THIS_PROCESS", "Resources", "resources_of_cluster", "resources_of_no
 class Resources:
     """What a trial gets, and how many trials fit at a time.
 
-    workers: whether work beside training is Ray's workers'; else this process has all that a worker has.
+    workers: whether work beside training runs on Ray's workers; else in this process, which has all that they have.
     """
 
     cpus: int
@@ -28,7 +28,7 @@ class Resources:
 
     @property
     def shares(self) -> dict[str, Any]:
-        """What a trial is to hold itself to."""
+        """The limits that a trial has to keep to."""
         return {"threads": self.cpus, "gpus": self.gpus}
 
     @property
@@ -46,14 +46,14 @@ THIS_PROCESS = Resources(cpus=1, gpus=0, slots=1, workers=False)
 
 
 def resources_of_cluster(settings: RunSettings) -> Resources:
-    """Resources of a trial on the cluster that is joined. Raises UserError if no node can hold one."""
+    """Resources of a trial on the joined cluster. Raises UserError if no node can hold one."""
     import ray
 
     return resources_of_nodes([node["Resources"] for node in ray.nodes() if node["Alive"]], settings)
 
 
 def resources_of_nodes(nodes: Sequence[Mapping[str, float]], settings: RunSettings) -> Resources:
-    """Resources of a trial on nodes with so many "CPU" and "GPU". Raises UserError if none can hold one."""
+    """Resources of a trial on nodes with these numbers of "CPU" and "GPU". Raises UserError if none can hold one."""
     has_gpus = any(node.get("GPU", 0) for node in nodes)
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(has_gpus)
     if gpus > 1 and gpus != int(gpus):

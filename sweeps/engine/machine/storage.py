@@ -1,4 +1,4 @@
-"""StorageError: the sweep's own files cannot be written or read any more; nothing can go on, and nothing is lost."""
+"""StorageError: the sweep's own files can no longer be written or read; it has to stop, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["StorageError", "check_database", "innermost", "one_line", "storage"]
 
-#: Bytes up to which a database is read whole to see whether it is sound; of a larger one it would take too long.
+#: Databases of up to so many bytes are checked completely; for larger ones that would take too long.
 CHECKED_BYTES = 256_000_000
 
 
@@ -19,7 +19,7 @@ class StorageError(Exception):
 
 @contextmanager
 def storage(path: Path) -> Iterator[None]:
-    """Turn what a database or the file system says of `path` into a StorageError."""
+    """Turn an error of a database or the file system into a StorageError that names `path`."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,11 +30,11 @@ def storage(path: Path) -> Iterator[None]:
 
 
 def check_database(path: Path) -> set[str]:
-    """The names of a SQLite file's tables. Nothing is made where there is no file.
+    """Check a SQLite file; returns the names of its tables. A missing file is not created.
 
-    What a killed process left half-done in it is rolled back by SQLite on the way, which takes a file that can be
-    written. Raises sqlite3.OperationalError if it cannot be opened or is in use, sqlite3.DatabaseError, in one line, if
-    it was cut or overwritten.
+    SQLite rolls back what a killed process left half-done in it, so the file has to be writable. Raises
+    sqlite3.OperationalError if it cannot be opened or is in use, sqlite3.DatabaseError, in one line, if it was cut or
+    overwritten.
     """
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=30)) as connection:
         tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -46,13 +46,13 @@ def check_database(path: Path) -> set[str]:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, or its name."""
+    """The first line of an error, or its type's name."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def innermost(error: BaseException) -> str:
-    """The innermost cause in a line: Optuna's, MLflow's and SQLAlchemy's own words do not say what is wrong."""
+    """The innermost cause in one line: the messages of Optuna, MLflow and SQLAlchemy do not say what is wrong."""
     while error.__cause__ is not None:
         error = error.__cause__
     return one_line(error)

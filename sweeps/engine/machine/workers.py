@@ -1,4 +1,4 @@
-"""Work beside training on Ray's workers, which hold the GPUs: the driver's own machine may have none."""
+"""Run work beside training on Ray's workers, which hold the GPUs: the driver's machine may have none."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sweeps.engine.machine.storage import one_line
 __all__ = ["on_workers"]
 
 Key = TypeVar("Key", bound=Hashable)
-#: Times that Ray starts a call again whose worker has died.
+#: Times that Ray retries a call whose worker has died.
 RETRIES = 2
 
 
 def on_workers(
     function: Callable[..., Any], calls: Mapping[Key, tuple[Any, ...]], resources: Resources
 ) -> Iterator[tuple[Key, Any]]:
-    """Call function with each of `calls`' arguments on a worker that has what a trial has; gives results as they come.
+    """Call function with each of `calls`' arguments on a worker with a trial's resources; yields results as they come.
 
-    Where the resources are this process, it calls them itself, one after another.
-    Raises what the function raises of UserError and OSError, and UserError for anything else.
+    If the resources are this process, the calls run here, one after another.
+    Raises UserError and OSError as the function does, and UserError for any other error.
     """
     yield from (_called_on_workers if resources.workers else _called_here)(function, calls, resources)
 
@@ -59,5 +59,5 @@ def _called_on_workers(
             cause = getattr(error, "cause", None)
             if isinstance(cause, UserError | OSError):
                 raise cause from None
-            raise UserError(f"a worker failed at {function.__name__}: {one_line(cause or error)}") from error
+            raise UserError(f"a worker failed in {function.__name__}: {one_line(cause or error)}") from error
         yield key, result

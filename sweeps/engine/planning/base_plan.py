@@ -1,4 +1,4 @@
-"""BasePlan: what the engine asks of a plan, whatever the script."""
+"""BasePlan: what the engine needs from the plan of any script."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Data = Mapping[tuple[str, str], "ImageDataset"]
 
 
 class BasePlan(abc.ABC):
-    """What a sweep will do, every choice made. A configuration is known by its number.
+    """Everything that a sweep will do. A configuration is identified by its number.
 
-    script: the name of its file in sweeps/. parts: of its data sets that it begins with: a search opens the test part
-    at its end.
+    script: the name of its file in sweeps/. parts: the parts of its data sets that are loaded at the start; a search
+    opens the test part at its end.
     """
 
     script: str
@@ -39,7 +39,7 @@ class BasePlan(abc.ABC):
 
     @abc.abstractmethod
     def params(self) -> dict[str, Any]:
-        """What MLflow shows as parameters of the whole sweep."""
+        """The parameters of the sweep's run in MLflow."""
 
     @abc.abstractmethod
     def classes_of(self, configuration: int) -> tuple[int, ...]:
@@ -51,12 +51,12 @@ class BasePlan(abc.ABC):
 
     @abc.abstractmethod
     def tags(self, configuration: int) -> dict[str, str]:
-        """What MLflow is told of a configuration beside its settings."""
+        """A configuration's tags in MLflow, besides its settings."""
 
     @abc.abstractmethod
     def resolved(self, settings: Any) -> dict[str, Any]:
-        """What a new record holds of the settings: a resume on another machine must not choose anew."""
+        """The settings for a new record, resolved: a resume on another machine must make the same choices."""
 
     @abc.abstractmethod
     def check_data(self, data: Data) -> None:
-        """Raises UserError for data that are too few for the plan."""
+        """Raises UserError if the data are too few for the plan."""

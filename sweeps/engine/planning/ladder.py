@@ -1,8 +1,8 @@
 """The ladder: which configuration is trained next, on how many classes and for how many epochs.
 
 ASHA in its promotion form (Li et al. 2020, arXiv 1810.05934, algorithm 2). Its resource is a ladder of (classes,
-epochs): what a configuration is worth shows soonest on a few telling classes that are trained far. A configuration that
-goes up a rung trains only what the rung adds.
+epochs): a few informative classes, trained far, show soonest how good a configuration is. A promoted configuration
+trains only what the next rung adds.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = [
     "rungs_of",
 ]
 
-#: The rungs, as parts of all classes (at least one) and of all epochs, and of how many configurations one goes up:
+#: The rungs, as shares of all classes (at least one) and of all epochs; and of how many configurations one is promoted:
 #: benchmarks/search.py compares others.
 PARTS, REDUCTION = ((0.0, 5 / 8), (0.2, 1.0), (0.5, 1.0), (1.0, 1.0)), 4
-#: What the budget has for promotions, over what they cost on average: the rest is for those that were left behind.
+#: Budget for promotions, as a multiple of their average cost; the surplus is for late promotions.
 SPARE = 1.6
-#: Packs that train side by side once only those are left that were left behind: of more, each would know too little of
-#: what the others come to (benchmarks/search.py, 16 workers).
+#: Packs at a time once only late promotions are left: with more, each would be chosen knowing too little of the others'
+#: results (benchmarks/search.py, 16 workers).
 LATE = 4
 
 
@@ -45,7 +45,7 @@ class Rung:
 
 @dataclasses.dataclass(frozen=True)
 class Pack:
-    """What trains side by side: configurations that begin a rung, and so many new ones, which begin the lowest."""
+    """What trains side by side: configurations that begin a rung, or a number of new ones, which begin the lowest."""
 
     rung: int
     configurations: tuple[int, ...] = ()
@@ -53,7 +53,7 @@ class Pack:
 
 
 def rungs_of(classes: int, epochs: int, parts: Sequence[tuple[float, float]] = PARTS) -> tuple[Rung, ...]:
-    """The rungs for so many classes and epochs, each above the one before; the last is all of both."""
+    """The rungs for so many classes and epochs, from the lowest up; the last has all of both."""
     found = [Rung(max(1, round(part * classes)), max(1, round(share * epochs))) for part, share in parts]
     return tuple(dict.fromkeys(found))
 
@@ -67,7 +67,7 @@ def added(rungs: Sequence[Rung]) -> list[int]:
 def budget_for(
     rungs: Sequence[Rung], reduction: int, configurations: int, best: int = 1, spare: float = SPARE
 ) -> float:
-    """Class-epochs for so many configurations, of which one of `reduction` goes up each rung, at the least `best`."""
+    """Class-epochs for so many configurations if one of `reduction`, at least `best`, is promoted at each rung."""
     least = min(best, configurations)
     first, *others = added(rungs)
     going = (max(least, configurations / reduction**place) for place in range(1, len(rungs)))
@@ -75,17 +75,17 @@ def budget_for(
 
 
 def affordable(rungs: Sequence[Rung], reduction: int, budget: float, best: int = 1, spare: float = SPARE) -> int:
-    """How many configurations a budget is for, at the least 1."""
+    """How many configurations a budget suffices for, at least 1."""
     most = range(int(budget / added(rungs)[0]) + 2)
     cost = partial(budget_for, rungs, reduction, best=best, spare=spare)
     return max(1, bisect.bisect_right(most, budget + 1e-9, key=cost) - 1)
 
 
 class Ladder:
-    """How far every configuration has come. A configuration is a number; what is compared at a rung is its value there.
+    """How far every configuration has come. Configurations are numbers; a rung compares their values there.
 
-    reduction: one of `reduction` goes up. budget: class-epochs that may be spent in all. best: how many configurations
-    reach the top at the least, whatever the budget. kind: what those that share a pack have in common.
+    reduction: one of `reduction` is promoted. budget: class-epochs that may be spent in all. best: how many
+    configurations reach the top at least, whatever the budget. kind: what all configurations of a pack have in common.
     """
 
     def __init__(
@@ -106,12 +106,12 @@ class Ladder:
         self._begun: list[set[int]] = [set() for _ in rungs]  # who has begun each rung, or gone further
 
     def begin(self, configuration: int, rung: int = 0) -> None:
-        """A configuration begins a rung: the lowest as a new one, others as the one that has reached the rung below."""
+        """A configuration begins a rung: the lowest if it is new, else the one above the rung that it has reached."""
         self._begun[rung].add(configuration)
         self.spent += self._added[rung]
 
     def reach(self, configuration: int, rung: int, value: float) -> None:
-        """A configuration has been trained as far as a rung. value: finite; one that diverged reaches nothing."""
+        """A configuration has reached a rung. value: finite; one that has diverged reaches nothing."""
         bisect.insort(self._reached[rung], (-value, configuration))
 
     def has_begun(self, configuration: int) -> bool:
@@ -124,16 +124,16 @@ class Ladder:
         return len(self._begun[0])
 
     def reached(self, rung: int) -> list[int]:
-        """Who has reached a rung, best first."""
+        """The configurations that have reached a rung, best first."""
         return [configuration for _, configuration in self._reached[rung]]
 
     def next_pack(self, *, new: int, at_once: int, limit: int, idle: int, under_way: int) -> Pack | None:
-        """What a free slot trains next, which begins by that; None: there is nothing, or what is under way decides.
+        """Begin the pack that a free slot trains next; None if there is nothing, or not until running packs have ended.
 
-        Promotions come first, then new configurations, then those that were left behind. new: how many configurations
-        may still be proposed; at_once: of those in a pack, at the most. limit: experiments that train side by side at
-        the most, or those of one configuration. idle: free slots, which share what is ready. under_way: packs. A new
-        configuration is begun by the caller, under its number.
+        Promotions come first, then new configurations, then late promotions. new: how many configurations may still be
+        proposed; at_once: of those in a pack, at most. limit: experiments in a pack at most, unless one configuration
+        has more. idle: free slots, which share what is ready. under_way: running packs. The caller begins new
+        configurations, by their numbers.
         """
         if first := self.promotion():
             return self._gathered(first, self.promotion, limit, idle)
@@ -152,7 +152,7 @@ class Ladder:
     def _gathered(
         self, first: tuple[int, int], following: Callable[[], tuple[int, int] | None], limit: int, idle: int
     ) -> Pack:
-        """The first and what follows it to the same rung, as far as they fit; the free slots get equal parts."""
+        """The first promotion and those that follow to the same rung, as far as they fit; free slots share equally."""
         rung, spent = first[1], self.spent
         found: list[int] = []
         job: tuple[int, int] | None = first
@@ -168,7 +168,7 @@ class Ladder:
         return Pack(rung, kept)
 
     def promotion(self) -> tuple[int, int] | None:
-        """Who goes up next, and to which rung: the best 1 of `reduction` at each rung may, the highest rung first."""
+        """The next promotion, (configuration, rung): the best 1 of `reduction` at each rung, the highest rung first."""
         for rung in reversed(range(len(self.rungs) - 1)):
             for _, configuration in self._reached[rung][: len(self._reached[rung]) // self.reduction]:
                 if configuration not in self._begun[rung + 1] and self._affords(self._added[rung + 1]):
@@ -176,17 +176,17 @@ class Ladder:
         return None
 
     def late_promotion(self) -> tuple[int, int] | None:
-        """Who goes up next once there is nothing new: the one that the largest reduction would have sent up.
+        """The next promotion when nothing new is left: the one that the largest reduction would have promoted.
 
-        So a wrong stop is mended as far as the budget goes, at each rung alike. Nobody begins what the budget could
-        not finish if it went up alone.
+        This corrects wrong stops as far as the budget goes, at each rung alike. Promoted is only what the budget could
+        take to the top alone.
         """
         found = [each for each in self._left_behind() if self._affords(sum(self._added[each[1] :]))]
         _, rung, configuration = max(found, default=(0, 0, 0))
         return (configuration, rung) if found else None
 
     def furthest(self) -> tuple[int, int] | None:
-        """Who goes up next beyond the budget: the best of the highest rung, while fewer than `best` are complete."""
+        """The next promotion beyond the budget: the best of the highest rung, while fewer than `best` are complete."""
         found = self._left_behind()
         if not found or len(self._reached[-1]) >= self.best:
             return None
@@ -194,7 +194,7 @@ class Ladder:
         return configuration, rung
 
     def _left_behind(self) -> list[tuple[float, int, int]]:
-        """The best of each rung that has not left it: the reduction that would send it up, to which rung, who."""
+        """The best unpromoted one of each rung: the reduction that would promote it, the next rung, its number."""
         found: list[tuple[float, int, int]] = []
         for rung, reached in enumerate(self._reached[:-1]):
             left = ((rank, each) for rank, (_, each) in enumerate(reached, 1) if each not in self._begun[rung + 1])
@@ -207,6 +207,6 @@ class Ladder:
 
 
 def members_on(rungs: Sequence[Rung], place: int) -> int:
-    """Experiments that a configuration trains on its way up to a rung: the classes that it adds epochs to."""
+    """Experiments that a configuration trains to reach a rung: the classes that it adds epochs to."""
     below = rungs[place - 1] if place else Rung(0, 0)
     return rungs[place].classes if rungs[place].epochs > below.epochs else rungs[place].classes - below.classes

@@ -1,4 +1,4 @@
-"""From flags to a plan: every choice made, nothing run."""
+"""Turn flags into a plan; nothing is run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from sweeps.engine.planning.space import Space
 
 __all__ = ["MEMBERS", "OWN_NUMBERS", "Plan", "make_plan", "members_per_trial"]
 
-#: TrainConfig fields that a flag of the same name sets, where the script has it.
+#: TrainConfig fields that a flag of the same name sets, if the script has it.
 OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector", "precision")
 #: TrainConfig fields that decide which images are labelled.
 LABELLING = ("classes", "split_seed", "exposure")
-#: Experiments that a trial trains side by side, where nothing else is said: benchmarks/members.py.
+#: Experiments that a trial trains side by side by default: benchmarks/members.py.
 MEMBERS = 10
-#: Configurations of class i's own search are numbered from (i + 1) times this on.
+#: Numbers of class i's own search start at (i + 1) times this.
 OWN_NUMBERS = 1000
 
 
@@ -65,7 +65,7 @@ class Plan(BasePlan):
 
     @property
     def class_order(self) -> tuple[int, ...]:
-        """The experiments as the ladder takes them, the hardest first; empty where that is not known."""
+        """The experiments in the ladder's order, the hardest first; empty if that is not known."""
         known = DATASETS[self.base.dataset].hardest_first
         is_known = (self.base.detector, self.base.protocol) == (TrainConfig.detector, TrainConfig.protocol)
         if len(self.classes) == 1:
@@ -74,12 +74,12 @@ class Plan(BasePlan):
 
     @functools.cached_property
     def rungs(self) -> tuple[Rung, ...]:
-        """What a configuration is trained on before it is compared with others, again and again."""
+        """What a configuration is trained on before each comparison with others."""
         return rungs_of(len(self.classes), self.search_config.epochs)
 
     @property
     def complete(self) -> int:
-        """How many configurations are trained to the end on all classes, at the least."""
+        """How many configurations are trained to the end on all classes, at least."""
         return min(self.best + 1, self.configs)  # one of them may be the default, which is confirmed anyway
 
     @property
@@ -89,7 +89,7 @@ class Plan(BasePlan):
 
     @property
     def budget(self) -> float:
-        """Class-epochs of the search, at the most."""
+        """Class-epochs of the search, at most."""
         return budget_for(self.rungs, self.reduction, self.configs, self.complete) + self.finding_order
 
     @property
@@ -128,7 +128,7 @@ class Plan(BasePlan):
         return f"{stage.removesuffix(' by class')} class {owner} {configuration % OWN_NUMBERS:03d}{seed}"
 
     def tags(self, configuration: int) -> dict[str, str]:
-        """From which class's own search a configuration comes, if it does."""
+        """The class whose own search a configuration comes from, if any."""
         owner = self.owner(configuration)
         return {} if owner is None else {"class": str(owner)}
 
@@ -143,7 +143,7 @@ class Plan(BasePlan):
         return fields | own
 
     def resolved(self, settings: SweepSettings) -> dict[str, Any]:
-        """How large packs are, and what the scale stands for: a resume on another machine must not choose anew."""
+        """The size of packs and what the scale stands for: a resume on another machine must make the same choices."""
         resolved: dict[str, Any] = {"scale": self.scale, "dataset": self.base.dataset, "epochs": self.base.epochs}
         if not self.space.is_grid:
             resolved["configs"] = self.configs
@@ -153,7 +153,7 @@ class Plan(BasePlan):
         }
 
     def check_data(self, data: Data) -> None:
-        """Raises UserError if pollution leaves no anomaly to be labelled."""
+        """Raises UserError if pollution leaves no anomaly to label."""
         from adcore.protocols.experiments import require_labelled_anomalies
         from adcore.train.build import split_train
 
@@ -164,13 +164,13 @@ class Plan(BasePlan):
 
 
 def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
-    """Resolve scale, data set, classes and counts. Raises UserError for a flag that does not fit the rest."""
+    """Resolve scale, data set, classes and counts. Raises UserError for flags that contradict each other."""
     name = settings.scale or ("gpu" if has_cuda_device() else "laptop")
     scale = SCALES[name]
     train: dict[str, Any] = {**scale.train, "train_seed": settings.seed}
     train |= {key: value for key in OVERRIDES if (value := getattr(settings, key, None)) is not None}
     if train.get("protocol", TrainConfig.protocol) != "paper":
-        train.pop("draws", None)  # only there are anomalies drawn down
+        train.pop("draws", None)  # other protocols do not subsample anomalies
     dataset = train.get("dataset", TrainConfig.dataset)
     train["classes"] = check_classes(settings.normal_class, len(DATASETS[dataset].class_names), "normal-class")
     check_one_experiment(train.get("protocol", TrainConfig.protocol), train["classes"], "normal-class")
@@ -179,10 +179,10 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     check_sampler(settings.sampler)
     if space.is_grid and settings.configs:
         raise UserError(
-            f"--configs {settings.configs}: this script trains each of its {len(space.points)}; leave it out"
+            f"--configs {settings.configs}: this script trains each of its {len(space.points)} points; leave it out"
         )
     search = dict(scale.search)
-    if "epochs" in search:  # a search is never longer than what it prepares
+    if "epochs" in search:  # a search is never longer than its confirmation
         search["epochs"] = min(search["epochs"], base.epochs)
     plan = Plan(
         script=script,
@@ -204,9 +204,9 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
 
 
 def _check_per_class(plan: Plan) -> None:
-    """Raises UserError unless there is a search that each class can have of its own."""
+    """Raises UserError unless each class can have its own search."""
     if plan.space.is_grid:
-        raise UserError(f"--objective per-class: this script trains its {len(plan.space.points)} points and no others")
+        raise UserError(f"--objective per-class: this script trains only its {len(plan.space.points)} points")
     if len(plan.classes) < 2:
         raise UserError("--objective per-class: expected at least 2 classes, got 1")
     if plan.configs >= OWN_NUMBERS:
@@ -214,5 +214,5 @@ def _check_per_class(plan: Plan) -> None:
 
 
 def members_per_trial(settings: SweepSettings) -> int:
-    """How many experiments a trial trains side by side at the most, if there are as many."""
+    """The most experiments that a trial trains side by side."""
     return MEMBERS if settings.members_per_trial == "auto" else int(settings.members_per_trial)

@@ -1,4 +1,4 @@
-"""What configurations that stopped on some classes would come to on all of them: comparable with complete ones."""
+"""Predict the mean over all classes of configurations stopped on some, to compare them with complete ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["predicted_means"]
 
-#: Rounds of fitting the effects in turn; they change no more long before.
+#: Rounds of fitting the effects in turn; they converge long before.
 ROUNDS = 30
 
 
@@ -17,9 +17,9 @@ def predicted_means(curves: Sequence[Mapping[int, Sequence[float]]], classes: in
     """Each configuration's mean AUROC over all classes after the last epoch; None for one that has no finite value.
 
     curves: of each configuration, AUROC by class (0 to classes - 1) and epoch. A complete one has its own mean. For the
-    others, the AUROC of a configuration in a class after an epoch is taken as the sum of an effect of the configuration
-    and one of the class and epoch, fitted by least squares, each in turn; where nothing is complete, the classes that
-    nobody has finished count as those that somebody has.
+    others, the AUROC in a class after an epoch is modelled as the sum of an effect of the configuration and one of the
+    class and epoch, fitted by alternating least squares; classes that no configuration has finished count like the
+    average of those that some have.
     """
     if not curves:
         return []
@@ -45,7 +45,7 @@ def _class_effects(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _prediction(row: NDArray[np.float64], effects: NDArray[np.float64], offset: float) -> float | None:
-    """row: [classes, epochs] of one configuration; what it has after its furthest epoch of each class counts."""
+    """row: [classes, epochs] of one configuration; of each class, its value after the last trained epoch counts."""
     seen = np.isfinite(row)
     if not seen.any():
         return None

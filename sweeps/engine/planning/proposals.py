@@ -1,4 +1,4 @@
-"""What is tried next: the space's points first, then what one of Optuna's samplers makes of all that is known."""
+"""Propose what to try next: the space's points first, then what an Optuna sampler makes of all results."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["Known", "propose"]
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """What is known of a configuration: its trial in the study, its AUROC by class and epoch, its state, and the mean
-    over all classes of a complete one."""
+    """What is known of a configuration: its trial in the study, its AUROC by class and epoch, its state, and, if it is
+    complete, its mean over all classes."""
 
     trial: FrozenTrial
     curves: Mapping[int, Sequence[float]]
@@ -28,10 +28,10 @@ class Known:
 
 
 def propose(plan: Plan, place: int, known: Sequence[Known]) -> FrozenTrial:
-    """A new trial for the study: the proposal of this place, from 0 on, the same whenever the same is known.
+    """A new trial for the study: proposal number `place`, from 0; the same results always give the same proposal.
 
-    A configuration that stopped on some classes counts with the mean that it is predicted to have on all of them, one
-    that diverged with the least of all.
+    A configuration that stopped on some classes counts with its predicted mean over all of them, one that diverged with
+    the lowest mean of all.
     """
     space = plan.space
     points, distributions = list(space.points), space.distributions()
@@ -44,7 +44,7 @@ def propose(plan: Plan, place: int, known: Sequence[Known]) -> FrozenTrial:
     study.add_trials(_as_complete(plan, known))
     number = study.ask(distributions).number
     proposed = study.get_trials(deepcopy=False)[number]
-    return create_trial(  # with what the sampler keeps there for its next proposals
+    return create_trial(  # with what the sampler stores there for its next proposals
         state=TrialState.RUNNING,
         params=proposed.params,
         distributions=distributions,
@@ -53,7 +53,7 @@ def propose(plan: Plan, place: int, known: Sequence[Known]) -> FrozenTrial:
 
 
 def _as_complete(plan: Plan, known: Sequence[Known]) -> list[FrozenTrial]:
-    """What a sampler is to learn from; what has no value yet is under way to it, and what failed says nothing."""
+    """The trials that a sampler learns from: without a value yet they count as running, failed ones are left out."""
     known = [each for each in known if each.state != "failed"]
     order = sorted(plan.classes)
     curves = [{order.index(index): own for index, own in each.curves.items()} for each in known]

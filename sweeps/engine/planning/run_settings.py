@@ -1,4 +1,4 @@
-"""RunSettings: the flags that every script has: where it runs, what it is called, where things are kept."""
+"""RunSettings: the flags of every script: where a sweep runs, its name, and where its files are kept."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["RunSettings", "check_sweep_name"]
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
-    """Flags that say where a sweep runs. Raises UserError that names field, value and legal range of a bad one.
+    """Flags that say where a sweep runs. Raises UserError with field, value and legal range of a bad one.
 
-    changeable: what may differ when a sweep is resumed: where it runs and where things are, not what it computes.
+    changeable: what may differ when a sweep is resumed: where it runs and where its files are, not what it computes.
     """
 
     changeable: ClassVar[tuple[str, ...]] = (
@@ -25,20 +25,20 @@ class RunSettings:
         "gpus_per_trial", "cpus_per_trial", "max_concurrent", "report_timeout",
     )  # fmt: skip
 
-    data_dir: str | None = option(None, "folder with the data set's files, the only place looked at")
-    allow_unverified_data: bool = option(False, "use files of --data-dir with another checksum")
+    data_dir: str | None = option(None, "folder with the data set's files; no other place is searched")
+    allow_unverified_data: bool = option(False, "accept files in --data-dir with another checksum")
     name: str | None = option(None, "name of the sweep [default: script and time]")
     storage: str = option("runs", "folder for the sweeps' records and checkpoints; shared by all nodes of a cluster")
-    resume: str | None = option(None, "resume the sweep of this name, with its own settings")
+    resume: str | None = option(None, "resume the sweep with this name, with its own settings")
     tracking_uri: str = option("sqlite:///mlflow.db", "MLflow database or server (http://HOST:PORT)")
     address: str = option("local", "Ray cluster: local, auto or HOST:PORT")
-    gpus_per_trial: float | None = option(None, "GPUs of a trial [default: 1 where there are GPUs]", at_least=0)
-    cpus_per_trial: int = option(1, "CPUs and threads of a trial", at_least=1)
+    gpus_per_trial: float | None = option(None, "GPUs per trial [default: 1 if there are GPUs]", at_least=0)
+    cpus_per_trial: int = option(1, "CPUs and threads per trial", at_least=1)
     max_concurrent: int | None = option(None, "trials at a time [default: as many as fit]", at_least=1)
     report_timeout: float = option(
-        30.0, "minutes without a report after which a trial is started again, from its checkpoint", above=0
+        30.0, "minutes without a report after which a trial is restarted from its checkpoint", above=0
     )
-    plan: bool = option(False, "print what would run and what it would cost, and run nothing")
+    plan: bool = option(False, "print what would run and what it would cost, without running it")
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -52,6 +52,6 @@ class RunSettings:
 
 
 def check_sweep_name(name: str | None) -> None:
-    """Raises UserError for a name that cannot be a folder's."""
+    """Raises UserError for a name that a folder cannot have."""
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
         raise UserError(f"sweep name {name!r}: expected up to 100 of a-z, A-Z, 0-9, '.', '_' and '-', not a path")

@@ -1,4 +1,4 @@
-"""Optuna's samplers by the names of --sampler, each loaded when it is used."""
+"""Optuna's samplers by their names in --sampler, each loaded when it is used."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["HUB", "SAMPLERS", "check_sampler", "make_sampler"]
 
-#: Optuna's class of each name.
+#: Optuna's class for each name.
 SAMPLERS: Mapping[str, str] = MappingProxyType(
     {"tpe": "TPESampler", "gp": "GPSampler", "cmaes": "CmaEsSampler", "random": "RandomSampler"}
 )
-#: What a sampler needs beside this project's own packages.
+#: Package that a sampler needs besides this project's own.
 NEEDED: Mapping[str, str] = MappingProxyType({"cmaes": "cmaes"})
-#: Before the name of a sampler of OptunaHub, as its registry spells it.
+#: Prefix of a sampler from OptunaHub; its name follows, as the registry spells it.
 HUB = "hub:"
 
 
 def check_sampler(name: str) -> None:
-    """Raises UserError for a sampler that there is not, or whose package is not installed."""
+    """Raises UserError for a sampler that is unknown, not installed, not loadable or takes no seed."""
     package = "optunahub" if name.startswith(HUB) else NEEDED.get(name)
     if not name.startswith(HUB) and name not in SAMPLERS:
         raise unknown_name("--sampler", name, [*SAMPLERS, f"{HUB}<name>"])
@@ -39,11 +39,11 @@ def check_sampler(name: str) -> None:
         except Exception as error:  # the network, the registry or the sampler's own code
             raise UserError(f"--sampler {name}: cannot be loaded ({' '.join(str(error).split()):.300})") from error
         if "seed" not in known:
-            raise UserError(f"--sampler {name}: it takes no seed, so that a resumed sweep would propose something else")
+            raise UserError(f"--sampler {name}: it takes no seed, so a resumed sweep would propose something else")
 
 
 def make_sampler(name: str, seed: int, startup: int) -> BaseSampler:
-    """The sampler of a name. startup: proposals at random before a model is made of the results, where it makes one."""
+    """The sampler of this name. startup: random proposals before it fits a model to the results, if it does."""
     from optuna.exceptions import ExperimentalWarning
 
     kind = _kind(name)

@@ -23,12 +23,12 @@ __all__ = ["SCALES", "Scale", "SweepSettings"]
 class Scale:
     """How much is searched and trained. train: TrainConfig fields that differ from their defaults.
 
-    search: fields that differ once more while searching, where that is done with smaller trainings than confirming.
+    search: fields that differ further in the search, if its trainings are smaller than the confirmation's.
     """
 
     train: Mapping[str, Any]
     configs: int
-    best: int  # configurations that are confirmed, beside the default
+    best: int  # configurations that are confirmed, besides the default
     seeds: int  # fresh seeds for each of them
     paper: bool  # whether the paper's weights are confirmed as well
     search: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
@@ -69,9 +69,9 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
 
 @dataclasses.dataclass(frozen=True)
 class SweepSettings(RunSettings):
-    """The flags of a sweep. None and "auto" stand for what the scale or the cluster says.
+    """The flags of a sweep. None and "auto" are resolved by the scale or the cluster.
 
-    Raises UserError that names field, value and legal range when one of them is not legal.
+    Raises UserError with field, value and legal range of a bad one.
     """
 
     changeable: ClassVar[tuple[str, ...]] = (*RunSettings.changeable, "open_test_again", "probe")
@@ -81,8 +81,8 @@ class SweepSettings(RunSettings):
     normal_class: tuple[int, ...] = option((), "classes that are normal in turn: all, 6, or 0,3,6")
     protocol: str | None = option(
         None,
-        "anomaly classes seen in training: paper (all), seen-unseen, one-class; or leave-one-out; with a number: "
-        "numbers of images are fixed, and --normal-class is one class [default: paper]",
+        "anomaly classes seen in training: paper (all), seen-unseen, one-class; or leave-one-out; names with a "
+        "number fix the numbers of images, with a single --normal-class [default: paper]",
         choices=PROTOCOLS,
     )
     known_classes: int | None = option(None, "seen-unseen: known anomaly classes [default: 1]", at_least=1)
@@ -90,36 +90,36 @@ class SweepSettings(RunSettings):
         None, "labelled anomalies / (labelled anomalies + normal images) [default: 0.5]", above=0, at_most=0.5
     )
     pollution: float | None = option(
-        None, "share of the normal fit images that are anomalies in truth [default: 0]", at_least=0, at_most=0.5
+        None, "share of the normal fit images that are really anomalies [default: 0]", at_least=0, at_most=0.5
     )
     objective: str = option(
         "mean",
-        "one configuration for all classes, or also one of its own for each class",
+        "mean: one configuration for all classes; per-class: also one for each class",
         choices=("mean", "per-class"),
     )
     start_from: str | None = option(None, "name of a finished sweep whose winner is the first configuration to try")
     precision: str | None = option(
         None,
-        "floating point numbers of training; bf16-mixed for CUDA and CPUs with AVX512_BF16 [default: the scale's]",
+        "floating point precision of training; bf16-mixed for CUDA and CPUs with AVX512_BF16 [default: the scale's]",
         choices=PRECISIONS,
     )
-    configs: int | None = option(None, "configurations to suggest, the first points included", at_least=1)
+    configs: int | None = option(None, "configurations to try, the first points included", at_least=1)
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0, at_most=2**53 - 100)
-    sampler: str = option("tpe", f"what proposes configurations: {', '.join(SAMPLERS)}, or {HUB}<name> of OptunaHub")
-    members_per_trial: str = option("auto", "experiments that one trial trains side by side, at most: auto or a number")
+    sampler: str = option("tpe", f"what proposes configurations: {', '.join(SAMPLERS)}, or {HUB}<name> from OptunaHub")
+    members_per_trial: str = option("auto", "most experiments that a trial trains side by side: auto or a number")
     probe: bool = option(
-        False, "with --plan: train for some ten seconds here, or on a worker of the cluster, to tell the time"
+        False, "with --plan: train for about ten seconds, here or on a cluster worker, to estimate the time"
     )
-    open_test_again: bool = option(False, "with --resume: score the test part once more, and record that")
+    open_test_again: bool = option(False, "with --resume: score the test part again, and record that")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sweep_name(self.start_from)
         if self.open_test_again and not self.resume:
-            raise UserError("--open-test-again: a new sweep opens the test part by itself; give it with --resume NAME")
+            raise UserError("--open-test-again: a new sweep opens the test part anyway; use it with --resume NAME")
         if self.probe and not self.plan:
-            raise UserError("--probe: measures the device for the time that --plan prints; give it with --plan")
+            raise UserError("--probe: only measures speed for the time that --plan prints; use it with --plan")
         if self.dataset is not None:
             check_name(self.dataset)
             check_classes(self.normal_class, len(DATASETS[self.dataset].class_names), "normal-class")

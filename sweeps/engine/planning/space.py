@@ -1,4 +1,4 @@
-"""What a sweep searches: ranges of TrainConfig fields, and the points it tries first."""
+"""The search space: ranges of TrainConfig fields, and the points to try first."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["POINT", "Choice", "Integers", "LogUniform", "Range", "Space", "Uniform"]
 
-#: Under which name the study holds a grid's points.
+#: The parameter under which the study holds a grid's points.
 POINT = "point"
-#: Fields that say what is compared, or how far it is trained: those of a sweep are all its configurations'.
+#: Fields that say what is compared or how far it is trained: all configurations of a sweep share them.
 NOT_SEARCHED = (
     "dataset", "classes", "images_per_class", "validation_images", "protocol", "known_classes", "labelled_share",
     "pollution", "fold", "detector", "epochs", "train_seed", "split_seed",
@@ -28,15 +28,15 @@ class Range(Protocol):
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """Its first and its last value, or all of them: those that are tried out when a sweep is planned."""
+        """Its first and its last value, or all of them: those that are checked when a sweep is planned."""
         ...
 
     def holds(self, value: Any) -> bool:
-        """Whether it has this value."""
+        """Whether it contains this value."""
         ...
 
     def distribution(self) -> BaseDistribution:
-        """The same as Optuna knows it."""
+        """The same range for Optuna."""
         ...
 
 
@@ -80,7 +80,7 @@ class Uniform(_Numbers):
 
 @dataclasses.dataclass(frozen=True)
 class Integers(_Numbers):
-    """Whole numbers from low to high, every `step`-th of them."""
+    """Integers from low to high, in steps of `step`."""
 
     step: int = 1
 
@@ -95,7 +95,7 @@ class Integers(_Numbers):
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of several values, which have no order."""
+    """One of several unordered values."""
 
     options: Sequence[str | int | float | bool]
 
@@ -130,7 +130,7 @@ class Space:
 
     @property
     def is_grid(self) -> bool:
-        """Whether there are points alone."""
+        """Whether there are only points."""
         return not self.ranges
 
     @property
@@ -139,7 +139,7 @@ class Space:
         return list(self.ranges or next(iter(self.points.values())))
 
     def proposed(self, point: str) -> dict[str, Any]:
-        """The parameters with which Optuna's study holds a point."""
+        """A point's parameters in Optuna's study."""
         return {POINT: point} if self.is_grid else dict(self.points[point])
 
     def fields(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,9 +152,9 @@ class Space:
         return {name: each.distribution() for name, each in ranges.items()}
 
     def check(self, base: TrainConfig) -> None:
-        """Raises UserError for a field that there is not, that is no matter of a search, or a value that is not legal.
+        """Raises UserError for an unknown field, one that cannot be searched, or an illegal value.
 
-        base: what is trained beside the searched fields.
+        base: the config in which the searched fields are set.
         """
         names = [field.name for field in dataclasses.fields(base) if field.name not in NOT_SEARCHED]
         for name in self.names:
@@ -165,7 +165,7 @@ class Space:
                 dataclasses.replace(base, **{name: value})
         for point, fields in self.points.items():
             if set(fields) != set(self.names):
-                raise UserError(f"point {point!r}: expected a value of each of {', '.join(self.names)}")
+                raise UserError(f"point {point!r}: expected a value for each of {', '.join(self.names)}")
             dataclasses.replace(base, **fields)
             for name, value in fields.items():
                 if name in self.ranges and not self.ranges[name].holds(value):

@@ -1,4 +1,4 @@
-"""--start-from: the winner of a finished sweep as the first configuration of another one, say on other data."""
+"""--start-from: the winner of a finished sweep as the first configuration of another one, perhaps on other data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def start_from(space: Space, results: Path) -> Space:
     Raises UserError if there is none, or if it has other fields than this space.
     """
     if space.is_grid:
-        raise UserError("--start-from: this script trains its own points and no others")
+        raise UserError("--start-from: this script trains only its own points")
     sweep = results.parent.name
     try:
         winner = dict(json.loads(results.read_text())["winner"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # not there, or not of a sweep
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # missing, or not a sweep's
         raise UserError(f"--start-from {sweep}: no results of a finished sweep in {results}") from error
     winner.pop("configuration", None)
     if set(winner) != set(space.names):

@@ -56,17 +56,17 @@ def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: M
             f"{home.record}: the record of another script, or of another version of sweeps/{script}.py; "
             "resume it with its own, or begin a new sweep"
         )
-    stored = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    plain: dict[str, Any] = {name: tuple(own) if isinstance(own, list) else own for name, own in stored.items()}
     for name, value in given.items():
-        if name not in kind.changeable and value != stored[name]:
+        if name not in kind.changeable and value != plain[name]:
             flag = flag_of(name)
-            raise UserError(f"sweep {home.name!r} was begun with {flag} {stored[name]}, not {value}; leave {flag} out")
+            raise UserError(f"sweep {home.name!r} was begun with {flag} {plain[name]}, not {value}; leave {flag} out")
     try:
-        kind(**stored)
-        stored = followed(stored, home.folder.parent)
+        kind(**plain)
+        plain = followed(plain, home.folder.parent)
     except UserError as error:
         raise UserError(f"{home.record}: damaged, with settings that no command line gives ({error})") from error
-    return kind(**{**stored, "name": None, **{name: given[name] for name in given if name in kind.changeable}})
+    return kind(**{**plain, "name": None, **{name: given[name] for name in given if name in kind.changeable}})
 
 
 def require_same_plan(home: SweepHome, plan: BasePlan) -> None:
