@@ -21,7 +21,7 @@ MAX_CROP = 2
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
-    """What to do with each image: indices into Resampler's table and whether to transpose first; equal shapes."""
+    """Transform of each image: indices into Resampler's table, and whether to transpose first; equal shapes."""
 
     rows: Tensor  # int64
     columns: Tensor  # int64
@@ -30,7 +30,7 @@ class Transform:
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Which random changes are made; each by itself. The crops and turns are those of Kim et al. 2020."""
+    """Which random changes are made, independently of each other. Crops and rotations are those of Kim et al. 2020."""
 
     horizontal_flip: bool = False
     vertical_flip: bool = False
@@ -38,7 +38,7 @@ class Augmentation:
     rotate: bool = False
 
     def draw(self, count: int, generator: torch.Generator) -> Transform:
-        """Random transforms of `count` images, shapes [count]. A switched-off change still uses up its numbers."""
+        """Random transforms of `count` images, shapes [count]. A disabled change still consumes its random numbers."""
 
         def below(limit: int) -> Tensor:
             return torch.randint(limit, (count,), generator=generator)
@@ -66,7 +66,7 @@ class Resampler:
         return self._scale(self.table[0] @ images.to(self.table.dtype) @ self.table[0].T)
 
     def __call__(self, images: Tensor, transform: Transform) -> Tensor:
-        """Resize and change. images: uint8 [batch, members, channels, side, side]; transform: [batch, members] each.
+        """Resize and transform. images: uint8 [batch, members, channels, side, side]; transform: [batch, members] each.
 
         Returns [batch, members, channels, size, size].
         """

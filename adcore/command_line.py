@@ -40,7 +40,7 @@ class ClassList(click.ParamType):
 
 
 class IntOrWord(click.ParamType):
-    """A whole number, or a word that stands for none."""
+    """A whole number, or a word that stands for None."""
 
     def __init__(self, word: str) -> None:
         self.word = word
@@ -51,7 +51,7 @@ class IntOrWord(click.ParamType):
 
 
 class Unlimited:
-    """A None that was given, unlike one that stands for an option left out."""
+    """An explicit None, as opposed to an option that was not given."""
 
 
 _TYPES: dict[str, click.ParamType] = {
@@ -66,7 +66,7 @@ _TYPES: dict[str, click.ParamType] = {
 
 
 def dataclass_flags(settings: type[Any]) -> list[click.Parameter]:
-    """One option per field of a dataclass made with adcore.options.option, inherited ones last. Unset, it is None."""
+    """One option per field of a dataclass made with adcore.options.option, inherited fields last; None if not given."""
     owner = {name: place for place, kind in enumerate(settings.__mro__) for name in inspect.get_annotations(kind)}
     return [_flag(field) for field in sorted(dataclasses.fields(settings), key=lambda field: owner[field.name])]
 
@@ -80,11 +80,11 @@ def run(
     *,
     on_record: bool = False,
 ) -> None:
-    """Parse argv, call body with the options given (unset ones left out), and exit with the code it returns.
+    """Parse argv, call body with the given options only, and exit with the code it returns.
 
-    A UserError, or a command line that does not parse, is one line on stderr and exit code 2. A standard output that
-    takes nothing more ends nothing, and is told on stderr in the end; exit code 1 then unless all is on_record as well,
-    or the reader has closed the pipe.
+    A UserError, or a command line that does not parse, gives one line on stderr and exit code 2. If standard output
+    can no longer be written, the program continues and reports it on stderr at the end; the exit code is then 1, unless
+    all results are recorded as well (on_record) or the reader has closed the pipe.
     """
     lost = keep_going()
 
@@ -112,25 +112,25 @@ def run(
 
 
 def _output_code(lost: Lost, *, on_record: bool) -> int:
-    """Exit code of a program that did what it should, by what became of what it printed."""
+    """Exit code of a program that succeeded, depending on whether its output could be printed."""
     sys.stdout.flush()
     if lost.reason is None or is_a_closed_pipe(lost.reason):
         return 0
     where = "; all is on record" if on_record else ""
-    print(f"not everything could be printed (standard output: {lost.reason.strerror}){where}", file=sys.stderr)
+    print(f"not all output could be printed (standard output: {lost.reason.strerror}){where}", file=sys.stderr)
     return 0 if on_record else 1
 
 
 def _check_current_folder() -> None:
-    """Raises UserError if it was removed: libraries end the process for that, in words of their own."""
+    """Raises UserError if the current folder was removed, before a library ends the process with its own message."""
     try:
         os.getcwd()
     except FileNotFoundError:
-        raise UserError("the current folder was removed; go to one that is there") from None
+        raise UserError("the current folder was removed; change to an existing one") from None
 
 
 def check_text(name: str, value: Any) -> None:
-    """Raises UserError for an option's text that is empty, or not text: bytes that are not UTF-8."""
+    """Raises UserError if an option's text is empty or not valid UTF-8."""
     flag = flag_of(name)
     if value == "":
         raise UserError(f"{flag} '': expected a value; leave {flag} out for its default")
@@ -139,7 +139,7 @@ def check_text(name: str, value: Any) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """End the program for a mistake of the user's, in one line whatever was given."""
+    """End the program after a user's mistake, with one line on stderr whatever the message contains."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
@@ -160,6 +160,6 @@ def _flag(field: dataclasses.Field[Any]) -> click.Option:
 
 
 def _paragraphs(text: str) -> str:
-    """Indented paragraphs are kept as they are: click would fill them."""
+    """Mark indented paragraphs so that click does not rewrap them."""
     parts = text.strip().split("\n\n")
     return "\n\n".join(f"\b\n{part}" if part.startswith(" ") else part for part in parts)

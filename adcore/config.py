@@ -1,4 +1,4 @@
-"""TrainConfig: everything that decides the numbers of a training run, in one flat record."""
+"""TrainConfig: everything that decides the results of a training run, in one flat dataclass."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ NORMAL, ANOMALOUS = "normal images", "anomalies"
 
 
 def _weight(default: float, loss: str, images: str) -> Any:
-    """The field of a generator loss's weight; images: what the loss is computed on."""
-    made = option(default, f"weight of {loss}, {images}", at_least=0)
+    """The field for a generator loss's weight; images: what the loss is computed on."""
+    made = option(default, f"weight of {loss} on {images}", at_least=0)
     return dataclasses.field(default=default, metadata={**made.metadata, "images": images})
 
 
@@ -27,13 +27,13 @@ def _weight(default: float, loss: str, images: str) -> Any:
 class TrainConfig:
     """Settings of one training run of one or more one-vs-rest experiments.
 
-    Raises UserError that names field, value and legal range when one of them is not legal.
+    Raises UserError, naming field, value and legal range, if a value is not legal.
     """
 
     dataset: str = option("fashion-mnist", "data set")
-    classes: tuple[int, ...] = option((), "experiments: class i is normal, the rest anomalous (all, 6, or 0,3,6)")
+    classes: tuple[int, ...] = option((), "experiments to run: class i is normal, the rest anomalous (all, 6 or 0,3,6)")
     images_per_class: int | None = option(
-        1500, "cap on images per class, in every part; also on an experiment's normal images", at_least=1, none="all"
+        1500, "cap on images per class in every part, and on an experiment's normal images", at_least=1, none="all"
     )
     validation_images: int | None = option(
         2500, "cap on validation images, all classes together", at_least=1, none="all"
@@ -41,22 +41,22 @@ class TrainConfig:
     protocol: str = option(
         "paper",
         "anomaly classes seen in training: paper (all), seen-unseen (known ones), one-class (none); leave-one-out: "
-        "class i is anomalous, the rest normal; with a number: numbers of images are fixed, and --classes is one class",
+        "class i is anomalous, the rest normal; names with a number: fixed numbers of images, one class per run",
         choices=PROTOCOLS,
     )  # fmt: skip
     known_classes: int | None = option(
-        None, "seen-unseen: known anomaly classes of each experiment, drawn by split_seed [default: 1]", at_least=1
+        None, "seen-unseen: number of known anomaly classes, drawn by split_seed [default: 1]", at_least=1
     )
     labelled_share: float = option(
         0.5, "labelled anomalies / (labelled anomalies + normal images)", above=0, at_most=0.5
     )
     pollution: float = option(
-        0.0, "share of the normal fit images that are anomalies in truth", at_least=0, at_most=0.5
+        0.0, "share of the normal fit images that are really anomalies", at_least=0, at_most=0.5
     )
-    sampling: str = option("kmeans", "how anomalies are drawn down", choices=("kmeans", "random"))
+    sampling: str = option("kmeans", "how anomalies are subsampled", choices=("kmeans", "random"))
     clusters: int = option(10, "k-means clusters per anomaly class", at_least=1)
     draws: str = option(
-        "once", "anomalies drawn down once, or anew for each epoch (protocol paper)", choices=("once", "each-epoch")
+        "once", "subsample anomalies once, or anew for each epoch (protocol paper)", choices=("once", "each-epoch")
     )
 
     detector: str = option("gan", "detector", choices=tuple(ANOMALIES))
@@ -64,15 +64,15 @@ class TrainConfig:
     norm: str = option("batch", "normalisation layers", choices=("batch", "group", "instance"))
 
     reconstruction: str = option(
-        "mse", "autoencoders: error of a reconstruction in [0, 1], loss and score", choices=("mse", "bce", "l1")
+        "mse", "autoencoders: reconstruction error on [0, 1], as loss and score", choices=("mse", "bce", "l1")
     )
     vae_score: str = option(
         "excess-bce",
-        "vae: score by the reconstruction's loss, by its excess over the pixels' own entropy, or by the negative ELBO",
+        "vae: score is the reconstruction loss (bce), its excess over the pixels' entropy, or the negative ELBO",
         choices=("excess-bce", "bce", "elbo"),
     )  # fmt: skip
-    latent_size: int = option(64, "numbers in a detector's embedding of an image", at_least=1, at_most=4096)
-    dropout: float = option(0.2, "supervised detectors: share of the dense units left out", at_least=0, at_most=0.9)
+    latent_size: int = option(64, "size of a detector's embedding of an image", at_least=1, at_most=4096)
+    dropout: float = option(0.2, "supervised detectors: share of dense units dropped", at_least=0, at_most=0.9)
     bandwidth: float = option(
         0.5, "autoencoder-kde: width of the Gaussian kernel, in standard deviations of the embeddings", above=0
     )
@@ -86,14 +86,14 @@ class TrainConfig:
 
     learning_rate: float = option(1e-3, "Adam's learning rate; the peak of one-cycle", above=0)
     schedule: str = option(
-        "one-cycle", "learning rate over the run", choices=("one-cycle", "halve-every-50", "constant")
+        "one-cycle", "learning rate schedule", choices=("one-cycle", "halve-every-50", "constant")
     )
     weight_decay: float = option(
-        0.0, "L2 penalty on the weights, as Adam takes it (not of the two-discriminator GANs)", at_least=0
+        0.0, "Adam's L2 penalty on the weights (not used by the two-discriminator GANs)", at_least=0
     )
     epochs: int = option(4, "passes over an experiment's images", at_least=1)
     batch_size: int = option(
-        64, "images per step and experiment, half normal, half anomalous; 1 stands for one of each", at_least=1
+        64, "images per step and experiment, half normal, half anomalous; 1 means one of each", at_least=1
     )
 
     horizontal_flip: bool = option(True, "augmentation: mirror left and right, half of the time")
@@ -101,7 +101,7 @@ class TrainConfig:
     crop: bool = option(False, "augmentation: crop 0-2 pixels from each border")
     rotate: bool = option(False, "augmentation: rotate by 0, 90, 180 or 270 degrees")
 
-    mirrored_scores: bool = option(False, "score of an image: the mean over itself and its mirror image")
+    mirrored_scores: bool = option(False, "score an image by the mean over itself and its mirror image")
 
     fold: int | None = option(
         None, "k-fold cross-validation: which fifth of the train part is validation, 0 to 4 [default: the usual split]",
@@ -110,12 +110,12 @@ class TrainConfig:
     train_seed: int = option(0, "seed of initialisation, order, augmentation and sampling", at_least=0)
     split_seed: int = option(0, "seed of the fit/validation split", at_least=0)
     patience: int | None = option(
-        None, "epochs without a better validation loss after which an experiment stops", at_least=1,
+        None, "stop an experiment after this many epochs without a better validation loss", at_least=1,
         none="never",
     )  # fmt: skip
     precision: str = option(
         "32-true",
-        "floating point numbers; bf16-mixed: convolutions and matrix products in bfloat16, the rest in float32, for "
+        "floating-point precision; bf16-mixed: convolutions and matrix products in bfloat16, the rest in float32, for "
         "CUDA and for CPUs with AVX512_BF16 or AMX",
         choices=PRECISIONS,
     )
@@ -130,10 +130,10 @@ class TrainConfig:
             raise UserError(f"--batch-size {self.batch_size}: expected 1 or an even number (half normal images)")
         if not any(self.weights[name] for name in self.losses):
             flags = ", ".join(flag_of(f"weight_{name}") for name in self.losses)
-            raise UserError(f"all loss weights in use are 0: expected one > 0 of {flags}")
+            raise UserError(f"all loss weights in use are 0: expected at least one > 0 of {flags}")
         if self.draws == "each-epoch" and self.protocol != "paper":
             raise UserError(
-                f"--draws each-epoch: under protocol {self.protocol} the labelled anomalies are a fixed set"
+                f"--draws each-epoch: under protocol {self.protocol} the labelled anomalies are fixed; use --draws once"
             )
         known = check_exposure(self.exposure, len(DATASETS[self.dataset].class_names))
         object.__setattr__(self, "known_classes", known)
@@ -161,5 +161,5 @@ _IMAGES = {
     for field in dataclasses.fields(TrainConfig)
     if "images" in field.metadata
 }
-#: The generator's losses that have a weight; `weight_<name>` is the field of each.
+#: The generator losses that have a weight, each in field `weight_<name>`.
 LOSS_WEIGHTS = tuple(_IMAGES)

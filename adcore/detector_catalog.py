@@ -1,6 +1,6 @@
-"""The names of the detectors and what each makes of anomalies; light, so that a configuration is checked before torch.
+"""Names of the detectors and how each uses anomalies; light, so that configurations are checked before torch loads.
 
-The classes stand in adcore.detectors.DETECTORS, under the same names.
+The classes are in adcore.detectors.DETECTORS, under the same names.
 """
 
 from __future__ import annotations
@@ -41,5 +41,5 @@ def check_detector(name: str, protocol: str, *, has_anomalies: bool) -> None:
         others = ", ".join(other for other, anomalies in ANOMALIES.items() if anomalies != "needed")
         raise UserError(
             f"--detector {name}: it learns from labelled anomalies, and --protocol {protocol} has none; "
-            f"take another protocol or one of {others}"
+            f"choose another protocol or one of {others}"
         )

@@ -1,4 +1,4 @@
-"""The one exception that a command line turns into a line on stderr and exit code 2."""
+"""The exception that a command line turns into one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["UserError", "unknown_name"]
 
 
 class UserError(ValueError):
-    """A mistake of the user's: the message names the value, what was expected and what to do."""
+    """A user's mistake; the message names the value, what was expected and what to do."""
 
 
 def unknown_name(kind: str, name: str, legal: Iterable[str]) -> UserError:
-    """The error for a name that is not in a registry, with the nearest legal one suggested."""
+    """The error for a name that is not in a registry; it suggests the nearest legal name."""
     legal = list(legal)
     near = difflib.get_close_matches(name, legal, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""

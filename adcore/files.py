@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever is killed and when."""
+"""Atomic writes: a file is complete or absent, whichever process is killed and when."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["check_local", "check_writable", "put_in_place", "write_whole"]
 
 
 def check_local(text: str, flag: str) -> None:
-    """Raises UserError, which begins with the flag, for a place in the cloud: it would become a folder named `s3:`."""
+    """Raises UserError, starting with the flag, for a cloud address: it would become a folder named `s3:`."""
     if "://" in text:
         raise UserError(f"{flag} {text!r}: expected a path in a file system; addresses with :// are not supported")
 
 
 def check_writable(folder: Path, flag: str) -> None:
-    """Raises UserError, which begins with the flag, if no file can be written in a folder, or in what it is to be in.
+    """Raises UserError, starting with the flag, if a folder, or its nearest existing parent, is not writable.
 
-    Nothing is left behind: a later check may still refuse what the folder is for.
+    The folder is not created: a later check may still refuse the command.
     """
     try:
         there = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
         if not there.exists():
             target = os.readlink(there)
-            raise UserError(f"{flag}: {there} is a link to {target}, which is not there; make that, or remove the link")
+            raise UserError(f"{flag}: {there} links to {target}, which does not exist; create it or remove the link")
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:  # also for a name that is too long
@@ -34,7 +34,7 @@ def check_writable(folder: Path, flag: str) -> None:
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Write a text file under another name first: what was there stays until the new one is whole. Raises OSError."""
+    """Write a text file atomically: the old content stays until the new one is complete. Raises OSError."""
     part = path.with_name(f".{path.name}.part")
     part.write_text(text)
     put_in_place(part, path)
@@ -42,7 +42,7 @@ def write_whole(path: Path, text: str) -> Path:
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Rename a finished file to its name, in the same folder; both are on the disk when this returns.
+    """Rename a finished file within its folder; its content and new name are on disk when this returns.
 
     Raises OSError.
     """
@@ -51,6 +51,6 @@ def put_in_place(temporary: Path, path: Path) -> None:
     os.replace(temporary, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # else a power cut may take the new name back
+        os.fsync(folder)  # else a power cut may undo the renaming
     finally:
         os.close(folder)

@@ -28,7 +28,7 @@ __all__ = [
     "reconstruction_error",
 ]
 
-#: Smallest per-image error that ABC sees: its slope there is 1 / MIN_ERROR, and finite in float32.
+#: Smallest per-image error in ABC: the slope there is 1 / MIN_ERROR, finite in float32.
 MIN_ERROR = 1e-4
 
 
@@ -82,7 +82,7 @@ def adversarial_normal(score: Tensor) -> Tensor:
 
 
 def adversarial_anomaly(score: Tensor) -> Tensor:
-    """Least-squares adversarial loss on anomalies: mean (D_A(x') - 0)^2, which asks for reconstructions that look fake.
+    """Least-squares adversarial loss on anomalies: mean (D_A(x') - 0)^2, which rewards fake-looking reconstructions.
 
     score = D_A(G(x)): [batch, members, 1, height, width], a map of patch scores. Returns [members].
     Reference: Kim et al. 2020.
@@ -93,8 +93,8 @@ def adversarial_anomaly(score: Tensor) -> Tensor:
 def abc(image: Tensor, output: Tensor) -> Tensor:
     """ABC loss on anomalies: -log(1 - exp(-e)) with e = mean |x - x'| of each image, averaged over the batch.
 
-    image, output: [batch, members, channels, height, width]. Returns [members]; e is held at MIN_ERROR from below.
-    Reference: Yamanaka et al. 2019 (arXiv 1903.10709), eq. 6; L1 in the place of squared L2, after Kim et al. 2020.
+    image, output: [batch, members, channels, height, width]. Returns [members]; e is clamped to at least MIN_ERROR.
+    Reference: Yamanaka et al. 2019 (arXiv 1903.10709), eq. 6; L1 instead of squared L2, after Kim et al. 2020.
     """
     error = reconstruction_error(image, output).clamp_min(MIN_ERROR)
     return -torch.log(-torch.expm1(-error)).mean(0)  # expm1: no cancellation near e = 0

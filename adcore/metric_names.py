@@ -18,7 +18,7 @@ def mean_metric(name: str) -> str:
 
 
 def of_class(metrics: Mapping[str, float], index: int) -> dict[str, float]:
-    """The metrics of one class, by their names without it."""
+    """The metrics of one class, by name without the class."""
     split = ((name.rpartition("_"), value) for name, value in metrics.items())
     return {stem: value for (stem, _, ending), value in split if ending == str(index)}
 

@@ -1,4 +1,4 @@
-"""Anomaly scores to figures: pure functions."""
+"""Metrics of anomaly scores, as pure functions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 __all__ = ["METRICS", "auroc_influence", "measure"]
 
-#: What `measure` gives; anomalies are the positives, but for ap_normal.
+#: The metrics that `measure` returns; anomalies are the positives, except in ap_normal.
 METRICS = ("auroc", "ap", "ap_normal", "fpr95", "tpr5")
 
 
 def measure(scores: Tensor, anomalous: Tensor) -> dict[str, float]:
-    """Every figure of METRICS for one experiment, each in [0, 1]; all NaN if a score is not finite.
+    """All METRICS of one experiment, each in [0, 1]; all NaN if a score is not finite.
 
     auroc: area under the ROC curve. ap, ap_normal: average precision with anomalies, with normal images as positives.
     fpr95: share of normal images above the highest threshold that finds 95 % of the anomalies. tpr5: share of
@@ -36,10 +36,10 @@ def measure(scores: Tensor, anomalous: Tensor) -> dict[str, float]:
 
 
 def auroc_influence(scores: Tensor, anomalous: Tensor) -> NDArray[np.float64]:
-    """What each image adds to AUROC's error: its sum of squares is the variance of AUROC over samples of images.
+    """Contribution of each image to AUROC's error; the sum of squares is AUROC's variance over samples of images.
 
     The placements of DeLong et al. (Biometrics 44, 1988), centred and divided by the number of images of their
-    kind. Sums over experiments or models keep their covariance, because the images are the same.
+    kind. Sums over experiments or models preserve their covariance, because they share the images.
     scores: [n], finite; anomalous: bool [n]. Returns float64 [n]. Raises ValueError if all images are of one kind.
     """
     _require_both_kinds(anomalous)

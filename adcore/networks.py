@@ -1,9 +1,9 @@
 """Generator and discriminator of the two-discriminator GAN, for one experiment or several side by side.
 
-`members` experiments are one network with grouped convolutions: images are [batch, members*channels, 32, 32], member m
-owns channels m*channels .. (m+1)*channels-1 of every layer, and no value passes from one member to another. With
-members=1 it is the plain network. Layers after Kim et al., ECCV Workshops 2020; activations as in DCGAN (Radford et
-al. 2016, arXiv 1511.06434), from which the initialisation N(0, 0.02) comes as well.
+Several members form one network of grouped convolutions: images are [batch, members*channels, 32, 32], member m owns
+channels m*channels .. (m+1)*channels-1 of every layer, and no value passes from one member to another. With members=1
+it is the plain network. Layers after Kim et al., ECCV Workshops 2020; activations and initialisation, N(0, 0.02), as
+in DCGAN (Radford et al. 2016, arXiv 1511.06434).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 __all__ = ["IMAGE_SIZE", "Discriminator", "Generator", "initialise"]
 
-#: Height and width of the images that the networks take, pixels.
+#: Height and width of the networks' input images, in pixels.
 IMAGE_SIZE = 32
 
 
@@ -89,8 +89,8 @@ class Discriminator(nn.Sequential):
 def initialise(network: nn.Module, generators: Sequence[torch.Generator], *, deviation: float | None = 0.02) -> None:
     """Draw every convolution's weights from N(0, deviation), member by member, each from its own CPU generator.
 
-    deviation None: weights and biases from U(-1/sqrt(n), 1/sqrt(n)) of n inputs, PyTorch's own distribution.
-    Member m of a network of many gets what a network of its own would get from generators[m].
+    deviation None: weights and biases from U(-1/sqrt(n), 1/sqrt(n)) with n inputs, PyTorch's own distribution.
+    Member m gets the same weights as a network of its own would from generators[m].
     """
     for module in network.modules():
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

@@ -11,7 +11,7 @@ from adcore.errors import UserError, unknown_name
 
 __all__ = ["check_classes", "check_options", "flag_of", "option"]
 
-#: What a field's annotation admits.
+#: Types that a field's annotation allows.
 _KINDS: dict[str, Any] = {
     "str": str,
     "int": (int, float),
@@ -22,7 +22,7 @@ _KINDS: dict[str, Any] = {
 
 
 def flag_of(name: str) -> str:
-    """The flag of a field: --learning-rate of learning_rate."""
+    """The flag of a field: --learning-rate for learning_rate."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -51,7 +51,7 @@ def option(
 def check_options(settings: Any) -> None:
     """Check every field of a dataclass instance made with `option`.
 
-    Raises UserError that names field, value and legal range.
+    Raises UserError, naming field, value and legal range.
     """
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
@@ -65,7 +65,7 @@ def check_options(settings: Any) -> None:
 
 
 def _check_type(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raises UserError for another kind of value than the field's; whether a number is whole is its range's matter."""
+    """Raises UserError if a value is not of the field's type; `_check_number` checks that integers are whole."""
     kind = str(field.type)
     if value is None and kind.endswith("| None"):
         return
@@ -78,7 +78,7 @@ def _check_number(field: dataclasses.Field[Any], value: float) -> None:
     at_least, above, at_most = (field.metadata[name] for name in ("at_least", "above", "at_most"))
     whole = "int" in str(field.type)
     if at_most is None:
-        at_most = 2**53 if whole else math.inf  # beyond it a whole number is not what it says it is
+        at_most = 2**53 if whole else math.inf  # beyond it floats do not represent every whole number
     in_range = (at_least is None or value >= at_least) and (above is None or value > above) and value <= at_most
     if in_range and (isinstance(value, int) or (not whole and math.isfinite(value))):
         return

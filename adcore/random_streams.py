@@ -1,7 +1,7 @@
 """Random streams: each draw comes from a generator named by (seed, class, purpose, epoch), never from the global one.
 
-So ten experiments trained in one network draw what ten separate runs draw, and a resumed run goes on exactly.
-Generators live on the CPU whatever the device, so that the draws do not depend on it.
+Ten experiments trained in one network therefore draw the same numbers as ten separate runs, and a resumed run continues
+exactly. Generators are always on the CPU, so that the draws do not depend on the device.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 __all__ = ["PURPOSES", "generator", "permutation"]
 
-#: The place of a purpose in this tuple is part of the seed: append, never reorder.
+#: A purpose's position in this tuple is part of the seed: append, never reorder.
 PURPOSES = (
     "init", "order-normal", "order-anomaly", "augment-normal", "augment-anomaly", "sampling", "split", "known",
     "pollution", "noise", "train-images", "test-images",

@@ -1,4 +1,4 @@
-"""Errors of reconstructions in [0, 1]: of each image, the mean over its pixels; one experiment at a time."""
+"""Reconstruction errors on [0, 1]: the mean over each image's pixels, for one experiment at a time."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def mse(image: Tensor, output: Tensor) -> Tensor:
 def bce(image: Tensor, output: Tensor) -> Tensor:
     """Binary cross-entropy, mean -(x log x' + (1 - x) log(1 - x')): a pixel as the probability of being lit.
 
-    Its least value is not 0 but the entropy of the pixels. x' is held MARGIN away from 0 and 1.
+    Its minimum is not 0 but the entropy of the pixels. x' is clamped to [MARGIN, 1 - MARGIN].
     image, output: [batch, channels, height, width] in [0, 1]. Returns [batch]. Raises ValueError when shapes differ.
     """
     _require_equal_shapes(image, output)
-    output = output.clamp(MARGIN, 1 - MARGIN)  # unlike PyTorch's own loss, NaN goes through: one run's, not an error
+    output = output.clamp(MARGIN, 1 - MARGIN)  # unlike PyTorch's loss, passes NaN on: a diverged run is no error
     return -(image * output.log() + (1 - image) * (1 - output).log()).mean((1, 2, 3))
 
 
 def excess_bce(image: Tensor, output: Tensor) -> Tensor:
-    """Binary cross-entropy beyond its least value, the entropy of the pixels: their Kullback-Leibler divergence, >= 0.
+    """Binary cross-entropy minus its minimum, the entropy of the pixels: a Kullback-Leibler divergence, >= 0.
 
-    Its gradient is that of `bce`. As a score it is another: the entropy is a trait of an image, high for grey and low
-    for black ones, whatever a detector knows of it. Shapes as for `bce`.
+    Its gradient is that of `bce`, but as a score it differs: the entropy depends on the image alone, high for grey and
+    low for black images, whatever a detector has learnt. Shapes as for `bce`.
     """
     return bce(image, output) - bce(image, image)
 

@@ -19,12 +19,12 @@ __all__ = ["commands", "main"]
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
-    """Image data sets: what there is, and fetching it."""
+    """List and fetch image data sets."""
 
 
 @commands.command("list")
 def list_datasets() -> None:
-    """Names, shapes, and where a complete copy lies."""
+    """Show names, shapes and where a complete copy is."""
     for info in DATASETS.values():
         files = FILE_SETS.get(info.name)
         place = _without_files(info.name) if files is None else describe_places(files)
@@ -33,9 +33,9 @@ def list_datasets() -> None:
 
 @commands.command()
 @click.argument("name")
-@click.option("--mirror", metavar="URL", help="Take the original files from this address only (https: or file:).")
+@click.option("--mirror", metavar="URL", help="Fetch the original files from this address only (https: or file:).")
 def fetch(name: str, mirror: str | None) -> None:
-    """Put the data set NAME into the user's cache, checked."""
+    """Fetch the data set NAME into the user's cache and verify it."""
     check_name(name)
     check_text("mirror", mirror)
     if name not in FILE_SETS:
@@ -43,15 +43,15 @@ def fetch(name: str, mirror: str | None) -> None:
         return
     with fetch_progress() as show:
         folder = fill_cache(FILE_SETS[name], cache_root(), mirrors=None if mirror is None else [mirror], progress=show)
-    click.echo(f"{name}: complete and checked in {folder}")
+    click.echo(f"{name}: complete and verified in {folder}")
 
 
 def _without_files(name: str) -> str:
-    return "part of scikit-learn" if name == "digits" else "read by a function of its own"
+    return "part of scikit-learn" if name == "digits" else "read by its own function"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exit code 2 and one line on stderr for a mistake, 1 if nothing could be fetched."""
+    """Run the command line; a mistake gives one line on stderr and exit code 2, a failed fetch exit code 1."""
     try:
         code = commands.main(arguments, prog_name="python -m adcore.datasets", standalone_mode=False) or 0
     except click.ClickException as error:

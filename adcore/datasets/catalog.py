@@ -1,4 +1,4 @@
-"""The published files of each data set that has any: sizes and SHA-256 of the decompressed content, and sources."""
+"""The published files of the data sets: size and SHA-256 of the decompressed content, and sources."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _mnist_mirrors() -> Sequence[str]:
 def _cifar10_mirrors() -> Sequence[str]:
     from torchvision.datasets import CIFAR10 as TORCHVISION_CIFAR10
 
-    return [TORCHVISION_CIFAR10.url.rsplit("/", 1)[0]]  # the binary version lies beside the pickled one
+    return [TORCHVISION_CIFAR10.url.rsplit("/", 1)[0]]  # the binary version is next to the pickled one
 
 
 FASHION_MNIST = FileSet(
@@ -86,8 +86,8 @@ CIFAR10 = FileSet(
     ),
     mirrors=_cifar10_mirrors,
     subfolders=("cifar10", "cifar-10-batches-bin"),
-    # Its authors publish an MD5, c32a1d4ab5d03f1284b67883e8d87530; this is the SHA-256 of the same archive as it stands
-    # in the checksum lists of other libraries. Nobody publishes sums of the files inside, hence the manifest.
+    # Its authors publish an MD5, c32a1d4ab5d03f1284b67883e8d87530; this is the SHA-256 of the same archive, from the
+    # checksum lists of other libraries. No checksums of the files inside are published, hence the manifest.
     archive=DataFile(
         "cifar-10-binary.tar.gz", 170_052_171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
     ),

@@ -1,4 +1,4 @@
-"""What a person sees while a data set is fetched: bars in a terminal, a line per file elsewhere; both on stderr."""
+"""Progress display of a fetch, on stderr: bars in a terminal, a line per file elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["fetch_progress"]
 
 @contextmanager
 def fetch_progress() -> Iterator[Report]:
-    """What `load` and `fill_cache` take as `progress`. Shows nothing if nothing is fetched."""
+    """Yield the `progress` argument of `load` and `fill_cache`. Shows nothing if nothing is fetched."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}

@@ -1,7 +1,7 @@
-"""Filling the user's cache with the files of a data set, from whichever source works.
+"""Fill the user's cache with the files of a data set, from the first source that works.
 
-Everything is put into a staging folder inside the cache, checked there and only then renamed to its place, under a
-lock: whatever has its final name in the cache is whole, however many processes fetch and whenever one is killed.
+Under a lock, files are fetched into a staging folder inside the cache, verified there and only then renamed: a file
+with its final name is complete, however many processes fetch and whenever one is killed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from adcore.datasets.sources import FAILURES, from_archive, from_debian, from_mi
 
 __all__ = ["FetchError", "fill_cache"]
 
-LOCK_SECONDS = 1800  # longer than any fetch that still moves
+LOCK_SECONDS = 1800  # longer than any fetch that still progresses
 STAGING = ".fetch-"
 
-Source = Callable[[Path, Progress], None]  # puts checked files into the folder
+Source = Callable[[Path, Progress], None]  # puts verified files into the folder
 
 
 class FetchError(DatasetError):
-    """No source worked; `tried` has one line for each: the place and what happened there."""
+    """No source worked; `tried` has one line for each: the source and what went wrong."""
 
     def __init__(self, name: str, tried: Sequence[str]) -> None:
         super().__init__("\n  - ".join([f"{name} could not be fetched:", *tried]))
@@ -35,11 +35,11 @@ class FetchError(DatasetError):
 def fill_cache(
     files: FileSet, cache: Path, *, mirrors: Sequence[str] | None = None, progress: Progress | None = None
 ) -> Path:
-    """Make CACHE/NAME hold every file of the set, whole and checked; returns that folder.
+    """Make CACHE/NAME hold every file of the set, complete and verified; returns that folder.
 
-    Files that are already there and right are kept; wrong ones are deleted and fetched again.
-    mirrors: addresses, tried instead of those of the set and of the Debian package.
-    Raises FetchError with what happened at each source, or at the cache folder if it cannot be written.
+    Correct files in the folder are kept; wrong ones are fetched again and replaced.
+    mirrors: addresses to try instead of the set's own and the Debian package.
+    Raises FetchError with the failure of each source, or if the cache folder cannot be written.
     """
     from filelock import FileLock, Timeout
 
@@ -49,7 +49,7 @@ def fill_cache(
         with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
             _fill(files, folder, mirrors, progress or _silent)
     except Timeout:
-        raise FetchError(files.name, [f"{folder}: another process holds .lock for {LOCK_SECONDS} s"]) from None
+        raise FetchError(files.name, [f"{folder}: another process has held .lock for {LOCK_SECONDS} s"]) from None
     except OSError as error:
         raise FetchError(files.name, [f"{folder}: cannot be written ({error.strerror or error})"]) from None
     return folder
@@ -60,7 +60,7 @@ def _silent(what: str, done: int, total: int | None) -> None:
 
 
 def _fill(files: FileSet, folder: Path, mirrors: Sequence[str] | None, progress: Progress) -> None:
-    for left_over in folder.glob(f"{STAGING}*"):  # of a killed process: we hold the lock, so nobody works there
+    for left_over in folder.glob(f"{STAGING}*"):  # of a killed process: we hold the lock, so nobody uses it
         shutil.rmtree(left_over, ignore_errors=True)
     missing = [file for file in files.every_file if not _is_right(folder, file)]
     if not missing:
@@ -79,13 +79,13 @@ def _fill(files: FileSet, folder: Path, mirrors: Sequence[str] | None, progress:
 
 
 def _put_in_place(staging: Path, folder: Path, missing: Sequence[DataFile]) -> None:
-    """Move what was fetched to the cache; wrong files go only now, when there is something in their place."""
+    """Move the fetched files into the cache; wrong files are removed only now, when they are replaced."""
     wrong = [path for file in missing if (path := find_file(folder, file))]
     fetched = {path.name for path in staging.iterdir()}
     for name in fetched:
         os.replace(staging / name, folder / name)
     for path in wrong:
-        if path.name not in fetched:  # gzipped here and not there, or the other way round
+        if path.name not in fetched:  # only one of the two is gzipped
             path.unlink()
 
 

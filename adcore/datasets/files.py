@@ -1,4 +1,4 @@
-"""Data files on disk: what a data set is made of, which folder holds it, and whether the files are the right ones."""
+"""Data files on disk: which files a data set has, which folder holds them, and whether they are the published ones."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
 MANIFEST = "SHA256SUMS"  # in the format of sha256sum; written beside files that have no published checksum of their own
 
 
-#: Called while fetching, with what is going on, bytes so far, and bytes in all (None: unknown).
+#: Called while fetching with the current activity, bytes so far and total bytes (None: unknown).
 Progress = Callable[[str, int, int | None], None]
 
 
 class DatasetError(UserError):
-    """A data set cannot be had; the message is for the user and names the file, place or value at fault."""
+    """A data set is not available; the message names the file, place or value at fault."""
 
 
 class UnverifiedError(DatasetError):
@@ -47,7 +47,7 @@ class DataFile:
 
     name: str  # decompressed, without ".gz"
     size: int  # bytes
-    sha256: str | None  # None: no published checksum, a manifest beside the file vouches for it
+    sha256: str | None  # None: no published checksum, the manifest beside the file has one
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FileSet:
     name: str
     parts: Mapping[str, tuple[DataFile, ...]]  # "train" and "test"
     mirrors: Callable[[], Sequence[str]]  # called late: only fetching needs torchvision
-    subfolders: tuple[str, ...]  # of a data folder, looked at in this order
+    subfolders: tuple[str, ...]  # of a data folder, in search order
     archive: DataFile | None = None  # the mirrors hold this tar.gz instead of the single files
     debian_package: str | None = None
     system_folder: Path | None = None  # where the Debian package puts its files
@@ -69,20 +69,20 @@ class FileSet:
 
 @dataclass(frozen=True)
 class Content:
-    """What one file holds, decompressed."""
+    """Decompressed content of one file."""
 
     path: Path
     data: bytes
 
 
 def find_file(folder: Path, file: DataFile) -> Path | None:
-    """Path of `file` in `folder`, decompressed or gzipped; None where there is neither."""
+    """Path of `file` in `folder`, decompressed or gzipped; None if neither exists."""
     candidates = (folder / file.name, folder / f"{file.name}.gz")
     return next((path for path in candidates if os.path.isfile(path)), None)
 
 
 def missing_files(folder: Path, files: Sequence[DataFile]) -> str | None:
-    """Why `folder` cannot serve `files`, in words; None where all of them are there (unopened)."""
+    """Why `folder` cannot provide `files`, in words; None if all of them exist (they are not opened)."""
     if not os.path.isdir(folder):
         return "no such folder"
     missing = [file.name for file in files if find_file(folder, file) is None]
@@ -103,10 +103,10 @@ def _reference_sha256(folder: Path, file: DataFile) -> str | None:
 def read_verified(path: Path, file: DataFile, *, label: str | None = None, allow_unverified: bool = False) -> bytes:
     """Decompressed content of `path`, checked against the checksum of `file`.
 
-    label: what errors call the file (default: its path).
-    allow_unverified: use a readable file of another content too, as long as it is not larger.
+    label: the file's name in errors (default: its path).
+    allow_unverified: also accept a readable file with other content, if it is not larger.
 
-    Raises DatasetError, one line that begins with the label, if it cannot be read, is cut, too large or another file.
+    Raises DatasetError, one line starting with the label, for a file that is unreadable, truncated, too large or wrong.
     """
     label = label or str(path)
     data = _decompressed(path, label, file.size)
@@ -114,7 +114,7 @@ def read_verified(path: Path, file: DataFile, *, label: str | None = None, allow
         return data
     expected = _reference_sha256(path.parent, file)
     if expected is None:
-        raise UnverifiedError(f"{label}: cannot be checked, no {MANIFEST} beside it lists {file.name}; not used")
+        raise UnverifiedError(f"{label}: cannot be verified, no {MANIFEST} beside it lists {file.name}; not used")
     if len(data) < file.size:
         raise UnverifiedError(f"{label}: cut short, {len(data)} bytes instead of {file.size}; not used")
     found = hashlib.sha256(data).hexdigest()
@@ -129,18 +129,18 @@ def _decompressed(path: Path, label: str, size: int) -> bytes:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as stream:
             data = stream.read(size + 1)  # never more: a few kB of gzip can hold gigabytes
     except EOFError:
-        raise DatasetError(f"{label}: cut short, the gzip stream has no end; not used") from None
+        raise DatasetError(f"{label}: cut short, the gzip stream is incomplete; not used") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DatasetError(f"{label}: damaged or not gzip ({error}); not used") from None
     except OSError as error:
         raise DatasetError(f"{label}: cannot be read ({error.strerror or error})") from None
     if len(data) > size:
-        raise DatasetError(f"{label}: larger than the {size} bytes it can have; not used")
+        raise DatasetError(f"{label}: larger than the {size} bytes expected; not used")
     return data
 
 
 def read_part(files: FileSet, part: str, folder: Path, *, allow_unverified: bool = False) -> list[Content]:
-    """Contents of the files of `part` in `folder`, in the order of `files`; opens no other file but the manifest.
+    """Contents of the files of `part` in `folder`, in the order of `files`; opens no other file except the manifest.
 
     Raises DatasetError if one is missing or wrong.
     """
@@ -156,7 +156,7 @@ def read_part(files: FileSet, part: str, folder: Path, *, allow_unverified: bool
 def read_from_data_folder(files: FileSet, part: str, root: Path, *, allow_unverified: bool = False) -> list[Content]:
     """Contents of `part` from the user's own folder: ROOT/NAME/file, else ROOT/file.
 
-    Raises DatasetError if the folder does not hold the files, or holds wrong ones; nothing is changed in it.
+    Raises DatasetError if the folder lacks a file or holds a wrong one; nothing in it is changed.
     """
     if not os.path.isdir(root):
         raise DatasetError(f"data folder '{root}': no such folder")
@@ -167,10 +167,10 @@ def read_from_data_folder(files: FileSet, part: str, root: Path, *, allow_unveri
     else:
         names = ", ".join(file.name for file in files.parts[part])
         places = " nor ".join(str(folder) for folder in folders)
-        raise DatasetError(f"{files.name}: neither {places} holds {names} (or .gz); no other place is looked at")
+        raise DatasetError(f"{files.name}: neither {places} holds {names} (or .gz); no other place is searched")
     try:
         return read_part(files, part, folder, allow_unverified=allow_unverified)
     except UnverifiedError as error:
         raise UnverifiedError(
-            f"{error} (--allow-unverified-data, or allow_unverified=True, uses a file of your own making)"
+            f"{error} (to use a file of your own: --allow-unverified-data, or allow_unverified=True)"
         ) from None

@@ -21,9 +21,9 @@ CLASSES = 10
 
 
 def parse_idx(images: Content, labels: Content, *, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """IDX files to (images [n, 1, size, size], labels [n]).
+    """Parse IDX files to (images [n, 1, size, size], labels [n]).
 
-    Raises DatasetError, one line that begins with the file, on another magic number, shape or count.
+    Raises DatasetError, one line starting with the file, for a wrong magic number, shape or count.
     """
     import numpy as np
 
@@ -43,21 +43,21 @@ def _idx_shape(content: Content, magic: int, *, dimensions: int) -> tuple[int, .
         raise DatasetError(f"{content.path}: {len(content.data)} bytes, too short for an IDX file")
     found, *shape = struct.unpack(f">{1 + dimensions}I", content.data[:header])  # big-endian
     if found != magic:
-        raise DatasetError(f"{content.path}: not the IDX file expected, magic number 0x{found:08x}, not 0x{magic:08x}")
+        raise DatasetError(f"{content.path}: not the expected IDX file, magic number 0x{found:08x}, not 0x{magic:08x}")
     expected = header + math.prod(shape)
     if shape[0] == 0:
         raise DatasetError(f"{content.path}: 0 images or labels, expected at least one")
     if len(content.data) != expected:
         raise DatasetError(
-            f"{content.path}: {len(content.data)} bytes, but shape {shape} in its header takes {expected}"
+            f"{content.path}: {len(content.data)} bytes, but shape {shape} in its header needs {expected}"
         )
     return tuple(shape)
 
 
 def parse_cifar10(contents: Sequence[Content], *, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Records of one label byte and the red, green and blue plane to (images [n, 3, size, size], labels [n]).
+    """Parse records of a label byte and a red, green and blue plane to (images [n, 3, size, size], labels [n]).
 
-    Raises DatasetError, one line that begins with the file, if it is not a whole number of such records.
+    Raises DatasetError, one line starting with the file, if it is not a whole number of such records.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""The search order for a data set's files, and the one message that tells what happened at every place."""
+"""The search order for a data set's files, and one error message for all places searched."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DATA_VARIABLE = "ADCORE_DATA"
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller of `load` asked for, beside the name."""
+    """The arguments of `load` other than the name."""
 
     part: str  # "train" or "test"
     data_dir: str | Path | None = None
@@ -40,7 +40,7 @@ def cache_root() -> Path:
 
 
 def find_part(files: FileSet, request: Request) -> list[Content]:
-    """Contents of the files of one part: from the given data folder only, else cache, system folder, network.
+    """Contents of the files of one part: only from the data folder if given, else from cache, system folder or network.
 
     Raises DatasetError.
     """
@@ -48,10 +48,10 @@ def find_part(files: FileSet, request: Request) -> list[Content]:
     if root:
         try:
             folder = Path(root).expanduser()
-        except RuntimeError as error:  # the home folder of nobody
+        except RuntimeError as error:  # no such home folder
             raise DatasetError(f"data folder {str(root)!r}: {error}; name an existing folder") from error
         return read_from_data_folder(files, request.part, folder, allow_unverified=request.allow_unverified)
-    from adcore.datasets.fetching import (  # here: it takes half of the time that importing datasets has
+    from adcore.datasets.fetching import (  # here: half of the time allowed for importing adcore.datasets
         FetchError,
         fill_cache,
     )
@@ -74,20 +74,20 @@ def find_part(files: FileSet, request: Request) -> list[Content]:
 
 
 def describe_places(files: FileSet) -> str:
-    """Where `find_part` would find every file of the set, unopened; "not here yet" if it would fetch them."""
+    """Where `find_part` would find every file of the set (none is opened), or that it would fetch them."""
     root = os.environ.get(DATA_VARIABLE)
     if root:
-        return f"looked for in {DATA_VARIABLE}={root}"
+        return f"searched for in {DATA_VARIABLE}={root}"
     folders = [folder for folder in (cache_root() / files.name, files.system_folder) if folder is not None]
-    return next((str(folder) for folder in folders if missing_files(folder, files.every_file) is None), "not here yet")
+    return next((str(folder) for folder in folders if missing_files(folder, files.every_file) is None), "not fetched")
 
 
 def _nowhere(files: FileSet, tried: Sequence[str]) -> str:
     names = ", ".join(file.name for file in files.every_file)
     ways = [
-        f"python -m adcore.datasets fetch {files.name}   (with a network; --mirror URL takes another address)",
+        f"python -m adcore.datasets fetch {files.name}   (needs a network; --mirror URL uses another address)",
         f"--data-dir DIR or {DATA_VARIABLE}=DIR, where DIR/{files.subfolders[0]} holds {names}",
     ]
     if files.debian_package is not None:
-        ways.append(f"apt-get install {files.debian_package}   (as root, on Debian and its relatives)")
-    return "\n  - ".join([f"{files.name} was found nowhere. Tried:", *tried]) + "\n  - ".join(["\nTo get it:", *ways])
+        ways.append(f"apt-get install {files.debian_package}   (as root, on Debian and its derivatives)")
+    return "\n  - ".join([f"{files.name} was not found. Tried:", *tried]) + "\n  - ".join(["\nTo get it:", *ways])

@@ -1,8 +1,8 @@
-"""Data sets by name: `load("fashion-mnist", "train")`. By hand: `python -m adcore.datasets fetch NAME`.
+"""Data sets by name: `load("fashion-mnist", "train")`, or `python -m adcore.datasets fetch NAME`.
 
-Where files are looked for: the data folder that is given (argument, else ADCORE_DATA) and nowhere else; without one
-the user's cache, the system folder of the Debian package, and then the network, which fills the cache.
-Importing this module is cheap: torch and all else heavy is imported by the functions that need it.
+Files are searched for in the given data folder (argument, else ADCORE_DATA) and nowhere else; without one, in the
+user's cache, the system folder of the Debian package, and then on the network, which fills the cache.
+Importing this module is cheap: torch and other heavy modules are imported by the functions that need them.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set without opening it."""
+    """Facts about a data set, known without opening it."""
 
     name: str
     class_names: tuple[str, ...]
     channels: int
     size: int  # pixels a side
-    hardest_first: tuple[int, ...] | None  # classes, that of the lowest AUROC under the paper's protocol first
-    smallest_class: int  # fit images (5/6 of the training part) of the smallest class: for estimates of a sweep's cost
+    hardest_first: tuple[int, ...] | None  # classes by AUROC under the paper's protocol, lowest first
+    smallest_class: int  # fit images (5/6 of the training part) of the smallest class, to estimate a sweep's cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +83,12 @@ def load(
 ) -> ImageDataset:
     """One part of the data set `name`; the files of the other part are not opened, unless they must be fetched.
 
-    data_dir: the only folder looked at, DIR/NAME/file or DIR/file, gzipped or not (default: see the module).
-    allow_unverified: use readable files of that folder whose checksum is not the published one, too.
-    progress: called while fetching with (what, bytes so far, bytes in all or None).
+    data_dir: the only folder searched, for DIR/NAME/file or DIR/file, gzipped or not (default: see the module).
+    allow_unverified: also use readable files of that folder whose checksum is not the published one.
+    progress: called while fetching with (activity, bytes so far, total bytes or None).
 
-    Raises DatasetError on an unknown name or part, on a missing, cut or foreign file (one line that names it), and if
-    the data is nowhere and cannot be fetched (a line for every place tried, and the ways to get the data).
+    Raises DatasetError for an unknown name or part, for a missing, truncated or foreign file (one line that names it),
+    and for data that is not found and cannot be fetched (a line for each place tried, and the ways to get the data).
     """
     import torch
 
@@ -104,13 +104,13 @@ def load(
 
 
 def check_name(name: str) -> None:
-    """Raises DatasetError with the legal names, and the nearest one suggested, unless `name` is one of them."""
+    """Raises DatasetError for an unknown name; it lists the legal names and suggests the nearest one."""
     if name not in DATASETS:
         raise DatasetError(str(unknown_name("data set", str(name), DATASETS)))
 
 
 def _check_arrays(info: DatasetInfo, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
-    """Raises DatasetError unless a reader gave what it promises."""
+    """Raises DatasetError if a reader's arrays have a wrong shape, type or label."""
     expected = (len(labels), info.channels, info.size, info.size)
     if images.shape != expected or labels.ndim != 1 or images.dtype != "uint8" or labels.dtype != "uint8":
         raise DatasetError(
@@ -141,7 +141,7 @@ def _read_digits(info: DatasetInfo, request: Request) -> tuple[NDArray[np.uint8]
     from sklearn.datasets import load_digits
 
     pixels, targets = load_digits(return_X_y=True)  # [1797, 64], [1797]
-    random = np.random.RandomState(0)  # not default_rng: only this stream is promised never to change
+    random = np.random.RandomState(0)  # not default_rng: only this stream is guaranteed not to change
     is_test = np.zeros(len(targets), dtype=bool)
     for label in range(len(info.class_names)):
         members = np.flatnonzero(targets == label)
@@ -156,7 +156,7 @@ THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse
 
 Reader = Callable[[DatasetInfo, Request], "tuple[NDArray[np.uint8], NDArray[np.uint8]]"]
 
-#: Adding a data set: a function [images uint8 [n, channels, size, size], labels uint8 [n]] and a line here.
+#: To add a data set: a function that returns images uint8 [n, channels, size, size] and labels uint8 [n]; a line here.
 _REGISTRY: Mapping[str, tuple[DatasetInfo, Reader]] = MappingProxyType(
     {
         info.name: (info, read)

@@ -1,6 +1,6 @@
-"""The sources data files are fetched from: single files of a mirror, an archive of a mirror, a Debian package.
+"""The sources of data files: single files of a mirror, an archive of a mirror, a Debian package.
 
-Each puts the files, checked, into a folder of the caller's; it raises one of FAILURES if it cannot.
+Each puts verified files into the caller's folder, or raises one of FAILURES.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from adcore.datasets.files import MANIFEST, DataFile, DatasetError, Progress, fi
 
 __all__ = ["FAILURES", "from_archive", "from_debian", "from_mirror"]
 
-#: ValueError: an address that is none. DatasetError is one, too.
+#: ValueError: an invalid address, or a DatasetError.
 FAILURES = (OSError, ValueError, HTTPException, EOFError, tarfile.TarError, subprocess.SubprocessError)
 
-SILENCE_SECONDS = 5  # a server that neither accepts nor sends for so long is given up
+SILENCE_SECONDS = 5  # timeout of a server that neither accepts nor sends
 APT_SECONDS = 600
 CHUNK = 1 << 18  # bytes
 
 
 def from_mirror(mirror: str, files: Sequence[DataFile], folder: Path, progress: Progress) -> None:
-    """Gzipped single files: MIRROR/name.gz. mirror: address that ends in "/"."""
+    """Fetch gzipped single files, MIRROR/name.gz. mirror: address that ends in "/"."""
     for file in files:
         path = folder / f"{file.name}.gz"
-        _download(mirror + path.name, path, file.size + 1024, progress)  # gzip grows by little more than its header
+        _download(mirror + path.name, path, file.size + 1024, progress)  # gzip adds little more than its header
         read_verified(path, file, label=mirror + path.name)
 
 
 def from_archive(mirror: str, archive: DataFile, files: Sequence[DataFile], folder: Path, progress: Progress) -> None:
-    """Files out of MIRROR/archive, a tar.gz, and a manifest of them.
+    """Fetch MIRROR/archive, a tar.gz, unpack the files and write a manifest of them.
 
-    The archive has a published checksum, the files in it do not: the manifest passes the trust on.
+    Only the archive has a published checksum; the manifest records those of its files.
     """
     packed = folder / archive.name
     _download(mirror + archive.name, packed, archive.size, progress)
@@ -58,7 +58,7 @@ def _unpack(packed: Path, files: Sequence[DataFile], folder: Path) -> None:
     names = {file.name for file in files}
     with tarfile.open(packed) as tar:
         for member in tar:
-            name = os.path.basename(member.name)  # whatever folder the archive has it in: none of its paths is followed
+            name = os.path.basename(member.name)  # no folder: none of the archive's paths is followed
             content = tar.extractfile(member) if name in names else None
             if content is not None:
                 with content, open(folder / name, "wb") as target:
@@ -73,7 +73,7 @@ def _download(url: str, path: Path, limit: int, progress: Progress) -> None:
             while chunk := response.read(CHUNK):
                 done += len(chunk)
                 if done > limit:
-                    raise DatasetError(f"larger than the {limit} bytes it can have; not used")
+                    raise DatasetError(f"larger than the {limit} bytes expected; not used")
                 target.write(chunk)
                 progress(path.name, done, total)
     except FAILURES as error:
@@ -81,10 +81,10 @@ def _download(url: str, path: Path, limit: int, progress: Progress) -> None:
 
 
 def from_debian(package: str, system_folder: Path, files: Sequence[DataFile], folder: Path, progress: Progress) -> None:
-    """Files out of a Debian package that puts them into `system_folder`, without installing it and without being root.
+    """Extract files from a Debian package that has them in `system_folder`, without installing it or being root.
 
-    apt-get reads the machine's sources, but keeps its lists in a folder of our own, which needs no right to write
-    elsewhere and no lists downloaded before.
+    apt-get reads the machine's sources but keeps its lists in a temporary folder, so it needs neither write access
+    elsewhere nor lists downloaded before.
     """
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
@@ -99,7 +99,7 @@ def from_debian(package: str, system_folder: Path, files: Sequence[DataFile], fo
             option for kind in ("http", "https") for option in ("-o", f"Acquire::{kind}::Timeout={SILENCE_SECONDS}")
         ]
         progress("apt-get update", 0, None)
-        _run([*apt, "update"], root, check=False)  # hooks of the system's may fail here, without harm to the lists
+        _run([*apt, "update"], root, check=False)  # system hooks may fail here without harm to the lists
         progress(f"apt-get download {package}", 0, None)
         _run([*apt, "download", package], root)
         _run(["dpkg-deb", "-x", *map(str, root.glob("*.deb")), str(root / "unpacked")], root)
@@ -107,7 +107,7 @@ def from_debian(package: str, system_folder: Path, files: Sequence[DataFile], fo
         for file in files:
             path = find_file(unpacked, file)
             if path is None:
-                raise DatasetError(f"the package holds no {file.name}")
+                raise DatasetError(f"the package does not contain {file.name}")
             read_verified(path, file, label=f"{path.name} of the package")
             shutil.copyfile(path, folder / path.name)
 

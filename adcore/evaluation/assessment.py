@@ -1,4 +1,4 @@
-"""What a trained detector is worth on the test part: thresholds from validation images, decisions on test images."""
+"""Assessment of a trained detector: thresholds from validation images, decisions on test images."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from adcore.train.pack import Pack
 
 __all__ = ["BEST_F1", "TWO_SCORES", "Assessment", "Decisions", "assess"]
 
-#: The rule whose decisions are shown where there is room for one.
+#: The rule whose decisions are shown if only one rule's are.
 BEST_F1 = "best F1"
-#: The rule of thresholds.TwoScores, for detectors that have them: most correct by the distance from both normal means.
+#: The rule of thresholds.TwoScores, for detectors with two scores: most correct by distance from both normal means.
 TWO_SCORES = "two scores"
 
 
@@ -33,7 +33,7 @@ class Decisions:
     """A rule's decisions on the test images.
 
     threshold: from validation images; infinite if the rule flags nothing. figures: accuracy, precision, recall, f1, as
-    thresholds.at_threshold gives them. confusion: as thresholds.confusion gives it, [2, 2].
+    from thresholds.at_threshold. confusion: as from thresholds.confusion, [2, 2].
     """
 
     threshold: float
@@ -45,8 +45,8 @@ class Decisions:
 class Assessment:
     """One experiment of config on the test part.
 
-    scores: [n] of test images; anomalous: bool [n]. measured: as TestScores.measured gives it. decisions: by name, of
-    thresholds.RULES and, for detectors that have two scores, TWO_SCORES; empty if a score is not finite.
+    scores: [n] of test images; anomalous: bool [n]. measured: as from TestScores.measured. decisions: by name of the
+    rule, of thresholds.RULES and, for detectors with two scores, TWO_SCORES; empty if a score is not finite.
     """
 
     config: TrainConfig
@@ -57,9 +57,10 @@ class Assessment:
     decisions: dict[str, Decisions]
 
     def metrics(self) -> dict[str, float]:
-        """Every figure by a name of letters, digits and underscores; only finite ones, as trackers know no others.
+        """All finite figures (trackers take no others) by names of letters, digits and underscores.
 
-        test_<metric> of each in `measured`; threshold_<rule>, test_accuracy_<rule> and its like of each in `decisions`.
+        test_<metric> for each metric in `measured`; threshold_<rule>, test_accuracy_<rule> etc. for each rule in
+        `decisions`.
         """
         found = {f"test_{name}": value for name, value in self.measured.items()}
         for rule, own in self.decisions.items():
@@ -72,10 +73,10 @@ class Assessment:
 def assess(
     detector: Pack, config: TrainConfig, train_part: ImageDataset, test_part: ImageDataset
 ) -> dict[int, Assessment]:
-    """Each experiment of config by its class: thresholds chosen on its validation images, figures on the test part.
+    """Assess each experiment of config, by class: thresholds from its validation images, figures on the test part.
 
     Validation images are those of the train part that config's training was validated on, of the kinds that the
-    experiment may look at. Opening the test part is the caller's decision. Raises UserError for a test part without
+    experiment may use. Opening the test part is the caller's decision. Raises UserError for a test part without
     normal images or without anomalies of an experiment.
     """
     test = score_test(detector, config, test_part)
@@ -116,7 +117,7 @@ def _decide(
 
 
 def _decide_by_two(pairs: tuple[Tensor, Tensor], anomalous: tuple[Tensor, Tensor]) -> dict[str, Decisions]:
-    """Decisions by the distance from the normal means of both scores, if there are such; pairs: [n, 2] each."""
+    """Decisions by distance from both scores' normal means; empty if it is undefined. pairs: [n, 2] each."""
     try:
         normal = TwoScores.of(pairs[0][:, 0], pairs[0][:, 1], anomalous[0])
     except ValueError:  # a score that is not finite, or the same for every normal image, has no unit of distance
@@ -126,7 +127,7 @@ def _decide_by_two(pairs: tuple[Tensor, Tensor], anomalous: tuple[Tensor, Tensor
 
 
 def _score_pairs(detector: Pack, config: TrainConfig, images: Tensor) -> Tensor:
-    """Reconstruction error and log density of normal images, [n, members, 2], of uint8 images."""
+    """Reconstruction error and log density under normal images of each uint8 image: [n, members, 2]."""
 
     def pair(plain: Tensor) -> Tensor:
         named = detector.scores_by_name(plain)

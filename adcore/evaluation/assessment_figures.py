@@ -1,4 +1,4 @@
-"""The figures of one experiment's assessment, and of all experiments side by side, as PNG files."""
+"""The figures of one experiment's assessment, and of all experiments together, as PNG files."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def write_figures(
     test_part: ImageDataset,
     history: Sequence[dict[str, float]],
 ) -> list[Path]:
-    """Write one experiment's figures into folder, which is made if need be, and give their paths.
+    """Write one experiment's figures into folder, created if needed, and return their paths.
 
-    roc.png, confusion_matrix.png at the best F1's threshold, score_densities.png; reconstructions.png of the first
-    test images of each class in turn, if the detector reconstructs; loss_curves.png, if it has losses. Where scores are
-    not finite the losses stand alone. history: each epoch's metrics, of TrainResult or of a checkpoint. Raises
+    roc.png, confusion_matrix.png at the threshold of best F1, score_densities.png; reconstructions.png of the first
+    test images of each class in turn, if the detector reconstructs; loss_curves.png, if it has losses. If scores are
+    not finite, only the losses are drawn. history: each epoch's metrics, from TrainResult or a checkpoint. Raises
     OSError if a file cannot be written.
     """
     config, experiment = assessment.config, assessment.experiment
@@ -59,9 +59,9 @@ def write_figures(
 
 
 def write_auroc_by_class(folder: Path, assessments: dict[int, Assessment]) -> list[Path]:
-    """Write auroc_by_class.png of the experiments whose AUROC is known, if there are several; give its path.
+    """Write auroc_by_class.png of the experiments whose AUROC is finite, if there are several; return its path.
 
-    Under seen-unseen the seen and the unseen anomalies' have bars of their own. Raises OSError as `write_figures`.
+    Under seen-unseen, seen and unseen anomalies have their own bars. Raises OSError like `write_figures`.
     """
     known = {index: each for index, each in assessments.items() if math.isfinite(each.measured["auroc"])}
     if len(known) < 2:
@@ -110,7 +110,7 @@ def _reconstructions(
 
 
 def _class_by_class(labels: Tensor) -> Tensor:
-    """Positions of all images, the classes taking turns and each in its own order, int64 [n]. labels: int64 [n]."""
+    """Positions of all images, classes in turn and each class in its own order, int64 [n]. labels: int64 [n]."""
     turn = torch.zeros_like(labels)
     for index in labels.unique():
         own = labels == index

@@ -1,4 +1,4 @@
-"""Figures from plain values."""
+"""Figures (plots) from plain values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["auroc_by_class", "confusion_matrix", "loss_curves", "reconstructions
 
 KINDS = ("normal", "anomalous")
 COLOURS = ("tab:blue", "tab:orange")
-#: Of an image among reconstructions, and between normal and anomalous ones; 1 is the distance from one to the next.
+#: Side of a reconstructed image, and gap between normal and anomalous ones, in units of the images' spacing.
 IMAGE_SIDE, GROUP_GAP = 0.92, 0.3
 
 
@@ -56,9 +56,9 @@ def auroc_by_class(
 def roc(
     scores: NDArray[Any], anomalous: NDArray[Any], *, title: str, thresholds: Mapping[str, float] | None = None
 ) -> Figure:
-    """ROC curve with its area, and where each threshold lies on it. scores: [n]; anomalous: bool [n].
+    """ROC curve with its area and the point of each threshold. scores: [n]; anomalous: bool [n].
 
-    thresholds: name -> the score from which on an image counts as anomalous.
+    thresholds: name -> the lowest score that counts as anomalous.
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -81,7 +81,7 @@ def roc(
 
 
 def confusion_matrix(counts: NDArray[Any], *, title: str) -> Figure:
-    """Numbers of images [2, 2], shaded by share of a row; rows are what images are, columns what they are taken for."""
+    """Numbers of images [2, 2], shaded by share of their row; rows: actual kind, columns: predicted kind."""
     figure, axes = _figure(4, 3.6)
     shares = counts / counts.sum(1, keepdims=True)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -92,8 +92,8 @@ def confusion_matrix(counts: NDArray[Any], *, title: str) -> Figure:
             axes.text(column, row, text, ha="center", va="center", color="white" if share > 0.5 else "black")
     axes.set_xticks(range(2), KINDS)
     axes.set_yticks(range(2), KINDS, rotation=90, va="center")
-    axes.set_xlabel("taken for")
-    axes.set_ylabel("is")
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("actual")
     axes.set_title(title)
     return figure
 
@@ -104,7 +104,7 @@ def reconstructions(
     """Input, reconstruction and error map of images, normal ones on the left and anomalous ones on the right.
 
     Each argument: images and their reconstructions in [0, 1], [n, channels, height, width] both. The error is the mean
-    over the channels of the absolute difference; one colour scale holds for all of them, and an image's mean is below.
+    over the channels of the absolute difference, on one colour scale; each image's mean error is printed below it.
     """
     import numpy as np
 
@@ -112,7 +112,7 @@ def reconstructions(
     errors = np.abs(rows[0] - rows[1]).mean(1)
     count, width = len(errors), len(errors) + GROUP_GAP
     figure = _new(0.9 * width + 1.2, 3.5)
-    # one axes per row, not per image: constrained layout takes its time for each of them
+    # one axes per row, not per image: each one slows constrained layout
     panels = figure.subplots(3, 1)
     lefts = [place + GROUP_GAP * (place >= len(normal[0])) for place in range(count)]
     shown: Any = None
@@ -139,7 +139,7 @@ def score_densities(
 ) -> Figure:
     """Histograms of the scores of normal images and of anomalies, each of area 1, with thresholds as lines.
 
-    scores: [n]; anomalous: bool [n]. Of either kind, the lowest and the highest 1 % may be out of sight.
+    scores: [n]; anomalous: bool [n]. The lowest and highest 1 % of each kind may lie outside the plot.
     """
     import numpy as np
 
@@ -178,7 +178,7 @@ def loss_curves(curves: Mapping[str, Sequence[float]], *, title: str) -> Figure:
 
 
 def _picture(image: NDArray[Any]) -> tuple[NDArray[Any], str | None]:
-    """What imshow takes: [height, width] and its colour map, or [height, width, 3]."""
+    """Arguments of imshow: [height, width] and its colour map, or [height, width, 3]."""
     return (image[0], "gray") if len(image) == 1 else (image.transpose(1, 2, 0), None)
 
 

@@ -1,4 +1,4 @@
-"""A trained detector on the test part: its scores, and the figures of each experiment."""
+"""Scores of a trained detector on the test part, and the metrics of each experiment."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TestScores:
         return {"": others, "seen": seen, "unseen": others & ~seen}
 
     def measured(self) -> dict[int, dict[str, float]]:
-        """By experiment: scoring.METRICS over all anomalies; under seen-unseen also with the endings _seen, _unseen.
+        """By experiment: metrics.METRICS over all anomalies; under seen-unseen also with the endings _seen, _unseen.
 
         Raises UserError for a test part that lacks a kind of images.
         """
@@ -71,7 +71,7 @@ class TestScores:
                 if not own.any():
                     raise UserError(
                         f"the test part has no {name} of experiment {experiment}, expected some of each kind; "
-                        f"leave class {experiment} out of the classes, or take another test part"
+                        f"leave class {experiment} out of the classes, or use another test part"
                     )
 
 

@@ -37,7 +37,7 @@ __all__ = [
 
 
 def fixed(scores: Tensor, anomalous: Tensor, *, value: float = 0.5) -> float:
-    """The value, whatever the scores: .5 is what student reports on Kim et al. 2020 take for scores in [0, 1]."""
+    """A fixed value, whatever the scores; student reports on Kim et al. 2020 use .5 for scores in [0, 1]."""
     _arrays(scores, anomalous)
     return value
 
@@ -45,7 +45,7 @@ def fixed(scores: Tensor, anomalous: Tensor, *, value: float = 0.5) -> float:
 def difference_of_means(scores: Tensor, anomalous: Tensor) -> float:
     """|mean of the anomalies' scores - mean of the normal images' scores|.
 
-    The rule of a student report's GAN. It is not invariant: a constant added to all scores leaves it where it was.
+    The rule of a student report's GAN. It is not invariant: adding a constant to all scores does not move it.
     """
     normal, other = _means(scores, anomalous)
     return abs(other - normal)
@@ -54,14 +54,14 @@ def difference_of_means(scores: Tensor, anomalous: Tensor) -> float:
 def mean_of_means(scores: Tensor, anomalous: Tensor) -> float:
     """Half-way between the mean score of normal images and that of anomalies.
 
-    A student report's VAE calls an image normal below the anomalies' mean and anomalous above the normal images'; where
-    both hold, between the two, this decides.
+    A student report's VAE calls an image normal below the anomalies' mean and anomalous above the normal images' mean;
+    between the two, where both hold, this threshold decides.
     """
     return sum(_means(scores, anomalous)) / 2
 
 
 def most_correct(scores: Tensor, anomalous: Tensor) -> float:
-    """The threshold of most correct decisions; of equally good ones the highest, infinite if none is worth it."""
+    """The threshold with the most correct decisions, the highest of equally good ones; infinite: flag nothing."""
     truth, values = _arrays(scores, anomalous)
     false_positives, true_positives, thresholds = roc_curve(truth, values, drop_intermediate=False)
     correct = true_positives * truth.sum() - false_positives * (~truth).sum()
@@ -69,7 +69,7 @@ def most_correct(scores: Tensor, anomalous: Tensor) -> float:
 
 
 def best_f1(scores: Tensor, anomalous: Tensor) -> float:
-    """The threshold of the highest F1, anomalies being the positives; of equally good ones the lowest."""
+    """The threshold with the highest F1, anomalies being the positives; the lowest of equally good ones."""
     precision, recall, thresholds = precision_recall_curve(*_arrays(scores, anomalous))
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
     return float(thresholds[np.argmax(f1[:-1])])
@@ -82,7 +82,7 @@ def false_positive_budget(scores: Tensor, anomalous: Tensor, *, share: float = 0
     return float(thresholds[np.searchsorted(false_positives, share, side="right") - 1])
 
 
-#: Every rule that takes one score, by the name that it is reported under.
+#: Every rule for one score, by the name it is reported under.
 RULES: Mapping[str, Callable[[Tensor, Tensor], float]] = MappingProxyType(
     {
         "fixed": fixed,
@@ -97,13 +97,13 @@ RULES: Mapping[str, Callable[[Tensor, Tensor], float]] = MappingProxyType(
 
 @dataclasses.dataclass(frozen=True)
 class TwoScores:
-    """Mean and standard deviation of two scores over normal images, to say how far an image is from them in both.
+    """Mean and standard deviation of two scores over normal images, to measure an image's distance from both means.
 
     A student report calls an image anomalous if reconstruction error and density are both further than one common
-    threshold from their normal means, that is, if the smaller of the distances is. Differs in the unit: both are
-    divided by their standard deviations, since one threshold for two scales means nothing; and the density is a
+    threshold from their normal means, that is, if the smaller distance is. Unlike there, both distances are
+    divided by the standard deviation, since one threshold for two scales is meaningless, and the density is a
     logarithm. The report's second condition, "normal if both are far from the anomalies' means", can contradict the
-    first, and is left out.
+    first and is left out.
     """
 
     means: tuple[float, float]
@@ -119,7 +119,7 @@ class TwoScores:
         return cls((float(normal[0].mean()), float(normal[1].mean())), (spreads[0], spreads[1]))
 
     def distance(self, first: Tensor, second: Tensor) -> Tensor:
-        """The smaller of both distances from the normal means, in standard deviations: [n], a score for any rule."""
+        """The smaller of the distances from the normal means, in standard deviations: [n], a score for any rule."""
         if first.shape != second.shape:
             raise ValueError(f"expected equal shapes, got {tuple(first.shape)} and {tuple(second.shape)}")
         by_score = zip((first, second), self.means, self.spreads, strict=True)
@@ -142,7 +142,7 @@ def at_threshold(scores: Tensor, anomalous: Tensor, threshold: float) -> dict[st
 
 
 def confusion(scores: Tensor, anomalous: Tensor, threshold: float) -> NDArray[np.int64]:
-    """Numbers of images, [2, 2]: rows are what they are, columns what they are taken for; normal, then anomalous."""
+    """Numbers of images, [2, 2]: rows are actual kinds, columns predicted kinds; normal, then anomalous."""
     truth, values = _arrays(scores, anomalous)
     return confusion_matrix(truth, values >= threshold)
 

@@ -1,1 +1,1 @@
-"""Which images a training sees, which validate and which test: free of torch until something is drawn."""
+"""Which images are used for training, validation and test; torch is not imported until something is drawn."""

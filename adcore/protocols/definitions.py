@@ -1,9 +1,9 @@
-"""Exposure: which anomalies a training sees. Free of torch until something is drawn: configurations are checked here.
+"""Exposure: which anomalies training sees. No torch until something is drawn: configurations are checked here.
 
 paper (Kim et al. 2020): every anomaly class. seen-unseen (after Ruff et al. 2020, arXiv 1906.02694): k
-known anomaly classes, the others first met in the test part. one-class: no anomalies. In all three, class i is normal
-in experiment i. leave-one-out turns that round: class i is anomalous, all others are normal. The counted
-protocols, COUNTS, have class i normal and fixed numbers of images; a run trains one experiment.
+known anomaly classes, the others only in the test part. one-class: no anomalies. In all three, class i is normal
+in experiment i. leave-one-out is the reverse: class i is anomalous, all others are normal. In the counted protocols,
+COUNTS, class i is normal and the numbers of images are fixed; a run trains one experiment.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """Most images of an experiment, (normal, anomalous), of each part of the data set; None: all there are.
+    """Maximum numbers of images of an experiment, (normal, anomalous), in each part of the data set; None: no limit.
 
-    A fifth of either kind of the train part is validation. fits_anomalies: whether training sees the other anomalies.
+    A fifth of each kind in the train part is for validation. fits_anomalies: whether training sees the other anomalies.
     """
 
     train: tuple[int | None, int | None]
@@ -45,10 +45,10 @@ class Counts:
 
 #: The counted protocols, after student reports; anomalies are drawn at random from all other classes.
 #: balanced-9600: 9,600 images to fit, 2,400 for validation and 2,000 for the test, half of them anomalies.
-#: rare-504: MNIST's 5,923 zeros and 504 anomalies. The report's test has 1,070 images; that these are all 980 zeros
-#: and 90 anomalies is inferred here.
-#: normal-4500: 4,500 normal images to fit, 500 + 500 for the test. That a threshold is chosen on 1,125 more normal
-#: images and a fifth of 504 anomalies is a choice made here.
+#: rare-504: MNIST's 5,923 zeros and 504 anomalies. The report's test part has 1,070 images; we infer that these are all
+#: 980 zeros and 90 anomalies.
+#: normal-4500: 4,500 normal images to fit, 500 + 500 for the test. Thresholds are chosen on 1,125 more normal images
+#: and a fifth of 504 anomalies; that is our choice.
 COUNTS: Mapping[str, Counts] = MappingProxyType(
     {
         "balanced-9600": Counts(train=(6000, 6000), test=(1000, 1000)),
@@ -56,17 +56,17 @@ COUNTS: Mapping[str, Counts] = MappingProxyType(
         "normal-4500": Counts(train=(5625, 504), test=(500, 500), fits_anomalies=False),
     }
 )
-#: Parts of the train part that are validation in turn, in k-fold cross-validation.
+#: Number of folds in k-fold cross-validation; each is the validation part in turn.
 FOLDS = 5
 PROTOCOLS = ("paper", "seen-unseen", "one-class", "leave-one-out", *COUNTS)
 
 
 @dataclasses.dataclass(frozen=True)
 class Exposure:
-    """What TrainConfig's fields of the same names say; the default shows every anomaly class, as many as normal images.
+    """TrainConfig's fields of the same names; by default every anomaly class, as many anomalies as normal images.
 
     labelled_share: labelled anomalies / (labelled anomalies + normal images), up to .5.
-    pollution: share of the normal images that are anomalies in truth.
+    pollution: share of the normal images that are really anomalies.
     """
 
     protocol: str = "paper"
@@ -76,17 +76,17 @@ class Exposure:
 
     @property
     def has_anomalies(self) -> bool:
-        """Whether training is shown images that are labelled as anomalies."""
+        """Whether training sees labelled anomalies."""
         return self.counts.fits_anomalies if self.counts else self.protocol != "one-class"
 
     @property
     def counts(self) -> Counts | None:
-        """The numbers of images, where the protocol fixes them."""
+        """The numbers of images, if the protocol fixes them."""
         return COUNTS.get(self.protocol)
 
     @property
     def named_class(self) -> str:
-        """What the class that an experiment is named by is in it."""
+        """The role of the class that names an experiment, in words."""
         return "anomalous class" if self.protocol == "leave-one-out" else "normal class"
 
     def anomalous(self, labels: Tensor, experiment: int) -> Tensor:
@@ -95,12 +95,12 @@ class Exposure:
 
 
 def check_exposure(exposure: Exposure, classes: int) -> int | None:
-    """The number of known classes where the protocol has one. Raises UserError for fields at odds with each other."""
+    """The number of known classes, if the protocol has one. Raises UserError for fields that contradict each other."""
     if not exposure.has_anomalies and exposure.labelled_share != 0.5:
-        raise UserError(f"--labelled-share: --protocol {exposure.protocol} has no labelled anomalies; leave it out")
+        raise UserError(f"--labelled-share: --protocol {exposure.protocol} has no labelled anomalies; omit the flag")
     if exposure.protocol != "seen-unseen":
         if exposure.known_classes is not None:
-            raise UserError(f"--known-classes: only --protocol seen-unseen has them, not {exposure.protocol}")
+            raise UserError(f"--known-classes: only --protocol seen-unseen has them; omit it for {exposure.protocol}")
         return None
     known = exposure.known_classes or 1
     if known > classes - 2:
@@ -109,7 +109,7 @@ def check_exposure(exposure: Exposure, classes: int) -> int | None:
 
 
 def check_one_experiment(protocol: str, classes: Sequence[int], flag: str) -> None:
-    """Raises UserError for several experiments under a counted protocol: each has images of its own."""
+    """Raises UserError for several experiments under a counted protocol, where each has its own images."""
     if protocol in COUNTS and len(classes) > 1:
         raise UserError(
             f"--{flag} {','.join(map(str, classes))}: --protocol {protocol} trains one class per run; "
@@ -120,7 +120,7 @@ def check_one_experiment(protocol: str, classes: Sequence[int], flag: str) -> No
 def known_anomalies(exposure: Exposure, normal: int, classes: int, split_seed: int) -> list[int]:
     """The anomaly classes that experiment `normal` may learn from and be validated on, of 0..classes-1.
 
-    Under seen-unseen they are drawn by split_seed: the same for every training. One-class learns from none of them
+    Under seen-unseen they are drawn by split_seed, the same for every training. One-class learns from none of them
     and is validated on all. Under leave-one-out there is one, the class that names the experiment.
     """
     if exposure.protocol == "leave-one-out":
@@ -137,9 +137,9 @@ def known_anomalies(exposure: Exposure, normal: int, classes: int, split_seed: i
 
 
 def validation_images(labels: Tensor, exposure: Exposure, experiment: int, split_seed: int) -> tuple[Tensor, Tensor]:
-    """Which validation images an experiment may look at, and which images are its anomalies; bool [n] both.
+    """Which validation images an experiment may use, and which images are its anomalies; both bool [n].
 
-    It sees its normal images and the anomaly classes that it may know. labels: int64 [n], of every class.
+    It may use its normal images and its known anomaly classes. labels: int64 [n], of every class.
     """
     import torch
 

@@ -1,8 +1,8 @@
-"""What an experiment is: which images are normal, which anomalous, and how many of them training sees.
+"""An experiment: which images are normal, which are anomalous, and how many of them training sees.
 
-In one-vs-rest experiment i class i is normal and the others are anomalies, or the other way round; how many of them
-training sees is its exposure. Only the fit images of anomalies are drawn down; validation and test keep every class as
-it is, but under counted protocols, which select images of every part (adcore.protocols.splits).
+In one-vs-rest experiment i, class i is normal and the others are anomalies, or the reverse; the exposure says which
+anomalies training sees. Anomalies are subsampled among the fit images only; validation and test keep every class
+unchanged, except under counted protocols, which select images of every part (adcore.protocols.splits).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ EVERY_ANOMALY = Exposure()
 class Experiment:
     """Positions in the train part of the images that one experiment is fitted on, int64 [n] each.
 
-    normal: images that training takes as normal, polluted ones among them. anomalous: as many, with repetitions where
-    fewer are labelled; empty without labelled anomalies. normal_class: the class that the experiment is named by.
+    normal: images that training treats as normal, including polluting ones. anomalous: as many, repeated if fewer are
+    labelled; empty without labelled anomalies. normal_class: the class that names the experiment.
     """
 
     normal_class: int
@@ -48,15 +48,15 @@ def one_vs_rest(
     content_hash: str,
     exposure: Exposure = EVERY_ANOMALY,
 ) -> Callable[[int, int, int], Experiment]:
-    """What draws the experiment of a class, all of one size, that of the smallest normal part there is.
+    """Return a function that draws a class's experiment; all are of one size, that of the smallest normal part.
 
-    It is the smallest class of the fit images; under leave-one-out, all but the largest class; under a counted
-    protocol, whose fit images are selected for one experiment, the class of that one.
+    That is the smallest class of the fit images; under leave-one-out, all classes but the largest; under a counted
+    protocol, whose fit images are selected for one experiment, that experiment's class.
 
     images: uint8 [n, channels, height, width], labels: int64 [n], of the train part; fit: positions in it.
-    sampling: "kmeans" or "random". Returns draw(class, train_seed, epoch): which images of a kind are taken where there
-    are too many, and their order, is another draw in each epoch; polluting images stay the same. It raises UserError if
-    pollution leaves no image of the known anomalies to be labelled.
+    sampling: "kmeans" or "random". Returns draw(class, train_seed, epoch): each epoch draws anew which images of a kind
+    are used if there are too many, and their order; polluting images stay the same. It raises UserError if pollution
+    leaves no image of the known anomaly classes to label.
     """
     own = labels[fit]
     sizes = torch.bincount(own)
@@ -82,7 +82,7 @@ def one_vs_rest(
 def require_labelled_anomalies(
     labels: Tensor, fit: Tensor, *, classes: tuple[int, ...], split_seed: int, exposure: Exposure
 ) -> None:
-    """Raises UserError if pollution leaves no image of the known anomalies to be labelled; arguments: `one_vs_rest`."""
+    """Raises UserError if pollution leaves no known anomaly to label; arguments as for `one_vs_rest`."""
     own = labels[fit]
     for index in classes:
         known = known_anomalies(exposure, index, len(torch.bincount(own)), split_seed)
@@ -90,7 +90,7 @@ def require_labelled_anomalies(
 
 
 def _size(own: Tensor, experiment: int, exposure: Exposure) -> int:
-    """Normal images of every experiment; of this one under a counted protocol. own: labels of the fit images."""
+    """Normal images per experiment, or of this one under a counted protocol. own: labels of the fit images."""
     named = [experiment] if exposure.counts else own.unique().tolist()
     return min(int((~exposure.anomalous(own, index)).sum()) for index in named)
 
@@ -99,12 +99,13 @@ def _require_labelled(labels: Tensor, known: list[int], polluting: int) -> None:
     available = int(torch.isin(labels, torch.tensor(known)).sum())
     if polluting >= available:
         raise UserError(
-            f"--pollution: {polluting} of {available} images of the known anomaly classes; take a smaller share"
+            f"--pollution: {polluting} of {available} images of the known anomaly classes, which leaves none to label; "
+            "take a smaller share"
         )
 
 
 def _polluting(labels: Tensor, known: list[int], count: int, stream: torch.Generator) -> Tensor:
-    """Positions of the anomalies that pass for normal, int64 [count]."""
+    """Positions of the anomalies that are treated as normal, int64 [count]."""
     _require_labelled(labels, known, count)
     return draw_random(labels, known, count, stream)
 

@@ -1,4 +1,4 @@
-"""Drawing anomalies down to the number of normal images: evenly over classes and k-means clusters, or at random."""
+"""Subsample anomalies to the number of normal images: evenly over classes and k-means clusters, or at random."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def equal_shares(total: int, sizes: Sequence[int]) -> list[int]:
         raise ValueError(f"cannot draw {total} from {sum(sizes)}")
     shares = [0] * len(sizes)
     by_size = sorted(range(len(sizes)), key=lambda place: sizes[place])
-    for done, place in enumerate(by_size):  # smallest first: what it cannot hold, the larger ones share
+    for done, place in enumerate(by_size):  # smallest first: the larger ones share its excess
         shares[place] = min(sizes[place], (total - sum(shares)) // (len(sizes) - done))
     return shares
 
@@ -39,14 +39,14 @@ def cluster(
 ) -> Tensor:
     """k-means clusters of the flattened pixels, class by class (scikit-learn's MiniBatchKMeans).
 
-    images: uint8 [n, channels, height, width]; labels: int64 [n]; name: what identifies the data set's content.
-    Returns the cluster of each image within its class, int64 [n]. Cached on disk by name, images chosen and settings.
+    images: uint8 [n, channels, height, width]; labels: int64 [n]; name: identifies the data set's content.
+    Returns the cluster of each image within its class, int64 [n]. Cached on disk by name, images and settings.
     """
     pixels = images.flatten(1).numpy()
     digest = hashlib.sha256(pixels.tobytes() + labels.numpy().tobytes())
     key = hashlib.sha256(f"{name} {digest.hexdigest()} {clusters} {seed}".encode()).hexdigest()[:32]
     path = (cache or Path(platformdirs.user_cache_dir("adcore"), "clusters")) / f"{key}.npy"
-    with contextlib.suppress(OSError, ValueError, EOFError):  # absent, cut or empty: computed again
+    with contextlib.suppress(OSError, ValueError, EOFError):  # absent, truncated or empty: computed again
         stored = np.load(path, allow_pickle=False)
         if stored.shape == (len(labels),):
             return torch.from_numpy(stored)
@@ -83,7 +83,7 @@ def _fit_clusters(pixels: NDArray[np.uint8], labels: NDArray[np.int64], clusters
     from sklearn.cluster import MiniBatchKMeans
 
     found = np.zeros(len(labels), np.int64)
-    with threadpool_limits(1):  # sums in one order, whatever the machine
+    with threadpool_limits(1):  # the same order of summation on every machine
         for index in np.unique(labels):
             own = pixels[labels == index].astype(np.float32) / 255
             if len(own) <= clusters:  # k-means at an inertia of 0 leaves the outcome to rounding
@@ -98,4 +98,4 @@ def _write(path: Path, found: NDArray[np.int64]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
         np.save(file, found, allow_pickle=False)
-    os.replace(file.name, path)  # two processes that write at once leave one whole file
+    os.replace(file.name, path)  # two processes that write at once leave one complete file

@@ -1,4 +1,4 @@
-"""Which images of a data set are fitted on, which validate, and which are tested on.
+"""Which images of a data set are used to fit, to validate and to test.
 
 The train part is split once into fit and validation images, stratified by class, by `split_seed`; in k-fold
 cross-validation once for each fold. Counted protocols select the images of every part first.
@@ -21,7 +21,7 @@ __all__ = ["VALIDATION_SHARE", "Split", "cap_per_class", "require_every_class", 
 
 #: Share of the train part that is kept for validation: 10,000 of Fashion-MNIST's 60,000.
 VALIDATION_SHARE = 1 / 6
-#: Images of a class that a train part must have: some for validation, some to fit.
+#: Minimum number of images per class in a train part: some for validation, some to fit.
 MINIMUM_IMAGES = 12
 
 
@@ -36,9 +36,9 @@ class Split:
 def require_every_class(
     labels: Tensor, count: int, *, at_least: int = MINIMUM_IMAGES, of: str = "the data set"
 ) -> None:
-    """Raises UserError unless labels, int64 [n], hold at least so many images of each of `count` classes, and no other.
+    """Raises UserError unless labels, int64 [n], hold `at_least` images of each of `count` classes, and no other class.
 
-    By default as many as a train part must have. of: what they are the labels of, for the message.
+    The default is the minimum for a train part. of: what the labels belong to, for the message.
     """
     images = torch.bincount(labels, minlength=count).tolist()
     if len(images) > count:
@@ -98,8 +98,8 @@ def split_counted(
 ) -> Split:
     """Fit and validation positions of one experiment under a counted protocol. labels: int64 [n] of the train part.
 
-    As `split`, of the selected images, stratified by kind, normal and anomalous, which take the place of the classes in
-    the caps too. Without a fold the first one is validation.
+    Like `split` on the selected images, but stratified by kind (normal, anomalous) instead of class; the caps are per
+    kind, too. Without a fold, the first one is validation.
     """
     selected = select(labels, exposure, experiment, part="train", split_seed=split_seed)
     parts = split(
@@ -121,10 +121,10 @@ def select(
     split_seed: int,
     images_per_class: int | None = None,
 ) -> Tensor:
-    """Positions of a part's images that a counted protocol takes, ascending. labels: int64 [n] of the whole part.
+    """Positions of a part's images that a counted protocol uses, ascending. labels: int64 [n] of the whole part.
 
-    Of either kind the protocol's number is drawn at random, whatever the training; all where there are no more.
-    images_per_class caps each kind. Raises ValueError for a protocol that is not counted.
+    The protocol's number of images of each kind is drawn at random, the same for every training; all if there are
+    fewer. images_per_class caps each kind. Raises ValueError for a protocol that is not counted.
     """
     if exposure.counts is None:
         raise ValueError(f"expected a counted protocol, got {exposure.protocol!r}")

@@ -1,1 +1,1 @@
-"""What the process runs on: CPUs, devices, standard streams, slow imports."""
+"""The process's environment: CPUs, devices, standard streams, slow imports."""

@@ -1,4 +1,4 @@
-"""How matplotlib draws."""
+"""The backend of matplotlib."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from types import MappingProxyType
 
 __all__ = ["FILES_ALONE"]
 
-#: Environment in which it draws to files, to be set before it is imported, which Lightning does as well: a backend that
-#: a notebook has left there may not be installed here, and then the import fails.
+#: Environment variables with which matplotlib draws to files only. Set them before it is imported, which Lightning does
+#: as well: a notebook may have named a backend that is not installed here, and then the import fails.
 FILES_ALONE: Mapping[str, str] = MappingProxyType({"MPLBACKEND": "agg"})

@@ -1,4 +1,4 @@
-"""CPUs that are allotted to this process, which may be far fewer than the machine has."""
+"""CPUs allotted to this process, possibly far fewer than the machine has."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from types import MappingProxyType
 
 __all__ = ["PATIENT_THREADS", "allotted_cpus"]
 
-#: Environment in which torch's threads spin for a moment only while they wait for each other. By default they spin for
-#: milliseconds: on cores that have other work as well, a training then hardly moves. Sleeping at once (OMP_WAIT_POLICY)
-#: would halve its speed on idle ones. To be set before torch is imported.
+#: Environment variables with which torch's threads spin only briefly while they wait for each other. By default they
+#: spin for milliseconds, and training hardly progresses on cores with other work. Sleeping at once (OMP_WAIT_POLICY)
+#: would halve the speed on idle cores. Set them before torch is imported.
 PATIENT_THREADS: Mapping[str, str] = MappingProxyType({"GOMP_SPINCOUNT": "10000"})
 
 
 def allotted_cpus(root: Path = Path("/")) -> int:
     """How many CPUs this process may keep busy: the least of affinity, cgroup quotas and SLURM_CPUS_PER_TASK.
 
-    A quota is rounded down, to 1 at the least. root: where proc/ and sys/ are mounted.
+    A quota is rounded down, but to at least 1. root: where proc/ and sys/ are mounted.
     """
     limits = [float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)]
     limits += _quotas(root)
@@ -29,7 +29,7 @@ def allotted_cpus(root: Path = Path("/")) -> int:
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """CPU quotas of this process's cgroup and of those above it, of either version of cgroups."""
+    """CPU quotas of this process's cgroup and its parents, in cgroups v1 and v2."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:  # not Linux
@@ -40,13 +40,13 @@ def _quotas(root: Path) -> Iterator[float]:
             continue
         mounted = root / "sys/fs/cgroup" / controllers
         own = mounted / path.lstrip("/")
-        for folder in (own, *own.parents):  # in a container, what is mounted is the process's own cgroup
+        for folder in (own, *own.parents):  # in a container the process's own cgroup is mounted
             if folder.is_relative_to(mounted) and (quota := _quota(folder)):
                 yield quota
 
 
 def _quota(cgroup: Path) -> float | None:
-    """CPUs' worth of time that a cgroup may take; None without a limit."""
+    """The limit of a cgroup in CPUs; None without a limit."""
     try:
         if (file := cgroup / "cpu.max").exists():
             quota, period = file.read_text().split()

@@ -1,4 +1,4 @@
-"""What this machine trains on, found without torch: its import takes seconds."""
+"""The device that this machine trains on, found without torch, whose import takes seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large libraries, imported in less time."""
+"""Faster imports of large libraries."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["large_imports"]
 
 @contextmanager
 def large_imports() -> Iterator[None]:
-    """What is imported stays to the end, so garbage collection is neither to look at it on the way nor ever after.
+    """Keep garbage collection away from imported modules, now and later, since they stay until the process ends.
 
-    For one thread at a time. benchmarks/imports.py measures what it saves.
+    For one thread at a time. benchmarks/imports.py measures the time saved.
     """
     was_enabled, before = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        if len(sys.modules) > before:  # else there may be garbage, which would never be collected
+        if len(sys.modules) > before:  # else garbage might be frozen, and never collected
             gc.freeze()
         if was_enabled:
             gc.enable()

@@ -1,4 +1,4 @@
-"""Standard output and error that may go away while a program works, or that cannot take every character."""
+"""Standard output and error that may close while a program runs, or that cannot encode every character."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 __all__ = ["Lost", "is_a_closed_pipe", "keep_going"]
 
-#: What becomes of a character that a stream's encoding lacks.
+#: Error handler for characters that a stream's encoding lacks.
 ERRORS = "backslashreplace"
 
 
 class Lost(io.FileIO):
-    """A descriptor that takes everything. reason: what the system said when it first could not be written."""
+    """A file descriptor whose writes never fail. reason: the first error of a write."""
 
     reason: OSError | None = None
 
@@ -30,10 +30,10 @@ class Lost(io.FileIO):
 
 
 def keep_going() -> Lost | None:
-    """Make prints that nobody can take harmless from here on; returns what becomes of standard output.
+    """Make failing prints to standard output and error harmless from now on; returns the descriptor of standard output.
 
-    A character that their encoding lacks, as ASCII lacks those of many a folder's name, is shown by its number. Streams
-    that somebody has put in the place of the process's own, as pytest does, stay as they are: then None.
+    A character that the encoding lacks, as ASCII lacks an umlaut in a folder's name, is shown by its number. Streams
+    that were replaced, as by pytest, are left alone; None if standard output was.
     """
     error = _wrapped(sys.stderr, sys.__stderr__)
     if error is not None:
@@ -46,14 +46,14 @@ def keep_going() -> Lost | None:
 
 
 def is_a_closed_pipe(error: OSError) -> bool:
-    """Whether the reader has simply read enough, as `head` does."""
+    """Whether the reader closed the pipe after reading enough, as `head` does."""
     return error.errno == errno.EPIPE
 
 
 def _wrapped(stream: Any, own: Any) -> tuple[io.TextIOWrapper, Lost] | None:
     if stream is not own:
         return None
-    if stream is None:  # it was closed before the program began
+    if stream is None:  # it was closed before the program started
         raw = Lost(os.open(os.devnull, os.O_WRONLY), "w")
         return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors=ERRORS), raw
     stream.flush()

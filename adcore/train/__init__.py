@@ -1,6 +1,6 @@
-"""Train experiments side by side: `train(config, report)`, or by hand `python -m adcore.train`.
+"""Train experiments side by side: `train(config, report)`, or `python -m adcore.train` on the command line.
 
-Heavy imports stand inside the functions: a mistake on the command line is answered before torch has loaded.
+Heavy imports are inside the functions: mistakes on the command line are reported before torch loads.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "ReportEach", "TrainResult", "train"]
 
-#: Called after every epoch with its metrics; by hand it prints, in a trial it is tune.report, in a test list.append.
+#: Called after every epoch with its metrics: print on the command line, tune.report in a trial, list.append in a test.
 Report = Callable[[dict[str, float]], object]
-#: The same for several configurations: their metrics in order, None for one that has no such epoch.
+#: The same for several configurations: their metrics in order, None for a configuration without that epoch.
 ReportEach = Callable[[list[dict[str, float] | None]], object]
 
 
@@ -31,8 +31,8 @@ ReportEach = Callable[[list[dict[str, float] | None]], object]
 class TrainResult:
     """How a configuration's training ended: state is "complete", "paused" or "diverged".
 
-    history: each epoch's metrics as reported. images_per_epoch: of all its experiments. seconds: how long all epochs
-    trained, validation apart, whenever that was; its share of the time of what it was trained beside.
+    history: each epoch's metrics as reported. images_per_epoch: of all its experiments. seconds: training time of all
+    epochs, earlier runs included and validation excluded; the configuration's share of its packs' time.
     """
 
     state: str
@@ -43,7 +43,7 @@ class TrainResult:
 
     @functools.cached_property
     def detector(self) -> Pack:
-        """The networks of all its experiments, on the device that trained them; made when it is asked for."""
+        """The networks of all its experiments, on the device that trained them; made on first access."""
         return self.make_detector()
 
 
@@ -81,24 +81,23 @@ def train(
 ) -> TrainResult | list[TrainResult]:
     """Train detectors on the train part `data` of their data set and report after every epoch.
 
-    config: one configuration, each of whose classes is an experiment; or several, which agree in
-    adcore.train.members.SHARED. All experiments train side by side, as a pack, and each gives what it gives alone.
-    With several configurations, `report` is called with a list, and a list is returned, in their order.
+    config: one configuration, each of whose classes is an experiment; or several with equal fields
+    adcore.train.members.SHARED. All experiments train side by side, as a pack, with the same results as alone.
+    With several configurations, `report` takes a list and a list is returned, both in their order.
 
-    Reported: epoch (from 1), val_<metric>_<i> of each experiment i and each of metrics.METRICS with their means
-    val_<metric>_mean, loss_<name>_<i> (means over the epoch), images_per_second (training alone, images of all
-    experiments of the pack). All are floats. Validation counts the anomaly classes that an experiment may know
-    (adcore.protocols.definitions).
-    An experiment with a loss that is NaN or infinite ends after that epoch, its metrics NaN, its configuration's state
-    "diverged"; one that runs out of patience ends with the metrics that it has. The others go on.
-    With checkpoints, an experiment that finds one goes on behind it: on the CPU to the same numbers to the bit beside
-    the same others, to float accuracy in another pack. The epochs in it are reported again, and who is behind trains
-    first. strategy: how steps are executed, one of pack.STRATEGIES; the results are the same, and "auto" takes the
-    fastest on the device that there is. until: the epoch to pause after, from 1 on, None for the last one; what is
-    trained on from checkpoints later is as if there had been no pause. side_by_side: how many experiments train at a
-    time at the most, None for all of them; the others wait, epoch by epoch.
-    Raises UserError for a checkpoint that is broken or of other settings, for configurations that differ in what a
-    pack shares, for an epoch to pause after that there is not, and for data that lack a class.
+    Reported, all as floats: epoch (from 1), val_<metric>_<i> for each experiment i and each of metrics.METRICS, with
+    their means val_<metric>_mean, loss_<name>_<i> (means over the epoch), images_per_second (of training alone, over
+    all experiments of the pack). Validation uses an experiment's known anomaly classes (adcore.protocols.definitions).
+    An experiment with a NaN or infinite loss ends after that epoch, with NaN metrics and its configuration's state
+    "diverged"; one that runs out of patience ends and keeps its metrics. The others continue.
+    With checkpoints, an experiment that finds one resumes after it: on the CPU bit-identically in the same pack, to
+    float accuracy in another pack. The epochs in it are reported again, and experiments that are behind train first.
+    strategy: how steps are executed, one of pack.STRATEGIES, with the same results; "auto" takes the fastest on this
+    device. until: the epoch to pause after, from 1, None for the last; resuming later from checkpoints gives the same
+    results as no pause. side_by_side: the maximum number of experiments trained at a time, None for all; if fewer, they
+    take turns, epoch by epoch.
+    Raises UserError for a checkpoint that is damaged or of other settings, for configurations that differ in what a
+    pack shares, for an `until` out of range, and for data that lack a class.
     """
     from adcore.protocols.splits import require_every_class
     from adcore.train.fitting import fit_members

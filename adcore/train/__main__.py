@@ -30,11 +30,11 @@ _HELP = """Train one configuration and print validation AUROC after each epoch.
 Every flag is a setting of the run; the same settings give the same numbers."""
 
 _FLAGS = (
-    click.Option(["--data-dir"], help="folder that holds the data set's files; the only place looked at"),
-    click.Option(["--allow-unverified-data"], is_flag=True, help="use files of --data-dir with another checksum"),
-    click.Option(["--checkpoint"], help="save to this file after each epoch, and go on from it if it is there"),
+    click.Option(["--data-dir"], help="folder with the data set's files; no other place is searched"),
+    click.Option(["--allow-unverified-data"], is_flag=True, help="accept files of --data-dir with a wrong checksum"),
+    click.Option(["--checkpoint"], help="save to this file after each epoch, and resume from it if it exists"),
     click.Option(["--test"], is_flag=True, help="score the test part at the end; do it once, for the final model"),
-    click.Option(["--figures"], metavar="DIR", help="with --test: draw each class's figures there, and show decisions"),
+    click.Option(["--figures"], metavar="DIR", help="with --test: write each class's figures to DIR, print decisions"),
 )
 
 
@@ -53,7 +53,7 @@ def _train(
 ) -> int:
     config = TrainConfig(**settings)
     if figures is not None and not test:
-        raise UserError(f"--figures {figures!r}: they are of the test part; add --test, or leave --figures out")
+        raise UserError(f"--figures {figures!r}: figures need the test part; add --test, or leave --figures out")
     for flag, place in (("--checkpoint", checkpoint), ("--figures", figures)):
         check_local(place or "", flag)
     if checkpoint:
@@ -77,7 +77,7 @@ def _train(
     source: dict[str, Any] = {"data_dir": data_dir, "allow_unverified": allow_unverified_data}
     with fetch_progress() as progress:
         data = load(config.dataset, "train", **source, progress=progress)
-        # before the training, which a file that is missing would waste
+        # before training, which a missing file would waste
         test_part = load(config.dataset, "test", **source, progress=progress) if test else None
     checkpoints = Checkpoints(Path(checkpoint), every=0) if checkpoint else None
     result = train(config, _print_epoch, data=data, checkpoints=checkpoints)
@@ -95,7 +95,7 @@ def _train(
 def _assess(
     folder: Path, result: TrainResult, config: TrainConfig, data: ImageDataset, test_part: ImageDataset
 ) -> None:
-    """Print what --test prints, then each experiment's decisions; write the figures, those of a class in its folder."""
+    """Print what --test prints, then each experiment's decisions; write the figures, each class's in its own folder."""
     from adcore.evaluation.assessment import BEST_F1, assess
     from adcore.evaluation.assessment_figures import write_auroc_by_class, write_figures
 
@@ -114,13 +114,13 @@ def _assess(
 
 def _decisions_line(decisions: Decisions | None) -> str:
     if decisions is None:
-        return "no decisions, for scores that are not finite"
+        return "no decisions, because scores are not finite"
     named = {"threshold": f"{decisions.threshold:.4g}"} | {k: f"{v:.4f}" for k, v in decisions.figures.items()}
     return "  ".join(f"{name} {value}" for name, value in named.items()).replace("f1 ", "F1 ")
 
 
 def _print_test(measured: dict[int, dict[str, float]]) -> None:
-    """One line per metric: mean over the experiments, then each."""
+    """One line per metric: mean over the experiments, then each experiment's value."""
     for name in next(iter(measured.values())):
         values = [each[name] for each in measured.values()]
         label = name.replace("auroc", "AUROC")
@@ -134,7 +134,7 @@ def _check_file(path: Path) -> None:
     except OSError as error:  # too long a name, or a folder that may not be entered
         raise UserError(f"{flag}: cannot be written ({error.strerror})") from error
     if is_taken:
-        raise UserError(f"{flag}: expected a file, or a name that is not taken")
+        raise UserError(f"{flag}: expected a file, or an unused name")
     check_writable(path.parent, flag)
 
 

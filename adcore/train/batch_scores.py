@@ -1,4 +1,4 @@
-"""Scores of uint8 images by a pack, some at a time."""
+"""A pack's scores of uint8 images, in batches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["anomaly_scores", "by_batch"]
 
-#: Images that are scored at a time, for each member.
+#: Images scored at a time, per member.
 SCORE_BATCH = 500
 
 
@@ -29,10 +29,10 @@ def anomaly_scores(detector: Pack, images: Tensor, *, mirrored: bool = False) ->
 
 
 def by_batch(detector: Pack, images: Tensor, function: Callable[[Tensor], Tensor], *, mirrored: bool = False) -> Tensor:
-    """function of uint8 images [n, channels, side, side] as the detector takes them: [n, ...] on the CPU.
+    """Apply function to uint8 images [n, channels, side, side], resized for the detector: [n, ...] on the CPU.
 
-    function: of [batch, channels, 32, 32] in [-1, 1] to [batch, ...], SCORE_BATCH images at a time. mirrored: the mean
-    of its values for an image and for its mirror image.
+    function: [batch, channels, 32, 32] in [-1, 1] to [batch, ...], SCORE_BATCH images at a time. mirrored: return the
+    mean of its values for an image and for its mirror image.
     """
 
     def value(plain: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a training begins with and what it leaves: its split, its device, the networks in its checkpoints."""
+"""The split and the device of a training, and the networks in its checkpoints."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def split_train(config: TrainConfig, labels: Tensor) -> Split:
 
 
 def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainConfig, Pack]:
-    """The configuration and the trained detector of its checkpoint files, in the order of their members, on the CPU.
+    """Load a configuration and its trained detector from checkpoint files; members in the files' order, on the CPU.
 
-    Raises UserError if one is no checkpoint, or if they are of several configurations.
+    Raises UserError if a file is not a checkpoint, or if they are of several configurations.
     """
     from adcore.train.pack import Pack  # with Lightning, which takes seconds to load
 
@@ -50,19 +50,19 @@ def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainCon
 
 
 def training_device() -> torch.device:
-    """The fastest device that there is."""
+    """The fastest device available."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def scoring_strategy() -> str:
-    """How a pack that is only to score is made: on a GPU grouped convolutions are slow."""
+    """The strategy of a pack that only scores: grouped convolutions are slow on a GPU."""
     return "plain" if training_device().type == "cuda" else "grouped"
 
 
 def load_states(pack: Pack, states: Sequence[MemberState], source: str) -> None:
-    """Load each member's networks. Raises UserError for those of other networks; source: where they come from."""
+    """Load each member's networks. Raises UserError if they do not fit the pack; source: where they come from."""
     try:
         pack.load(states)
     except (RuntimeError, AttributeError, LookupError, TypeError, ValueError) as error:  # other names, shapes or kinds

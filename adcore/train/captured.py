@@ -1,6 +1,6 @@
-"""A pack's step as one CUDA graph: launched as a whole, it does not wait for the host's next call.
+"""A pack's step as one CUDA graph, launched as a whole: it does not wait for the host between kernels.
 
-At a GAN's sizes the host is the limit: a step of one member is some thousand launches, whatever its size.
+At a GAN's sizes the host is the bottleneck: a step of one member is about a thousand launches, whatever its size.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from adcore.train.pack import Pack
 
 __all__ = ["Captured", "capture"]
 
-#: Steps before a capture: libraries choose their algorithms, Adam makes its state.
+#: Steps before a capture, in which libraries choose their algorithms and Adam creates its state.
 WARM_UP = 3
 
 logger = logging.getLogger(__name__)
 
 
 class Captured:
-    """The step of all members, captured once and replayed: plain networks, a stream each.
+    """The step of all members, captured once and replayed: plain networks, one stream each.
 
-    All that changes from step to step is on the device, at addresses that stay: the epoch's tables of images and of
-    learning rates, and the step's number, which the graph counts up itself. Where capture fails, a line says why, and
-    the same step is run as it is.
+    Everything that changes between steps is on the device at fixed addresses: the epoch's tables of images and
+    learning rates, and the step number, which the graph itself increments. If capture fails, a warning says why and the
+    step is run without it.
     """
 
     def __init__(self, pack: Pack) -> None:
@@ -56,7 +56,7 @@ class Captured:
         self.replay()
 
     def _captured(self) -> Callable[[], None]:
-        """The captured step, or the step itself; nothing else has changed."""
+        """The captured step, or the plain step if capture fails; all state is left as it was."""
         before = [(tensor, tensor.clone()) for tensor in self._changing()]
         try:
             replay = capture(self._step)
@@ -64,15 +64,15 @@ class Captured:
             raise
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
-            logger.warning("the training step cannot be captured as a CUDA graph (%s): slower without it", reason)
+            logger.warning("the training step cannot be captured as a CUDA graph (%s): training is slower", reason)
             replay = self._step
         finally:
             if self.pack.device.type == "cuda":
-                torch.cuda.synchronize()  # what a failed step has begun would still change what is restored
+                torch.cuda.synchronize()  # else a failed step's pending work would change restored values
         known = {tensor.data_ptr() for tensor, _ in before}
         with torch.no_grad():
             for tensor in self._changing():
-                if tensor.data_ptr() not in known:  # made by the first steps: Adam's moments, sums of losses
+                if tensor.data_ptr() not in known:  # created by the first steps: Adam's moments, sums of losses
                     tensor.zero_()
             for tensor, value in before:
                 tensor.copy_(value)
@@ -102,7 +102,7 @@ class Captured:
                 normal, anomalous = (self.batches.select(part, group) for part in images)
                 self.pack.step_of(place, *(part.to(memory_format=torch.channels_last) for part in (normal, anomalous)))
         self._join()
-        self.counter.add_(1).remainder_(len(self.batches))  # within the tables, while a warm-up runs past their end
+        self.counter.add_(1).remainder_(len(self.batches))  # wrap around: a warm-up may run past the tables' end
 
     def _fork(self) -> None:
         for stream in filter(None, self.streams):
@@ -114,7 +114,7 @@ class Captured:
 
 
 def capture(step: Callable[[], None]) -> Callable[[], None]:
-    """What runs `step` as a CUDA graph, which is run WARM_UP times before. Raises RuntimeError if that cannot be."""
+    """Run `step` WARM_UP times, then return a replay of it as a CUDA graph. Raises RuntimeError if that fails."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -129,7 +129,7 @@ def capture(step: Callable[[], None]) -> Callable[[], None]:
         try:
             step()
         except BaseException:
-            with contextlib.suppress(RuntimeError):  # it would hide the reason: work that was cut short
+            with contextlib.suppress(RuntimeError):  # its error would hide the cause
                 graph.capture_end()
             raise
         graph.capture_end()

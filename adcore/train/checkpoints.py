@@ -1,7 +1,7 @@
-"""Checkpoint files: written whole or not at all, read without running code from them.
+"""Checkpoint files: written atomically, read without running code from them.
 
-A file holds one member of a pack or several, each by itself: its configuration, history, networks and optimisers, as
-it would have them alone and on the CPU. So members can go on in another pack, on another device.
+A file holds one or more members of a pack, each on its own: its configuration, history, networks and optimisers, as
+it would have them alone and on the CPU. Members can therefore resume in another pack, on another device.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from adcore.train.member_state import MemberState
 
 __all__ = ["Checkpoints", "read"]
 
-#: Where a file holds what is ours.
+#: The key of our content in a file.
 KEY = "adcore"
-#: What it holds of a member beside its configuration.
+#: What it holds of a member in addition to its configuration.
 PARTS = ("history", "watched", "networks", "optimizers")
 
 
 class Checkpoints:
-    """The newest checkpoint of each member of a training; saved at most every `every` seconds, and when one has ended.
+    """The latest checkpoint of each member of a training; saved at most every `every` seconds, and when one has ended.
 
     place: one file for all members, or one for each, in their order.
     """
@@ -50,9 +50,9 @@ class Checkpoints:
         return time.monotonic() - self.saved >= self.every
 
     def load(self, members: Sequence[TrainConfig]) -> list[MemberState]:
-        """Each member as it was saved; one without a file is at its beginning.
+        """Each member as it was saved; one without a file starts from the beginning.
 
-        Raises UserError for a file that is broken, or of other settings.
+        Raises UserError for a file that is damaged, or of other settings.
         """
         states: list[MemberState] = []
         for path, own in self._files(members):
@@ -60,7 +60,7 @@ class Checkpoints:
         return states
 
     def save(self, states: Sequence[MemberState]) -> None:
-        """Write the files whose members have been trained since, under a temporary name first.
+        """Write the files of members trained since the last save, under a temporary name first.
 
         Raises UserError if one cannot be written.
         """
@@ -80,9 +80,9 @@ class Checkpoints:
 
 
 def read(path: Path, *, mapped: bool = False) -> list[MemberState]:
-    """The members in a checkpoint file, on the CPU. Raises UserError for a file that is not one.
+    """The members in a checkpoint file, on the CPU. Raises UserError for a file that is not a checkpoint.
 
-    mapped: tensors stay in the file until they are looked at, which must not change meanwhile.
+    mapped: tensors stay in the file until they are used; the file must not change meanwhile.
     """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
@@ -91,26 +91,26 @@ def read(path: Path, *, mapped: bool = False) -> list[MemberState]:
         if "members" not in stored[KEY]:
             raise ValueError("an earlier version wrote it")
         return [_member(each) for each in stored[KEY]["members"]]
-    except Exception as error:  # on bytes that are not its own, torch's unpickler fails in any way there is
+    except Exception as error:  # on foreign bytes, torch's unpickler may raise anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"{path}: not a whole checkpoint of this program ({reason}); move it away and run again"
+            f"{path}: not a complete checkpoint of this program ({reason}); move it away and run again"
         ) from error
 
 
 def _as_saved(path: Path, members: Sequence[TrainConfig]) -> list[MemberState]:
-    """The members in a file. Raises UserError if they are not these."""
+    """The members in a file. Raises UserError if they differ from `members`."""
     states = read(path)
     stored = [state.config for state in states]
     if stored != list(members):
         there, now = _difference(stored, members)
         changes = ", ".join(f"{name}: {value} there, {now[name]} now" for name, value in there.items())
-        raise UserError(f"{path}: made with other settings ({changes}); name another file, or the same settings")
+        raise UserError(f"{path}: made with other settings ({changes}); use another file, or the same settings")
     return states
 
 
 def _difference(stored: Sequence[TrainConfig], members: Sequence[TrainConfig]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings in which a file's members differ from others: their values there and here."""
+    """The settings in which a file's members differ from the current ones: values there and here."""
     classes = [tuple(own.classes[0] for own in each) for each in (stored, members)]
     if classes[0] != classes[1]:
         return {"classes": classes[0]}, {"classes": classes[1]}
@@ -123,7 +123,7 @@ def _member(stored: dict[str, Any]) -> MemberState:
     settings = stored["config"]
     config = TrainConfig(**{**settings, "classes": tuple(settings["classes"])})
     if not all("val_auroc" in epoch for epoch in stored["history"]):
-        raise ValueError("its history lacks figures")
+        raise ValueError("its history lacks metrics")
     return MemberState(config, **{name: stored[name] for name in PARTS})
 
 
@@ -144,5 +144,5 @@ def _write(path: Path, states: Sequence[MemberState]) -> None:
         put_in_place(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)  # of a full disk it would hold the last room
+            temporary.unlink(missing_ok=True)  # on a full disk it would take the last space
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -1,4 +1,4 @@
-"""AnomalyDetectionDataModule: uint8 images that live on the device, served by index gather and changed in batches."""
+"""AnomalyDetectionDataModule: uint8 images kept on the device, served by index gather and augmented in batches."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from adcore.random_streams import generator, permutation
 
 __all__ = ["AnomalyDetectionDataModule", "EpochBatches", "ImageStream"]
 
-#: What is drawn for an epoch: positions and transforms, [steps, half or 2*half, streams] each.
+#: The draws of an epoch: positions and transforms, [steps, half or 2*half, streams] each.
 Drawn = tuple[Tensor, Transform]
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageStream:
-    """The images that one or more members of a pack are trained on, in the same order and with the same changes.
+    """The images that one or more members of a pack are trained on, in the same order and augmented alike.
 
-    draw: the experiment of an epoch, whose images are of one number in every epoch.
+    draw: the experiment of an epoch; its number of images is the same in every epoch.
     """
 
     draw: Callable[[int], Experiment]
@@ -36,9 +36,9 @@ class ImageStream:
 class AnomalyDetectionDataModule(LightningDataModule):
     """Batches of several experiments side by side, with fresh order and augmentation each epoch.
 
-    images: uint8 [n, channels, side, side]; streams: what is served from it, of one size all; stream_of: by member of
-    the pack, its stream's place. batch_size: images per step and experiment, half normal and half anomalous; 1 stands
-    for one of each. Experiments without anomalies fill it with normal images.
+    images: uint8 [n, channels, side, side]; streams: the streams served, all of one size; stream_of: by member of the
+    pack, the index of its stream. batch_size: images per step and experiment, half normal and half anomalous; 1 means
+    one of each. Experiments without anomalies fill it with normal images.
     """
 
     def __init__(
@@ -56,22 +56,22 @@ class AnomalyDetectionDataModule(LightningDataModule):
         first = streams[0].draw(0)
         self.kinds = ("normal", "anomaly") if len(first.anomalous) else ("normal",)
         self.half = min(max(1, batch_size // len(self.kinds)), len(first.normal))
-        #: Optimiser steps in an epoch; the images that do not fill a last batch sit this epoch out.
+        #: Optimiser steps in an epoch; images that do not fill a last batch are skipped in this epoch.
         self.steps_per_epoch = len(first.normal) // self.half
         self.epochs, self.dtype = epochs, dtype
         self.ahead: tuple[int, Future[Drawn]] | None = None
 
     @property
     def images_per_member(self) -> int:
-        """Images that pass a member's networks in an epoch."""
+        """Images that a member's networks process in an epoch."""
         return self.steps_per_epoch * self.half * len(self.kinds)
 
     def train_dataloader(self) -> range:
-        """The numbers of an epoch's steps: images are on the device already."""
+        """The step numbers of an epoch: images are on the device already."""
         return range(self.steps_per_epoch)
 
     def batches(self, epoch: int, device: torch.device) -> EpochBatches:
-        """The batches of one epoch, the same whatever came before. The next epoch is drawn while this one trains."""
+        """The batches of one epoch, independent of earlier ones. The next epoch is drawn while this one trains."""
         self.images = self.images.to(device)
         drawn = self._ahead(epoch) or self._draw(epoch)
         if epoch + 1 < self.epochs:
@@ -81,7 +81,7 @@ class AnomalyDetectionDataModule(LightningDataModule):
         return EpochBatches(self, epoch, device, drawn)
 
     def _ahead(self, epoch: int) -> Drawn | None:
-        """What was drawn for this epoch while another trained."""
+        """The draws for this epoch, if made while another one trained."""
         if self.ahead is None:
             return None
         (drawn_for, future), self.ahead = self.ahead, None
@@ -109,7 +109,7 @@ class AnomalyDetectionDataModule(LightningDataModule):
 class EpochBatches:
     """An epoch's batches: pairs of normal and anomalous images in [-1, 1], [half, streams, channels, 32, 32] each.
 
-    The second of a pair is empty, [0, ...], where experiments have no anomalies.
+    The second of a pair is empty, [0, ...], if experiments have no anomalies.
     """
 
     def __init__(self, module: AnomalyDetectionDataModule, epoch: int, device: torch.device, drawn: Drawn) -> None:
@@ -127,7 +127,7 @@ class EpochBatches:
         return self._prepare([table[step] for table in self.tables])
 
     def at(self, counter: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch whose number a tensor on the device holds, int64 [1]: nothing waits for the host."""
+        """The batch whose number is in a tensor on the device, int64 [1]: nothing waits for the host."""
         return self._prepare([table.index_select(0, counter)[0] for table in self.tables])
 
     def of(self, members: range) -> Iterator[tuple[Tensor, Tensor]]:
@@ -138,7 +138,7 @@ class EpochBatches:
             yield normal.flatten(1, 2), anomalous.flatten(1, 2)
 
     def select(self, images: Tensor, members: range) -> Tensor:
-        """The images of some members, [half, members*channels, 32, 32], of a batch's."""
+        """The images of some members in a batch's images: [half, members*channels, 32, 32]."""
         streams = [self.stream_of[member] for member in members]
         if len(streams) == 1:
             return images[:, streams[0]]
@@ -147,7 +147,7 @@ class EpochBatches:
         return images.flatten(1, 2)
 
     def copy_(self, other: EpochBatches) -> None:
-        """Take on another epoch's tables in place."""
+        """Copy another epoch's tables in place."""
         self.epoch = other.epoch
         for ours, theirs in zip(self.tables, other.tables, strict=True):
             ours.copy_(theirs)

@@ -1,4 +1,4 @@
-"""What happens after an epoch: validate, save, report."""
+"""The end of an epoch: validate, save, report."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Validation = tuple[Tensor, Tensor]
 
 
 class EpochEnd(pl.Callback):
-    """Validates each member of a pack after each epoch and hands what was found on.
+    """Validates each member of a pack after each epoch and passes the results on.
 
-    states: by member, what is kept of it, to which the epoch's metrics are added. until: the epoch to train to; with a
-    member that has ended before, the pack stops, so that the others go on without it. on_start: called once there
-    are optimisers. on_epoch: called last, with whether the pack stops.
+    states: by member; the epoch's metrics are added to them. until: the epoch to train to; the pack stops earlier if a
+    member has ended, so that the others can continue without it. on_start: called once the optimisers exist. on_epoch:
+    called last, with whether the pack stops.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class EpochEnd(pl.Callback):
         self.on_epoch(pack, trainer.should_stop)
 
     def _validate(self, pack: Pack) -> list[dict[str, float]]:
-        """Each member's figures on its normal images and the anomaly classes that it may know."""
+        """Each member's metrics on its normal images and its known anomaly classes."""
         measured: list[dict[str, float]] = []
         for member, (scores, labels) in enumerate(self._by_member(pack, pack.score, mirror=True)):
             config = pack.members[member]
@@ -86,7 +86,7 @@ class EpochEnd(pl.Callback):
         return measured
 
     def _watched(self, pack: Pack) -> list[float]:
-        """What is to fall: the mean loss of normal validation images, or -AUROC for detectors without such a loss."""
+        """The quantity that early stopping minimises: loss of normal validation images, or -AUROC without one."""
         if not pack.kind.has_normal_loss:
             return [-state.history[-1]["val_auroc"] for state in self.states]
         watched: list[float] = []
@@ -98,8 +98,8 @@ class EpochEnd(pl.Callback):
     def _by_member(
         self, pack: Pack, function: Callable[[Tensor], Tensor], *, mirror: bool
     ) -> list[tuple[Tensor, Tensor]]:
-        """Each member's values for its validation images, [n], and their labels: one pass over the pack for all that
-        share images and mirroring."""
+        """Each member's values for its validation images, [n], and their labels: one pass over the pack for all members
+        that share images and mirroring."""
         passes: dict[tuple[int, bool], Tensor] = {}
         found: list[tuple[Tensor, Tensor]] = []
         for member, (images, labels) in enumerate(self.validation):

@@ -1,4 +1,4 @@
-"""How a pack's steps are executed: strategies that differ in speed alone."""
+"""How a pack's steps are executed: strategies that differ only in speed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Eager", "choose_strategy", "executed"]
 
 
 class Eager:
-    """Detector after detector, each operation as it is called: of the strategies grouped and plain."""
+    """Runs detector after detector, each operation as it is called: the strategies grouped and plain."""
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
@@ -38,5 +38,5 @@ def choose_strategy(kind: type[Detector], device: torch.device) -> str:
 
 
 def executed(pack: Pack) -> Execution:
-    """What executes the pack's steps, on the device that it is on by now."""
+    """The execution of the pack's steps, on its current device."""
     return Captured(pack) if pack.strategy == "captured" else Eager(pack)

@@ -1,4 +1,4 @@
-"""The training of members, in as many runs of Lightning's trainer as it takes: each run trains one fixed pack."""
+"""The training of members, in as many runs of Lightning's trainer as needed: each run trains one fixed pack."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ def fit_members(
     until: int,
     side_by_side: int,
 ) -> tuple[list[Callable[[], Pack]], int]:
-    """Train every member to epoch `until`, or to its end before, so many at a time at the most.
+    """Train every member to epoch `until`, or to its earlier end, at most `side_by_side` at a time.
 
-    Returns what makes a pack of each configuration's members, and a member's images per epoch.
-    Members at different epochs do not mix: those that are behind train first, up to the others.
+    Returns, for each configuration, a function that makes a pack of its members, and a member's images per epoch.
+    Members at different epochs are not mixed: those that are behind train first, until they catch up.
     """
     _quiet_lightning()
     fitting = _Fitting(states, reports, data, checkpoints, strategy, until, side_by_side)
     while fitting.under_way:
         fitting.run(*fitting.next_run())
-    if not fitting.trained:  # all came from checkpoints: their networks are to be those of this version all the same
+    if not fitting.trained:  # all came from checkpoints: check that their networks fit this version
         packs = [fitting.pack_of(own) for own in reports.states]
         return [lambda pack=pack: pack for pack in packs], fitting.images_per_member
     return [partial(fitting.pack_of, own) for own in reports.states], fitting.images_per_member
 
 
 class _Fitting:
-    """One run after another. trained: the last run's pack, and its members."""
+    """Makes one run after another. trained: the last run's pack and its members."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class _Fitting:
         self.states, self.reports, self.data, self.checkpoints = states, reports, data, checkpoints
         self.strategy, self.until = strategy, until
         self.trained: tuple[Pack, list[MemberState]] | None = None
-        self.largest = side_by_side  # fewer once memory did not do for them
+        self.largest = side_by_side  # fewer once memory has run out
         self.device = training_device()
         if strategy not in ("auto", *STRATEGIES):
             raise unknown_name("strategy", strategy, ("auto", *STRATEGIES))
@@ -83,23 +83,23 @@ class _Fitting:
 
     @property
     def under_way(self) -> list[MemberState]:
-        """The members that have epochs to train."""
+        """The members with epochs left to train."""
         return [state for state in self.states if not state.finished and state.epoch < self.until]
 
     def next_run(self) -> tuple[list[MemberState], int]:
-        """The members that train next, which are at one epoch, and the epoch to train them to."""
+        """The members to train next, all at one epoch, and the epoch to train them to."""
         under_way = self.under_way
         epoch = min(state.epoch for state in under_way)
         behind = [state for state in under_way if state.epoch == epoch]
-        if len(behind) > self.largest:  # in turns, epoch by epoch: what is reported is of all of them
+        if len(behind) > self.largest:  # in turns, epoch by epoch: a report needs all of them
             return behind[: self.largest], epoch + 1
         later = [state.epoch for state in under_way if state.epoch > epoch]
         return behind, min(later, default=self.until)
 
     def run(self, states: list[MemberState], until: int) -> None:
-        """Train these members side by side; to `until`, or until one of them has ended.
+        """Train these members side by side to `until`, or until one of them has ended.
 
-        Where memory does not do for the first epoch, half as many train side by side from then on.
+        If memory runs out in the first epoch, half as many train side by side from then on.
         """
         began = states[0].epoch
         try:
@@ -109,14 +109,14 @@ class _Fitting:
                 raise
             self.largest = (len(states) + 1) // 2
             logger.warning(
-                "out of GPU memory with %d experiments side by side: now %d at a time", len(states), self.largest
+                "out of GPU memory with %d experiments side by side: continuing with %d", len(states), self.largest
             )
         if self.device.type == "cuda":
-            gc.collect()  # a captured step and its pack know each other: nothing else frees their memory
+            gc.collect()  # a captured step and its pack refer to each other: nothing else frees their memory
             torch.cuda.empty_cache()
 
     def _run(self, states: list[MemberState], until: int) -> None:
-        self.trained = None  # before the next pack is made: memory does for one
+        self.trained = None  # before the next pack is made: memory suffices for one
         members = [state.config for state in states]
         kind = DETECTORS[members[0].detector]
         pack = Pack(members, self.data.channels, strategy=self._strategy(choose_strategy(kind, self.device)))
@@ -135,7 +135,7 @@ class _Fitting:
         pack.end_training()
 
     def pack_of(self, states: Sequence[MemberState]) -> Pack:
-        """The members in one detector for scoring, on the device that there is."""
+        """The members in one pack for scoring, on the training device."""
         if self.trained and [id(state) for state in self.trained[1]] == [id(state) for state in states]:
             return self.trained[0].to(self.device)  # Lightning leaves it on the CPU, where scoring would take minutes
         pack = Pack([state.config for state in states], self.data.channels, strategy=scoring_strategy())
@@ -151,7 +151,7 @@ class _Fitting:
     def _on_epoch(self, states: list[MemberState]) -> Callable[[Pack, bool], None]:
         def on_epoch(pack: Pack, stops: bool) -> None:
             if self.checkpoints and (stops or self.checkpoints.due()):
-                # before the report: a trial that is stopped there has lost nothing
+                # before the report: a trial that is stopped there loses nothing
                 self._keep(pack, states)
                 self.checkpoints.save(self.states)
             self.reports.catch_up()
@@ -163,7 +163,7 @@ class _Fitting:
             state.networks, state.optimizers = networks, optimizers
 
     def _validation(self, states: Sequence[MemberState]) -> list[Validation]:
-        """Of each member; one object for those that share a split."""
+        """Each member's validation images; one object for members that share a split."""
         by_seed: dict[int, Validation] = {}
         for config in (state.config for state in states):
             if config.split_seed not in by_seed:
@@ -177,9 +177,9 @@ def _fit(pack: Pack, module: pl.LightningDataModule, callback: EpochEnd, epochs:
         max_epochs=epochs,
         accelerator=device.type,
         devices=1,
-        precision="64-true" if pack.dtype == torch.float64 else "32-true",  # mixed precision is the pack's own matter
+        precision="64-true" if pack.dtype == torch.float64 else "32-true",  # the pack handles mixed precision itself
         callbacks=[callback],
-        # one process, whatever launcher's variables are about: Lightning would take them for its own
+        # one process, even if a launcher's variables are set: Lightning would use them
         plugins=[LightningEnvironment()],
         logger=False,
         enable_checkpointing=False,
@@ -190,7 +190,7 @@ def _fit(pack: Pack, module: pl.LightningDataModule, callback: EpochEnd, epochs:
     try:
         trainer.fit(pack, datamodule=module)
     except SystemExit as ended:
-        # Lightning's answer to an interrupt: SIGINT is ignored from then on, and the process ends with code 1
+        # on an interrupt Lightning ignores SIGINT from then on and exits with code 1
         if isinstance(ended.__context__, KeyboardInterrupt):
             signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from None
@@ -198,6 +198,6 @@ def _fit(pack: Pack, module: pl.LightningDataModule, callback: EpochEnd, epochs:
 
 
 def _quiet_lightning() -> None:
-    """Lightning's start-up lines and advice are about settings that are not the caller's."""
+    """Silence Lightning's start-up lines and advice, which are about settings that the caller did not choose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")

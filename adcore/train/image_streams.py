@@ -1,4 +1,4 @@
-"""Which images each member of a pack is trained on: one stream for all members that see the same, in the same order."""
+"""Image streams of a pack: members that see the same images in the same order share one stream."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["data_module"]
 
 #: Draws the experiment of a class with a training seed in an epoch.
 Draw = Callable[[int, int, int], Experiment]
-#: The fields that decide what is drawn from, beside adcore.train.members.SHARED.
+#: The fields that decide what is drawn from, in addition to adcore.train.members.SHARED.
 _OF_DRAWS = ("split_seed", "known_classes", "labelled_share", "pollution", "sampling", "clusters")
-#: The fields that decide which images a member sees, in which order and how changed.
+#: The fields that decide which images a member sees, in which order and how augmented.
 _OF_STREAMS = (
     *_OF_DRAWS, "classes", "train_seed", "draws", "horizontal_flip", "vertical_flip", "crop", "rotate",
 )  # fmt: skip
 
 
 def data_module(data: ImageDataset, members: Sequence[TrainConfig], until: int) -> AnomalyDetectionDataModule:
-    """What serves the members' batches up to epoch `until`. data: the train part."""
+    """The data module of the members' batches up to epoch `until`. data: the train part."""
     draws: dict[tuple[object, ...], Draw] = {}
     streams: dict[tuple[object, ...], ImageStream] = {}
     keys: list[tuple[object, ...]] = []

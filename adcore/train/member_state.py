@@ -1,4 +1,4 @@
-"""What there is to an experiment that is being trained: how far it is, its networks and its optimisers' state."""
+"""State of an experiment in training: its history, its networks and its optimisers' state."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["MemberState", "join_states", "split_state"]
 class MemberState:
     """One member of a pack, between two epochs.
 
-    config: of a single class. history: each epoch's metrics by name, without the class's number. watched: what early
-    stopping looked at after each epoch, which is to fall; empty where no member has patience. networks: state dict of
-    its detector. optimizers: of each Adam, the state of each parameter. Both are of the last epoch that they were kept
-    of, on the CPU; empty before the first.
+    config: of a single class. history: each epoch's metrics by name, without the class. watched: the quantity that
+    early stopping minimises, after each epoch; empty if no member has patience. networks: state dict of its detector.
+    optimizers: for each Adam, the state of each parameter. Both are from the last epoch at which they were kept, on the
+    CPU; empty before the first.
     """
 
     config: TrainConfig
@@ -33,7 +33,7 @@ class MemberState:
 
     @property
     def epoch(self) -> int:
-        """How many epochs it has been trained."""
+        """Number of epochs trained."""
         return len(self.history)
 
     @property
@@ -43,7 +43,7 @@ class MemberState:
 
     @property
     def stopped(self) -> bool:
-        """Whether early stopping has ended it: `patience` epochs without a better figure; one of NaN is no better."""
+        """Whether early stopping has ended it: `patience` epochs without a better value; NaN is never better."""
         if self.config.patience is None or not self.watched:
             return False
         finite = [value if math.isfinite(value) else math.inf for value in self.watched]
@@ -59,7 +59,7 @@ class MemberState:
 def split_state(state: Mapping[str, Any], members: int) -> list[dict[str, Any]]:
     """Each member's part of a detector's state dict, as it would have it alone: copies on the CPU.
 
-    Member m owns the m-th of equal parts of dimension 0 of each tensor; counters, which have none, are everyone's.
+    Member m owns the m-th of equal parts of dimension 0 of each tensor; counters, which have none, are shared.
     """
     if members == 1:
         return [{name: _copy(value) for name, value in state.items()}]

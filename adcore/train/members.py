@@ -11,7 +11,7 @@ from adcore.options import flag_of
 
 __all__ = ["SHARED", "check_members", "members_of", "one_configuration"]
 
-#: The fields of TrainConfig that decide shapes, or how long a training is: equal for all members of a pack.
+#: The fields of TrainConfig that decide shapes or the length of a training: equal for all members of a pack.
 SHARED = (
     "dataset", "images_per_class", "validation_images", "protocol", "fold", "detector", "width", "norm", "latent_size",
     "epochs", "batch_size", "precision",
@@ -24,17 +24,17 @@ def members_of(configs: Sequence[TrainConfig]) -> list[TrainConfig]:
 
 
 def check_members(members: Sequence[TrainConfig]) -> None:
-    """Raises UserError for members that cannot be trained side by side, by the field in which they differ."""
+    """Raises UserError for members that cannot be trained side by side, naming the field in which they differ."""
     if not members:
         raise UserError("no configuration to train, expected at least one")
     first = members[0]
-    # under a counted protocol each class has images of its own, and a number of them
+    # under a counted protocol each class has its own images, and its own number of them
     names = (*SHARED, "classes", "split_seed") if first.exposure.counts else SHARED
     for name in names:
         values = {getattr(member, name): None for member in members}
         if len(values) > 1:
             found = ", ".join(map(str, values))
-            raise UserError(f"{flag_of(name)} {found}: expected one value for all that is trained together")
+            raise UserError(f"{flag_of(name)} {found}: expected one value for all configurations trained together")
 
 
 def one_configuration(members: Sequence[TrainConfig]) -> TrainConfig:

@@ -20,10 +20,10 @@ from adcore.train.precision import DTYPES, autocast
 
 __all__ = ["STRATEGIES", "Execution", "Pack"]
 
-#: How steps are executed. grouped: members are one network of grouped convolutions, where the detector has one; plain:
+#: How steps are executed. grouped: members form one network of grouped convolutions, if the detector has one; plain:
 #: one after another, the reference; captured: plain networks side by side in one CUDA graph. The results are the same.
 STRATEGIES = ("grouped", "plain", "captured")
-#: Settings that are the optimisers', not a detector's.
+#: Settings of the optimisers, not of a detector.
 OPTIMISATION = ("learning_rate", "schedule", "weight_decay")
 
 
@@ -42,9 +42,9 @@ class Execution(Protocol):
 class Pack(LightningModule):
     """Experiments, the pack's members, each with its own networks, optimisers and schedule, trained in lock-step.
 
-    members: one configuration of a single class for each (adcore.train.members). strategy: of STRATEGIES. groups: the
-    positions of the members that each of `detectors` holds, in order. execution: what executes training steps; to be
-    set before the first. Every image is scored for every member.
+    members: one single-class configuration for each (adcore.train.members). strategy: one of STRATEGIES. groups: the
+    positions of the members in each of `detectors`, in order. execution: executes training steps; to be set before the
+    first. Every image is scored for every member.
     """
 
     execution: Execution
@@ -79,7 +79,7 @@ class Pack(LightningModule):
         return torch.cat([each.normal_loss(images) for each in self], 1)
 
     def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
-        """What threshold rules use, [batch, members] each, in eval mode. images: as for `score`."""
+        """Scores for threshold rules, by name, [batch, members] each, in eval mode. images: as for `score`."""
         found = [each.scores_by_name(images) for each in self]
         return {name: torch.cat([own[name] for own in found], 1) for name in found[0]}
 
@@ -87,7 +87,7 @@ class Pack(LightningModule):
         return iter(self.detectors)  # type: ignore[arg-type] (a ModuleList's items count as Module)
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """The Adams of every detector, on the device that it is on by now."""
+        """The Adams of every detector, on its current device."""
         self.optimizers_of = [self._adams(each, group) for each, group in zip(self, self.groups, strict=True)]
         return [adam.optimizer for adams in self.optimizers_of for adam in adams]
 
@@ -107,7 +107,7 @@ class Pack(LightningModule):
             detector.begin_epoch(batches.epoch, lambda own=group: batches.of(own))
 
     def finish_epoch(self, batches: EpochBatches) -> None:
-        """To be called after an epoch's last step, before scores are asked for."""
+        """To be called after an epoch's last step, before scoring."""
         for detector, group in zip(self, self.groups, strict=True):
             detector.finish_epoch(lambda own=group: batches.of(own))
 
@@ -145,7 +145,7 @@ class Pack(LightningModule):
         return found
 
     def load(self, states: Sequence[MemberState]) -> None:
-        """Take on each member's networks, and its optimisers' state where there are optimisers.
+        """Load each member's networks, and its optimisers' state if there are optimisers.
 
         Raises RuntimeError, KeyError, TypeError or ValueError for states of other networks.
         """
@@ -156,7 +156,7 @@ class Pack(LightningModule):
                     adam.load(own, states[member].optimizers[number])
 
     def end_training(self) -> None:
-        """Let go of what only training needs: a captured step, the optimisers and the trainer hold memory."""
+        """Release what only training needs: a captured step, the optimisers and the trainer hold memory."""
         del self.execution
         self.optimizers_of, self.loss_sums = [], [{} for _ in self.groups]
         self.trainer = None

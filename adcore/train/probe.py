@@ -1,4 +1,4 @@
-"""How fast this machine trains a pack: some seconds of training on made-up images, kept for the next time."""
+"""How fast this machine trains a pack: a few seconds of training on made-up images, cached for the next time."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Probe", "known_probe", "probe"]
 
-#: About how long a probe trains, and the most steps of its epochs: one that warms up, and two that are measured.
+#: Approximate training time of a probe, maximum steps per epoch, and epochs: one to warm up, two to measure.
 SECONDS, STEPS, EPOCHS = 6.0, 30, 3
-#: What of TrainConfig decides the speed of a step.
+#: The fields of TrainConfig that decide the speed of a step.
 DECISIVE = ("dataset", "detector", "width", "norm", "latent_size", "batch_size", "precision")
 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What was measured. device: its name; images_per_second: of training, all experiments of the pack together."""
+    """A measurement. device: its name; images_per_second: of training, all experiments of the pack together."""
 
     device: str
     images_per_second: float
 
 
 def probe(config: TrainConfig, members: int, threads: int) -> Probe:
-    """Train so many experiments side by side on `threads` CPU threads, on the GPU if there is one, and keep the result.
+    """Train `members` experiments side by side on `threads` CPU threads, on the GPU if there is one; cache the result.
 
-    Takes about ten seconds, longer where a single step takes one.
+    Takes about ten seconds, longer if a single step takes a second.
     """
     import torch
 
     torch.set_num_threads(threads)
     found = Probe(device_name(), _speed(config, members))
-    with contextlib.suppress(OSError):  # what cannot be kept is measured again
+    with contextlib.suppress(OSError):  # without a cache it is measured again
         path = _path(config, members, threads)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(dataclasses.asdict(found)))
@@ -51,8 +51,8 @@ def probe(config: TrainConfig, members: int, threads: int) -> Probe:
 
 
 def known_probe(config: TrainConfig, members: int, threads: int) -> Probe | None:
-    """What was measured last with this device, torch and number of threads, if anything. Imports no torch."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # absent, cut or another's
+    """The last measurement with this device, torch version and number of threads, if any. Imports no torch."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # absent, truncated or foreign
         stored = json.loads(_path(config, members, threads).read_text())
         found = Probe(str(stored["device"]), float(stored["images_per_second"]))
         return found if 0 < found.images_per_second < float("inf") else None
@@ -60,7 +60,7 @@ def known_probe(config: TrainConfig, members: int, threads: int) -> Probe | None
 
 
 def _path(config: TrainConfig, members: int, threads: int) -> Path:
-    """The file of a probe: named by all that decides its result."""
+    """The file of a probe, named by everything that decides its result."""
     from platformdirs import user_cache_dir
 
     decisive = {name: getattr(config, name) for name in DECISIVE}
@@ -69,14 +69,14 @@ def _path(config: TrainConfig, members: int, threads: int) -> Path:
 
 
 def _speed(config: TrainConfig, members: int) -> float:
-    """Images/s of the pack, in epochs of as many steps as there is time for."""
+    """Images/s of the pack, in epochs of as many steps as time allows."""
     single = _images_per_second(config, 1, steps=1)
-    images = max(2, config.batch_size) * members * EPOCHS  # of a step in each epoch
+    images = max(2, config.batch_size) * members * EPOCHS  # for one step in each epoch
     return _images_per_second(config, members, steps=max(1, min(STEPS, int(SECONDS * single / images))))
 
 
 def _images_per_second(config: TrainConfig, members: int, steps: int) -> float:
-    """Training speed of so many experiments side by side, of the epochs after the first."""
+    """Training speed of `members` experiments side by side, median of the epochs after the first."""
     from adcore.train import train
 
     configs = _short(config, members, steps)
@@ -85,7 +85,7 @@ def _images_per_second(config: TrainConfig, members: int, steps: int) -> float:
 
 
 def _short(config: TrainConfig, members: int, steps: int) -> list[TrainConfig]:
-    """So many experiments with images of their own, of a few steps an epoch."""
+    """`members` experiments, each with its own images and `steps` steps an epoch."""
     own: dict[str, Any] = {name: getattr(config, name) for name in DECISIVE}
     short = TrainConfig(
         **own, protocol="paper" if config.exposure.has_anomalies else "one-class", epochs=EPOCHS,
@@ -96,7 +96,7 @@ def _short(config: TrainConfig, members: int, steps: int) -> list[TrainConfig]:
 
 
 def _made_up(config: TrainConfig) -> ImageDataset:
-    """Images enough for the configuration, and for its validation."""
+    """Random images, enough for the configuration and its validation."""
     import torch
 
     from adcore.datasets import DATASETS, ImageDataset

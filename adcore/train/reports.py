@@ -1,4 +1,4 @@
-"""From the members of a pack back to the configurations that they belong to: each one's metrics, epoch by epoch."""
+"""Metrics of configurations, epoch by epoch, assembled from the members of a pack."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from adcore.train.members import one_configuration
 
 __all__ = ["Reports", "history_of"]
 
-#: An epoch's metrics of each configuration; None for one that has none to report.
+#: An epoch's metrics of each configuration; None for one without any to report.
 Epoch = list[dict[str, float] | None]
 
 
 class Reports:
-    """Reports each configuration's epochs, in order, as soon as all its members have been trained so far.
+    """Reports each configuration's epochs, in order, as soon as all its members have completed them.
 
     configs: their members are `states`, in order. report: called with the metrics of each configuration.
     """
@@ -31,7 +31,7 @@ class Reports:
         self.states = [states[end - len(config.classes) : end] for config, end in zip(configs, ends, strict=True)]
 
     def catch_up(self) -> None:
-        """Report every epoch that is whole and has not been reported."""
+        """Report every complete epoch that has not been reported."""
         while any(epoch := [self._next(place) for place in range(len(self.states))]):
             for history, metrics in zip(self.histories, epoch, strict=True):
                 if metrics:
@@ -45,11 +45,11 @@ class Reports:
         return "complete" if all(state.finished for state in self.states[place]) else "paused"
 
     def share_of_time(self, place: int) -> float:
-        """Seconds that a configuration's members have trained, for each image of an epoch of one of them."""
+        """Training time of a configuration's members, in seconds per image of one member's epoch."""
         return sum(1 / epoch["images_per_second"] for state in self.states[place] for epoch in state.history)
 
     def _next(self, place: int) -> dict[str, float] | None:
-        """The first epoch of a configuration that was not reported; None if it is not there or not whole yet."""
+        """The first unreported epoch of a configuration; None if it is missing or incomplete."""
         states, epoch = self.states[place], len(self.histories[place])
         under_way = [state for state in states if state.epoch > epoch]
         if not under_way or any(state.epoch <= epoch and not state.finished for state in states):
@@ -58,14 +58,14 @@ class Reports:
 
 
 def history_of(states: Sequence[MemberState]) -> list[dict[str, float]]:
-    """Each epoch's metrics of a configuration, whose members these are, as `train` reports them."""
+    """Each epoch's metrics of the configuration with these members, as `train` reports them."""
     reports = Reports([one_configuration([state.config for state in states])], states, lambda _: None)
     reports.catch_up()
     return reports.histories[0]
 
 
 def _joined(states: Sequence[MemberState], epoch: int, pack: dict[str, float]) -> dict[str, float]:
-    """An epoch's metrics of all members, by name and class; of one that had left, those that it left with.
+    """An epoch's metrics of all members, by name and class; of a member that had ended, its last ones.
 
     pack: the metrics of a member that was trained in this epoch.
     """

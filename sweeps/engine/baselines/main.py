@@ -1,4 +1,4 @@
-"""The table of baselines: what sweeps/baselines.py calls."""
+"""Train the table of baselines; called by sweeps/baselines.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 
 def main(script: str, text: str, rows: Sequence[Baseline], argv: Sequence[str] | None = None) -> None:
-    """Parse argv and train the rows. Exits with 0 if all are there, 1 with failed trials, 2 for bad input."""
+    """Parse argv and train the rows. Exits with 0 if all are complete, 1 with failed trials, 2 for bad input."""
     table = Script(
         script,
         BaselineSettings,

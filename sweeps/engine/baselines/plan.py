@@ -1,4 +1,4 @@
-"""From flags to the trainings of every row."""
+"""Turn flags into the trainings of every row."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = ["BaselinePlan", "BaselineSettings", "Training", "rows_in_words", "plan_baselines"]
 
-#: Configurations of a row are numbered from its place times this on, one for each fold.
+#: Numbers of a row's configurations start at its place times this, one for each fold.
 NUMBERS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class BaselineSettings(RunSettings):
-    """The flags of the table of baselines. Raises UserError that names field, value and legal range of a bad one."""
+    """The flags of the table of baselines. Raises UserError with field, value and legal range of a bad one."""
 
     scale: str | None = option(
         None, "how much to train [default: full with CUDA, else laptop]", choices=tuple(TABLE_SCALES)
     )
     only: str | None = option(None, "rows by name, separated by commas [default: all]")
     seeds: int | None = option(
-        None, "trainings of each experiment, with as many seeds [default: the scale's]", at_least=1, at_most=100
+        None, "trainings of each experiment, one per seed [default: the scale's]", at_least=1, at_most=100
     )
     seed: int = option(0, "the first seed", at_least=0, at_most=2**53 - 100)
 
@@ -55,7 +55,7 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class BaselinePlan(BasePlan):
-    """rows: by place, which numbers their configurations; the same for every selection of rows."""
+    """rows: by place, from which configurations are numbered; a selection does not change the places."""
 
     parts: ClassVar[tuple[Part, ...]] = ("train", "test")
 
@@ -90,7 +90,7 @@ class BaselinePlan(BasePlan):
         return self.rows[configuration // NUMBERS]
 
     def config(self, training: Training) -> TrainConfig:
-        """What a training trains."""
+        """The TrainConfig of a training."""
         row = self.row(training.configuration)
         fold = training.configuration % NUMBERS if row.cross_validated else None
         return row.config(self.table_scale, training.index, seed=training.seed, fold=fold)
@@ -101,7 +101,7 @@ class BaselinePlan(BasePlan):
         return tuple(dict.fromkeys(self.config(training).dataset for training in self.trainings))
 
     def params(self) -> dict[str, Any]:
-        """What MLflow shows of the whole table."""
+        """The parameters of the table's run in MLflow."""
         return {"scale": self.scale, "seeds": self.seeds, "rows": ", ".join(row.name for row in self.rows.values())}
 
     def classes_of(self, configuration: int) -> tuple[int, ...]:
@@ -125,20 +125,20 @@ class BaselinePlan(BasePlan):
             self.rows[place].name: dataclasses.asdict(self.config(training)) for place, training in first.items()
         }
         classes = {row.name: list(row.experiments(self.table_scale)) for row in self.rows.values()}
-        numbers = {row.name: place for place, row in self.rows.items()}  # by which the record knows a row
+        numbers = {row.name: place for place, row in self.rows.items()}  # which identify a row in the record
         return {"script": self.script, "scale": self.scale, "seeds": self.seeds, "search_seed": self.search_seed,
                 "numbers": numbers, "configs": configs, "experiments": classes}  # fmt: skip
 
     def resolved(self, settings: BaselineSettings) -> dict[str, Any]:
-        """The settings, with what the scale stands for: a resume on another machine must not choose anew."""
+        """The settings, with what the scale stands for: a resume on another machine must make the same choices."""
         return {"settings": {**dataclasses.asdict(settings), "scale": self.scale, "seeds": self.seeds}}
 
     def check_data(self, data: Data) -> None:
-        """Nothing: no flag says how much the rows take of their data."""
+        """Nothing to check: no flag says how much data the rows take."""
 
 
 def plan_baselines(script: str, settings: BaselineSettings, rows: Sequence[Baseline]) -> BaselinePlan:
-    """Resolve scale and rows. Raises UserError for a row that is not there, or is given twice."""
+    """Resolve scale and rows. Raises UserError for a row that is unknown or given twice."""
     names = [row.name for row in rows]
     chosen = names if settings.only is None else [name.strip() for name in settings.only.split(",")]
     for name in chosen:

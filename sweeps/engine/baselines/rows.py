@@ -19,8 +19,8 @@ class Baseline:
     """A system under its protocol. train: the TrainConfig fields of its full scale that differ from the defaults.
 
     source: who reports `reported`, a mean AUROC over `classes` on the test part, or, with cross_validated, the mean
-    accuracy over the folds; None: no figure for this protocol is known. differs: in what the row is not what its source
-    measured, of data, split, score or weights.
+    accuracy over the folds; None: no figure for this protocol is known. differs: how data, split, score or weights differ
+    from what its source measured.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Baseline:
 
     @property
     def metric(self) -> str:
-        """What is reported."""
+        """The metric that is reported."""
         return f"accuracy, {FOLDS} folds" if self.cross_validated else "AUROC"
 
     def config(self, scale: TableScale, index: int, *, seed: int, fold: int | None) -> TrainConfig:
@@ -52,7 +52,7 @@ class Baseline:
 
 @dataclasses.dataclass(frozen=True)
 class TableScale:
-    """caps: the most of some TrainConfig fields; train: fields that are the same for all rows."""
+    """caps: upper limits of some TrainConfig fields; train: fields that are the same for all rows."""
 
     caps: Mapping[str, int]
     train: Mapping[str, Any]

@@ -14,13 +14,13 @@ __all__ = ["BaselineSearch"]
 
 
 class BaselineSearch(PackSearcher):
-    """A pack is one training; what it reports at its end, under "result" as JSON, is written to the record.
+    """A pack is one training; its last report, with JSON under "result", is written to the record.
 
     A training without a result has diverged or failed.
     """
 
     name = "baselines"
-    keeps_checkpoints = True  # a model is what a reader of the table asks for next
+    keeps_checkpoints = True  # a reader of the table may want the models
 
     def __init__(self, record: Attributes, plan: BaselinePlan) -> None:
         super().__init__([record])
@@ -52,7 +52,7 @@ class BaselineSearch(PackSearcher):
         )
 
     def newly_done(self) -> list[Training]:
-        """Trainings whose result was recorded since the last call; at first, all of them."""
+        """Trainings whose result was recorded since the last call; the first call returns all."""
         done = [each for each, state in self.ended.items() if state == "complete" and each not in self.told]
         self.told.update(done)
         return done

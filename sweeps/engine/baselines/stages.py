@@ -1,4 +1,4 @@
-"""The one stage of the table of baselines: train what is left, and write the table of what is there."""
+"""The one stage of the table of baselines: train what is left, and write the table of what is complete."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BaselineStages(StageRunner):
         )
 
     def run(self) -> int:
-        """Train what the record does not hold; returns the exit code."""
+        """Train what the record does not hold yet; returns the exit code."""
         self.tracking.open_sweep("baselines")
         search = BaselineSearch(self.record, self.plan)
         self.tell_ended(search)
@@ -65,7 +65,7 @@ class BaselineStages(StageRunner):
             f"{self._named(training)}: diverged" for training in missing if search.ended.get(training) == "diverged"
         ]
         metrics = {f"{each.row.name}_{_identifier(each.row.metric)}": each.mean for each in found}
-        # a row that was missing has another step when it is there
+        # a row that is completed later gets another step
         step = len(self.plan.trainings) - len(missing)
         self.tracking.close_sweep("failed" if missing else "complete", metrics, files, step=step)
         self.display.print(rich_table(found, self.plan.scale))

@@ -1,4 +1,4 @@
-"""The table of baselines: what is reported beside what was measured here."""
+"""The table of baselines: reported figures beside those measured here."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ HEADER = ("system", "protocol", "reported", "ours", "difference", "of decisions"
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a row came to. values: the mean over the experiments, one per seed; with folds, one per fold and seed.
+    """The results of a row. values: the mean over the experiments, one per seed; with folds, one per fold and seed.
 
-    named_class: what the class that names an experiment is in it. decisions: AUROC of the decisions at the threshold of
-    most correct ones, chosen on validation, a mean over experiments and seeds; None for a cross-validation. by_class:
+    named_class: the role of the class that names an experiment. decisions: AUROC of the decisions at the threshold with
+    most correct ones on validation, mean over experiments and seeds; None for a cross-validation. by_class:
     one value per seed, or per fold and seed. seconds: of all experiments, per seed.
     """
 
@@ -45,7 +45,7 @@ class Outcome:
 
     @property
     def mean(self) -> float:
-        """Over the seeds, or the folds."""
+        """Mean over the seeds, or the folds."""
         return statistics.fmean(self.values)
 
     @property
@@ -55,13 +55,13 @@ class Outcome:
 
     @property
     def difference(self) -> float | None:
-        """Ours minus what is reported; None without a figure, and on other data than the report's."""
+        """Ours minus the reported figure; None without one, and on other data than the report's."""
         of_report = self.row.train.get("dataset", TrainConfig.dataset)
         return None if self.row.reported is None or self.dataset != of_report else self.mean - self.row.reported
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """What stands under HEADER."""
+        """The cells under HEADER."""
         reported, spread = self.row.reported, self.spread
         of = "folds" if self.row.cross_validated else "seed" if len(self.values) == 1 else "seeds"
         ours = f"{self.mean:.4f}" + ("" if spread is None else f" ± {spread:.4f}") + f" (n {len(self.values)} {of})"
@@ -77,7 +77,7 @@ class Outcome:
 
 
 def outcomes(plan: BaselinePlan, record: Attributes) -> list[Outcome]:
-    """The rows of which every training with at least one seed is on record."""
+    """The rows whose trainings are all on record for at least one seed."""
     known = record.all()
     found = [_outcome(plan, known, place) for place in plan.rows]
     return [each for each in found if each]
@@ -151,7 +151,7 @@ def write_markdown(path: Path, found: Sequence[Outcome]) -> Path:
 
 
 def write_json(path: Path, plan: BaselinePlan, found: Sequence[Outcome]) -> Path:
-    """The rows as docs/results.md takes them."""
+    """The rows as JSON, for docs/results.md."""
     own = ("dataset", "protocol", "values", "difference", "decisions", "cells", "by_class", "metrics", "seconds")
     of_row = ("name", "source", "differs", "reported", "metric")
     rows = [

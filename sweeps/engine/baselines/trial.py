@@ -26,9 +26,8 @@ Parts = Mapping[str, tuple[ImageDataset, ImageDataset]]
 def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threads: int, gpus: float) -> None:
     """Train and report to Tune after each epoch, and once more with the model's figures, under "result" as JSON.
 
-    Nothing is chosen by what the test part says: a baseline has fixed settings. A training that diverges has no result,
-    nor has one whose scores are not finite.
-    A fold's model is scored on its held-out images, and not on the test part.
+    Nothing is chosen on the test part: a baseline has fixed settings. A training that diverges, or whose scores are not
+    finite, has no result. A fold's model is scored on its held-out images, not on the test part.
     """
     with large_imports():
         from ray import tune
@@ -80,7 +79,7 @@ def _on_test(
 
 
 def _auroc_of_decisions(found: Assessment) -> float:
-    """AUROC of hard labels, (TPR + TNR) / 2, of most correct ones on validation; by two scores where there are two."""
+    """AUROC of hard labels, (TPR + TNR) / 2, at the threshold with most correct ones on validation; by both scores if two."""
     from adcore.evaluation.assessment import TWO_SCORES
 
     decisions = found.decisions

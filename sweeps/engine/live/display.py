@@ -1,4 +1,4 @@
-"""The live display: where the sweep stands, in a terminal; plain lines elsewhere."""
+"""The live display: a progress bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Display:
         self.already = 0.0
 
     def begin(self, stage: str, epochs: float, done: float) -> None:
-        """Start a stage of at most `epochs` epochs of configurations, `done` of them before a resume."""
+        """Start a stage of at most `epochs` class-epochs, `done` of them before a resume."""
         self.end()
         self.stage, self.total, self.epochs_done, self.already = stage, epochs, done, done
         self.started, self.printed = time.monotonic(), 0.0
@@ -47,7 +47,7 @@ class Display:
             self.console.print(f"{self.stage}: {status}", highlight=False, soft_wrap=True)
 
     def scored(self, done: int, total: int) -> None:
-        """So many of all trainings' models have scored the test part: said while that takes its time."""
+        """Show how many of all trainings' models have scored the test part, if that takes long."""
         if not self.started or self.stage != "final":
             self.begin("final", total, done)
             self.printed = time.monotonic()
@@ -60,12 +60,12 @@ class Display:
             self.print(f"final: {status}")
 
     def trained(self, trial: str, epochs: float, speed: float) -> None:
-        """A trial has done `epochs` epochs of a configuration (a part of one, for a part of its classes)."""
+        """A trial has trained `epochs` class-epochs."""
         self.epochs_done += epochs
         self.speeds[trial] = speed
 
     def ended(self, trial: str, saved: float = 0.0) -> None:
-        """A trial has ended and saved so many epochs."""
+        """A trial has ended, and `saved` of its epochs were not needed."""
         self.speeds.pop(trial, None)
         self.total -= saved
         if self.progress:

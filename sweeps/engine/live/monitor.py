@@ -1,4 +1,4 @@
-"""Monitor: hears of every trial of a stage on the driver, and tells MLflow and the display."""
+"""Monitor: follows every trial of a stage on the driver, and updates MLflow and the display."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Monitor", "StageListener"]
 
 
 class StageListener:
-    """What the owner of a stage is told while Tune runs; nothing has to be done."""
+    """Hooks for the owner of a stage while Tune runs; each may do nothing."""
 
     def tune_ready(self) -> None:
         """Tune is ready to begin: its signal handlers are in place."""
@@ -33,8 +33,8 @@ class StageListener:
 class Monitor(tune.Callback):
     """Follows one stage.
 
-    report_timeout: minutes without a report after which a trial's worker is ended; Tune starts the trial again, from
-    its checkpoint, as after any failure.
+    report_timeout: minutes without a report after which a trial's worker is killed; Tune restarts the trial from its
+    checkpoint, as after any failure.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Monitor(tune.Callback):
         self.watchdog.end_silent(trials)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.done.setdefault(trial.trial_id, 0)  # one that is started again has trained what it has
+        self.done.setdefault(trial.trial_id, 0)  # a restarted trial keeps what it has trained
         self.tracking.open_trial(self.search.name, parts_of(trial.config))
         self._show(event=False)
 
@@ -74,7 +74,7 @@ class Monitor(tune.Callback):
         done = self.search.class_epochs(trial.trial_id)
         if done > self.furthest.get(_work(trial), 0):
             self.furthest[_work(trial)] = done
-            trial.run_metadata.num_failures = 0  # the limit is for what fails again and again at the same place
+            trial.run_metadata.num_failures = 0  # the limit is for repeated failures at the same point
         self.display.trained(trial.trial_id, done - self.done.get(trial.trial_id, 0), result["images_per_second"])
         self.done[trial.trial_id] = done
         self._show(event=False)
@@ -82,19 +82,19 @@ class Monitor(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         parts = parts_of(trial.config)
         for part in parts:
-            self.failed.pop(part.work, None)  # it had failed before, and was tried again
+            self.failed.pop(part.work, None)  # it had failed before, and was retried
         planned = sum(len(part.config.classes) * (trial.config["until"] - part.start) for part in parts)
         self._ended(trial, planned - self.done.pop(trial.trial_id, 0))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         line = describe_failure(trial, self.search.name, silent=self.watchdog.was_ended(trial))
         self.failed |= {part.work: line for part in parts_of(trial.config)}
-        self.display.trained(trial.trial_id, -self.done.pop(trial.trial_id, 0), 0)  # it may be tried again
+        self.display.trained(trial.trial_id, -self.done.pop(trial.trial_id, 0), 0)  # it may be retried
         self._ended(trial)
 
     @property
     def failures(self) -> list[str]:
-        """What failed in the end and where its log is, one line each."""
+        """What failed for good and where its log is, one line each."""
         return list(dict.fromkeys(self.failed.values()))
 
     def _ended(self, trial: Trial, saved: int = 0) -> None:

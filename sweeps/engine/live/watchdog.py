@@ -1,4 +1,4 @@
-"""Watchdog: ends workers that hang, so that Tune starts their trials again."""
+"""Watchdog: kills workers that hang, so that Tune restarts their trials."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ray.tune.experiment import Trial
 
 __all__ = ["Watchdog"]
 
-#: Seconds between two steps of Tune's after which the driver itself was asleep: no worker could be heard.
+#: Seconds between two steps of Tune beyond which the driver itself was suspended: it could hear no worker.
 ASLEEP = 20.0
 
 
 class Watchdog:
-    """Since when each worker has been silent. limit: seconds, more than the longest epoch; clock: seconds."""
+    """Tracks since when each worker has been silent. limit: seconds, more than the longest epoch; clock: seconds."""
 
     def __init__(
         self, limit: float, *, kill: Callable[[Any], object] = ray.kill, clock: Callable[[], float] = time.monotonic
@@ -32,11 +32,11 @@ class Watchdog:
         self.since.pop(trial.trial_id, None)
 
     def was_ended(self, trial: Trial) -> bool:
-        """Whether a trial's worker was ended for its silence, and it has not reported since."""
+        """Whether a trial's worker was killed for its silence, and it has not reported since."""
         return trial.trial_id in self.ended
 
     def end_silent(self, trials: list[Trial]) -> None:
-        """Called at each step: end the workers that were silent for too long."""
+        """Called at each step: kill the workers that were silent for too long."""
         now = self.clock()
         if (slept := now - self.last_step) > ASLEEP:
             self.since = {name: (worker, at + slept) for name, (worker, at) in self.since.items()}
@@ -46,7 +46,7 @@ class Watchdog:
             known, at = self.since.get(trial.trial_id, (None, now))
             if worker is None:
                 self.since.pop(trial.trial_id, None)
-            elif known is not worker:  # from here on it has something to do, be it to get ready
+            elif known is not worker:  # from now on it has work to do, even if only to start up
                 self.since[trial.trial_id] = worker, now
             elif now - at > self.limit:
                 self.ended.add(trial.trial_id)

@@ -20,7 +20,7 @@ from adcore.errors import UserError
 __all__ = ["ROOT", "UNKNOWN", "Code", "check_one_root", "code_tags", "copied", "current_code", "has_changed"]
 
 #: The folder that holds this package.
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 #: The packages that decide the results, by name: on a cluster's nodes each lies in a folder of its own.
 PACKAGES = {"adcore": Path(str(adcore.__file__)).resolve().parent, "sweeps": ROOT / "sweeps"}
 

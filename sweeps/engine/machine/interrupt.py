@@ -56,7 +56,7 @@ class Interrupt:
             raise KeyboardInterrupt
 
     def take_over(self) -> None:
-        """Called once Tune has installed its handler of SIGUSR1: from outside, as from SLURM, it is a signal to stop."""
+        """Called once Tune has installed its handler of SIGUSR1: from outside, as by SLURM, it means to stop."""
         found = signal.getsignal(signal.SIGUSR1)
         if callable(found) and found != self.handle:
             self.tunes_own = found
@@ -93,7 +93,7 @@ def interruptible() -> Iterator[Interrupt]:
 def shielded() -> Iterator[None]:
     """Processes started within never get SIGHUP or SIGUSR1; this one does, when the block ends at the latest.
 
-    Every process of the terminal, or of SLURM's step, gets them at once, and a sweep cannot end cleanly without its Ray.
+    Every process of the terminal, or of SLURM's step, gets them at once, and a sweep needs its Ray to end cleanly.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_ALL)
     try:

@@ -1,4 +1,4 @@
-"""Attributes: what a sweep knows beside its configurations, by name, in its record."""
+"""Attributes: values by name in a sweep's record, besides its configurations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Attributes"]
 class Attributes:
     """Plain values by name, as the user attributes of an Optuna study. path: its file, for messages.
 
-    broken: why the study could not be written, from the first time on; everything that writes raises StorageError.
+    broken: the first error in writing the study. Everything that writes raises StorageError.
     """
 
     def __init__(self, study: optuna.Study, path: Path) -> None:
@@ -27,7 +27,7 @@ class Attributes:
         self.broken: StorageError | None = None
 
     def write(self, key: str, value: Any) -> None:
-        """Set an attribute, to plain values only."""
+        """Set an attribute to plain values."""
         with self.writing():
             self._attributes_of.set_user_attr(key, value)
 
@@ -36,12 +36,12 @@ class Attributes:
         return self._attributes_of.user_attrs.get(key)
 
     def all(self) -> dict[str, Any]:
-        """Every attribute by name: one look at the file, where many are asked for."""
+        """Every attribute by name, in one read of the file."""
         return self._attributes_of.user_attrs
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """What fails within is a StorageError, and remembered."""
+        """Turn a failure within into a StorageError, and remember the first."""
         try:
             with storage(self.path):
                 yield
@@ -51,17 +51,17 @@ class Attributes:
 
     @property
     def codes(self) -> list[Code]:
-        """The code that the sweep was run with, one version after another."""
+        """The versions of the code that the sweep was run with, in order."""
         return [Code(*each) for each in self.read("code") or [UNKNOWN]]
 
     def note_code(self) -> None:
-        """To be called before anything is trained or scored: a sweep that other code began is on record as of both,
-        and it is said. Raises StorageError."""
+        """Record the running code; call before anything is trained or scored. If other code ran the sweep before, the
+        record names both, and that is printed. Raises StorageError."""
         known, now = self.codes, current_code()
         if known[-1].sources == now.sources:
             return
         print(
-            f"this sweep was run by other code before ({known[-1]}; now {now}): its results are of both",
+            f"this sweep was run with other code before ({known[-1]}; now {now}): its results mix both",
             file=sys.stderr,
         )
         self.write("code", [*known, now])

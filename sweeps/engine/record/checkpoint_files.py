@@ -1,4 +1,4 @@
-"""The checkpoints in a sweep's folder: whole, of the models that the record tells of, and dropped when unused."""
+"""The checkpoints in a sweep's folder: checked, compared with the record, and deleted when unused."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ __all__ = ["check_checkpoints", "difference_to_record", "drop_checkpoints"]
 
 
 def check_checkpoints(home: SweepHome) -> None:
-    """Raises UserError for a checkpoint of a sweep that is not whole: it was damaged after it had been written."""
+    """Raises UserError for an incomplete checkpoint of a sweep: it was damaged after it had been written."""
     for path in sorted(home.checkpoints.glob("*/*/*.ckpt")):
-        if not zipfile.is_zipfile(path):  # torch's format; its directory stands at the end of the file
-            raise UserError(f"{path}: not a whole checkpoint; move it away and resume again: its training begins anew")
+        if not zipfile.is_zipfile(path):  # torch's format; its directory is at the end of the file
+            raise UserError(f"{path}: an incomplete checkpoint; move it away and resume again: its training restarts")
 
 
 def drop_checkpoints(home: SweepHome, configuration: int, seed: int, *, unfinished: bool) -> None:
     """Delete the checkpoints of a configuration: no training continues from them.
 
-    unfinished: those that a killed worker left half-written, too; no trial of the configuration may be running.
+    unfinished: also those that a killed worker left half-written; no trial of the configuration may be running.
     """
     for path in home.seed_folder(configuration, seed).glob("*" if unfinished else "*.ckpt"):
-        with contextlib.suppress(OSError):  # it costs disk space, nothing else
+        with contextlib.suppress(OSError):  # one that stays only costs disk space
             path.unlink()
 
 
 def difference_to_record(path: Path, auroc: float) -> str:
-    """Why the model in a checkpoint is not the trained one whose last validation AUROC is on record; "" if it is."""
+    """Why a checkpoint is not the trained model whose last validation AUROC is on record; "" if it is."""
     from adcore.train import checkpoints
 
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Which configurations are confirmed, and what the record holds of them: validation AUROC with fresh seeds."""
+"""Which configurations are confirmed, and their validation AUROCs with fresh seeds from the record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Confirmation:
 
     @property
     def number(self) -> int:
-        """The configuration's."""
+        """The configuration's number."""
         return self.configuration.number
 
     @property
@@ -41,13 +41,13 @@ class Confirmation:
         return statistics.fmean(self.means)
 
     def by_class(self) -> dict[int, float]:
-        """Mean over the seeds of each class."""
+        """Mean over the seeds, by class."""
         classes = next(iter(self.by_seed.values()))
         return {index: statistics.fmean(values[index] for values in self.by_seed.values()) for index in classes}
 
 
 def candidates(record: SweepRecord) -> list[Configuration]:
-    """What is confirmed: the references, and the best complete ones beside them, best first; empty without any."""
+    """What is confirmed: the best complete ones, best first, then the references; empty if none is complete."""
     plan = record.plan
     named = references(record)
     best = [each for each in record.best(plan.configs) if each not in named.values()][: plan.best]
@@ -56,7 +56,7 @@ def candidates(record: SweepRecord) -> list[Configuration]:
 
 
 def references(record: SweepRecord) -> dict[str, Configuration]:
-    """The package's default and, where the scale trains them, the paper's weights: by name, as far as searched."""
+    """By name, if searched: the package's default and, if the scale trains them, the paper's weights."""
     plan = record.plan
     names = [plan.space.default, *([plan.space.paper] if plan.paper and plan.space.paper else [])]
     found: dict[str, Configuration] = {}
@@ -68,7 +68,7 @@ def references(record: SweepRecord) -> dict[str, Configuration]:
 
 
 def confirmations(record: SweepRecord, chosen: Sequence[Configuration]) -> list[Confirmation]:
-    """What the record holds of the candidates, best mean first; one that diverged with a fresh seed is left out."""
+    """The recorded confirmations of the candidates, best mean first; without those that diverged with a fresh seed."""
     found: list[Confirmation] = []
     for own in chosen:
         by_seed = {seed: values for seed in record.plan.confirm_seeds if (values := record.confirmed(own.number, seed))}

@@ -1,4 +1,4 @@
-"""SweepHome: a sweep's own folder, and the place of everything in it."""
+"""SweepHome: a sweep's own folder, and every path in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RECORD = "study.db"
 
 @dataclasses.dataclass(frozen=True)
 class SweepHome:
-    """The folder of a sweep, named as the sweep is."""
+    """The folder of a sweep, which has the sweep's name."""
 
     folder: Path
 
@@ -70,15 +70,15 @@ class SweepHome:
 
     @property
     def ray(self) -> Path:
-        """What Ray Tune writes."""
+        """The folder of Ray Tune's files."""
         return self.folder / "ray"
 
     def outbox(self, sweep_id: str) -> Path:
-        """The queue of what MLflow has not been told yet."""
+        """The outbox: updates that MLflow has not taken yet."""
         return self.folder / f"mlflow-outbox-{sweep_id[:8]}.db"
 
     def outboxes(self) -> list[Path]:
-        """Every such queue that is there."""
+        """Every existing outbox."""
         return sorted(self.folder.glob("mlflow-outbox-*.db"))
 
     def seed_folder(self, configuration: int, seed: int) -> Path:
@@ -86,7 +86,7 @@ class SweepHome:
         return self.checkpoints / f"configuration-{configuration:04d}" / f"seed-{seed}"
 
     def checkpoint(self, configuration: int, index: int, seed: int) -> Path:
-        """The checkpoint of one class: found by what it is, not by Ray's trial id."""
+        """The checkpoint of one class; its path does not depend on Ray's trial id."""
         return self.seed_folder(configuration, seed) / f"class-{index}.ckpt"
 
     def checkpoints_of(self, configuration: int, classes: Sequence[int], seed: int) -> list[Path]:

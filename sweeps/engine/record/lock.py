@@ -17,16 +17,16 @@ __all__ = ["one_driver"]
 
 @contextmanager
 def one_driver(home: SweepHome, *, is_new: bool) -> Iterator[None]:
-    """Hold the sweep's lock. Raises UserError if another driver works on it, or has begun it in the meantime.
+    """Hold the sweep's lock. Raises UserError if another driver runs it, or has started it in the meantime.
 
-    Nothing is left of a sweep that ends before it has a record.
+    A sweep that ends before it has a record leaves nothing behind.
     """
     folder = home.folder
     created = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
+        raise UserError(f"{folder}: cannot be created ({error.strerror})") from error
     lock = _locked(home)
     try:
         if is_new and home.is_begun:

@@ -1,7 +1,7 @@
 """The record of a sweep: an Optuna study in one SQLite file, from which everything is rebuilt.
 
-A trial of the study is a configuration. What has been trained stands in the study's attributes, one for each pack of
-the search in the order of their ends: so the ladder is climbed again, step by step, when a sweep is resumed.
+A trial of the study is a configuration. What has been trained is in the study's attributes, one for each pack of the
+search in the order in which they ended: a resumed sweep climbs the ladder again, step by step.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from sweeps.engine.record.home import RECORD
 
 __all__ = ["Configuration", "Curves", "SweepRecord"]
 
-#: What a trial of the study says when its configuration has ended.
+#: The state of a trial of the study when its configuration has ended.
 _STATES = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "diverged": TrialState.PRUNED}
-#: AUROC by class, after each epoch that was trained.
+#: AUROC by class, after each trained epoch.
 Curves = Mapping[int, Sequence[float]]
 
 
 @dataclasses.dataclass
 class Configuration:
-    """Sampled fields, and what they have come to in the search.
+    """Sampled fields, and their results in the search.
 
-    curves: AUROC by class, epoch by epoch. rung: the highest one reached, from 0 on; -1 before. value: the mean over
-    that rung's classes there. state: running, or how it ended: complete, stopped, diverged, failed. mean: the value at
+    curves: AUROC by class and epoch. rung: the highest one reached, from 0 on; -1 before. value: the mean over that
+    rung's classes. state: running, or how it ended: complete, stopped, diverged, failed. mean: the value at
     the top.
     """
 
@@ -48,16 +48,15 @@ class Configuration:
 
     @property
     def mean(self) -> float | None:
-        """Mean AUROC over all classes after the last epoch, of one that is complete."""
+        """Mean AUROC over all classes after the last epoch; None unless complete."""
         return self.value if self.state == "complete" else None
 
 
 class SweepRecord(Attributes):
     """Configurations in memory and in the study; every change is written before it is acted on.
 
-    first: number of the study's first configuration. attributes: the study that holds what is not a configuration's, if
-    it is another one. classes: in the order in which the ladder takes them; empty until that is known. is_searched:
-    whether the search has ended.
+    first: number of the study's first configuration. attributes: the study that holds the attributes, if it is another
+    one. classes: in the ladder's order; empty until that is known. is_searched: whether the search has ended.
     """
 
     def __init__(
@@ -93,7 +92,7 @@ class SweepRecord(Attributes):
         self._tell_ended()
 
     def of_class(self, index: int) -> SweepRecord:
-        """The record of a class's own search: another study in the same file, with the attributes in common."""
+        """The record of a class's own search: another study in the same file, which shares the attributes."""
         if index not in self._of_class:
             with self.writing():
                 study = optuna.create_study(
@@ -104,7 +103,7 @@ class SweepRecord(Attributes):
         return self._of_class[index]
 
     def propose(self, number: int) -> Configuration:
-        """The configuration of a number: the one on record, or the next one, which the sampler proposes."""
+        """The configuration with this number: the one on record, or the next one that the sampler proposes."""
         if number not in self.configurations:
             trial = propose(self.plan, number - self.first, [self._known(*each) for each in enumerate(self._trials)])
             with self.writing():
@@ -114,19 +113,19 @@ class SweepRecord(Attributes):
         return self.configurations[number]
 
     def open_grid(self) -> list[Configuration]:
-        """Every point of a space that is a grid, in order."""
+        """Every point of a grid, in order."""
         return [self.propose(self.first + place) for place in range(self.plan.configs)]
 
     def begin(self, number: int, rung: int) -> None:
-        """A configuration begins a rung; while the order of the classes is not known, on all of them."""
+        """A configuration begins a rung, on all classes while their order is not known."""
         self.ladder.begin(number, rung)
         if not self.classes:
             self.ladder.spent += self.plan.finding_order
 
     def finish_pack(self, rung: int, trained: Mapping[int, Curves | None]) -> None:
-        """A pack has ended. trained: by configuration what it has added to its curves; None for one that failed.
+        """A pack has ended. trained: by configuration, what is added to its curves; None if it failed.
 
-        Its configurations have begun the rung. One with a value that is not finite has diverged.
+        Its configurations must have begun the rung. One with a value that is not finite has diverged.
         """
         plain = {
             str(number): None if curves is None else {str(index): list(added) for index, added in curves.items()}
@@ -139,7 +138,7 @@ class SweepRecord(Attributes):
         self._tell_ended()
 
     def end_search(self) -> None:
-        """Nothing more is trained: what has not reached the top stays where it is."""
+        """End the search: configurations that have not reached the top are stopped."""
         if not self.is_searched:
             with self.writing():
                 self.study.set_user_attr("searched", True)
@@ -150,7 +149,7 @@ class SweepRecord(Attributes):
         self._tell_ended()
 
     def value_at(self, configuration: Configuration, rung: int) -> float:
-        """Mean AUROC over a rung's classes at its epoch; of an experiment that ended early, at its last one."""
+        """Mean AUROC over a rung's classes at its epoch; of an experiment that ended early, at its last epoch."""
         epochs, curves = self.ladder.rungs[rung].epochs, configuration.curves
         values = [curves[index][:epochs][-1] for index in self.classes[: self.ladder.rungs[rung].classes]]
         return math.fsum(values) / len(values)
@@ -166,17 +165,17 @@ class SweepRecord(Attributes):
         return sorted(complete, key=lambda each: (-(each.mean or 0.0), each.number))[:count]
 
     def write_confirmed(self, configuration: int, seed: int, values: Mapping[int, float]) -> None:
-        """AUROC by class of models trained with a fresh seed, beside those that are there."""
+        """Add AUROCs by class of models trained with a fresh seed to those on record."""
         key = f"confirm_{configuration}_{seed}"
         known = self.read(key) or {}
         self.write(key, {**known, **{str(index): value for index, value in values.items()}})
 
     def confirmed_classes(self, configuration: int, seed: int) -> dict[int, float]:
-        """AUROC by class of the models of a configuration that are trained with a fresh seed."""
+        """AUROC by class of a configuration's models trained with a fresh seed."""
         return {int(index): value for index, value in (self.read(f"confirm_{configuration}_{seed}") or {}).items()}
 
     def confirmed(self, configuration: int, seed: int) -> dict[int, float] | None:
-        """The same, sorted; None unless all classes are there."""
+        """The same, sorted; None unless all classes are on record."""
         found = self.confirmed_classes(configuration, seed)
         classes = sorted(self.plan.classes)
         return {index: found[index] for index in classes} if found.keys() >= set(classes) else None
@@ -196,11 +195,11 @@ class SweepRecord(Attributes):
         return Known(trial, own.curves, own.state, own.mean)
 
     def _kind(self, number: int) -> tuple[Any, ...]:
-        """What a configuration must have in common with those it is trained beside."""
+        """What all configurations of a pack must have in common."""
         return tuple(self.configurations[number].params.get(name) for name in SHARED)
 
     def _rate(self, own: Configuration, rung: int) -> None:
-        """Say how far a configuration has come; the first that was trained on all classes gives their order."""
+        """Update how far a configuration has come; the first one trained on all classes gives their order."""
         if not all(math.isfinite(values[-1]) for values in own.curves.values()):
             own.state = "diverged"
             return
@@ -212,7 +211,7 @@ class SweepRecord(Attributes):
             own.state = "complete"
 
     def _tell_ended(self) -> None:
-        """Tell the study of every configuration that has ended; what it is told is final."""
+        """Tell the study of every configuration that has ended; that is final."""
         for own in self.configurations.values():
             if own.state == "running" or own.number in self._told:
                 continue

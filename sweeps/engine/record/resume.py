@@ -1,4 +1,4 @@
-"""A sweep's folder, and what its record says before it is opened: settings, plan and other attributes."""
+"""A sweep's folder, and what is read from its record before the sweep starts: settings, plan, other attributes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find_home(script: str, settings: RunSettings) -> SweepHome:
     """The sweep's own folder. Raises UserError for a name that is taken, or unknown on resume."""
     try:
         return _find_home(script, settings)
-    except (OSError, RuntimeError) as error:  # a name that is too long, a home folder that is not there
+    except (OSError, RuntimeError) as error:  # a name that is too long, a missing home folder
         raise UserError(f"--storage {settings.storage!r}: not a usable folder ({error})") from error
 
 
@@ -47,25 +47,25 @@ def _find_home(script: str, settings: RunSettings) -> SweepHome:
 
 
 def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: Mapping[str, Any]) -> Settings:
-    """A resumed sweep's own settings, with places as given now. Raises UserError for any other difference."""
+    """A resumed sweep's own settings, with changeable ones as given now. Raises UserError for other differences."""
     stored, plan = read_attribute(home, "settings"), read_attribute(home, "plan")
     names = {field.name for field in dataclasses.fields(kind)}
     is_own = isinstance(plan, dict) and plan.get("script") == script
     if not is_own or not isinstance(stored, dict) or set(stored) != names:
         raise UserError(
             f"{home.record}: the record of another script, or of another version of sweeps/{script}.py; "
-            "resume it with its own, or begin a new sweep"
+            "resume it with that one, or start a new sweep"
         )
     plain: dict[str, Any] = {name: tuple(own) if isinstance(own, list) else own for name, own in stored.items()}
     for name, value in given.items():
         if name not in kind.changeable and value != plain[name]:
             flag = flag_of(name)
-            raise UserError(f"sweep {home.name!r} was begun with {flag} {plain[name]}, not {value}; leave {flag} out")
+            raise UserError(f"sweep {home.name!r} was started with {flag} {plain[name]}, not {value}; omit {flag}")
     try:
         kind(**plain)
         plain = followed(plain, home.folder.parent)
     except UserError as error:
-        raise UserError(f"{home.record}: damaged, with settings that no command line gives ({error})") from error
+        raise UserError(f"{home.record}: damaged, with settings that are not valid ({error})") from error
     return kind(**{**plain, "name": None, **{name: given[name] for name in given if name in kind.changeable}})
 
 
@@ -77,22 +77,22 @@ def require_same_plan(home: SweepHome, plan: BasePlan) -> None:
     different = [name for name in now if not isinstance(before, dict) or now[name] != before.get(name)]
     if different:
         raise UserError(
-            f"sweep {home.name!r} was begun with other settings of: {', '.join(different)}; begin a new one"
+            f"sweep {home.name!r} was started with other settings of: {', '.join(different)}; start a new one"
         )
 
 
 def read_attribute(home: SweepHome, key: str, *default: Any) -> Any:
-    """An attribute of a record that is not open. Raises UserError if it is not there and there is no default."""
+    """An attribute of a record that is not open. Raises UserError if it is missing and there is no default."""
     from sweeps.engine.record.study import open_study
 
     try:
         attributes = open_study(home.record, create=False).user_attrs
     except json.JSONDecodeError as error:
         raise UserError(
-            f"{home.record}: damaged, an attribute that is not JSON ({error}); restore it from a copy"
+            f"{home.record}: damaged, an attribute is not JSON ({error}); restore it from a copy"
         ) from error
     if key not in attributes and default:
         return default[0]
     if key not in attributes:
-        raise UserError(f"{home.record}: this sweep ended before it began; move the folder away and start again")
+        raise UserError(f"{home.record}: this sweep ended before it was set up; move the folder away and start again")
     return attributes[key]

@@ -1,4 +1,4 @@
-"""The Optuna study that a sweep's record is kept in: made when the sweep begins, opened by a resume."""
+"""The Optuna study that holds a sweep's record: created when the sweep starts, opened by a resume."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["open_record", "open_study"]
 
 
 def open_study(path: Path, *, create: bool) -> optuna.Study:
-    """The study in a file of its own. Raises UserError for a file that is not one, is damaged, or is missing."""
+    """The study in a file. Raises UserError if the file is missing, damaged or not a study."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = database_uri(path)
     if create:
@@ -30,11 +30,11 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
     if not path.is_file():
         raise UserError(f"{path}: not the record of a sweep (no such file)")
     try:
-        if "studies" not in check_database(path):  # Optuna would make its tables in any file
+        if "studies" not in check_database(path):  # Optuna would create its tables in any file
             raise UserError(f"{path}: not the record of a sweep, or damaged (no studies in it)")
         return optuna.load_study(storage=url, study_name="sweep")
     except sqlite3.OperationalError as error:
-        raise UserError(f"{path}: cannot be opened to write ({one_line(error)})") from error
+        raise UserError(f"{path}: cannot be opened for writing ({one_line(error)})") from error
     except UserError:
         raise
     except RuntimeError as error:  # the tables of another version of Optuna
@@ -42,14 +42,14 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
     except Exception as error:  # SQLAlchemy, sqlite3 and Optuna each have their own
         raise UserError(
             f"{path}: not the record of a sweep, or damaged ({type(error).__name__}: {one_line(error)}); "
-            "restore it from a copy, or begin a new sweep"
+            "restore it from a copy, or start a new sweep"
         ) from error
 
 
 def open_record(home: SweepHome, plan: BasePlan, attributes: dict[str, Any]) -> optuna.Study:
-    """The record in a sweep's folder, made with these attributes and the code that runs now if it is not there.
+    """The record in a sweep's folder; if missing, it is created with these attributes and the running code.
 
-    Raises UserError for a checkpoint of the sweep that is damaged, StorageError.
+    Raises UserError for a damaged checkpoint of the sweep, and StorageError.
     """
     if not home.is_begun:
         own = {"sweep_id": uuid.uuid4().hex, "plan": plan.as_record(), "code": [current_code()]}
@@ -58,14 +58,14 @@ def open_record(home: SweepHome, plan: BasePlan, attributes: dict[str, Any]) -> 
         return open_study(home.record, create=False)
     check_checkpoints(home)
     study = open_study(home.record, create=False)
-    if "data" not in study.user_attrs:  # of a version that did not note it
+    if "data" not in study.user_attrs:  # the record of a version that did not note it
         with storage(home.record):
             study.set_user_attr("data", attributes["data"])
     return study
 
 
 def _make_study(path: Path, attributes: dict[str, Any]) -> None:
-    """A study with all that a resume needs, under another name first: it is there whole, or not at all."""
+    """Create a study with all that a resume needs, under another name first: it appears complete, or not at all."""
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
     study = open_study(part, create=True)

@@ -1,4 +1,4 @@
-"""ConfirmSearch: trains the best configurations, and those they are compared with, again with fresh seeds."""
+"""ConfirmSearch: re-trains the best configurations, and those they are compared with, with fresh seeds."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class SeedRun:
 
     @property
     def key(self) -> tuple[int, int]:
-        """By which it is known."""
+        """Its configuration and seed, which identify it."""
         return self.configuration.number, self.seed
 
     @property
     def config(self) -> TrainConfig:
-        """What is trained."""
+        """The TrainConfig that is trained."""
         return dataclasses.replace(
             self.record.plan.base, **self.configuration.params,
             classes=tuple(sorted(self.record.plan.classes)), train_seed=self.seed,
@@ -45,7 +45,7 @@ class SeedRun:
 class ConfirmSearch(PackSearcher):
     """Hands out every candidate x seed x class that the records do not hold yet, in packs of equal size.
 
-    chosen: each record with its candidates. limit: experiments in a pack at the most; slots: packs at a time.
+    chosen: each record with its candidates. limit: experiments in a pack at most; slots: packs at a time.
     """
 
     keeps_checkpoints = True  # the winner's score the test part
@@ -66,7 +66,7 @@ class ConfirmSearch(PackSearcher):
         self.runs = {run.key: run for run in runs}
         self.known = {run.key: run.record.confirmed_classes(*run.key) for run in runs}
         missing = {run.key: _missing(run, self.known[run.key], home) for run in runs}
-        # packs are cut from all there is: with as many slots, a resumed sweep trains the same ones
+        # packs are cut from all runs: with the same number of slots, a resumed sweep has the same packs
         self.left = [job for pack in _packs(runs, limit, slots) if (job := _job(pack, missing))]
         self.open = set(self.runs)
         self.failed: set[tuple[int, int]] = set()
@@ -114,9 +114,9 @@ class ConfirmSearch(PackSearcher):
 
 
 def _missing(run: SeedRun, known: Mapping[int, float], home: SweepHome) -> set[int]:
-    """Classes without a value on record or, as long as the test part has not been scored, without its model.
+    """Classes without a value on record or, until the test part has been scored, without the model on disk.
 
-    A model that is another one is said and dropped: it is trained again.
+    A model that is not the recorded one is reported and deleted: it is trained again.
     """
     missing = set(run.config.classes) - known.keys()
     if run.record.read("test") is not None:
@@ -131,7 +131,7 @@ def _missing(run: SeedRun, known: Mapping[int, float], home: SweepHome) -> set[i
 
 
 def _packs(runs: Sequence[SeedRun], limit: int, slots: int) -> list[list[tuple[SeedRun, int]]]:
-    """All runs' experiments in packs that are as large as can be and fill the slots; one kind each."""
+    """All runs' experiments in packs that are as large as possible and fill the slots; one kind each."""
     by_kind: dict[tuple[Any, ...], list[tuple[SeedRun, int]]] = {}
     for run in runs:
         kind = tuple(getattr(run.config, name) for name in SHARED)
@@ -145,7 +145,7 @@ def _packs(runs: Sequence[SeedRun], limit: int, slots: int) -> list[list[tuple[S
 
 
 def _job(pack: Sequence[tuple[SeedRun, int]], missing: Mapping[tuple[int, int], set[int]]) -> Job | None:
-    """What of a pack is still to be trained."""
+    """What is still to be trained of a pack; None if nothing."""
     left: dict[tuple[int, int], list[int]] = {}
     configs: dict[tuple[int, int], TrainConfig] = {}
     for run, index in pack:

@@ -12,13 +12,13 @@ from sweeps.engine.search.trial import parts_of
 __all__ = ["describe_failure", "storage_trouble"]
 
 MEMORY = (
-    "out of memory; what needs less of it: fewer trials at a time (--max-concurrent) or a whole GPU for each "
+    "out of memory; to need less: fewer trials at a time (--max-concurrent) or a whole GPU for each "
     "(--gpus-per-trial); in a new sweep, fewer members per trial (--members-per-trial) or a scale with a smaller width "
     "or batch"
 )
 DISK = "the storage is full; free some space, then --resume"
-READ_ONLY = "the storage cannot be written; mount it writable, then --resume"
-#: What stands in a log, in lower case, and what it means.
+READ_ONLY = "the storage is read-only; mount it writable, then --resume"
+#: Texts in a log, in lower case, and what they mean.
 ADVICE = {
     "cuda out of memory": MEMORY,
     "outofmemoryerror": MEMORY,
@@ -32,12 +32,12 @@ ADVICE = {
 
 
 def describe_failure(trial: Trial, stage: str, *, silent: bool = False) -> str:
-    """Which trial failed, why, and where its log is. silent: its worker was ended for its silence."""
+    """Which trial failed, why, and where its log is. silent: its worker was killed for its silence."""
     text = _log(trial)
     last = (text.strip().splitlines() or ["the worker process died"])[-1]
     advice = _advice(text)
     if silent:
-        last, advice = "no report for as long as --report-timeout says", None
+        last, advice = "no report within --report-timeout", None
     parts = parts_of(trial.config)
     numbers = ",".join(map(str, dict.fromkeys(part.configuration for part in parts)))
     classes = ",".join(map(str, dict.fromkeys(index for part in parts for index in part.config.classes)))
@@ -47,7 +47,7 @@ def describe_failure(trial: Trial, stage: str, *, silent: bool = False) -> str:
 
 
 def storage_trouble(trial: Trial) -> StorageError | None:
-    """What kept a failed trial from writing its files; None if it failed of something else."""
+    """What kept a failed trial from writing its files; None if it failed for another reason."""
     text = _log(trial)
     if _advice(text) not in (DISK, READ_ONLY):
         return None
@@ -55,7 +55,7 @@ def storage_trouble(trial: Trial) -> StorageError | None:
 
 
 def _log(trial: Trial) -> str:
-    file = Path(trial.error_file or "")  # the driver's own: get_error() reads a copy that is not there yet
+    file = Path(trial.error_file or "")  # the driver's own: get_error() reads a copy that does not exist yet
     return file.read_text() if file.is_file() else ""
 
 

@@ -20,7 +20,7 @@ __all__ = ["LadderSearch"]
 
 @dataclasses.dataclass(eq=False)
 class Step:
-    """Configurations on their way to a rung. left: experiments to be trained; trained: what has come of the others."""
+    """Configurations on their way to a rung. left: experiments to be trained; trained: the results of the others."""
 
     record: SweepRecord
     rung: int
@@ -29,22 +29,22 @@ class Step:
 
 
 class LadderSearch(PackSearcher):
-    """The search of one record, or of several side by side: each has a ladder of its own, and they take turns.
+    """The search of one record, or of several side by side: each has its own ladder, and they take turns.
 
-    limit: experiments in a pack, at the most, or those of one configuration. slots: packs at a time.
+    limit: experiments in a pack at most, unless one configuration has more. slots: packs at a time.
     """
 
     keeps_checkpoints = False
 
     def __init__(self, name: str, records: Sequence[SweepRecord], *, limit: int, slots: int) -> None:
         super().__init__(records)
-        # what trains at the same time is proposed without a result of each other: a quarter of all, to learn from them
+        # what trains at the same time is proposed without each other's results: so only a quarter of all at once
         self.at_once = math.ceil(max(slots, math.ceil(records[0].plan.configs / 4)) / slots)
         self.name, self.ladders, self.limit, self.slots = name, list(records), limit, slots
         self.turns = deque(record for record in records if not record.is_searched)
-        self.cut: deque[Job] = deque()  # the other parts of a pack that several free slots train
-        self.closed: set[int] = set()  # whose end has been told by newly_closed
-        self.told: dict[int, int] = {}  # the rung of each, as told by newly_climbed
+        self.cut: deque[Job] = deque()  # the rest of a pack that several free slots train
+        self.closed: set[int] = set()  # already returned by newly_closed
+        self.told: dict[int, int] = {}  # the rung of each, as returned by newly_climbed
 
     def next_job(self) -> Job | None:
         if self.cut:
@@ -66,7 +66,7 @@ class LadderSearch(PackSearcher):
             step.left -= len(part.config.classes)
             known = step.trained[part.configuration]
             step.trained[part.configuration] = None if curves is None or known is None else {**known, **own}
-        if not step.left and not step.record.broken:  # one that is broken is trained on after the resume
+        if not step.left and not step.record.broken:  # if it is broken, a resume continues the training
             step.record.finish_pack(step.rung, step.trained)
 
     def _under_way(self, record: SweepRecord) -> int:
@@ -77,7 +77,7 @@ class LadderSearch(PackSearcher):
     def _next_of(self, record: SweepRecord) -> list[Job]:
         under_way, idle = self._under_way(record), max(1, self.slots - len(self.jobs))
         proposed = record.plan.configs - record.ladder.begun
-        if not record.classes:  # the first to be trained on all of them says in what order they come
+        if not record.classes:  # the first configuration trains on all of them and gives their order
             return [] if under_way or not proposed else _jobs(record, Pack(0, new=1), idle)
         while pack := record.ladder.next_pack(
             new=proposed, at_once=self.at_once, limit=self.limit, idle=idle, under_way=under_way
@@ -108,7 +108,7 @@ class LadderSearch(PackSearcher):
         return found
 
     def newly_climbed(self) -> list[tuple[SweepRecord, Configuration, int]]:
-        """Who has reached which rungs since the last call; at first, all that were reached."""
+        """Which rungs were reached since the last call, and by what; the first call returns all."""
         found = [
             (record, each, rung)
             for record in self.ladders
@@ -120,9 +120,9 @@ class LadderSearch(PackSearcher):
 
 
 def _jobs(record: SweepRecord, pack: Pack, idle: int) -> list[Job]:
-    """What a pack trains; nothing if all of it was trained before, by who gave the order of the classes.
+    """What a pack trains; nothing if all was trained before, by the configuration that gave the order of the classes.
 
-    A pack of one configuration is cut for all free slots, so that none waits for what only one of them trains.
+    A pack of one configuration is split among all free slots, so that none has to wait for the others.
     """
     parts = {number: _parts(record, number, pack.rung) for number in pack.configurations or _begun(record, pack.new)}
     if known := [number for number, own in parts.items() if not own]:
@@ -135,7 +135,7 @@ def _jobs(record: SweepRecord, pack: Pack, idle: int) -> list[Job]:
 
 
 def _cut(parts: Sequence[Part], slots: int) -> list[list[Part]]:
-    """The experiments of a configuration's parts, shared among so many slots."""
+    """The experiments of a configuration's parts, split among so many slots."""
     experiments = [(part, index) for part in parts for index in part.config.classes]
     size = math.ceil(len(experiments) / slots)
     shares = [experiments[start : start + size] for start in range(0, len(experiments), size)]
@@ -150,7 +150,7 @@ def _of_part(part: Part, classes: Sequence[int]) -> Part:
 
 
 def _begun(record: SweepRecord, most: int) -> tuple[int, ...]:
-    """The next new configurations, which begin by that: as many as can share a pack."""
+    """Begin the next new configurations, as many as can share a pack; returns their numbers."""
     numbers = islice((n for n in count(record.first) if not record.ladder.has_begun(n)), most)
     kinds = ((number, record.ladder.kind(record.propose(number).number)) for number in numbers)
     first = next(kinds)
@@ -161,7 +161,7 @@ def _begun(record: SweepRecord, most: int) -> tuple[int, ...]:
 
 
 def _parts(record: SweepRecord, number: int, rung: int) -> list[Part]:
-    """What a configuration trains on its way to a rung: its experiments, by how many epochs they have behind them."""
+    """What a configuration trains to reach a rung: its experiments, grouped by the epochs already trained."""
     own, goal = record.configurations[number], record.ladder.rungs[rung]
     config = dataclasses.replace(record.plan.search_config, **own.params)
     classes = record.classes[: goal.classes] or record.plan.classes

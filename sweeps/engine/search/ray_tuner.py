@@ -19,7 +19,7 @@ from sweeps.engine.search.searcher import PackSearcher
 
 __all__ = ["fit"]
 
-#: Times that Ray starts a trial again, from its last checkpoint.
+#: Times that Ray restarts a trial from its last checkpoint.
 RETRIES = 1
 
 
@@ -34,7 +34,7 @@ def fit(
 ) -> None:
     """Train until no pack is left. trainable: what a worker runs with a trial's configuration.
 
-    on_storage_error: told of a trial that could not write its files, before the search hears of the failure.
+    on_storage_error: called if a trial could not write its files, before the search learns of the failure.
     """
     _keep_credentials()
     tuner = tune.Tuner(
@@ -59,14 +59,14 @@ def fit(
 
 
 class _ToTheEnd(FIFOScheduler):
-    """Every trial trains to its end; a full disk is no fault of its configurations. slots: workers that are kept."""
+    """Lets every trial train to its end; a full disk is not its configurations' fault. slots: workers to keep."""
 
     def __init__(self, slots: int, on_storage_error: Callable[[StorageError], None]) -> None:
         super().__init__()
         self.slots, self.on_storage_error, self.keeps_workers = slots, on_storage_error, False
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Tune would end a worker that has nothing to do for a moment, and a new one takes seconds to load torch."""
+        """Keep idle workers: Tune would end them, and a new one takes seconds to load torch."""
         if not self.keeps_workers:
             tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=self.slots)
             self.keeps_workers = True
@@ -80,7 +80,7 @@ class _ToTheEnd(FIFOScheduler):
 
 
 def _keep_credentials() -> None:
-    """Tune hands the driver's cloud credentials to every worker, and Ray logs them in clear; a trial needs none."""
+    """Keep Tune from passing the driver's cloud credentials to workers: Ray logs them in clear, and no trial needs them."""
     names = class_cache.ENV_VARS_TO_PROPAGATE
     names -= {name for name in names if name.startswith("AWS_")}
 

@@ -1,4 +1,4 @@
-"""PackSearcher: a searcher of Tune's that hands out packs as trials."""
+"""PackSearcher: a Tune searcher that hands out packs as trials."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sweeps.engine.search.trial import Part, epochs_of, trial_config
 
 __all__ = ["Ended", "Job", "PackSearcher"]
 
-#: What has ended of a configuration: its number, the seed of its training, and its state.
+#: A training that has ended: its configuration's number, its seed and its state.
 Ended = tuple[int, int, str]
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A pack to train. until: the epoch that it is trained to. owner: what the searcher knows it by."""
+    """A pack to train. until: the epoch that it is trained to. owner: identifies it for the searcher."""
 
     parts: tuple[Part, ...]
     until: int
@@ -40,11 +40,11 @@ class Job:
 
 
 class PackSearcher(Searcher):
-    """What a stage asks: which pack is next, how far it is, and what has ended.
+    """Tells a stage which pack is next, how far the stage is, and what has ended.
 
-    name: of the stage. keeps_checkpoints: whether the checkpoints of what has ended are needed later on. A pack that
-    fails is tried again, and then each of its configurations alone: so one of them takes no other with it.
-    Its whole state is the sweep's record: Tune saves and restores nothing.
+    name: of the stage. keeps_checkpoints: whether the checkpoints of what has ended are still needed. A pack that fails
+    is retried, and then each of its configurations alone, so that one cannot fail the others.
+    All its state is in the sweep's record: Tune saves and restores nothing.
     """
 
     name: str
@@ -54,19 +54,19 @@ class PackSearcher(Searcher):
         super().__init__()
         self.records = records
         self.jobs: dict[str, Job] = {}  # under way, by Ray trial id
-        self.again: deque[Job] = deque()  # what has failed and is to be tried again
+        self.again: deque[Job] = deque()  # what has failed and is to be retried
         self.tried: set[Job] = set()
         self.heard: dict[str, list[dict[int, list[float]]]] = {}  # AUROC by part, class and epoch, by Ray trial id
-        self._new: dict[str, list[tuple[Part, dict[str, float]]]] = {}  # what was reported last and not before
+        self._new: dict[str, list[tuple[Part, dict[str, float]]]] = {}  # what the last report added
 
     def next_job(self) -> Job | None:
-        """The next pack; None: there is none now."""
+        """The next pack; None if there is none now."""
         raise NotImplementedError
 
     def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
-        """Record what a pack has come to. curves: by part and class the AUROC of each epoch; None if it has failed.
+        """Record the results of a pack. curves: by part and class, the AUROC of each epoch; None if it has failed.
 
-        result: what its trial has reported last.
+        result: the last report of its trial.
         """
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ class PackSearcher(Searcher):
         raise NotImplementedError
 
     def newly_closed(self) -> list[Ended]:
-        """What has ended since the last call; at first, all that has ended."""
+        """What has ended since the last call; the first call returns all."""
         raise NotImplementedError
 
     def suggest(self, trial_id: str) -> Any:
@@ -83,13 +83,13 @@ class PackSearcher(Searcher):
             return Searcher.FINISHED
         job = self.again.popleft() if self.again else self.next_job()
         if job is None:
-            return None if self.jobs else Searcher.FINISHED  # what is under way decides, or may have to be tried again
+            return None if self.jobs else Searcher.FINISHED  # running packs decide, or may have to be retried
         self.jobs[trial_id] = job
         self.heard[trial_id] = [{} for _ in job.parts]
         return trial_config(job.parts, job.until)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Keep what each epoch says. Epochs that are reported again, out of a checkpoint, change nothing."""
+        """Keep the values of each epoch. Epochs repeated after a restart from a checkpoint change nothing."""
         self._new[trial_id] = []
         for part, curves, metrics in zip(
             self.jobs[trial_id].parts, self.heard[trial_id], epochs_of(result), strict=True
@@ -106,7 +106,7 @@ class PackSearcher(Searcher):
         return self._new.get(trial_id, [])
 
     def class_epochs(self, trial_id: str) -> int:
-        """How many epochs of a class a trial under way has reported, all parts together."""
+        """How many class-epochs a running trial has reported, all parts together."""
         return sum(len(curve) for curves in self.heard[trial_id] for curve in curves.values())
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

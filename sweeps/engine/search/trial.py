@@ -1,4 +1,4 @@
-"""The function that a Ray worker runs: a trial's pack of experiments to adcore.train."""
+"""The function that a Ray worker runs: it trains a trial's pack of experiments with adcore.train."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Part", "epochs_of", "limit_process", "part_paths", "parts_of", "run_
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What a pack trains of a configuration: some of its experiments, which have as many epochs behind them.
+    """What a pack trains of a configuration: some of its experiments, all trained for equally many epochs so far.
 
     configuration: its number. config: its settings, with the classes of these experiments. start: epochs trained.
     """
@@ -34,7 +34,7 @@ class Part:
 
 
 def trial_config(parts: Sequence[Part], until: int) -> dict[str, Any]:
-    """A trial's configuration, of plain values: the parts of its pack, and the epoch that they are trained to."""
+    """A trial's configuration as plain values: the parts of its pack, and the epoch that they are trained to."""
     return {"parts": [dataclasses.asdict(each) for each in parts], "until": until}
 
 
@@ -44,7 +44,7 @@ def parts_of(config: Mapping[str, Any]) -> list[Part]:
 
 
 def epochs_of(result: Mapping[str, Any]) -> list[dict[str, float] | None]:
-    """The metrics that a trial has reported last of each of its parts, in order; None before the first of a part."""
+    """The metrics that a trial last reported for each of its parts, in order; None before a part's first report."""
     return json.loads(result["metrics"])
 
 
@@ -65,10 +65,10 @@ def limit_process(threads: int, gpus: float) -> None:
 def run_trial(
     config: dict[str, Any], *, data: ImageDataset, home: SweepHome, members: int, threads: int, gpus: float
 ) -> None:
-    """Train a pack and report to Tune after each epoch; resumes from its checkpoints, if there are some.
+    """Train a pack and report to Tune after each epoch; resumes from its checkpoints, if there are any.
 
-    data: the train part; a trial has no way to the test part. members: experiments side by side at the most. threads,
-    gpus: as for `limit_process`.
+    data: the train part; a trial cannot reach the test part. members: experiments side by side at most. threads, gpus:
+    as for `limit_process`.
     """
     with large_imports():
         from ray import tune
