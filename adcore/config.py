@@ -50,9 +50,7 @@ class TrainConfig:
     labelled_share: float = option(
         0.5, "labelled anomalies / (labelled anomalies + normal images)", above=0, at_most=0.5
     )
-    pollution: float = option(
-        0.0, "share of the normal fit images that are really anomalies", at_least=0, at_most=0.5
-    )
+    pollution: float = option(0.0, "share of the normal fit images that are really anomalies", at_least=0, at_most=0.5)
     sampling: str = option("kmeans", "how anomalies are subsampled", choices=("kmeans", "random"))
     clusters: int = option(10, "k-means clusters per anomaly class", at_least=1)
     draws: str = option(
@@ -85,9 +83,7 @@ class TrainConfig:
     weight_abc: float = _weight(2.0, "the ABC loss", ANOMALOUS)
 
     learning_rate: float = option(1e-3, "Adam's learning rate; the peak of one-cycle", above=0)
-    schedule: str = option(
-        "one-cycle", "learning rate schedule", choices=("one-cycle", "halve-every-50", "constant")
-    )
+    schedule: str = option("one-cycle", "learning rate schedule", choices=("one-cycle", "halve-every-50", "constant"))
     weight_decay: float = option(
         0.0, "Adam's L2 penalty on the weights (not used by the two-discriminator GANs)", at_least=0
     )

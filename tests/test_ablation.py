@@ -65,7 +65,7 @@ def test_a_grid_has_its_own_number_of_configurations() -> None:
     assert SPACE.is_grid
     assert grid_plan().configs == 12
     assert SPACE.names == [f"weight_{name}" for name in LOSS_WEIGHTS]
-    with pytest.raises(UserError, match=r"^--configs 5: this script trains each of its 12; leave it out$"):
+    with pytest.raises(UserError, match=r"^--configs 5: this script trains each of its 12 points; leave it out$"):
         grid_plan(configs=5)
 
 

@@ -52,7 +52,7 @@ def test_a_cut_checkpoint_is_refused_with_its_name(
     ):
         with pytest.raises(UserError) as caught:
             use()
-        assert str(caught.value).startswith(f"{cut}: not a whole checkpoint of this program")
+        assert str(caught.value).startswith(f"{cut}: not a complete checkpoint of this program")
         assert "\n" not in str(caught.value)
 
 
@@ -64,7 +64,7 @@ def test_a_file_that_is_no_checkpoint_of_ours_is_refused_with_its_name(content: 
     else:
         foreign = {"foreign": {"state_dict": {}}, "earlier": {"adcore": {"config": {}}, "state_dict": {}}}
         torch.save(torch.zeros(3) if content == "tensor" else foreign[content], path)
-    with pytest.raises(UserError, match="not a whole checkpoint of this program") as caught:
+    with pytest.raises(UserError, match="not a complete checkpoint of this program") as caught:
         load_detector(path, 1)
     assert str(caught.value).startswith(f"{path}: ")
     assert ("an earlier version wrote it" in str(caught.value)) == (content == "earlier")

@@ -114,7 +114,7 @@ def test_a_current_folder_that_was_removed_is_one_line_and_code_2(tmp_path: Path
         command = f"cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec {sys.executable} {program}"
         ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
         assert (ran.returncode, ran.stdout) == (2, "")
-        assert ran.stderr == "error: the current folder was removed; go to one that is there\n"
+        assert ran.stderr == "error: the current folder was removed; change to an existing one\n"
         (tmp_path / "gone").mkdir()
 
 

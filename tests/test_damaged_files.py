@@ -142,7 +142,7 @@ def test_a_damaged_checkpoint_is_named_before_anything_starts(tmp_path: Path, na
     if name == "overwritten":  # in its middle: what it holds is checked by whoever loads it
         check_checkpoints(SweepHome(tmp_path))
         return
-    with pytest.raises(UserError, match="not a whole checkpoint; move it away") as error:
+    with pytest.raises(UserError, match="an incomplete checkpoint; move it away") as error:
         check_checkpoints(SweepHome(tmp_path))
     _line_of(error, cut)
     assert cut.read_bytes() == damaged

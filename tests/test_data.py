@@ -57,7 +57,7 @@ def test_labels_in_another_order_are_other_data(part: str) -> None:
     else:
         write_part(FOLDER, "t10k", idx_images(30), idx_labels(30, first=1, classes=10))
     _, now = load_data(("fashion-mnist",), ("train",), _settings())
-    with pytest.raises(UserError, match=f"'mine' was begun with other data: the {part} part of fashion-mnist") as error:
+    with pytest.raises(UserError, match=f"'mine' was started with other data: the {part} part of fashion") as error:
         require_same(before, now, "mine")
     for known in (before, now):
         assert known["fashion-mnist"][part][:12] in str(error.value)
@@ -75,7 +75,7 @@ def test_a_resume_with_other_data_is_refused(capsys: pytest.CaptureFixture[str])
     record.write("data", hashes)
     write_train(FOLDER, idx_images(160), idx_labels(160, first=3, classes=10))
     line = refused(["--resume", "mine"], capsys, left=("data", "notes.txt", "runs"))
-    assert "begun with other data: the train part of fashion-mnist" in line
+    assert "started with other data: the train part of fashion-mnist" in line
 
 
 @pytest.mark.usefixtures("whole")
@@ -121,5 +121,5 @@ def test_the_test_part_that_is_scored_is_the_one_that_the_sweep_began_with(tmp_p
         if stored == own.content_hash:
             assert torch.equal(Stages._test_part.func(sweep).labels, own.labels)
         else:
-            with pytest.raises(UserError, match="'mine' was begun with other data: the test part of digits"):
+            with pytest.raises(UserError, match="'mine' was started with other data: the test part of digits"):
                 Stages._test_part.func(sweep)

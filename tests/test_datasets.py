@@ -193,7 +193,7 @@ def test_given_folder_wins_over_the_environment_and_is_the_only_place(
     assert len(load("fashion-mnist", "train", allow_unverified=True).images) == 2
     assert len(load_small(tmp_path / "argument").images) == 3
     (tmp_path / "empty").mkdir()
-    assert f"{IMAGES}, {LABELS} (or .gz); no other place is looked at" in error_of(tmp_path / "empty")
+    assert f"{IMAGES}, {LABELS} (or .gz); no other place is searched" in error_of(tmp_path / "empty")
     assert "no such folder" in error_of(tmp_path / "absent")
 
 

@@ -91,7 +91,9 @@ def test_settings_and_search_are_fields_of_the_configuration_within_their_range(
     assert bool(detector.search) == (name != "random")
     for setting, (low, high) in detector.search.items():
         assert 0 < low < high
-        assert setting in detector.config_fields or (setting.startswith("weight_") and "weights" in detector.config_fields)
+        assert setting in detector.config_fields or (
+            setting.startswith("weight_") and "weights" in detector.config_fields
+        )
         assert {getattr(config(name, **{setting: value}), setting) for value in (low, high)} == {low, high}
 
 

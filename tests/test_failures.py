@@ -44,7 +44,7 @@ def test_the_line_names_trial_reason_log_and_what_to_do(tmp_path: Path, log: str
 def test_a_worker_that_left_no_word_and_one_that_was_silent(tmp_path: Path) -> None:
     assert "the worker process died (log: Ray session folder)" in describe_failure(failed(tmp_path, None), "search")
     silent = describe_failure(failed(tmp_path, "The actor died"), "confirm", silent=True)
-    assert "confirm configuration 4, classes 0,6: no report for as long as --report-timeout says" in silent
+    assert "confirm configuration 4, classes 0,6: no report within --report-timeout" in silent
 
 
 @pytest.mark.parametrize("log", LOGS)

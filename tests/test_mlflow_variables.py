@@ -64,7 +64,7 @@ def test_what_would_change_a_write_is_set_and_the_rest_is_the_users(
 def test_what_is_set_and_does_not_count_is_said_in_a_line() -> None:
     given = {"MLFLOW_TRACKING_URI": SERVER, "MLFLOW_EXPERIMENT_NAME": "mine", "MLFLOW_ENABLE_ASYNC_LOGGING": "True"}
     line = ignored(FILE, is_named=False, environment=given)
-    assert line.startswith("not used, though set: MLFLOW_TRACKING_URI (--tracking-uri says where runs go), ")
+    assert line.startswith("set, but not used: MLFLOW_TRACKING_URI (--tracking-uri says where runs go), ")
     assert "MLFLOW_EXPERIMENT_NAME" in line
     assert "MLFLOW_ENABLE_ASYNC_LOGGING (a write is done when it returns)" in line
     assert "\n" not in line

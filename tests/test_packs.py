@@ -122,7 +122,7 @@ def test_where_a_step_cannot_be_captured_a_line_says_so_and_it_is_run_as_it_is(
     (line,) = [record.getMessage() for record in caplog.records if record.name == "adcore.train.captured"]
     assert line == (
         "the training step cannot be captured as a CUDA graph (operation not permitted when stream is capturing): "
-        "slower without it"
+        "training is slower"
     )
 
 
@@ -188,7 +188,7 @@ def test_where_memory_does_not_do_half_as_many_train_side_by_side_and_it_is_said
         [True, False, False], [False, True, True],
     ]  # fmt: skip
     assert [record.getMessage() for record in caplog.records if record.name == "adcore.train.fitting"] == [
-        "out of GPU memory with 4 experiments side by side: now 2 at a time"
+        "out of GPU memory with 4 experiments side by side: continuing with 2"
     ]
     monkeypatch.setattr(Pack, "begin_epoch", plain)
     assert_as_alone(results, all_alone(configs, digits_train), 1e-9)
@@ -352,7 +352,7 @@ def test_what_decides_shapes_or_length_is_the_same_for_all_or_refused_by_name(
 ) -> None:
     assert set(OTHER) == set(SHARED)
     flag = f"--{field.replace('_', '-')}"
-    with pytest.raises(UserError, match=rf"^{flag} .*: expected one value for all that is trained together$"):
+    with pytest.raises(UserError, match=rf"^{flag} .*: expected one value for all configurations trained together$"):
         train([config("gan"), config("gan", **{field: OTHER[field]})], ignore, data=digits_train)
 
 

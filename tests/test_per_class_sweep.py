@@ -94,4 +94,4 @@ def test_a_resume_with_another_objective_is_refused(swept: SimpleNamespace, caps
     with pytest.raises(SystemExit) as refused:
         main("gan_loss_weights", "", SPACE, arguments)
     assert refused.value.code == 2
-    assert "was begun with --objective per-class, not mean" in capsys.readouterr().err
+    assert "was started with --objective per-class, not mean" in capsys.readouterr().err

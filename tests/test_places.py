@@ -162,7 +162,7 @@ def test_a_current_folder_whose_name_is_no_text_is_named(
     for arguments in ([], ["--storage", str(tmp_path / "runs")], ["--resume", "mine"], ["--plan"]):
         line = refused(arguments, capsys, left=())
         assert "w\\udcff" in line
-        assert "is not text in utf-8; name or go to another folder\n" in line
+        assert "is not text in utf-8; use another folder\n" in line
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -56,7 +56,7 @@ def test_a_second_driver_on_one_sweep_isrefused(tmp_path: Path) -> None:
 def test_a_folder_that_somebody_takes_the_place_of_in_the_last_moment_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("a file")
     with (
-        pytest.raises(UserError, match=r"mine: cannot be made \(File exists\)"),
+        pytest.raises(UserError, match=r"mine: cannot be created \(File exists\)"),
         one_driver(SweepHome(tmp_path / "mine"), is_new=True),
     ):
         pass
@@ -112,7 +112,7 @@ def test_a_resumed_sweep_shows_its_own_plan(begun: dict[str, object], capsys: py
     with pytest.raises(SystemExit) as ended:
         main("gan_loss_weights", "help", SPACE, ["--resume", "mine", "--plan"])
     assert ended.value.code == 0
-    assert "2 configurations, each as far as it earns, at most 2 classes x 2 epochs" in capsys.readouterr().out
+    assert "2 configurations, each until stopped, at most 2 classes x 2 epochs" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("begun")
@@ -162,4 +162,4 @@ def test_a_damaged_queue_for_mlflow_is_named_before_ray_starts(
 def test_a_record_that_was_never_begun_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     Path("runs/mine").mkdir(parents=True)
     record_of(small_plan(), path=Path("runs/mine/study.db"))
-    assert "ended before it began" in refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+    assert "ended before it was set up" in refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))

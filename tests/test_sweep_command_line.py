@@ -282,7 +282,7 @@ def test_plan_tells_the_cost_and_runs_nothing(monkeypatch: pytest.MonkeyPatch, t
         "--plan", "--scale", "smoke", "--normal-class", "6", "--tracking-uri", "sqlite:///x.db"
     )
     assert code == 0
-    assert "4 configurations, each as far as it earns, at most 1 classes x 2 epochs" in out
+    assert "4 configurations, each until stopped, at most 1 classes x 2 epochs" in out
     assert "if a core trains 1300 images/s at width 8; --plan --probe measures it" in out
     assert "sqlite:///x.db" in out
 
@@ -349,7 +349,7 @@ def test_a_link_to_nothing_in_a_records_place_is_named_with_its_target(
     link.parent.mkdir()
     link.symlink_to(target)
     line = refused(["--name", "mine"], capsys, left=("notes.txt", "runs"))
-    assert f"{link} is a link to {target}, which is not there" in line
+    assert f"{link} links to {target}, which does not exist" in line
     assert link.is_symlink()
 
 

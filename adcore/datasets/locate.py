@@ -74,7 +74,7 @@ def find_part(files: FileSet, request: Request) -> list[Content]:
 
 
 def describe_places(files: FileSet) -> str:
-    """Where `find_part` would find every file of the set (none is opened), or that it would fetch them."""
+    """Where `find_part` would find every file of the set, without opening any; "not fetched" if nowhere."""
     root = os.environ.get(DATA_VARIABLE)
     if root:
         return f"searched for in {DATA_VARIABLE}={root}"

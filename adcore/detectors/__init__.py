@@ -21,7 +21,7 @@ from adcore.detectors.vae import VariationalAutoencoder
 
 __all__ = ["DETECTORS", "Detector", "TwoDiscriminatorGAN"]
 
-#: What adcore.detector_catalog names.
+#: The detectors named in adcore.detector_catalog.
 DETECTORS: Mapping[str, type[Detector]] = MappingProxyType(
     {
         "gan": TwoDiscriminatorGAN,

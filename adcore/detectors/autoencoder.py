@@ -1,4 +1,4 @@
-"""The autoencoder with max-pooling of a student report on Kim et al. 2020: a baseline that sees normal images alone."""
+"""The autoencoder with max-pooling of a student report on Kim et al. 2020: a baseline that sees only normal images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Autoencoder(ReconstructionDetector):
     """Two 5x5 convolutions, each with ReLU and 4x4 max-pooling, and two 4x4 transposed convolutions of stride 4.
 
     The report gives kinds and number of layers, sigmoid, squared error and learning rate; sizes and channels (width)
-    are ours. The bottleneck has 2x2 pixels: what keeps more of an image reconstructs anomalies, too.
+    are ours. The bottleneck has 2x2 pixels: a larger one would reconstruct anomalies, too.
     """
 
     def __init__(self, *, channels: int, width: int, **training: Any) -> None:

@@ -1,4 +1,4 @@
-"""An autoencoder whose embeddings' density says how normal an image is.
+"""An autoencoder that scores images by the density of their embeddings.
 
 After Beggel, Pfeiffer, Bischl, "Robust Anomaly Detection in Images using Adversarial Autoencoders", 2019 (arXiv
 1901.06355), as a student report on Fashion-MNIST built it: without the adversarial part, and with a kernel density.
@@ -19,22 +19,22 @@ from adcore.reconstruction import unit_range
 
 __all__ = ["REFERENCES", "AutoencoderKDE"]
 
-#: Embeddings of each kind that a density is made of, at most: its cost is images scored x references.
+#: Maximum number of embeddings of each kind in a density: its cost is images scored x references.
 REFERENCES = 5000
-#: Of embeddings that are all alike a density is still made.
+#: Keeps the bandwidth positive if all embeddings are equal.
 MINIMUM_SPREAD = 1e-6
 
 
 class AutoencoderKDE(ReconstructionDetector):
     """Three convolutions to a 1x1 embedding, three transposed ones; Gaussian kernel densities of the embeddings.
 
-    The autoencoder learns from all images alike, as in the report, labelled anomalies among them by their share of
-    the images. After each epoch the density of its training images' embeddings is estimated anew, of normal ones, p_n,
-    and of anomalies, p_a, if the protocol has some. The score is log p_a - log p_n, or -log p_n without anomalies. The
-    report thresholds the reconstruction error as well: `scores_by_name` gives all three, and
-    adcore.evaluation.thresholds the rule. The embedding has latent_size numbers, 64 in the report. Its bandwidth, not
-    told there, is here in units of the references' spread, the root of their mean variance: the scale of an embedding
-    is arbitrary.
+    The autoencoder learns from all images alike, as in the report, with labelled anomalies weighted by their share of
+    the images. After each epoch the densities of the training images' embeddings are estimated anew: p_n of normal
+    images and p_a of anomalies, if the protocol has any. The score is log p_a - log p_n, or -log p_n without anomalies.
+    The report also thresholds the reconstruction error: `scores_by_name` returns all three, and
+    adcore.evaluation.thresholds has the rule. The embedding has latent_size numbers, 64 in the report. The report does
+    not give the bandwidth; here it is in units of the references' spread, the root of their mean variance, since the
+    scale of an embedding is arbitrary.
     """
 
     has_named_scores: ClassVar[bool] = True
@@ -91,9 +91,9 @@ class AutoencoderKDE(ReconstructionDetector):
         return densities.get("anomalous", torch.zeros(())) - densities["normal"]
 
     def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
-        """What threshold rules use, [batch, members] each: reconstruction, log_density_normal, log_density_anomalous.
+        """Scores for threshold rules, [batch, members] each: reconstruction, log_density_normal, log_density_anomalous.
 
-        images: [batch, channels, 32, 32] in [-1, 1]. The last is missing where the protocol has no anomalies.
+        images: [batch, channels, 32, 32] in [-1, 1]. The last score is missing if the protocol has no anomalies.
         """
         with self.evaluating():
             found = {"reconstruction": self.errors(images)}
@@ -101,7 +101,7 @@ class AutoencoderKDE(ReconstructionDetector):
         return {name: each[:, None] for name, each in found.items()}
 
     def get_extra_state(self) -> dict[str, Tensor]:
-        """The references: tensors whose size is not known before an epoch's end, as a buffer's must be."""
+        """The references: not buffers, because their size is unknown before an epoch's end."""
         return dict(self.references)
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
@@ -116,7 +116,7 @@ class AutoencoderKDE(ReconstructionDetector):
         return {kind: _log_density(each, points) for kind, each in self._densities.items()}
 
     def _density(self, references: Tensor) -> KernelDensity | None:
-        """None of embeddings that are not finite."""
+        """None if an embedding is not finite."""
         if not references.isfinite().all():
             return None
         known = references.double().numpy()
@@ -131,7 +131,7 @@ def _log_density(density: KernelDensity | None, points: Tensor) -> Tensor:
 
 
 def _network(channels: int, width: int, latent_size: int) -> nn.Sequential:
-    """Encoder to [batch, latent_size, 1, 1] and decoder; the third layer spans the 8x8 pixels that are left."""
+    """Encoder to [batch, latent_size, 1, 1] and decoder; the third layer spans the remaining 8x8 pixels."""
     encoder = nn.Sequential(
         nn.Conv2d(channels, width, 3, 2, 1), nn.ReLU(),
         nn.Conv2d(width, 2 * width, 3, 2, 1), nn.ReLU(),

@@ -1,4 +1,4 @@
-"""What training and scoring ask of a detector."""
+"""The interface of a detector for training and scoring."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from adcore.detectors.optimisation import MemberAdam
 
 __all__ = ["Batches", "Detector", "full"]
 
-#: Gives an epoch's training batches once more: normal and anomalous images, [half, members*channels, 32, 32] each.
+#: Iterates over an epoch's training batches again: normal and anomalous images, [half, members*channels, 32, 32] each.
 Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
 
 class Detector(nn.Module):
-    """The networks of one or more experiments, its members, and a training step of them.
+    """The networks of one or more experiments, its members, and a training step for them.
 
-    It is made with channels, generators (one CPU random generator per member, the source of all that it draws) and the
-    settings it names, by keyword; but learning_rate, schedule and weight_decay, which are its optimisers'. A grouped
-    one takes `weights` as a sequence by member; what else it names is the same for all.
+    Constructor arguments, by keyword: channels, generators (one CPU random generator per member, the source of all its
+    random numbers) and its `config_fields` except learning_rate, schedule and weight_decay, which go to its optimisers.
+    A grouped detector takes `weights` as a sequence by member; its other fields are the same for all members.
 
     config_fields: names of the TrainConfig attributes that it takes. search: the range of each that a search varies, on
-    a log scale. has_normal_loss: whether `normal_loss` is there; if not, early stopping watches validation AUROC.
-    reconstructs: whether `reconstruct` is there. has_named_scores: whether `scores_by_name` is. grouped: whether
-    members can be one network of grouped convolutions; if not, each is a detector of its own. capturable: whether a
-    step can be captured as a CUDA graph: nothing in it is drawn or counted on the CPU, which would be
-    repeated from then on.
+    a log scale. has_normal_loss: whether it has `normal_loss`; if not, early stopping watches validation AUROC.
+    reconstructs: whether it has `reconstruct`. has_named_scores: whether it has `scores_by_name`. grouped: whether
+    members can form one network of grouped convolutions; if not, each is a detector of its own. capturable: whether a
+    step can be captured as a CUDA graph: nothing in it is drawn or counted on the CPU, because a replay would repeat
+    the captured value.
     """
 
     config_fields: ClassVar[tuple[str, ...]] = ()
@@ -47,7 +47,7 @@ class Detector(nn.Module):
 
     @property
     def members(self) -> int:
-        """How many experiments it holds."""
+        """Number of experiments in this detector."""
         return len(self.seeds)
 
     def optimised(self) -> list[list[nn.Parameter]]:
@@ -81,18 +81,18 @@ class Detector(nn.Module):
         raise NotImplementedError
 
     def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
-        """What threshold rules use, [batch, members] each, in eval mode. images: as for `score`."""
+        """Scores for threshold rules, by name, [batch, members] each, in eval mode. images: as for `score`."""
         raise NotImplementedError
 
     def begin_epoch(self, epoch: int, batches: Batches) -> None:
         """Called before an epoch's first step; epochs count from 0."""
 
     def finish_epoch(self, batches: Batches) -> None:
-        """Called after an epoch's last step, before scores are asked for."""
+        """Called after an epoch's last step, before scoring."""
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Eval mode without gradients, and the mode that was before at the end."""
+        """Eval mode without gradients; the previous mode is restored at the end."""
         was_training = self.training
         self.eval()
         try:
@@ -103,5 +103,5 @@ class Detector(nn.Module):
 
 
 def full(values: Tensor) -> Tensor:
-    """In float32 if they are of fewer bits: what networks compute in bfloat16, for losses, which are not."""
+    """At least float32: networks may compute in bfloat16, losses do not."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

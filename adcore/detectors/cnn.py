@@ -1,4 +1,4 @@
-"""Supervised convolutional networks: the control of every figure under a protocol that shows anomalies in training."""
+"""Supervised convolutional networks: a control for results under protocols that show anomalies in training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def balanced_bce(normal: Tensor, anomalous: Tensor) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """Dropout whose masks come from `stream`, a CPU generator, so that they depend neither on device nor on others."""
+    """Dropout with masks from `stream`, a CPU generator, so that they depend neither on device nor on other members."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Dropout(nn.Module):
 
 
 class CNN(SingleDetector):
-    """Three 3x3 convolutions with ReLU and 2x2 pooling, dense layers of 256 and 128 with dropout, one logit, the score.
+    """Three 3x3 convolutions with ReLU and 2x2 pooling, dense layers of 256 and 128 with dropout, one logit as score.
 
     After a student report on anomalies among MNIST's zeros (cross-entropy, class weights n / (2 n_c), dropout .2, dense
     256 and 128); number and channels of the convolutions (width, 2 and 4 times it) are ours. Classes are weighted by

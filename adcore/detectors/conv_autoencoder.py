@@ -13,11 +13,11 @@ __all__ = ["ConvAutoencoder", "DeepAutoencoder"]
 
 
 class ConvAutoencoder(ReconstructionDetector):
-    """A 5x5 convolution of stride 4, one over the whole 8x8 pixels that are left, and both transposed.
+    """A 5x5 convolution of stride 4, one over all of the remaining 8x8 pixels, and both transposed.
 
-    ReLU within, sigmoid at the end. The report gives the number of layers, the activations and both errors,
-    cross-entropy and squared; sizes and channels (width, then twice as many numbers in the bottleneck) are ours. The
-    second layer is global: local ones reconstruct anomalies from the same strokes.
+    ReLU inside, sigmoid at the end. The report gives the number of layers, the activations and both errors,
+    cross-entropy and squared; sizes and channels (width, then 2 * width in the bottleneck) are ours. The second layer
+    is global: local ones would reconstruct anomalies from the same strokes.
     """
 
     #: Kernel, stride, padding and channels as a multiple of width, of each convolution.
@@ -28,7 +28,7 @@ class ConvAutoencoder(ReconstructionDetector):
 
 
 class DeepAutoencoder(ConvAutoencoder):
-    """As ConvAutoencoder with four 3x3 layers of stride 2 each way: 2x2 pixels of 8 * width channels in between."""
+    """ConvAutoencoder with four 3x3 layers of stride 2 each way: 2x2 pixels of 8 * width channels in between."""
 
     layers: ClassVar[Sequence[tuple[int, int, int, int]]] = tuple((3, 2, 1, 1 << layer) for layer in range(4))
 
@@ -40,7 +40,7 @@ def _network(layers: Sequence[tuple[int, int, int, int]], channels: int, width: 
     for kernel, stride, padding, multiple in layers:
         more = multiple * width
         down += [nn.Conv2d(channels, more, kernel, stride, padding), nn.ReLU()]
-        # a transposed convolution gives stride * pixels back if the output's padding makes up for what was cut
+        # a transposed convolution returns stride * pixels if output padding makes up for the pixels cut off
         back = nn.ConvTranspose2d(more, channels, kernel, stride, padding, output_padding=stride - 1)
         up = [back, last, *up]
         channels, last = more, nn.ReLU()

@@ -1,4 +1,4 @@
-"""Deep SVDD and Deep SAD: map normal images near to a centre, and score by the distance from it.
+"""Deep SVDD and Deep SAD: map normal images close to a centre, and score by the distance from it.
 
 Ruff et al., "Deep One-Class Classification", ICML 2018; "Deep Semi-Supervised Anomaly Detection", ICLR 2020 (arXiv
 1906.02694).
@@ -19,9 +19,9 @@ from adcore.networks import IMAGE_SIZE
 
 __all__ = ["DeepSAD", "DeepSVDD", "inverse_distance", "squared_distance"]
 
-#: A centre's coordinates keep this distance from 0, so that no unit can reach its own by weights of 0.
+#: Minimum distance of a centre's coordinates from 0, so that no unit can reach its coordinate with zero weights.
 MARGIN = 0.1
-#: What keeps the inverse of a distance finite, as in the authors' code.
+#: Keeps the inverse of a distance finite, as in the authors' code.
 EPSILON = 1e-6
 
 
@@ -43,9 +43,9 @@ def inverse_distance(embedding: Tensor, centre: Tensor) -> Tensor:
 class DeepSVDD(SingleDetector):
     """One-class Deep SVDD on normal images: the mean squared distance from the centre of the first embeddings.
 
-    Layers as in the authors' network for 32x32 pixels, without biases, which could map everything to the centre (width
-    32 and latent_size 128 there). Differs in the start, from random weights, not from a pretrained autoencoder's, and
-    in the preprocessing: no global contrast normalisation.
+    Layers as in the authors' network for 32x32 pixels (width 32 and latent_size 128 there), without biases, which could
+    map everything to the centre. Two differences: training starts from random weights instead of a pretrained
+    autoencoder's, and images get no global contrast normalisation.
     """
 
     config_fields: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
@@ -72,11 +72,11 @@ class DeepSVDD(SingleDetector):
         return squared_distance(self.network(images), self.centre)
 
     def normal_losses(self, images: Tensor) -> Tensor:
-        """The score: it is the loss of a normal image."""
+        """The score, which is also the loss of a normal image."""
         return self.scores(images)
 
     def _mean_embedding(self, batches: Batches) -> Tensor:
-        """Mean embedding of an epoch's normal images, away from 0: [latent]."""
+        """Mean embedding of an epoch's normal images, kept away from 0: [latent]."""
         total, count = torch.zeros_like(self.centre), 0
         with self.evaluating():
             for normal, _ in batches():
@@ -89,9 +89,9 @@ class DeepSVDD(SingleDetector):
 class DeepSAD(DeepSVDD):
     """Deep SVDD that also pushes labelled anomalies away, by their inverse distances: equation 7 of Ruff et al. 2020.
 
-    Every image weighs the same, the paper's eta = 1: with the share s of labelled anomalies, a batch's mean distance
-    counts 1 - s and its mean inverse distance s, however often the anomalies are repeated in it. Without labelled
-    anomalies it is Deep SVDD.
+    Every image has the same weight, the paper's eta = 1: with a share s of labelled anomalies, a batch's mean distance
+    has weight 1 - s and its mean inverse distance weight s, however often anomalies are repeated in the batch. Without
+    labelled anomalies it is Deep SVDD.
     """
 
     config_fields: ClassVar[tuple[str, ...]] = (*DeepSVDD.config_fields, "labelled_share")

@@ -23,9 +23,9 @@ __all__ = ["TwoDiscriminatorGAN"]
 class TwoDiscriminatorGAN(Detector):
     """A generator, a discriminator for normal images and one for anomalies, trained in turn.
 
-    Differs from the paper in the batch: normal and anomalous images pass the generator in one mixed batch, so that
-    batch norm's running statistics, with which images are scored, are of both kinds. The latent loss's pass E(G(x))
-    over normal reconstructions updates the encoder's as well.
+    Unlike in the paper, normal and anomalous images pass the generator in one mixed batch, so that batch norm's
+    running statistics, which are used in scoring, cover both kinds. The latent loss's pass E(G(x)) over normal
+    reconstructions also updates the encoder's statistics.
 
     generators: one CPU random generator per member, for its initial weights. weights: of the six generator losses, by
     member.
@@ -47,10 +47,10 @@ class TwoDiscriminatorGAN(Detector):
     capturable: ClassVar[bool] = True
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     loss_weights: Tensor
-    #: What is built of channels, width, norm and members; the generator also encodes.
+    #: Network classes, built from channels, width, norm and members; the generator also encodes.
     generator_network: ClassVar[Callable[..., Any]] = Generator
     discriminator_network: ClassVar[Callable[..., Any]] = Discriminator
-    #: Spread of the initial weights; None: PyTorch's own.
+    #: Standard deviation of the initial weights; None: PyTorch's own distribution.
     deviation: ClassVar[float | None] = 0.02
     #: How the patch loss divides an image.
     patches: ClassVar[Mapping[str, int]] = MappingProxyType({"size": 16, "stride": 8, "worst": 3})
@@ -69,7 +69,7 @@ class TwoDiscriminatorGAN(Detector):
         by_loss = [[own[name] for own in weights] for name in self.loss_names]  # [losses, members]
         self.register_buffer("loss_weights", torch.tensor(by_loss, dtype=torch.float64), persistent=False)
         shape: dict[str, Any] = {"channels": channels, "width": width, "norm": norm, "members": self.members}
-        with torch.random.fork_rng(devices=[]):  # layers first draw weights from the global generator, all replaced
+        with torch.random.fork_rng(devices=[]):  # layers first draw from the global generator; all are replaced
             self.generator = self.generator_network(**shape)
             self.discriminator_normal = self.discriminator_network(**shape)
             self.discriminator_anomaly = self.discriminator_network(**shape)
@@ -86,7 +86,7 @@ class TwoDiscriminatorGAN(Detector):
         of_generator, of_critics = optimizers
         output, code = self.generator(torch.cat([normal, anomalous]))  # mixed: one batch norm for both
         output_normal, output_anomalous = output[: len(normal)], output[len(normal) :]
-        # once for both updates: the generator's does not change the discriminators
+        # once for both updates: the generator's update does not change the discriminators
         judged = self.judge(output_normal, output_anomalous)
 
         terms = self.generator_losses(normal, anomalous, output_normal, output_anomalous, code[: len(normal)], judged)
@@ -99,7 +99,7 @@ class TwoDiscriminatorGAN(Detector):
         return terms | critics
 
     def judge(self, normal: Tensor, anomalous: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Scores D_N(normal) and D_A(anomalous), [batch, members, 1, height, width]; None of no anomalies."""
+        """Scores D_N(normal) and D_A(anomalous), [batch, members, 1, height, width]; None without anomalies."""
         on_anomalous = self._by_member(self.discriminator_anomaly(anomalous)) if len(anomalous) else None
         return self._by_member(self.discriminator_normal(normal)), on_anomalous
 
@@ -112,7 +112,7 @@ class TwoDiscriminatorGAN(Detector):
         code: Tensor,
         judged: tuple[Tensor, Tensor | None],
     ) -> dict[str, Tensor]:
-        """The six generator losses by name, [members] each, four without anomalies.
+        """The six generator losses by name, [members] each; four without anomalies.
 
         code: the normal images' latent; judged: `judge` of the outputs.
         """
@@ -133,8 +133,7 @@ class TwoDiscriminatorGAN(Detector):
     ) -> dict[str, Tensor]:
         """Both discriminators' losses by name, [members] each, one without anomalies; judged: `judge` of the outputs.
 
-        What leads from the outputs back to the generator is not followed: the update asks for the discriminators'
-        gradients alone.
+        No gradient reaches the generator: the update computes only the discriminators' gradients.
         """
         (real_normal, real_anomalous), (fake_normal, fake_anomalous) = self.judge(normal, anomalous), judged
         found = {"discriminator_normal": losses.discriminator(real_normal, fake_normal)}

@@ -14,9 +14,10 @@ __all__ = ["SmallDiscriminator", "SmallGAN", "SmallGenerator"]
 
 
 class SmallGenerator(nn.Module):
-    """Convolutions 3x3, 3x3 of stride 2 and 7x7, of width, 2 and 4 times it; the same transposed; ReLU and sigmoid.
+    """Two 3x3 convolutions of stride 2 and one 7x7, then all transposed; ReLU inside, sigmoid at the end.
 
-    The sigmoid's range is stretched to that of the images, [-1, 1]. No skips, no normalisation: norm is not used.
+    The channels are width, 2 * width and 4 * width. The sigmoid's range is stretched to that of the images, [-1, 1]. No
+    skips, no normalisation: norm is not used.
     """
 
     def __init__(self, *, channels: int, width: int, norm: str = "batch", members: int = 1) -> None:
@@ -44,9 +45,10 @@ class SmallGenerator(nn.Module):
 
 
 class SmallDiscriminator(nn.Sequential):
-    """Four 3x3 convolutions of stride 2, of width, 2 and 4 times it and 1: images to a 2x2 map of scores in [0, 1].
+    """Four 3x3 convolutions of stride 2: images to a 2x2 map of scores in [0, 1].
 
-    Takes [batch, members*channels, 32, 32], returns [batch, members, 2, 2]. norm is not used.
+    The channels are width, 2 * width, 4 * width and 1. Takes [batch, members*channels, 32, 32], returns [batch,
+    members, 2, 2]. norm is not used.
     """
 
     def __init__(self, *, channels: int, width: int, norm: str = "batch", members: int = 1) -> None:
@@ -60,10 +62,10 @@ class SmallDiscriminator(nn.Sequential):
 
 
 class SmallGAN(TwoDiscriminatorGAN):
-    """The six generator losses and two discriminators of TwoDiscriminatorGAN on smaller networks (width 32 there).
+    """The six generator losses and two discriminators of TwoDiscriminatorGAN on smaller networks.
 
-    All 16 patches count, which tile the image: their mean is the reconstruction loss once more. Differs from the report
-    in the images, 32x32 pixels in [-1, 1], there 28x28 in [0, 1]: reconstruction errors are twice as large here.
+    The report's width is 32. All 16 patches count; they tile the image, so their mean equals the reconstruction loss.
+    Images are 32x32 pixels in [-1, 1], in the report 28x28 in [0, 1]: reconstruction errors are twice as large here.
     """
 
     config_fields: ClassVar[tuple[str, ...]] = ("width", "weights", "learning_rate", "schedule")

@@ -15,8 +15,8 @@ __all__ = ["TraditionalGAN"]
 class TraditionalGAN(ReconstructionDetector):
     """A generator of four dense layers with the squared reconstruction error of normal images as its only loss.
 
-    The report names no adversarial term, so nothing that a discriminator learnt could reach the generator, which gives
-    the score: there is none here. Layer sizes (16 * width, then latent_size) are ours.
+    The report names no adversarial term, so a discriminator could not influence the generator, which gives the score:
+    there is none here. Layer sizes (16 * width, then latent_size) are ours.
     """
 
     config_fields: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")

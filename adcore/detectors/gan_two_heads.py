@@ -15,17 +15,17 @@ __all__ = ["TwoHeadDiscriminator", "TwoHeadGAN"]
 
 
 class TwoHeadDiscriminator(nn.Module):
-    """Discriminator with a second head beside the patch scores: one score for the whole image, of all its features.
+    """Discriminator with a second head beside the patch scores: one score for the whole image, from all its features.
 
-    Takes [batch, members*channels, 32, 32], returns [batch, members, 4, 2]: the 2x2 map of patch scores above the
-    image's score, four times. A mean over it weighs both heads alike.
+    Takes [batch, members*channels, 32, 32], returns [batch, members, 4, 2]: the 2x2 map of patch scores above four
+    copies of the image's score. A mean over it weights both heads equally.
     """
 
     def __init__(self, *, channels: int, width: int, norm: str = "batch", members: int = 1) -> None:
         super().__init__()
         layers = list(Discriminator(channels=channels, width=width, norm=norm, members=members))
         self.features, self.patch_head = nn.Sequential(*layers[:-1]), layers[-1]
-        self.image_head = nn.Conv2d(members * 4 * width, members, 3, groups=members, bias=False)  # 3x3 is all there is
+        self.image_head = nn.Conv2d(members * 4 * width, members, 3, groups=members, bias=False)  # all 3x3 pixels
 
     def forward(self, image: Tensor) -> Tensor:
         features = self.features(image)  # [batch, members*4*width, 3, 3]
@@ -36,8 +36,8 @@ class TwoHeadDiscriminator(nn.Module):
 class TwoHeadGAN(TwoDiscriminatorGAN):
     """TwoDiscriminatorGAN whose adversarial and discriminator losses are the mean over an image and a patch output.
 
-    After a student report on Kim et al. 2020, which tells of two outputs and not how their losses are joined: the equal
-    weights are ours.
+    After a student report on Kim et al. 2020, which has two outputs but does not say how their losses are combined: the
+    equal weights are ours.
     """
 
     discriminator_network: ClassVar[Callable[..., Any]] = TwoHeadDiscriminator

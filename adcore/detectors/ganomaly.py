@@ -26,8 +26,8 @@ class GANomaly(SingleDetector):
     """Encoder, decoder and second encoder, trained on normal images against a discriminator's features.
 
     z = G_E(x), x' = G_D(z), z' = E(x'). Generator: ||f(x) - f(x')||^2 of the discriminator's features + 50 |x - x'| +
-    ||z - z'||^2, means over the elements as in the authors' code. Score: mean |z - z'|. Differs
-    from the code in what follows a discriminator whose loss is near 0: it is not drawn anew. Networks as in DCGAN.
+    ||z - z'||^2, means over the elements as in the authors' code. Score: mean |z - z'|. Unlike in that code, a
+    discriminator whose loss is near 0 is not initialised anew. Networks as in DCGAN.
     """
 
     config_fields: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
@@ -44,7 +44,7 @@ class GANomaly(SingleDetector):
         initialise(self.network, generators)
 
     def step(self, normal: Tensor, anomalous: Tensor, optimizers: Sequence[MemberAdam]) -> dict[str, Tensor]:
-        """One step of the generator, then one of the discriminator, on the reconstructions from before the first."""
+        """One step of the generator, then one of the discriminator, on reconstructions from before the generator's."""
         of_generator, of_discriminator = optimizers
         terms, output = self._generator_losses(normal)
         of_generator.step(torch.stack([WEIGHTS[name] * value for name, value in terms.items()]))

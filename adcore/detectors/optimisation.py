@@ -1,4 +1,4 @@
-"""Adam at a learning rate for each member, and learning rates over a run."""
+"""Adam with a learning rate for each member, and learning rate schedules."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.optim import Adam
 
 __all__ = ["MemberAdam", "learning_rates"]
 
-#: One cycle: the share of the steps that rises, the peak over the start, the start over the end (PyTorch's own).
+#: One-cycle: share of the steps that rise, ratio of peak to start, ratio of start to end (PyTorch's defaults).
 RISING, START, END = 0.3, 25.0, 1e4
-#: What Adam keeps of a parameter.
+#: Adam's state of a parameter.
 STATE = {"step", "exp_avg", "exp_avg_sq"}
 #: Epochs after which halve-every-50 halves.
 HALVED_AFTER = 50
 
 
 class MemberAdam:
-    """Adam (Kingma and Ba 2015) over networks that several members share, each member at a rate and decay of its own.
+    """Adam (Kingma and Ba 2015) over networks that several members share, each with its own learning rate and decay.
 
-    It works on each number by itself, so that one Adam for each member's part of the tensors is what it would be alone.
+    Adam is elementwise, so that each member's part of the tensors is updated as if it were alone.
     parameters: member m owns the m-th of equal parts of dimension 0 of each. weight_decay: by member. on_device: rates
-    are tensors there, as a step that is captured as a CUDA graph asks for.
+    are tensors on the device, as a step that is captured as a CUDA graph requires.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class MemberAdam:
     ) -> None:
         self.parameters = list(parameters)
         self.members = len(weight_decay)
-        # views: what Adam changes in them, the networks see
+        # views: Adam's changes to them reach the networks
         self.views = [[nn.Parameter(view) for view in each.detach().chunk(self.members)] for each in parameters]
         groups = [
             {"params": [views[member] for views in self.views], "weight_decay": decay}
@@ -49,7 +49,7 @@ class MemberAdam:
         self.optimizer = Adam(groups, betas=betas, fused=True, capturable=on_device and device.type == "cuda")
 
     def set_rates(self, rates: Sequence[float] | Tensor) -> None:
-        """Each member's learning rate from now on; as a tensor [members], on the device, if they are to be captured."""
+        """Set each member's learning rate; a tensor [members] on the device if the step is to be captured."""
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             if isinstance(rate, Tensor):
                 group["lr"].copy_(rate)
@@ -57,7 +57,7 @@ class MemberAdam:
                 group["lr"] = rate
 
     def step(self, losses: Tensor, *, retain_graph: bool = False) -> None:
-        """Update these parameters alone by the gradient of the losses' sum; no other gradient is computed."""
+        """Update only these parameters by the gradient of the losses' sum; no other gradient is computed."""
         gradients = torch.autograd.grad(losses.sum(), self.parameters, retain_graph=retain_graph, allow_unused=True)
         for views, gradient in zip(self.views, gradients, strict=True):
             own = gradient.chunk(self.members) if gradient is not None else (None,) * self.members
@@ -66,12 +66,12 @@ class MemberAdam:
         self.optimizer.step()
 
     def state(self, member: int) -> list[dict[str, Tensor]]:
-        """A member's moments and step count, of each parameter, on the CPU; empty where there was no gradient yet."""
+        """A member's moments and step count for each parameter, on the CPU; empty if there was no gradient yet."""
         found = [self.optimizer.state.get(views[member], {}) for views in self.views]
         return [{name: value.detach().to("cpu", copy=True) for name, value in each.items()} for each in found]
 
     def load(self, member: int, state: Sequence[dict[str, Tensor]]) -> None:
-        """Go on from what `state` gave. Raises ValueError for a state of other parameters."""
+        """Restore what `state` returned. Raises ValueError for a state of other parameters."""
         if len(state) != len(self.views):
             raise ValueError(f"expected the state of {len(self.views)} parameters, got {len(state)}")
         for views, stored in zip(self.views, state, strict=True):
@@ -82,7 +82,7 @@ class MemberAdam:
 
 
 def _laid_out(view: Tensor, gradient: Tensor) -> Tensor:
-    """A gradient in its parameter's memory format, which the fused Adam of CUDA asks for."""
+    """A gradient in its parameter's memory format, as CUDA's fused Adam requires."""
     if gradient.stride() == view.stride():
         return gradient
     return torch.empty_like(view, requires_grad=False).copy_(gradient)
@@ -101,8 +101,8 @@ def learning_rates(schedule: str, peak: float, *, steps: range, steps_per_epoch:
     """The learning rate of each of `steps`, of which a run has steps_per_epoch * epochs: float64 [len(steps)].
 
     schedule: "one-cycle" (two half cosines, Smith and Topin 2019, arXiv 1708.07120), "halve-every-50" (epochs) or
-    "constant"; the numbers of PyTorch's OneCycleLR, StepLR and ConstantLR. Momentum stays as it is: for GANs, a beta 1
-    of .5 is what keeps them steady.
+    "constant"; the values of PyTorch's OneCycleLR, StepLR and ConstantLR. Momentum is not cycled: GANs need a beta 1
+    of .5 to be stable.
     """
     at = torch.arange(steps.start, steps.stop, dtype=torch.float64)
     if schedule == "constant":

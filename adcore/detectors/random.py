@@ -1,4 +1,4 @@
-"""Random scores: what every figure is worth without any detection."""
+"""Random scores: the value of every metric without any detection."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["RandomGuess"]
 
 
 class RandomGuess(Detector):
-    """Scores uniform in [0, 1), whatever the image; nothing is trained, so that there is nothing to capture.
+    """Scores uniform in [0, 1), whatever the image; nothing is trained, so there is nothing to capture.
 
-    The n-th image of a batch gets the n-th number of the member's stream, so that scores can be had again.
+    The n-th image of a batch gets the n-th number of the member's stream, so that scores are reproducible.
     """
 
     def __init__(self, *, channels: int, generators: Sequence[torch.Generator]) -> None:
         super().__init__(generators)
 
     def step(self, normal: Tensor, anomalous: Tensor, optimizers: Sequence[MemberAdam]) -> dict[str, Tensor]:
-        """Nothing is learnt."""
+        """Do nothing: there is nothing to learn."""
         return {}
 
     def score(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Detectors that learn to reconstruct normal images and score by how badly they reconstruct."""
+"""Detectors that learn to reconstruct normal images and score by the reconstruction error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ReconstructionDetector"]
 class ReconstructionDetector(SingleDetector):
     """Trained on normal images alone; the loss and the anomaly score are the reconstruction error.
 
-    network: makes a network from images in [0, 1] to images in [0, 1]. reconstruction: the error, of ERRORS.
+    network: makes a network from images in [0, 1] to images in [0, 1]. reconstruction: the error, one of ERRORS.
     """
 
     config_fields: ClassVar[tuple[str, ...]] = ("width", "reconstruction", "learning_rate", "schedule", "weight_decay")

@@ -1,4 +1,4 @@
-"""Detectors of one plain network: each of a pack's members is one."""
+"""Detectors of one plain network for one experiment: a pack has one for each member."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["SingleDetector"]
 
 
 class SingleDetector(Detector):
-    """A network, of one experiment; a step minimises the sum of its losses.
+    """A network for one experiment; a step minimises the sum of its losses.
 
-    network: makes the network, whose layers' own initial weights are drawn from the generator. parts: the submodules of
-    the network that have an Adam each; () for one over the whole network. noise: what else is drawn in an epoch.
+    network: makes the network, whose layers' default initial weights are drawn from the generator. parts: the
+    submodules with an Adam each; () for one Adam over the whole network. noise: generator of an epoch's other draws.
     """
 
     parts: ClassVar[tuple[str, ...]] = ()
@@ -28,7 +28,7 @@ class SingleDetector(Detector):
     def __init__(self, network: Callable[[], nn.Module], *, generators: Sequence[torch.Generator]) -> None:
         super().__init__(generators)
         [self.seed] = self.seeds
-        with torch.random.fork_rng(devices=[]):  # layers draw from the global generator: the member's stands in for it
+        with torch.random.fork_rng(devices=[]):  # layers draw from the global generator: give it the member's seed
             torch.manual_seed(self.seed)
             self.network = network()
 
@@ -44,7 +44,7 @@ class SingleDetector(Detector):
         raise NotImplementedError
 
     def reconstructions(self, images: Tensor) -> Tensor:
-        """Reconstructions in [-1, 1], as the images are; both [batch, channels, 32, 32]."""
+        """Reconstructions of images; both [batch, channels, 32, 32] in [-1, 1]."""
         raise NotImplementedError
 
     def normal_losses(self, images: Tensor) -> Tensor:

@@ -31,11 +31,11 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 class VariationalAutoencoder(SingleDetector):
     """Minimises the negative ELBO, reconstruction + KL, in nats per image, on normal images alone.
 
-    The reconstruction is the binary cross-entropy summed over the pixels, its latent drawn once per image. The score,
-    with the latent at its mean, so that scores repeat, is one of three: the cross-entropy ("bce"), as in a student
-    report on Fashion-MNIST; the negative ELBO ("elbo"); or what of the cross-entropy exceeds the pixels' entropy
-    ("excess-bce"). The first two are small for dark images whatever they show: sandals, as anomalies, then pass for
-    normal. Layers as in the report, which gives their kinds: two convolutions and two linear heads, one linear and two
+    The reconstruction term is the binary cross-entropy summed over the pixels, with the latent drawn once per image.
+    The score, with the latent at its mean to be reproducible, is one of three: the cross-entropy ("bce"), as in a
+    student report on Fashion-MNIST; the negative ELBO ("elbo"); or the excess of the cross-entropy over the pixels'
+    entropy ("excess-bce"). The first two are small for dark images whatever they show: sandals as anomalies then pass
+    for normal. The kinds of layers are the report's: two convolutions and two linear heads, one linear and two
     transposed layers; their sizes are ours. A step cannot be captured as a CUDA graph: latents are drawn on the CPU.
     """
 

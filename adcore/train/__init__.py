@@ -81,7 +81,7 @@ def train(
 ) -> TrainResult | list[TrainResult]:
     """Train detectors on the train part `data` of their data set and report after every epoch.
 
-    config: one configuration, each of whose classes is an experiment; or several with equal fields
+    config: one configuration, each of whose classes is an experiment; or several that agree in the fields
     adcore.train.members.SHARED. All experiments train side by side, as a pack, with the same results as alone.
     With several configurations, `report` takes a list and a list is returned, both in their order.
 

@@ -1,4 +1,4 @@
-"""`python -m adcore.train`: one training run by hand, without Ray or MLflow."""
+"""`python -m adcore.train`: one training run on the command line, without Ray or MLflow."""
 
 from __future__ import annotations
 

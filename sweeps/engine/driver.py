@@ -80,7 +80,7 @@ def _in_ray(
         outbox = Outbox(home.outbox(sweep_id))
         stages = make_stages(Session(study, home, command, resources, interrupt, outbox, display))
     except StorageError as error:
-        print(f"the sweep cannot begin: {error}", file=sys.stderr)
+        print(f"the sweep cannot start: {error}", file=sys.stderr)
         return 1
     writer = MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox)
     try:
@@ -137,7 +137,7 @@ def say_how_to_continue(stages: StageRunner, writer: MlflowWriter, code: int) ->
 
 
 def _say_what_waits(writer: MlflowWriter, command: str) -> str:
-    """Report updates that MLflow has not taken yet; returns the command that delivers them or goes on without."""
+    """Report updates that MLflow has not taken yet; returns the command that continues."""
     print(f"MLflow at {writer.uri} did not take every update: {writer.reason}", file=sys.stderr)
     queue = writer.outbox.path
     try:

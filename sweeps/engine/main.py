@@ -45,7 +45,7 @@ def search_script(
 
 
 def _with_start(space: Space, settings: SweepSettings, home: SweepHome) -> Space:
-    """The space with its first points; a resumed sweep has them on record, as the sweep they are from may be gone."""
+    """The space with its first points; a resumed sweep reads them from its record: their sweep may be gone."""
     if not settings.start_from:
         return space
     if settings.resume:

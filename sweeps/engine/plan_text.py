@@ -1,4 +1,4 @@
-"""The text that `--plan` prints: the plan in words, and its cost at most."""
+"""The text that `--plan` prints: the plan in words, with its highest cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["plan_in_words"]
 
 
 def _confirmed(plan: Plan) -> int:
-    """How many configurations are confirmed at most."""
+    """The most configurations that are confirmed."""
     return plan.configs if plan.space.is_grid else plan.best + 1 + plan.paper
 
 
@@ -83,7 +83,7 @@ def _search_lines(plan: Plan) -> list[str]:
 
 def _own_lines(plan: Plan) -> list[str]:
     return [
-        f"  by class   {len(plan.classes)} searches like this one of one class each, side by side; each confirms up to "
+        f"  by class   {len(plan.classes)} searches like this, of one class each, side by side; each confirms up to "
         f"{plan.best} configurations x {plan.seeds} fresh seeds"
     ]
 

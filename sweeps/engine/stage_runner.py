@@ -51,7 +51,7 @@ class StageRunner(StageListener):
 
     @property
     def is_gone(self) -> bool:
-        """Whether somebody has removed the record."""
+        """Whether the record has been removed."""
         return not self.home.is_begun
 
     def on_storage_error(self, error: StorageError) -> None:

@@ -83,7 +83,7 @@ class Stages(StageRunner):
             self.train(search, self._trainable, total=budget, done=spent)
 
     def _confirm(self, name: str, chosen: Sequence[tuple[SweepRecord, list[Configuration]]]) -> ConfirmSearch:
-        """Train what is missing of the chosen configurations; returns what is still missing."""
+        """Train what the chosen configurations lack; returns a search with what is still to train."""
         search = ConfirmSearch(name, chosen, self.home, **self.packing)
         self.tell_ended(search)
         if not search.left:

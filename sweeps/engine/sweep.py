@@ -35,7 +35,7 @@ Plan = TypeVar("Plan", bound=BasePlan)
 
 @dataclasses.dataclass(frozen=True)
 class Script(Generic[Settings, Plan]):
-    """What a script adds to the engine.
+    """A script's part of a sweep.
 
     name: of its file in sweeps/. settings: its flags. make_plan: raises UserError for flags that contradict each other.
     in_words: the text of --plan. make_stages: what trains; called last, once Ray runs.

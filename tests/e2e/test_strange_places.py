@@ -59,7 +59,7 @@ def test_a_sweep_gives_the_same_in_strange_places_and_after_a_move(tmp_path: Pat
 
     first = _run(folder, *FLAGS, "--name", "s1", **ENVIRONMENT)
     assert first.returncode == 0, f"{first.stdout}\n{first.stderr}"
-    assert re.fullmatch(r"not used, though set: MLFLOW_EXPERIMENT_NAME \(.*\), MLFLOW_ENABLE_ASYNC.*\n", first.stderr)
+    assert re.fullmatch(r"set, but not used: MLFLOW_EXPERIMENT_NAME \(.*\), MLFLOW_ENABLE_ASYNC.*\n", first.stderr)
     assert "1 at a time" in first.stdout
     assert {path.name for path in folder.iterdir()} == own
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # a client of MLflow makes another

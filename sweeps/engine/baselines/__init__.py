@@ -1,1 +1,1 @@
-"""Baselines: detectors trained as a report or a paper trained them, beside the figure that it gives."""
+"""Baselines: detectors trained as in a report or a paper, beside the figure that it gives."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BaselinePlan", "BaselineSettings", "Training", "rows_in_words", "plan_baselines"]
 
-#: Numbers of a row's configurations start at its place times this, one for each fold.
+#: A row's configurations are numbered from its place times this, one for each fold.
 NUMBERS = 10
 
 
@@ -67,7 +67,7 @@ class BaselinePlan(BasePlan):
 
     @property
     def table_scale(self) -> TableScale:
-        """What the scale stands for."""
+        """The settings of the scale."""
         return TABLE_SCALES[self.scale]
 
     @functools.cached_property

@@ -19,8 +19,8 @@ class Baseline:
     """A system under its protocol. train: the TrainConfig fields of its full scale that differ from the defaults.
 
     source: who reports `reported`, a mean AUROC over `classes` on the test part, or, with cross_validated, the mean
-    accuracy over the folds; None: no figure for this protocol is known. differs: how data, split, score or weights differ
-    from what its source measured.
+    accuracy over the folds; None: no figure for this protocol is known. differs: how data, split, score or weights
+    differ from what its source measured.
     """
 
     name: str

@@ -79,7 +79,7 @@ def _on_test(
 
 
 def _auroc_of_decisions(found: Assessment) -> float:
-    """AUROC of hard labels, (TPR + TNR) / 2, at the threshold with most correct ones on validation; by both scores if two."""
+    """AUROC of hard labels, (TPR + TNR) / 2: by two scores if there are, else at the best validation threshold."""
     from adcore.evaluation.assessment import TWO_SCORES
 
     decisions = found.decisions

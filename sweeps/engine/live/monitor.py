@@ -18,7 +18,7 @@ __all__ = ["Monitor", "StageListener"]
 
 
 class StageListener:
-    """Hooks for the owner of a stage while Tune runs; each may do nothing."""
+    """Hooks for the owner of a stage while Tune runs; they do nothing by default."""
 
     def tune_ready(self) -> None:
         """Tune is ready to begin: its signal handlers are in place."""
@@ -94,7 +94,7 @@ class Monitor(tune.Callback):
 
     @property
     def failures(self) -> list[str]:
-        """What failed for good and where its log is, one line each."""
+        """The trials that failed for good, with their logs, one line each."""
         return list(dict.fromkeys(self.failed.values()))
 
     def _ended(self, trial: Trial, saved: int = 0) -> None:
@@ -110,5 +110,5 @@ class Monitor(tune.Callback):
 
 
 def _work(trial: Trial) -> tuple[Any, ...]:
-    """What a trial trains, whatever its Ray id."""
+    """The training of a trial, whatever its Ray id."""
     return (trial.config["until"], *((part.work, part.start) for part in parts_of(trial.config)))

@@ -44,6 +44,6 @@ def mlflow_command(uri: str, command: str) -> str:
 
 
 def python() -> str:
-    """What runs this Python in the user's shell: "python" if that leads to it, else its path."""
+    """The command of this Python for the shell: "python" if that leads to it, else its path."""
     named = shutil.which("python")
     return "python" if named and Path(named).parent == Path(sys.executable).parent else sys.executable

@@ -56,7 +56,7 @@ class Interrupt:
             raise KeyboardInterrupt
 
     def take_over(self) -> None:
-        """Called once Tune has installed its handler of SIGUSR1: from outside, as by SLURM, it means to stop."""
+        """Called once Tune has installed its SIGUSR1 handler: a SIGUSR1 from outside, as from SLURM, means stop."""
         found = signal.getsignal(signal.SIGUSR1)
         if callable(found) and found != self.handle:
             self.tunes_own = found
@@ -72,7 +72,7 @@ class Interrupt:
 def interruptible() -> Iterator[Interrupt]:
     """Handle SIGINT, SIGTERM, SIGHUP and SIGUSR1 for a sweep; the previous handlers are restored at the end.
 
-    An ignored SIGHUP stays ignored, as nohup wants it.
+    An ignored SIGHUP stays ignored, as nohup intends.
     """
     signals = [signal.SIGINT, signal.SIGTERM, *FOR_ALL]
     previous = {number: signal.getsignal(number) for number in signals}

@@ -90,7 +90,7 @@ def absolute(settings: Settings) -> Settings:
 
 
 def followed(stored: Mapping[str, Any], storage: Path) -> dict[str, Any]:
-    """A record's settings with its paths as they are now that its storage is this one.
+    """A record's settings, with its paths updated for its present storage.
 
     If a project was moved or copied, they name the MLflow database and the data that came along.
     """
@@ -124,6 +124,6 @@ def _anchored(stored: Mapping[str, Any], storage: Path) -> Mapping[str, Any]:
 
 
 def _moved(place: Path, before: Path, now: Path) -> Path:
-    """The path that lies to `now` as `place` lay to `before`; `place` itself if nothing exists there."""
+    """`place`, moved along from `before` to `now`; unchanged if nothing exists there."""
     moved = Path(os.path.normpath(now / os.path.relpath(place, before)))
     return moved if moved.exists() else place

@@ -16,7 +16,7 @@ __all__ = ["THIS_PROCESS", "Resources", "resources_of_cluster", "resources_of_no
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What a trial gets, and how many trials fit at a time.
+    """A trial's share of the cluster, and how many trials fit at a time.
 
     workers: whether work beside training runs on Ray's workers; else in this process, which has all that they have.
     """

@@ -1,4 +1,4 @@
-"""StorageError: the sweep's own files can no longer be written or read; it has to stop, and nothing is lost."""
+"""StorageError: the sweep's own files can no longer be written or read: it stops, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ LATE = 4
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
-    """What a configuration is trained on before it is compared: the first `classes` of the order, each for `epochs`."""
+    """The training after which configurations are compared: the first `classes` of the order, each for `epochs`."""
 
     classes: int
     epochs: int
@@ -45,7 +45,7 @@ class Rung:
 
 @dataclasses.dataclass(frozen=True)
 class Pack:
-    """What trains side by side: configurations that begin a rung, or a number of new ones, which begin the lowest."""
+    """Configurations that train side by side: those that begin a rung, or a number of new ones, on the lowest rung."""
 
     rung: int
     configurations: tuple[int, ...] = ()
@@ -75,17 +75,17 @@ def budget_for(
 
 
 def affordable(rungs: Sequence[Rung], reduction: int, budget: float, best: int = 1, spare: float = SPARE) -> int:
-    """How many configurations a budget suffices for, at least 1."""
+    """The number of configurations that a budget suffices for, at least 1."""
     most = range(int(budget / added(rungs)[0]) + 2)
     cost = partial(budget_for, rungs, reduction, best=best, spare=spare)
     return max(1, bisect.bisect_right(most, budget + 1e-9, key=cost) - 1)
 
 
 class Ladder:
-    """How far every configuration has come. Configurations are numbers; a rung compares their values there.
+    """The progress of every configuration. Configurations are numbers; a rung compares their values there.
 
-    reduction: one of `reduction` is promoted. budget: class-epochs that may be spent in all. best: how many
-    configurations reach the top at least, whatever the budget. kind: what all configurations of a pack have in common.
+    reduction: one of `reduction` is promoted. budget: class-epochs in all. best: the least number of configurations
+    that reach the top, whatever the budget. kind: what all configurations of a pack have in common.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Ladder:
         self._added = added(rungs)
         self._members = [members_on(self.rungs, place) for place in range(len(rungs))]
         self._reached: list[list[tuple[float, int]]] = [[] for _ in rungs]  # (-value, number), best first
-        self._begun: list[set[int]] = [set() for _ in rungs]  # who has begun each rung, or gone further
+        self._begun: list[set[int]] = [set() for _ in rungs]  # those that have begun each rung, or gone further
 
     def begin(self, configuration: int, rung: int = 0) -> None:
         """A configuration begins a rung: the lowest if it is new, else the one above the rung that it has reached."""
@@ -120,7 +120,7 @@ class Ladder:
 
     @property
     def begun(self) -> int:
-        """How many configurations have begun."""
+        """The number of configurations that have begun."""
         return len(self._begun[0])
 
     def reached(self, rung: int) -> list[int]:
@@ -128,7 +128,7 @@ class Ladder:
         return [configuration for _, configuration in self._reached[rung]]
 
     def next_pack(self, *, new: int, at_once: int, limit: int, idle: int, under_way: int) -> Pack | None:
-        """Begin the pack that a free slot trains next; None if there is nothing, or not until running packs have ended.
+        """Begin the pack that a free slot trains next; None if there is nothing to do before running packs have ended.
 
         Promotions come first, then new configurations, then late promotions. new: how many configurations may still be
         proposed; at_once: of those in a pack, at most. limit: experiments in a pack at most, unless one configuration
@@ -178,8 +178,8 @@ class Ladder:
     def late_promotion(self) -> tuple[int, int] | None:
         """The next promotion when nothing new is left: the one that the largest reduction would have promoted.
 
-        This corrects wrong stops as far as the budget goes, at each rung alike. Promoted is only what the budget could
-        take to the top alone.
+        This corrects wrong stops as far as the budget goes, at each rung alike. Only a configuration that the budget
+        could take to the top alone is promoted.
         """
         found = [each for each in self._left_behind() if self._affords(sum(self._added[each[1] :]))]
         _, rung, configuration = max(found, default=(0, 0, 0))

@@ -27,13 +27,13 @@ OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share",
 LABELLING = ("classes", "split_seed", "exposure")
 #: Experiments that a trial trains side by side by default: benchmarks/members.py.
 MEMBERS = 10
-#: Numbers of class i's own search start at (i + 1) times this.
+#: Configurations of class i's own search are numbered from (i + 1) times this.
 OWN_NUMBERS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan(BasePlan):
-    """What a sweep will do.
+    """The plan of a search.
 
     base: the TrainConfig of every confirmation, before sampled fields, classes and seeds; search: fields in which the
     search's trainings differ from it.
@@ -74,12 +74,12 @@ class Plan(BasePlan):
 
     @functools.cached_property
     def rungs(self) -> tuple[Rung, ...]:
-        """What a configuration is trained on before each comparison with others."""
+        """The rungs: the trainings after which configurations are compared."""
         return rungs_of(len(self.classes), self.search_config.epochs)
 
     @property
     def complete(self) -> int:
-        """How many configurations are trained to the end on all classes, at least."""
+        """The least number of configurations that are trained to the end on all classes."""
         return min(self.best + 1, self.configs)  # one of them may be the default, which is confirmed anyway
 
     @property
@@ -112,7 +112,7 @@ class Plan(BasePlan):
         return (self.base.dataset,)
 
     def params(self) -> dict[str, Any]:
-        """What all trainings have in common."""
+        """The settings that all trainings have in common."""
         return dataclasses.asdict(self.base)
 
     def classes_of(self, configuration: int) -> tuple[int, ...]:

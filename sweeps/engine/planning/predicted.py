@@ -1,4 +1,4 @@
-"""Predict the mean over all classes of configurations stopped on some, to compare them with complete ones."""
+"""Predict the mean over all classes of configurations that stopped on some, to compare them with complete ones."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ __all__ = ["Known", "propose"]
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """What is known of a configuration: its trial in the study, its AUROC by class and epoch, its state, and, if it is
+    """The results of a configuration: its trial in the study, its AUROC by class and epoch, its state, and, if it is
     complete, its mean over all classes."""
 
     trial: FrozenTrial

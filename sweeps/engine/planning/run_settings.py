@@ -48,7 +48,7 @@ class RunSettings:
         check_sweep_name(self.name)
         check_sweep_name(self.resume)
         if self.name and self.resume:
-            raise UserError("--name and --resume exclude each other: a resumed sweep keeps its name")
+            raise UserError("--name and --resume cannot be combined: a resumed sweep keeps its name")
 
 
 def check_sweep_name(name: str | None) -> None:

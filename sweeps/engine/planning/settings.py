@@ -21,7 +21,7 @@ __all__ = ["SCALES", "Scale", "SweepSettings"]
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How much is searched and trained. train: TrainConfig fields that differ from their defaults.
+    """How much to search and train. train: TrainConfig fields that differ from their defaults.
 
     search: fields that differ further in the search, if its trainings are smaller than the confirmation's.
     """
@@ -82,7 +82,7 @@ class SweepSettings(RunSettings):
     protocol: str | None = option(
         None,
         "anomaly classes seen in training: paper (all), seen-unseen, one-class; or leave-one-out; names with a "
-        "number fix the numbers of images, with a single --normal-class [default: paper]",
+        "number fix the image counts and need a single --normal-class [default: paper]",
         choices=PROTOCOLS,
     )
     known_classes: int | None = option(None, "seen-unseen: known anomaly classes [default: 1]", at_least=1)

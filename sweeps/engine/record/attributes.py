@@ -19,7 +19,7 @@ __all__ = ["Attributes"]
 class Attributes:
     """Plain values by name, as the user attributes of an Optuna study. path: its file, for messages.
 
-    broken: the first error in writing the study. Everything that writes raises StorageError.
+    broken: the first error in writing the study. All methods that write raise StorageError.
     """
 
     def __init__(self, study: optuna.Study, path: Path) -> None:

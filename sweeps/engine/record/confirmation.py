@@ -1,4 +1,4 @@
-"""Which configurations are confirmed, and their validation AUROCs with fresh seeds from the record."""
+"""The configurations to confirm, and their recorded validation AUROCs with fresh seeds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Confirmation:
 
 
 def candidates(record: SweepRecord) -> list[Configuration]:
-    """What is confirmed: the best complete ones, best first, then the references; empty if none is complete."""
+    """The best complete configurations, best first, then the references; empty if none is complete."""
     plan = record.plan
     named = references(record)
     best = [each for each in record.best(plan.configs) if each not in named.values()][: plan.best]

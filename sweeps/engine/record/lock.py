@@ -36,7 +36,7 @@ def one_driver(home: SweepHome, *, is_new: bool) -> Iterator[None]:
         if not home.is_begun:
             home.lock.unlink(missing_ok=True)
             for each in created:
-                with suppress(OSError):  # somebody else has put something there in the meantime
+                with suppress(OSError):  # something else was put there in the meantime
                     each.rmdir()
         lock.release()
 

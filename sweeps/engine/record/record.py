@@ -195,7 +195,7 @@ class SweepRecord(Attributes):
         return Known(trial, own.curves, own.state, own.mean)
 
     def _kind(self, number: int) -> tuple[Any, ...]:
-        """What all configurations of a pack must have in common."""
+        """The values that all configurations of a pack must have in common."""
         return tuple(self.configurations[number].params.get(name) for name in SHARED)
 
     def _rate(self, own: Configuration, rung: int) -> None:

@@ -1,4 +1,4 @@
-"""The commands that the end of a sweep prints: browse, resume, repeat the winner."""
+"""The commands printed at the end of a sweep: browse, resume, repeat the winner."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str
     """One row per configuration: sampled fields, state, how far up the ladder, the last AUROC of each class, the mean
     over all classes of a complete one.
 
-    final: what is to be added, by configuration: `confirm_auroc_mean` and `test_auroc_mean`.
+    final: columns to add, by configuration: `confirm_auroc_mean` and `test_auroc_mean`.
     """
     classes = sorted(record.plan.base.classes)
     columns = [
@@ -85,7 +85,7 @@ def write_summary(
     seconds: float,
     per_class: PerClass | None = None,
 ) -> Path:
-    """Everything that the end of a sweep reports, as JSON: for other programs, and for docs/results.md."""
+    """All results of a finished sweep as JSON: for other programs, and for docs/results.md."""
     winner = summary.winner
     metrics = next(iter(next(iter(test.measured.values())).values()))
     found = {

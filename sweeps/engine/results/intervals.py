@@ -1,7 +1,7 @@
-"""95 % intervals of a mean AUROC over classes: seeds and images, each by its own variance.
+"""95 % intervals of a mean AUROC over classes: seeds and images, each with its own variance.
 
 Estimand: the mean over the classes of the AUROC that a configuration, trained with a fresh seed, has on fresh images of
-the same population. Its estimate, a mean over n seeds on one sample of images, errs by both.
+the same population. Its estimate, a mean over n seeds on one sample of images, varies with both.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LEVEL = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """An estimate and half the width of its 95 % interval; the half width is NaN where nothing tells it."""
+    """An estimate and half the width of its 95 % interval; the half width is NaN if it cannot be estimated."""
 
     value: float
     half: float
@@ -45,7 +45,7 @@ class Interval:
 def pooled_variance(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
     """Variance within groups, and its degrees of freedom: sums of squares around each group's mean, over sum(n - 1).
 
-    groups: one sequence of ten-class means per configuration, one value per seed. NaN and 0 for single values alone.
+    groups: one sequence of ten-class means per configuration, one value per seed. NaN and 0 if no group has two.
     """
     freedom = sum(len(group) - 1 for group in groups)
     squares = sum(float(np.var(group) * len(group)) for group in groups)
@@ -53,11 +53,11 @@ def pooled_variance(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
 
 
 def half_width(seed_variance: ArrayLike, freedom: ArrayLike, image_variance: ArrayLike) -> NDArray[Any]:
-    """Half the width of the 95 % interval of a mean, from the variances that it has from seeds and from images.
+    """Half the width of the 95 % interval of a mean, from its variances due to seeds and to images.
 
     sqrt(t^2 s^2 + z^2 v), with Student's t at the seed variance's degrees of freedom: the bounds of the two parts added
-    in quadrature (after Howe, JASA 69, 1974): at few seeds Satterthwaite's degrees of freedom cover too little. Without
-    degrees of freedom it is of images alone. Arrays broadcast.
+    in quadrature (after Howe, JASA 69, 1974): with few seeds, Satterthwaite's degrees of freedom cover too little.
+    Without degrees of freedom only images count. Arrays broadcast.
     """
     seeds, count = np.asarray(seed_variance, float), np.asarray(freedom)
     t = stats.t.ppf((1 + LEVEL) / 2, np.maximum(count, 1))

@@ -1,4 +1,4 @@
-"""The confirmed models' scores of the test part, training by training, kept on disk until all are there."""
+"""The confirmed models' scores on the test part, by training, kept on disk until all are complete."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Training = tuple[int, tuple[int, ...], int]
 def scored_trainings(
     trainings: Sequence[Training], home: SweepHome, data: ImageDataset, resources: Resources
 ) -> Iterator[tuple[Training, TestScores]]:
-    """Each training's scores of the test part `data`: those on disk, then the others as they come, written there.
+    """Each training's scores on the test part `data`: those on disk, then the others as they come, which are stored.
 
     Raises UserError, and StorageError.
     """
@@ -55,12 +55,12 @@ def scored_trainings(
 
 
 def drop_scores(home: SweepHome) -> None:
-    """Forget what is on disk."""
+    """Delete the scores on disk."""
     shutil.rmtree(home.test_scores, ignore_errors=True)
 
 
 def score_training(home: SweepHome, training: Training, data: ImageDataset, shares: dict[str, Any]) -> TestScores:
-    """The models of a training on the test part; what a worker runs. shares: as for `limit_process`."""
+    """Score the models of a training on the test part; runs on a worker. shares: as for `limit_process`."""
     with large_imports():
         from adcore.evaluation.test_scores import score_test
         from adcore.train.build import training_device
@@ -97,7 +97,7 @@ def _stored(home: SweepHome, training: Training) -> TestScores | None:
         with _path(home, training).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             scores, labels, aurocs = (torch.from_numpy(arrays[name]) for name in ("scores", "labels", "aurocs"))
         states = _models(home, training)
-        if aurocs.tolist() == _aurocs(states):  # else a model was trained again since
+        if aurocs.tolist() == _aurocs(states):  # else a model was trained again afterwards
             return TestScores(one_configuration([state.config for state in states]), scores, labels)
     return None
 
@@ -108,7 +108,7 @@ def _models(home: SweepHome, training: Training) -> list[MemberState]:
 
 
 def _aurocs(states: Sequence[MemberState]) -> list[float]:
-    """What tells models apart: their last validation AUROCs."""
+    """The models' last validation AUROCs, which tell them apart."""
     return [state.history[-1]["val_auroc"] for state in states]
 
 

@@ -1,4 +1,4 @@
-"""What one weight vector for all classes costs: each class's own best configuration beside the common winner."""
+"""The cost of one weight vector for all classes: each class's own best configuration beside the common winner."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PerClass:
 
     @property
     def sentence(self) -> str:
-        """What one weight vector costs, and whether that is more than noise."""
+        """The cost of one weight vector, and whether that is more than noise."""
         cost, seeds = self.cost, len(self.winner.by_seed)
         verdict = "beyond noise" if cost.excludes_zero else "within noise"
         return (
@@ -58,7 +58,7 @@ class PerClass:
         return table
 
     def metrics(self) -> dict[str, float]:
-        """For the sweep's own run, by MLflow metric name."""
+        """Metrics of the sweep's own run, by MLflow name."""
         return {
             "test_auroc_own_best_mean": fmean(self.test.means(OWN_BEST)),
             "test_auroc_own_best_difference": self.cost.value,
@@ -91,7 +91,7 @@ class PerClass:
 
 
 def own_best(winner: Confirmation, records: Mapping[int, SweepRecord]) -> dict[int, Confirmation]:
-    """By class, the best confirmed of its own search's best configurations and the common winner, which wins a tie."""
+    """By class, the best confirmed configuration: of its own search's best and the common winner, which wins ties."""
     found: dict[int, Confirmation] = {}
     for index, record in sorted(records.items()):
         own = confirmations(record, record.best(record.plan.best))
@@ -104,7 +104,7 @@ def per_class(
 ) -> PerClass:
     """The winner, the first of `confirmed`, beside each class's own best.
 
-    The seed variance is pooled over the confirmed configurations and OWN_BEST. Where a class's own best is the winner,
+    The seed variance is pooled over the confirmed configurations and OWN_BEST. If a class's own best is the winner,
     both are the same models, and the difference varies less than the interval says.
     """
     numbers = [each.number for each in confirmed]

@@ -1,4 +1,4 @@
-"""What a sweep found: search, confirm and test values side by side, each with its interval, and what was beaten."""
+"""The results of a sweep: search, confirm and test values with intervals, and the winner compared with others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Comparison", "Summary", "confirmed_means", "difference", "final_metr
 class Comparison:
     """The winner minus another confirmed configuration, mean AUROC over classes, same seeds and same test images.
 
-    In a grid, where nothing wins, it is the other way round: another point minus the first.
+    In a grid, where nothing wins, it is the reverse: another point minus the first.
     """
 
     configuration: int
@@ -28,9 +28,9 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """Mean AUROC over the classes of the winner, as each stage saw it.
+    """Mean AUROC over the classes of the winner, by stage.
 
-    search: as searched, one seed, where the search's trainings are the confirmation's; confirm: fresh seeds, on
+    search: one seed, None if the search's trainings are not the confirmation's; confirm: fresh seeds, on
     validation; test: the same models on the test part, by comparison ("", and "seen" and "unseen" where they differ).
     """
 
@@ -73,7 +73,7 @@ def summarise(
     winner = confirmed[0]
     comparable = confirmed if not is_grid or winner.number in names else confirmed[:1]
     number = winner.number
-    known = "seen" if "seen" in test.covariance else ""  # what validation counts
+    known = "seen" if "seen" in test.covariance else ""  # what validation is scored on
     scale = test.images / validation_images
     variance, freedom = pooled_variance([each.means for each in confirmed])
     searched = None
@@ -111,7 +111,7 @@ def _comparisons(
 def difference(configurations: Sequence[int], test: TestResult, first: int, second: int) -> Interval:
     """Mean test AUROC of one configuration minus another's, with the seed variance of all `configurations`.
 
-    Seeds move two configurations independently at worst, so that the difference has twice the variance of one.
+    At worst, seeds affect two configurations independently: the difference then has twice the variance of one.
     """
     variance, freedom = pooled_variance([test.means(number) for number in configurations])
     differences = [a - b for a, b in zip(test.means(first), test.means(second), strict=True)]
@@ -130,7 +130,7 @@ def confirmed_means(confirmed: Sequence[Confirmation], test: TestResult) -> dict
 
 
 def final_metrics(summary: Summary, test: TestResult) -> dict[str, float]:
-    """What the sweep's own run says of the winner, by MLflow metric name."""
+    """The winner's metrics for the sweep's own run, by MLflow name."""
     winner = summary.winner
     found = {mean_metric("val_auroc"): summary.confirm.value}
     found |= {class_metric("val_auroc", index): value for index, value in winner.by_class().items()}

@@ -1,4 +1,4 @@
-"""What the end of a sweep prints: lines and tables."""
+"""The lines and tables printed at the end of a sweep."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["final_report", "grid_sentence", "point_names"]
 def final_report(
     record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult
 ) -> list[str | Table]:
-    """What a finished sweep prints: lines and tables, in order."""
+    """The lines and tables that a finished sweep prints, in order."""
     if record.plan.space.is_grid:
         return [grid_table(record, confirmed, summary, test), grid_sentence(record, confirmed, summary)]
     lines = winner_lines(record, confirmed, summary)
@@ -45,9 +45,9 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
         lines.append(f"test, winner - configuration {each.configuration}{name}: {between}")
     lines.append(summary.sentence)
     if len(winner.by_seed) == 1:
-        lines.append("With one fresh seed the intervals hold for other images alone, not for other seeds.")
+        lines.append("With one fresh seed the intervals cover other images only, not other seeds.")
     if (openings := len(record.read("test_openings"))) > 1:
-        lines.append(f"The test part was opened {openings} times for this sweep: its values are no longer untouched.")
+        lines.append(f"The test part was opened {openings} times for this sweep: it is no longer untouched.")
     return lines
 
 
@@ -107,9 +107,9 @@ def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summ
 
 
 def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> str:
-    """Which points differ from the default one by more than noise."""
+    """The sentence on which points differ from the default one by more than noise."""
     if not summary.comparisons:
-        return f"{record.plan.space.default.capitalize()} did not train to the end: there is nothing to compare with."
+        return f"{record.plan.space.default.capitalize()} was not trained to the end: there is nothing to compare with."
     names = dict(zip((each.number for each in confirmed), point_names(record, confirmed), strict=True))
     beyond = [
         f"{names[each.configuration]} ({each.difference.value:+.4f})"
@@ -121,7 +121,7 @@ def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: S
 
 
 def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
-    """The name of each configuration that is a point of the space, and "" of the others."""
+    """The name of each configuration that is a point of the space, and "" for the others."""
     points = record.plan.space.points
     return [next((name for name, point in points.items() if point == each.params), "") for each in confirmed]
 

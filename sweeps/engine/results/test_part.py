@@ -1,4 +1,4 @@
-"""The test part: opened once for a sweep, for the models that confirmation trained."""
+"""The test part: opened once per sweep, for the models that the confirmation trained."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["opened_before", "score_models"]
 
-#: No class has a best one of its own.
+#: No class has its own best configuration.
 NONE: Mapping[int, int] = MappingProxyType({})
-#: By class of a model, the training that its network comes from: its configuration, and the classes trained together.
+#: By class, the training that a model's network comes from: its configuration, and the classes trained together.
 Networks = dict[int, tuple[int, tuple[int, ...]]]
 
 
@@ -46,7 +46,7 @@ def opened_before(record: SweepRecord, confirmed: Sequence[Confirmation], own: M
     numbers = ", ".join(map(str, sorted(opened)))
     return (
         f"the test part was opened {record.read('test_openings')[-1]} for the configurations {numbers}, which are not "
-        "those confirmed now; --resume with --open-test-again opens it once more, and records that"
+        "those confirmed now; --resume with --open-test-again opens it again, and records that"
     )
 
 
@@ -61,12 +61,12 @@ def score_models(
     resources: Resources = THIS_PROCESS,
     on_progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> TestResult:
-    """Score the models of every confirmed configuration; from the record if that was done before.
+    """Score the models of every confirmed configuration, or take their scores from the record.
 
-    open_test opens the test part: here and nowhere else. Each opening is on record by its time; one that ended without
-    a figure is gone on with, behind the models that it has scored. own: each class's best configuration, which are
-    scored together as OWN_BEST. again: open once more whatever was scored before. resources: where models
-    are scored. on_progress: called with how many trainings' models are scored, and of how many.
+    open_test opens the test part: here and nowhere else. The time of each opening is on record; one that ended without
+    results is continued after the models that it has scored. own: each class's best configuration; they are scored
+    together as OWN_BEST. again: open it again, whatever was scored before. resources: where models are scored.
+    on_progress: called with how many trainings' models are scored, and of how many.
     """
     stored = record.read("test")
     if stored is not None and not again:
@@ -93,7 +93,7 @@ def score_models(
 def _models(
     record: SweepRecord, confirmed: Sequence[Confirmation], own: Mapping[int, int]
 ) -> dict[tuple[int, int], Networks]:
-    """Every model that is scored, and OWN_BEST with each seed if there is one: its networks."""
+    """The networks of every model to score, and of OWN_BEST with each seed if there is one."""
     found: dict[tuple[int, int], Networks] = {}
     for each in confirmed:
         number = each.number
@@ -125,7 +125,7 @@ def _require_models(
 
 
 def _result(models: Mapping[tuple[int, int], Networks], scored: Mapping[Training, TestScores]) -> TestResult:
-    """Figures and covariance of the models, by the scores of the trainings that their networks come from."""
+    """Figures and covariance of the models, from the scores of the trainings that their networks come from."""
     by_training = {training: scores.measured() for training, scores in scored.items()}
     measured: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
     influences: dict[str, list[NDArray[np.float64]]] = {}

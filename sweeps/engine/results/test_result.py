@@ -1,4 +1,4 @@
-"""TestResult: what the confirmed models reach on the test part."""
+"""TestResult: the confirmed models' results on the test part."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TestResult:
 
     @classmethod
     def from_record(cls, stored: dict[str, Any]) -> TestResult:
-        """What as_record gave."""
+        """The result from what as_record returned."""
         measured = {
             (model[0], model[1]): {int(index): metrics for index, metrics in by_class.items()}
             for model, by_class in zip(stored["models"], stored["measured"], strict=True)
@@ -73,5 +73,5 @@ class TestResult:
 
 
 def own_of(stored: Mapping[str, Any]) -> dict[int, int]:
-    """The configurations that OWN_BEST stands for, by class, of what TestResult.as_record gave."""
+    """The configurations that OWN_BEST stands for, by class, from what TestResult.as_record returned."""
     return {int(index): number for index, number in stored["own"].items()}

@@ -18,7 +18,7 @@ from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["assess_models", "inspect_model"]
 
-#: By class: its figures by name, and the files of its pictures.
+#: By class: its metrics by name, and the files of its figures.
 Assessed = dict[int, tuple[dict[str, float], list[Path]]]
 
 
@@ -43,7 +43,7 @@ def inspect_model(
 def assess_models(
     paths: Sequence[Path], train: ImageDataset, test: ImageDataset, home: SweepHome, shares: dict[str, Any]
 ) -> tuple[int, Assessed]:
-    """The training seed of the models in checkpoints, and each one's figures; pictures are drawn. What a worker runs.
+    """Assess the models in checkpoints and draw their figures; returns their training seed too. Runs on a worker.
 
     Raises OSError if a file cannot be written.
     """

@@ -145,7 +145,7 @@ def _packs(runs: Sequence[SeedRun], limit: int, slots: int) -> list[list[tuple[S
 
 
 def _job(pack: Sequence[tuple[SeedRun, int]], missing: Mapping[tuple[int, int], set[int]]) -> Job | None:
-    """What is still to be trained of a pack; None if nothing."""
+    """The rest of a pack that is still to be trained; None if there is none."""
     left: dict[tuple[int, int], list[int]] = {}
     configs: dict[tuple[int, int], TrainConfig] = {}
     for run, index in pack:

@@ -47,7 +47,7 @@ def describe_failure(trial: Trial, stage: str, *, silent: bool = False) -> str:
 
 
 def storage_trouble(trial: Trial) -> StorageError | None:
-    """What kept a failed trial from writing its files; None if it failed for another reason."""
+    """The error that kept a trial from writing its files; None if it failed for another reason."""
     text = _log(trial)
     if _advice(text) not in (DISK, READ_ONLY):
         return None

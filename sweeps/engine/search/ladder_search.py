@@ -70,7 +70,7 @@ class LadderSearch(PackSearcher):
             step.record.finish_pack(step.rung, step.trained)
 
     def _under_way(self, record: SweepRecord) -> int:
-        """How many packs of a record are under way."""
+        """The number of running packs of a record."""
         jobs = (*self.jobs.values(), *self.again, *self.cut)
         return len({id(job.owner) for job in jobs if job.owner.record is record})
 
@@ -108,7 +108,7 @@ class LadderSearch(PackSearcher):
         return found
 
     def newly_climbed(self) -> list[tuple[SweepRecord, Configuration, int]]:
-        """Which rungs were reached since the last call, and by what; the first call returns all."""
+        """The rungs that configurations reached since the last call; the first call returns all."""
         found = [
             (record, each, rung)
             for record in self.ladders
@@ -120,7 +120,7 @@ class LadderSearch(PackSearcher):
 
 
 def _jobs(record: SweepRecord, pack: Pack, idle: int) -> list[Job]:
-    """What a pack trains; nothing if all was trained before, by the configuration that gave the order of the classes.
+    """The jobs of a pack; none if the configuration that gave the order of the classes has trained all of it before.
 
     A pack of one configuration is split among all free slots, so that none has to wait for the others.
     """
@@ -161,7 +161,7 @@ def _begun(record: SweepRecord, most: int) -> tuple[int, ...]:
 
 
 def _parts(record: SweepRecord, number: int, rung: int) -> list[Part]:
-    """What a configuration trains to reach a rung: its experiments, grouped by the epochs already trained."""
+    """The experiments that a configuration trains to reach a rung, grouped by the epochs already trained."""
     own, goal = record.configurations[number], record.ladder.rungs[rung]
     config = dataclasses.replace(record.plan.search_config, **own.params)
     classes = record.classes[: goal.classes] or record.plan.classes

@@ -80,11 +80,11 @@ class _ToTheEnd(FIFOScheduler):
 
 
 def _keep_credentials() -> None:
-    """Keep Tune from passing the driver's cloud credentials to workers: Ray logs them in clear, and no trial needs them."""
+    """Keep Tune from passing the driver's cloud credentials to workers: Ray logs them in clear, trials need none."""
     names = class_cache.ENV_VARS_TO_PROPAGATE
     names -= {name for name in names if name.startswith("AWS_")}
 
 
 def _folder(trial: Trial) -> str:
-    """A trial's own folder: Tune would name it after its whole configuration."""
+    """The name of a trial's folder: Tune would use its whole configuration."""
     return trial.trial_id

@@ -75,7 +75,7 @@ class PackSearcher(Searcher):
         raise NotImplementedError
 
     def newly_closed(self) -> list[Ended]:
-        """What has ended since the last call; the first call returns all."""
+        """The trainings that have ended since the last call; the first call returns all."""
         raise NotImplementedError
 
     def suggest(self, trial_id: str) -> Any:
@@ -106,7 +106,7 @@ class PackSearcher(Searcher):
         return self._new.get(trial_id, [])
 
     def class_epochs(self, trial_id: str) -> int:
-        """How many class-epochs a running trial has reported, all parts together."""
+        """The class-epochs that a running trial has reported, all parts together."""
         return sum(len(curve) for curves in self.heard[trial_id] for curve in curves.values())
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

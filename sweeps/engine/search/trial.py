@@ -18,7 +18,7 @@ __all__ = ["Part", "epochs_of", "limit_process", "part_paths", "parts_of", "run_
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What a pack trains of a configuration: some of its experiments, all trained for equally many epochs so far.
+    """A pack's share of one configuration: some of its experiments, all trained for equally many epochs so far.
 
     configuration: its number. config: its settings, with the classes of these experiments. start: epochs trained.
     """
@@ -29,7 +29,7 @@ class Part:
 
     @property
     def work(self) -> tuple[int, tuple[int, ...], int]:
-        """What it trains, whatever the trial: configuration, classes and seed."""
+        """Its training, whatever the trial: configuration, classes and seed."""
         return self.configuration, self.config.classes, self.config.train_seed
 
 
@@ -54,7 +54,7 @@ def part_paths(home: SweepHome, parts: Sequence[Part]) -> list[Path]:
 
 
 def limit_process(threads: int, gpus: float) -> None:
-    """Hold a worker to its share of CPU threads and, where several share a GPU, of its memory."""
+    """Hold a worker to its share of CPU threads and, if several share a GPU, of its memory."""
     import torch
 
     torch.set_num_threads(threads)

@@ -1,1 +1,1 @@
-"""MLflow: what it is told, the queue on disk, and the thread that delivers it."""
+"""MLflow: its updates, their queue on disk, and the thread that delivers them."""

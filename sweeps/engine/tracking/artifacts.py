@@ -1,4 +1,4 @@
-"""Where the files of an experiment lie: in mlartifacts/ beside its SQLite database, wherever `mlflow ui` is started."""
+"""The folder of an experiment's files: mlartifacts/ beside its SQLite database, wherever `mlflow ui` runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDER = "mlartifacts"
 
 
 def check_artifacts(database: Path, experiment: str) -> None:
-    """Raises UserError if the experiment's files could not be written; nothing is made. There may be no database."""
+    """Raises UserError if the experiment's files could not be written. Creates nothing; the database may be missing."""
     if not database.exists() or not database.stat().st_size:
         _check(database, experiment, database.parent / FOLDER / experiment)
         return
@@ -30,11 +30,10 @@ def check_artifacts(database: Path, experiment: str) -> None:
 
 
 def prepare_artifacts(database: Path, experiment: str) -> str:
-    """The place of the experiment's files as a URI, for an experiment that is new; one that is there has its own.
+    """The URI of the folder for a new experiment's files; an existing experiment keeps its own.
 
-    MLflow notes that place once and for all. Where database and files were moved or copied together, the note follows;
-    where the files alone were left behind they stay there, and that is said. Raises UserError if that place cannot be
-    written.
+    MLflow stores that folder once and for all. If database and files were moved or copied together, it is updated; if
+    the files were left behind, they stay there, and that is printed. Raises UserError if the folder cannot be written.
     """
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
         place = _find(connection, database, experiment)
@@ -74,14 +73,14 @@ def _check(database: Path, experiment: str, folder: Path) -> None:
 
 
 def _came_along(connection: sqlite3.Connection, experiment: str, own: Path) -> bool:
-    """Whether files of the experiment's runs lie there."""
+    """Whether files of the experiment's runs are in `own`."""
     query = "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id) WHERE experiments.name = ?"
     return any((own / run).is_dir() for (run,) in connection.execute(query, [experiment]))
 
 
 @functools.cache
 def _say(line: str) -> None:
-    """Once, however often a sweep has to connect."""
+    """Print a line once, however often a sweep has to connect."""
     print(line, file=sys.stderr)
 
 
@@ -94,7 +93,7 @@ def _folder(location: str) -> Path | None:
 
 
 def _follow(connection: sqlite3.Connection, experiment: str, before: str, now: str) -> None:
-    """Note the new place for the experiment and for all of its runs."""
+    """Store the new folder for the experiment and for all of its runs."""
     connection.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", [now, experiment])
     connection.execute(
         "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?",

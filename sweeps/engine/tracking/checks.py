@@ -1,4 +1,4 @@
-"""MLflow, checked when a sweep starts: its address before anything is loaded, the sweep's runs before it trains."""
+"""Check MLflow when a sweep starts: its address before anything is loaded, the sweep's runs before training."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def check_tracking(settings: RunSettings, experiment: str, *, is_named: bool) ->
 
 
 def check_outboxes(home: SweepHome) -> None:
-    """Raises UserError for a damaged queue of what MLflow has not been told yet."""
+    """Raises UserError for a damaged outbox."""
     for path in home.outboxes():
         try:
             check_database(path)
         except sqlite3.Error as error:
             raise UserError(
                 f"{path}: damaged or in use ({error}); restore it from a copy, or move it away and resume again: "
-                "MLflow may then miss what was in it, the record does not"
+                "MLflow may then miss its updates, the record does not"
             ) from error
 
 

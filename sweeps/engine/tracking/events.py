@@ -1,4 +1,4 @@
-"""What MLflow is told: sweep run -> configuration run -> class run."""
+"""Updates for MLflow: sweep run -> configuration run -> class run."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def run_key(stage: str, configuration: int, seed: int) -> str:
 
 
 class Tracking:
-    """Turns what happens in a sweep into updates of MLflow runs, in the outbox; called on the driver only, never waits.
+    """Turns the events of a sweep into updates of MLflow runs, in the outbox; called on the driver only, never waits.
 
-    Whatever is told again, by a trial that goes on from its checkpoint or by a resumed sweep, changes nothing.
-    tags: of the sweep's run, beside those of every run.
+    Repeated events, from a trial that resumes from its checkpoint or from a resumed sweep, change nothing.
+    tags: of the sweep's run, besides those of every run.
     """
 
     def __init__(self, outbox: Outbox, plan: BasePlan, name: str, tags: Mapping[str, str] = NO_TAGS) -> None:
@@ -44,7 +44,7 @@ class Tracking:
         self.opened: set[str] = set()
 
     def open_sweep(self, stage: str) -> None:
-        """Begin the sweep's run, or go on with it in another stage."""
+        """Start the sweep's run, or continue it in another stage."""
         tags = {"level": "sweep", "stage": stage, "seed": str(self.plan.search_seed), "scale": self.plan.scale}
         tags |= self.tags
         params = as_text(self.plan.params()) if not self.opened else {}
@@ -52,7 +52,7 @@ class Tracking:
         self.outbox.put(RunUpdate(SWEEP, name=self.name, tags=tags, params=params, status="RUNNING"))
 
     def open_trial(self, stage: str, parts: Sequence[Part]) -> None:
-        """Begin the runs of what a trial trains: of each configuration, and of its classes."""
+        """Start the runs of each configuration that a trial trains, and of its classes."""
         with self.outbox.transaction():
             for part in parts:
                 self._open_part(stage, part.configuration, part.config)
@@ -67,7 +67,7 @@ class Tracking:
             self._open(f"{key}/{index}", key, f"{name} class {index}", {**tags, "level": "class"}, child)
 
     def epochs(self, stage: str, reported: Sequence[tuple[Part, Mapping[str, Any]]]) -> None:
-        """Take in what is reported of the parts of a pack after an epoch."""
+        """Take in what the parts of a pack report after an epoch."""
         with self.outbox.transaction():
             for part, metrics in reported:
                 self._epoch(stage, part, metrics)
@@ -100,7 +100,7 @@ class Tracking:
         metrics: Mapping[str, float],
         artifacts: Sequence[Path],
     ) -> None:
-        """Add a model's figures to the run of its class, once, however often this is told."""
+        """Add a model's figures to the run of its class, once, however often this is called."""
         key = f"{run_key(stage, configuration, seed)}/{index}"
         with self.outbox.transaction():
             if self.outbox.note(key, 0, "assessed", {}):
@@ -131,7 +131,7 @@ class Tracking:
         self.opened -= set(names)
 
     def close_sweep(self, state: str, metrics: Mapping[str, float], artifacts: list[Path], *, step: int = 0) -> None:
-        """End the sweep's run with its figures, table, plots and the study; step: of the figures, told once each."""
+        """End the sweep's run with its figures, table, plots and the study; step: of the figures, each logged once."""
         update = RunUpdate(SWEEP, tags={"state": state}, status=STATUS[state])
         update.artifacts = [str(path) for path in artifacts]
         with self.outbox.transaction():
@@ -141,7 +141,7 @@ class Tracking:
         self.opened.discard(SWEEP)
 
     def interrupt(self) -> None:
-        """Mark the runs that were under way; a resumed sweep goes on with them."""
+        """Mark the runs that were under way; a resumed sweep continues them."""
         for key in sorted(self.opened):
             self.outbox.put(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
 

@@ -1,8 +1,8 @@
-"""What MLflow has not been told yet: a queue on disk beside the record, which outlives driver and server.
+"""The outbox: updates that MLflow has not taken yet, queued on disk beside the record; outlives driver and server.
 
-An update is here before anything that follows from it is decided, and leaves when MLflow has taken it. Which epochs of
-which runs were told is noted in the same transaction, so that a training that goes on from a checkpoint, and reports
-its last epochs again, tells none of them twice.
+An update is stored before anything that follows from it is decided, and removed when MLflow has taken it. The same
+transaction notes which epochs of which runs were reported, so that a training that resumes from a checkpoint and
+repeats its last epochs reports none of them twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TABLES = (
 
 @dataclasses.dataclass
 class RunUpdate:
-    """What is new about a run, named by its key within the sweep. metrics: (name, value, step, milliseconds)."""
+    """An update of a run, which is named by its key within the sweep. metrics: (name, value, step, milliseconds)."""
 
     key: str
     parent: str | None = None
@@ -42,7 +42,7 @@ class RunUpdate:
 
     @property
     def has_files_alone(self) -> bool:
-        """Whether it has nothing to tell but files."""
+        """Whether it holds only files."""
         return self == RunUpdate(self.key, artifacts=self.artifacts)
 
     def merge(self, later: RunUpdate) -> None:
@@ -58,7 +58,7 @@ class RunUpdate:
 class Outbox:
     """Updates in the order in which they were put; safe to use from several threads.
 
-    Every method raises StorageError if the file cannot be written or read. broken: the first of them.
+    Every method raises StorageError if the file cannot be written or read. broken: the first such error.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +71,7 @@ class Outbox:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is put within is there at once, or not at all."""
+        """All that is put within is stored together, or not at all."""
         with self._storage():
             if self.database.in_transaction:
                 yield
@@ -95,7 +95,7 @@ class Outbox:
             raise
 
     def put(self, update: RunUpdate) -> None:
-        """Append an update. Files beside the outbox are found again wherever they are moved to with it."""
+        """Append an update. Files beside the outbox get relative paths, so that both can be moved together."""
         home = self.path.parent
         files = [os.path.relpath(path, home) if Path(path).is_relative_to(home) else path for path in update.artifacts]
         body = json.dumps({**dataclasses.asdict(update), "artifacts": files})
@@ -103,13 +103,13 @@ class Outbox:
             self.database.execute("INSERT INTO updates (body) VALUES (?)", [body])
 
     def note(self, run: str, step: int, part: str, values: dict[str, dict[str, float]]) -> bool:
-        """Note that a part of what a run has at a step is told; False, and nothing changes, if it was before."""
+        """Note that a part of a run's step is reported; False, and nothing changes, if it was before."""
         with self.transaction():
             row = [run, step, part, json.dumps(values)]
             return self.database.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?, ?)", row).rowcount == 1
 
     def noted(self, run: str, step: int) -> dict[str, dict[str, float]]:
-        """The values that were noted of a run at a step, all parts together."""
+        """The noted values of a run at a step, all parts together."""
         with self._storage():
             rows = self.database.execute("SELECT body FROM told WHERE run = ? AND step = ?", [run, step]).fetchall()
         return {name: values for (body,) in rows for name, values in json.loads(body).items()}
@@ -125,7 +125,7 @@ class Outbox:
             return dict(self.database.execute("SELECT run, id FROM runs").fetchall())
 
     def oldest(self, count: int, *, after: int = 0) -> list[tuple[int, RunUpdate]]:
-        """The first updates in the queue behind number `after`, with their numbers."""
+        """The first updates in the queue after number `after`, with their numbers."""
         query = "SELECT id, body FROM updates WHERE id > ? ORDER BY id LIMIT ?"
         with self._storage():
             rows = self.database.execute(query, [after, count]).fetchall()
@@ -138,7 +138,7 @@ class Outbox:
         return found
 
     def drop(self, numbers: list[int]) -> None:
-        """Remove what was delivered."""
+        """Remove delivered updates."""
         with self.transaction():
             self.database.executemany("DELETE FROM updates WHERE id = ?", [[number] for number in numbers])
 

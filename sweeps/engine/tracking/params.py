@@ -1,4 +1,4 @@
-"""A TrainConfig as MLflow's parameters, which are texts, and back."""
+"""Convert a TrainConfig to MLflow's parameters, which are texts, and back."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def as_text(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def as_config(params: Mapping[str, str]) -> TrainConfig:
-    """The TrainConfig of a run, to the last digit. Raises KeyError if one of its parameters is not there."""
+    """The TrainConfig of a run, to the last digit. Raises KeyError if one of its parameters is missing."""
     fields = dataclasses.fields(TrainConfig)
     return TrainConfig(**{field.name: READERS[str(field.type)](params[field.name]) for field in fields})

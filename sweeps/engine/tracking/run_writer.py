@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["RunWriter"]
 
-#: MLflow's codes for what no repetition mends: a run that somebody deleted, a value that it does not take.
+#: MLflow's codes for errors that no retry corrects: a run that was deleted, a value that it does not accept.
 PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
 #: Most metrics in one batch: MLflow's limit.
 BATCH = 1000
 
 
 class RunWriter:
-    """Knows the sweep's runs by their keys. For one thread.
+    """Writes to the sweep's runs by their keys. For use by one thread.
 
     refused: why MLflow does not take the updates of a run; unwritten: why a run's files could not be copied; lost: runs
-    that are no longer there; all by key.
+    that no longer exist; all by key.
     """
 
     def __init__(self, sweep_id: str, outbox: Outbox) -> None:
@@ -41,10 +41,9 @@ class RunWriter:
         return [run_id for key, run_id in self.runs.items() if key not in ended]
 
     def find(self, client: MlflowClient, experiment_id: str) -> None:
-        """Take up the sweep's runs; of two with one key, made by a request that was given up too early, one goes.
+        """Find the sweep's runs; of two with one key, created by a request that was given up too early, delete one.
 
-        A run that somebody has deleted is not made again, nor one that is no longer there: what they are told is
-        refused.
+        A run that was deleted or no longer exists is not created again: its updates are refused.
         """
         by_key = self.outbox.runs()
         noted, self.runs = set(by_key.values()), {}
@@ -61,7 +60,7 @@ class RunWriter:
         self.refused |= {key: f"its run {by_key[key]} is gone" for key in self.lost}
 
     def takes(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> bool:
-        """Write an update; False if MLflow refuses its run, for now and until the next session."""
+        """Write an update; False if MLflow refuses its run, until the next session."""
         if update.key in self.unwritten and update.has_files_alone:
             return False
         if update.key not in self.refused:
@@ -95,22 +94,22 @@ class RunWriter:
         self.ends[update.key] = (update.tags.get("state", state), update.status or status)
 
     def _takes_file(self, client: MlflowClient, key: str, run_id: str, path: str) -> bool:
-        """Copy a file; False if the place for it cannot be written from here, until the next session."""
+        """Copy a file; False if its destination cannot be written from here, until the next session."""
         from requests.exceptions import RequestException
 
         if not Path(path).is_file():
-            logging.getLogger(__name__).warning("MLflow has no copy of %s: it was moved since it was told", path)
+            logging.getLogger(__name__).warning("MLflow has no copy of %s: it was moved before it was copied", path)
             return True
         try:
             client.log_artifact(run_id, path)
-        except RequestException:  # the server is away
+        except RequestException:  # the server cannot be reached
             raise
         except OSError as error:
             self.unwritten[key] = f"{error.filename or path}: {error.strerror}"
         return key not in self.unwritten
 
     def _says_nothing_new(self, update: RunUpdate) -> bool:
-        """Whether it only ends a run that was never begun, or that has ended so already."""
+        """Whether it only ends a run that was never started, or that has already ended in this way."""
         ends = update.status not in (None, "RUNNING")
         only_ends = ends and not (update.name or update.params or update.metrics or update.artifacts)
         known = update.key in self.runs
@@ -123,7 +122,7 @@ class RunWriter:
         tags: dict[str, Any] = {"sweep_id": self.sweep_id, KEY_TAG: update.key, **update.tags}
         if update.parent:
             if update.parent not in self.runs:
-                raise MlflowException(f"its parent {update.parent} is not there", RESOURCE_DOES_NOT_EXIST)
+                raise MlflowException(f"its parent {update.parent} is missing", RESOURCE_DOES_NOT_EXIST)
             tags["mlflow.parentRunId"] = self.runs[update.parent]
         run = client.create_run(experiment_id, tags=tags, run_name=update.name)
         self.runs[update.key] = run.info.run_id

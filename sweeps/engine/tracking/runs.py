@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEY_TAG", "is_deleted", "require_known_runs", "runs_of_sweep"]
 
-#: Tag by which a run is found again: its key within the sweep whose id stands in the tag sweep_id.
+#: Tag that identifies a run: its key within the sweep whose id is in the tag sweep_id.
 KEY_TAG = "sweep_key"
 
 
@@ -32,14 +32,14 @@ def runs_of_sweep(client: MlflowClient, experiment_id: str, sweep_id: str) -> li
 
 
 def is_deleted(run: Run) -> bool:
-    """Whether somebody has deleted it; it can still be restored."""
+    """Whether it was deleted; it can still be restored."""
     return bool(run.info.lifecycle_stage == "deleted")
 
 
 def require_known_runs(uri: str, experiment: str, sweep_id: str, outbox: Outbox) -> None:
     """Raises UserError if runs that the outbox knows are not at `uri`: they are in another MLflow, or gone for good.
 
-    Nothing is made there before that is known. Raises what `connect` raises.
+    Nothing is created there before that is known. Raises what `connect` raises.
     """
     missing = known = set(outbox.runs().values())
     if not known or not is_gone(uri):
@@ -48,5 +48,5 @@ def require_known_runs(uri: str, experiment: str, sweep_id: str, outbox: Outbox)
     if missing:
         raise UserError(
             f"--tracking-uri {uri}: {len(missing)} of this sweep's {len(known)} runs are not there; give the address "
-            f"of the MLflow that has them, or move {outbox.path} away: then this one is told what comes from here on"
+            f"of the MLflow that has them, or move {outbox.path} away: then this one gets only later updates"
         )

@@ -1,4 +1,4 @@
-"""A tracking server: asked whether it answers, the way that MLflow's client goes to it."""
+"""Check that a tracking server answers, on the route that MLflow's client takes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["check_server"]
 
 #: Seconds that a server may take for an answer once it is reached.
 ANSWER_SECONDS = 15.0
-#: What a proxy answers when what is behind it does not.
+#: The status codes of a proxy whose server does not answer.
 GATEWAY = (502, 503, 504)
 
 
 def check_server(uri: str, address: str) -> None:
     """Raises UserError if nothing answers at uri. address: its HOST:PORT, for the message.
 
-    As the client does, this heeds HTTP_PROXY, HTTPS_PROXY and NO_PROXY. What the server answers is of no account here.
+    Like the client, this follows HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Any answer of the server will do.
     """
     import requests
 
@@ -27,20 +27,20 @@ def check_server(uri: str, address: str) -> None:
         place = (
             f"{address} through the proxy {urlsplit(proxy).netloc.rpartition('@')[2] or proxy}" if proxy else address
         )
-    except ValueError:  # variables that cannot be read
+    except ValueError:  # unreadable variables
         place = address
     try:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=(PROBE_SECONDS, ANSWER_SECONDS))
-    except requests.exceptions.SSLError:  # it is there; whom the client trusts is its own setting
+    except requests.exceptions.SSLError:  # it answers; which certificates the client trusts is its own setting
         return
-    except (requests.exceptions.RequestException, ValueError) as error:  # the latter for names that no host can have
+    except (requests.exceptions.RequestException, ValueError) as error:  # ValueError: no valid host name
         raise UserError(f"--tracking-uri {uri}: nothing answers at {place} ({_reason(error)})") from error
     if answer.status_code in GATEWAY:
         raise UserError(f"--tracking-uri {uri}: nothing answers at {place} (HTTP {answer.status_code})")
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said, under what requests and urllib3 make of it."""
+    """The system's own message, below the errors of requests and urllib3."""
     from requests.exceptions import Timeout
 
     cause: BaseException | None = error

@@ -1,4 +1,4 @@
-"""Where MLflow's runs are kept: the address is checked before MLflow is imported, and made ready once."""
+"""MLflow's store: its address is checked before MLflow is imported, and it is prepared once."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def check_tracking_uri(uri: str) -> None:
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:  # a port that is no number, or too large
         raise expected from None
-    if parts.username or parts.password:  # it would stand in the record, in the output and in MLflow itself
+    if parts.username or parts.password:  # they would appear in the record, in the output and in MLflow itself
         raise UserError(
-            "--tracking-uri: give name and password as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            "--tracking-uri: set name and password in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     if uri.startswith(SQLITE) and "\n" not in uri:
         _check_file(database_path(uri))
@@ -47,7 +47,7 @@ def check_tracking_uri(uri: str) -> None:
 
 
 def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
-    """A client of MLflow and the id of the experiment, which is made if it is not there.
+    """A client of MLflow and the id of the experiment, which is created if missing.
 
     Raises UserError for a database that this MLflow cannot use, and for an experiment that was deleted; MLflow's and
     requests' own errors for a server that cannot be used.
@@ -74,9 +74,9 @@ def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
 
 
 def make_database(path: Path) -> None:
-    """MLflow's tables in a SQLite file that has none yet: all at once, for MLflow's own way of seconds may be cut.
+    """Create MLflow's tables in an empty SQLite file, at once: MLflow itself takes seconds and may be interrupted.
 
-    Two drivers may do so at a time, and no file is ever removed.
+    Two drivers may do so at the same time, and no file is ever removed.
     """
     from mlflow.tracking import MlflowClient
 
@@ -87,7 +87,7 @@ def make_database(path: Path) -> None:
         with _without_stray_folders(uri):
             MlflowClient(uri).search_experiments(max_results=1)
         with closing(sqlite3.connect(Path(folder) / "mlflow.db")) as made:
-            statements = list(made.iterdump())[1:-1]  # within a transaction of their own
+            statements = list(made.iterdump())[1:-1]  # without the dump's own BEGIN and COMMIT
     with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
         if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
@@ -97,12 +97,12 @@ def make_database(path: Path) -> None:
 
 
 def is_gone(uri: str) -> bool:
-    """Whether `uri` is a SQLite file that is not there, or that SQLite has made anew, with nothing in it."""
+    """Whether `uri` is a SQLite file that is missing, or that SQLite has recreated empty."""
     return uri.startswith(SQLITE) and _is_empty(database_path(uri))
 
 
 def require_database(uri: str) -> None:
-    """Raises FileNotFoundError if a sweep's database has gone: MLflow would make an empty one in its place."""
+    """Raises FileNotFoundError if a sweep's database is gone: MLflow would create an empty one in its place."""
     if is_gone(uri):
         raise FileNotFoundError(f"{database_path(uri)} is gone")
 
@@ -124,7 +124,7 @@ def _experiment(client: MlflowClient, uri: str, name: str, *, location: str | No
         except MlflowException as error:
             found = client.get_experiment_by_name(name)
             if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
-                raise  # else another driver has made it in the meantime
+                raise  # else another driver has created it in the meantime
     if found.lifecycle_stage == "deleted":  # MLflow restores it with every run that was ever deleted in it
         own = found.experiment_id
         remove = mlflow_command(uri, f"mlflow gc --backend-store-uri {{uri}} --experiment-ids {own}")
@@ -148,14 +148,14 @@ def _other_schema(path: Path, uri: str, text: str) -> str:
 
 @contextmanager
 def _without_stray_folders(uri: str) -> Iterator[None]:
-    """MLflow makes the folder that the address names letter by letter, where %20 stands for a space; it is removed."""
+    """Remove the folder that MLflow creates from the literal address, with %20 instead of a space."""
     stray = Path(uri.removeprefix(SQLITE)).parent
     made = [folder for folder in (stray, *stray.parents) if not folder.exists()]
     try:
         yield
     finally:
         for folder in made:
-            with suppress(OSError):  # somebody else has put something there in the meantime
+            with suppress(OSError):  # something else was put there in the meantime
                 folder.rmdir()
 
 
@@ -163,7 +163,7 @@ def _check_file(path: Path) -> None:
     try:
         if path.is_dir() or not path.parent.is_dir():
             raise UserError(f"--tracking-uri {path}: expected a file in a folder that exists")
-        if not path.exists():  # only its folder is tried: another driver may be about to make the file
+        if not path.exists():  # only its folder is checked: another driver may be creating the file
             check_writable(path.parent, f"--tracking-uri {path}")
             return
         if not path.is_file():  # a device or a pipe
@@ -179,7 +179,7 @@ def _check_file(path: Path) -> None:
 
 
 def _check_tables(path: Path) -> None:
-    """Raises UserError for a damaged database, and for one of another program: MLflow would put its tables into it."""
+    """Raises UserError for a damaged database, and for one of another program: MLflow would add its tables to it."""
     try:
         tables = check_database(path)
     except sqlite3.OperationalError as error:

@@ -1,4 +1,4 @@
-"""MLflow's variables in the environment: those that would change what a write means are set here, and it is said."""
+"""MLflow's environment variables: those that would change the meaning of a write are set here, and reported."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from types import MappingProxyType
 
 __all__ = ["ignored", "set_variables"]
 
-#: Set by a sweep, whatever the environment says, and why.
+#: Set by a sweep, whatever the environment says, with the reason.
 FIXED: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "MLFLOW_ENABLE_ASYNC_LOGGING": ("false", "a write is done when it returns"),
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": ("0", "a request that is repeated by itself would double a run"),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": ("0", "an automatic retry could create a run twice"),
     }
 )
-#: The same, where MLflow's store is in this process: what is written has to be found in the file that was named.
+#: The same, if MLflow's store is in this process: what is written has to be found in the named file.
 FIXED_IN_PROCESS: Mapping[str, tuple[str | None, str]] = MappingProxyType(
     {
         "MLFLOW_ENABLE_WORKSPACES": ("false", "a database file has none"),
@@ -24,7 +24,7 @@ FIXED_IN_PROCESS: Mapping[str, tuple[str | None, str]] = MappingProxyType(
         "MLFLOW_READ_REPLICA_BACKEND_STORE_URI": (None, "runs are read where they are written"),
     }
 )
-#: What other programs of MLflow's heed, and a sweep does not.
+#: Used by other MLflow programs, but not by a sweep.
 UNUSED: Mapping[str, str] = MappingProxyType(
     {
         "MLFLOW_TRACKING_URI": "--tracking-uri says where runs go",
@@ -34,18 +34,18 @@ UNUSED: Mapping[str, str] = MappingProxyType(
         "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "runs are written by the driver, not where they train",
     }
 )
-#: Where the environment says nothing else.
+#: Set if the environment does not set them.
 DEFAULTS: Mapping[str, str] = MappingProxyType(
     {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # seconds
-        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # a traceback for each try that fails; what failed is said at the end
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # no traceback for each failed try; failures are reported at the end
     }
 )
 
 
 def set_variables(uri: str, environment: MutableMapping[str, str] = os.environ) -> None:
-    """To be called before MLflow is imported. uri: where runs go."""
+    """Set the variables; call before MLflow is imported. uri: where runs go."""
     for name, (value, _) in _fixed(uri).items():
         if value is None:
             environment.pop(name, None)
@@ -57,7 +57,7 @@ def set_variables(uri: str, environment: MutableMapping[str, str] = os.environ) 
 
 
 def ignored(uri: str, *, is_named: bool, environment: Mapping[str, str] = os.environ) -> str:
-    """What is set and does not count, in a line; "" if there is nothing. is_named: uri comes from the command line."""
+    """The variables that are set but not used, in one line; "" if none. is_named: uri is from the command line."""
     reasons = dict(UNUSED)
     if is_named or environment.get("MLFLOW_TRACKING_URI") == uri:
         del reasons["MLFLOW_TRACKING_URI"]
@@ -65,7 +65,7 @@ def ignored(uri: str, *, is_named: bool, environment: Mapping[str, str] = os.env
         if environment.get(name, "").lower() not in ("", value):
             reasons[name] = reason
     found = [f"{name} ({reason})" for name, reason in reasons.items() if environment.get(name)]
-    return f"not used, though set: {', '.join(found)}" if found else ""
+    return f"set, but not used: {', '.join(found)}" if found else ""
 
 
 def _fixed(uri: str) -> dict[str, tuple[str | None, str]]:

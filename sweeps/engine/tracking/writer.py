@@ -21,16 +21,16 @@ __all__ = ["MlflowWriter"]
 
 #: Updates that are taken from the outbox at a time.
 CHUNK = 500
-#: Seconds between two tries when closing, and characters of the longest reason that is shown.
+#: Seconds between two tries while closing, and characters of the longest reason that is shown.
 PAUSE, REASON = 1.0, 250
 
 
 class MlflowWriter:
     """A thread that delivers an outbox, in order. Runs of earlier sessions are continued.
 
-    What cannot be delivered stays in the outbox and is tried again, what MLflow refuses in the next session; a sweep
-    never waits for it. Delivering twice does no harm, whatever became of the first time: runs are found by their key,
-    and MLflow itself drops a metric that it has with the same step and time.
+    What cannot be delivered stays in the outbox and is retried; what MLflow refuses is retried in the next session. A
+    sweep never waits for it. Delivering twice does no harm, whether or not the first time failed: runs are found by
+    their key, and MLflow itself drops a metric that it has with the same step and time.
     """
 
     def __init__(self, uri: str, experiment: str, sweep_id: str, outbox: Outbox, *, period: float = 3.0) -> None:
@@ -38,7 +38,7 @@ class MlflowWriter:
         self.outbox = outbox
         self.wake = threading.Event()
         self.patience: float | None = None  # set when closing
-        self.error: Exception | None = None  # of the last delivery, None if it went well
+        self.error: Exception | None = None  # of the last delivery, None if it succeeded
         self.has_failed = False  # a request that was given up may still have been carried out
         self.client: MlflowClient | None = None
         self.experiment_id = ""
@@ -68,14 +68,14 @@ class MlflowWriter:
 
     @property
     def is_done(self) -> bool:
-        """Whether MLflow has been told everything."""
+        """Whether MLflow has taken everything."""
         with suppress(StorageError):
             return not len(self.outbox)
         return False
 
     @property
     def lacks_runs(self) -> bool:
-        """Whether runs of the sweep are no longer there: a resume with this queue and this MLflow is refused."""
+        """Whether runs of the sweep no longer exist: a resume with this outbox and this MLflow is refused."""
         return bool(self.run_writer.lost or (is_gone(self.uri) and self.outbox.runs()))
 
     @property
@@ -85,7 +85,7 @@ class MlflowWriter:
         refused = [f"{key}: {reason}" for each in both for key, reason in each.items()]
         if isinstance(self.error, UserError) and not refused:
             return str(self.error)
-        text = "; ".join(refused[:3]) or (innermost(self.error) if self.error else "there was no time for it")
+        text = "; ".join(refused[:3]) or (innermost(self.error) if self.error else "there was not enough time")
         return textwrap.shorten(text, REASON, placeholder=" ...")
 
     def _deliver_until_closed(self) -> None:
