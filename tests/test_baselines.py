@@ -71,7 +71,7 @@ def test_all_rows_are_trained_with_one_seed_before_the_next_begins() -> None:
 
 def test_a_row_keeps_its_number_whichever_are_chosen() -> None:
     assert [job.configuration for job in plan(only="cross").trainings] == [10, 11, 12, 13, 14]
-    assert "two" not in rows_in_words(plan(only="cross"))
+    assert "two" not in rows_in_words(plan(only="cross"), BaselineSettings())
     with pytest.raises(UserError, match=r"'crass'.*cross"):
         plan(only="crass")
     with pytest.raises(UserError, match="cross is given twice"):

@@ -62,9 +62,9 @@ def test_another_line_of_code_is_another_code(copy: Path, monkeypatch: pytest.Mo
     same = current_code.__wrapped__()
     assert same.sources == current_code().sources
     assert same.commit == "", "the copy is no repository, nor is what it lies in asked"
-    (copy / "adcore" / ".#splits.py").symlink_to("somebody@somewhere.123")  # an editor's lock
+    (copy / "adcore" / "protocols" / ".#splits.py").symlink_to("somebody@somewhere.123")  # an editor's lock
     assert current_code.__wrapped__().sources == same.sources
-    splits = copy / "adcore" / "splits.py"
+    splits = copy / "adcore" / "protocols" / "splits.py"
     splits.write_text(splits.read_text().replace("VALIDATION_SHARE = 1 / 6", "VALIDATION_SHARE = 1 / 3"))
     assert current_code.__wrapped__().sources != same.sources
     assert has_changed()

@@ -73,7 +73,7 @@ def test_a_weight_that_is_negative_or_not_finite_is_refused(name: str, value: fl
 def test_weights_that_are_all_zero_are_refused_and_one_alone_is_enough() -> None:
     zeros = dict.fromkeys(WEIGHTS, 0.0)
     flags = ", ".join(f"--weight-{name.replace('_', '-')}" for name in LOSS_WEIGHTS)
-    assert error_of(**zeros) == f"all loss weights in use are 0: expected one > 0 of {flags}"
+    assert error_of(**zeros) == f"all loss weights in use are 0: expected at least one > 0 of {flags}"
     for name in WEIGHTS:
         assert getattr(TrainConfig(**(zeros | {name: 1e-6})), name) == 1e-6
 

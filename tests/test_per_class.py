@@ -32,7 +32,8 @@ from sweeps.engine.results import model_scores
 from sweeps.engine.results import test_part as final
 from sweeps.engine.results.per_class import own_best, per_class
 from sweeps.engine.results.test_part import opened_before, score_models
-from sweeps.engine.results.test_result import OWN_BEST, TestResult
+from sweeps.engine.results.test_result import OWN_BEST
+from sweeps.engine.results.test_result import TestResult as Result
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.gan_loss_weights import SPACE
 
@@ -244,7 +245,7 @@ def test_a_difference_of_the_same_models_is_zero(scored: SimpleNamespace, tmp_pa
 
 
 def test_other_own_bests_than_those_scored_are_refused(scored: SimpleNamespace) -> None:
-    assert TestResult.from_record(json.loads(json.dumps(scored.test.as_record()))).own == scored.own
+    assert Result.from_record(json.loads(json.dumps(scored.test.as_record()))).own == scored.own
     assert opened_before(scored.record, scored.both, scored.own) == ""
     reason = opened_before(scored.record, scored.both, {0: 0, 3: 4 * OWN_NUMBERS + 1})
     assert "for the configurations 0, 1, 4000, which are not" in reason
@@ -269,7 +270,7 @@ def test_a_grid_refuses_it_with_one_line(capsys: pytest.CaptureFixture[str]) -> 
         main("loss_ablation", "", loss_ablation.SPACE, ["--scale", "smoke", "--objective", "per-class"])
     assert refused.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "--objective per-class: this script trains its 12 points" in line
+    assert "--objective per-class: this script trains only its 12 points" in line
 
 
 def test_the_plan_tells_its_cost() -> None:

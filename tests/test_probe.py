@@ -181,7 +181,7 @@ def test_a_trial_that_this_machine_cannot_hold_has_no_time(flags: dict[str, Any]
 
 
 def test_probe_is_refused_without_plan() -> None:
-    with pytest.raises(UserError, match=r"--probe: .* give it with --plan"):
+    with pytest.raises(UserError, match=r"--probe: .* use it with --plan"):
         SweepSettings(probe=True)
 
 

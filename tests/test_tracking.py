@@ -342,7 +342,7 @@ def test_what_was_delivered_but_not_dropped_is_delivered_again_without_a_trace(
     outbox.put(RunUpdate(SWEEP, name="s", tags=tags, params={"w": "1"}, metrics=[("m", 0.1, 1, 1)], status="FINISHED"))
     monkeypatch.setattr(outbox, "drop", lambda numbers: None)  # killed in between
     first = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
-    poll(lambda: SWEEP in first.ends, "the delivery")
+    poll(lambda: SWEEP in first.run_writer.ends, "the delivery")
     first.client = None
     monkeypatch.undo()
     assert MlflowWriter(uri, "test", sweep_id, outbox, period=0.05).close()
