@@ -1,1 +1,1 @@
-"""The process's environment: CPUs, devices, standard streams, slow imports."""
+"""The process's environment: CPUs, devices, standard streams."""

@@ -16,7 +16,6 @@ from adcore.files import check_local, check_writable
 from adcore.metric_names import by_class, mean_metric
 from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
-from adcore.system.imports import large_imports
 
 if TYPE_CHECKING:
     from adcore.datasets import ImageDataset
@@ -63,14 +62,13 @@ def _train(
     os.environ.update(FILES_ALONE)
     for name, value in PATIENT_THREADS.items():
         os.environ.setdefault(name, value)
-    with large_imports():
-        import torch
+    import torch
 
-        from adcore.datasets import load
-        from adcore.datasets.fetch_display import fetch_progress
-        from adcore.evaluation.test_scores import score_test
-        from adcore.train import train
-        from adcore.train.checkpoints import Checkpoints
+    from adcore.datasets import load
+    from adcore.datasets.fetch_display import fetch_progress
+    from adcore.evaluation.test_scores import score_test
+    from adcore.train import train
+    from adcore.train.checkpoints import Checkpoints
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(allotted_cpus())

@@ -10,7 +10,6 @@ import click
 
 from adcore.command_line import dataclass_flags, run
 from adcore.files import check_writable
-from adcore.system.imports import large_imports
 from sweeps.engine.machine.cluster import check_address, check_docstrings, prepare_environment
 from sweeps.engine.machine.code import check_one_root, current_code
 from sweeps.engine.machine.data import load_data, require_same
@@ -76,14 +75,13 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     check_tracking(settings, script.name, is_named="tracking_uri" in given)
     check_address(settings)
     check_outboxes(home)
-    with large_imports():
-        data, hashes = load_data(plan.dataset_names, plan.parts, settings)
-        if settings.resume:
-            require_same(read_attribute(home, "data", None), hashes, home.name)
-        plan.check_data(data)
-        prepare_environment(settings)
-        current_code()  # noted now, when most of it has been loaded
-        from sweeps.engine.driver import drive
+    data, hashes = load_data(plan.dataset_names, plan.parts, settings)
+    if settings.resume:
+        require_same(read_attribute(home, "data", None), hashes, home.name)
+    plan.check_data(data)
+    prepare_environment(settings)
+    current_code()  # noted now, when most of it has been loaded
+    from sweeps.engine.driver import drive
 
     attributes = {**plan.resolved(settings), "data": hashes}
     with one_driver(home, is_new=not settings.resume):

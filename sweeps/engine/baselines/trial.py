@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
-from adcore.system.imports import large_imports
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import limit_process, part_paths, parts_of
 
@@ -29,11 +28,10 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threa
     Nothing is chosen on the test part: a baseline has fixed settings. A training that diverges, or whose scores are not
     finite, has no result. A fold's model is scored on its held-out images, not on the test part.
     """
-    with large_imports():
-        from ray import tune
+    from ray import tune
 
-        from adcore.train import train
-        from adcore.train.checkpoints import Checkpoints
+    from adcore.train import train
+    from adcore.train.checkpoints import Checkpoints
 
     limit_process(threads, gpus)
     [part] = parts_of(config)

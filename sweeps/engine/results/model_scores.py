@@ -14,7 +14,6 @@ import torch
 
 from adcore.datasets import ImageDataset
 from adcore.files import put_in_place
-from adcore.system.imports import large_imports
 from adcore.train import checkpoints
 from adcore.train.build import load_detector
 from adcore.train.member_state import MemberState
@@ -61,9 +60,8 @@ def drop_scores(home: SweepHome) -> None:
 
 def score_training(home: SweepHome, training: Training, data: ImageDataset, shares: dict[str, Any]) -> TestScores:
     """Score the models of a training on the test part; runs on a worker. shares: as for `limit_process`."""
-    with large_imports():
-        from adcore.evaluation.test_scores import score_test
-        from adcore.train.build import training_device
+    from adcore.evaluation.test_scores import score_test
+    from adcore.train.build import training_device
 
     limit_process(**shares)
     number, classes, seed = training

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from adcore.datasets import ImageDataset
-from adcore.system.imports import large_imports
 from adcore.train.build import load_detector
 from sweeps.engine.machine.resources import Resources
 from sweeps.engine.machine.storage import storage
@@ -47,12 +46,11 @@ def assess_models(
 
     Raises OSError if a file cannot be written.
     """
-    with large_imports():
-        from adcore.evaluation.assessment import assess
-        from adcore.evaluation.assessment_figures import write_figures
-        from adcore.train import checkpoints
-        from adcore.train.build import training_device
-        from adcore.train.reports import history_of
+    from adcore.evaluation.assessment import assess
+    from adcore.evaluation.assessment_figures import write_figures
+    from adcore.train import checkpoints
+    from adcore.train.build import training_device
+    from adcore.train.reports import history_of
 
     limit_process(**shares)
     config, detector = load_detector(paths, test.channels)

@@ -10,7 +10,6 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.system.imports import large_imports
 from sweeps.engine.record.home import SweepHome
 
 __all__ = ["Part", "epochs_of", "limit_process", "part_paths", "parts_of", "run_trial", "trial_config"]
@@ -70,11 +69,10 @@ def run_trial(
     data: the train part; a trial cannot reach the test part. members: experiments side by side at most. threads, gpus:
     as for `limit_process`.
     """
-    with large_imports():
-        from ray import tune
+    from ray import tune
 
-        from adcore.train import train
-        from adcore.train.checkpoints import Checkpoints
+    from adcore.train import train
+    from adcore.train.checkpoints import Checkpoints
 
     limit_process(threads, gpus)
     parts = parts_of(config)
