@@ -13,7 +13,8 @@ from ray.tune.search import Searcher
 
 from sweeps.engine.planning.plan import Plan, make_plan
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.record.record import Configuration, SweepRecord
+from sweeps.engine.record.configuration import Configuration
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.study import open_study
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.search.searcher import PackSearcher

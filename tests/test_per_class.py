@@ -25,9 +25,10 @@ from sweeps.engine.main import main
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan, make_plan
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.record import Configuration, SweepRecord
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results import model_scores
 from sweeps.engine.results import test_part as final
 from sweeps.engine.results.per_class import own_best, per_class

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation
-from sweeps.engine.record.record import Configuration
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.results.test_result import (
     TestResult as Result,  # under its own name pytest would take it for a class of tests

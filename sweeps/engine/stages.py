@@ -16,8 +16,9 @@ from sweeps.engine.machine.storage import storage
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.checkpoint_files import drop_checkpoints
+from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations, references
-from sweeps.engine.record.record import Configuration, SweepRecord
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.commands import final_commands
 from sweeps.engine.results.files import write_figure, write_summary, write_table
 from sweeps.engine.results.per_class import PerClass, own_best, per_class

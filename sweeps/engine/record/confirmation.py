@@ -8,7 +8,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from sweeps.engine.record.record import Configuration, SweepRecord
+from sweeps.engine.record.configuration import Configuration
+from sweeps.engine.record.record import SweepRecord
 
 __all__ = ["Confirmation", "candidates", "confirmations", "references"]
 

@@ -6,9 +6,8 @@ search in the order in which they ended: a resumed sweep climbs the ladder again
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +19,13 @@ from sweeps.engine.planning.ladder import Ladder
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
 from sweeps.engine.planning.proposals import Known, propose
 from sweeps.engine.record.attributes import Attributes
+from sweeps.engine.record.configuration import Configuration, Curves
 from sweeps.engine.record.home import RECORD
 
-__all__ = ["Configuration", "Curves", "SweepRecord"]
+__all__ = ["SweepRecord"]
 
 #: The state of a trial of the study when its configuration has ended.
 _STATES = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "diverged": TrialState.PRUNED}
-#: AUROC by class, after each trained epoch.
-Curves = Mapping[int, Sequence[float]]
-
-
-@dataclasses.dataclass
-class Configuration:
-    """Sampled fields, and their results in the search.
-
-    curves: AUROC by class and epoch. rung: the highest one reached, from 0 on; -1 before. value: the mean over that
-    rung's classes. state: running, or how it ended: complete, stopped, diverged, failed. mean: the value at
-    the top.
-    """
-
-    number: int
-    params: dict[str, Any]
-    curves: dict[int, list[float]] = dataclasses.field(default_factory=dict)
-    rung: int = -1
-    value: float | None = None
-    state: str = "running"
-
-    @property
-    def mean(self) -> float | None:
-        """Mean AUROC over all classes after the last epoch; None unless complete."""
-        return self.value if self.state == "complete" else None
 
 
 class SweepRecord(Attributes):

@@ -12,8 +12,9 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.train.members import SHARED
 from sweeps.engine.record.checkpoint_files import difference_to_record
+from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.record import Configuration, SweepRecord
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.searcher import Ended, Job, PackSearcher
 from sweeps.engine.search.trial import Part
 

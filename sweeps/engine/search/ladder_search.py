@@ -11,7 +11,8 @@ from statistics import fmean
 from typing import Any
 
 from sweeps.engine.planning.ladder import Pack
-from sweeps.engine.record.record import Configuration, SweepRecord
+from sweeps.engine.record.configuration import Configuration
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.searcher import Ended, Job, PackSearcher
 from sweeps.engine.search.trial import Part
 
