@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import logging
 import signal
@@ -55,26 +56,26 @@ def fit_members(
     return [partial(fitting.pack_of, own) for own in reports.states], fitting.images_per_member
 
 
+@dataclasses.dataclass(eq=False)
 class _Fitting:
-    """Makes one run after another. trained: the last run's pack and its members."""
+    """Makes one run after another. largest: members at a time, fewer once memory has run out.
 
-    def __init__(
-        self,
-        states: Sequence[MemberState],
-        reports: Reports,
-        data: ImageDataset,
-        checkpoints: Checkpoints | None,
-        strategy: str,
-        until: int,
-        side_by_side: int,
-    ) -> None:
-        self.states, self.reports, self.data, self.checkpoints = states, reports, data, checkpoints
-        self.strategy, self.until = strategy, until
-        self.trained: tuple[Pack, list[MemberState]] | None = None
-        self.largest = side_by_side  # fewer once memory has run out
+    trained: the last run's pack and its members.
+    """
+
+    states: Sequence[MemberState]
+    reports: Reports
+    data: ImageDataset
+    checkpoints: Checkpoints | None
+    strategy: str
+    until: int
+    largest: int
+    trained: tuple[Pack, list[MemberState]] | None = None
+
+    def __post_init__(self) -> None:
         self.device = training_device()
-        if strategy not in ("auto", *STRATEGIES):
-            raise unknown_name("strategy", strategy, ("auto", *STRATEGIES))
+        if self.strategy not in ("auto", *STRATEGIES):
+            raise unknown_name("strategy", self.strategy, ("auto", *STRATEGIES))
 
     @property
     def images_per_member(self) -> int:

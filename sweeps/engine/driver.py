@@ -52,37 +52,29 @@ def drive(
     has too few resources for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    command = resume_command(plan.script, settings, home.name)
+    display = Display(Console(width=None if sys.stdout.isatty() else FILE_WIDTH))
     with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings):
         interrupt.listen()
         interrupt.check()
         require_same_code()
-        return _in_ray(plan, settings, home, attributes, interrupt, make_stages)
+        resources = resources_of_cluster(settings)
+        try:
+            check_mlflow(settings, plan.script, home)
+            study = open_record(home, plan, attributes)
+            sweep_id = study.user_attrs["sweep_id"]
+            outbox = Outbox(home.outbox(sweep_id))
+            stages = make_stages(Session(study, home, command, resources, interrupt, outbox, display))
+        except StorageError as error:
+            print(f"the sweep cannot start: {error}", file=sys.stderr)
+            return 1
+        return _run_and_deliver(stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox))
     if home.is_begun:
-        print(f"interrupted; continue with:\n  {resume_command(plan.script, settings, home.name)}")
+        print(f"interrupted; continue with:\n  {command}")
     return INTERRUPTED
 
 
-def _in_ray(
-    plan: BasePlan,
-    settings: RunSettings,
-    home: SweepHome,
-    attributes: dict[str, Any],
-    interrupt: Interrupt,
-    make_stages: MakeStages,
-) -> int:
-    resources = resources_of_cluster(settings)
-    display = Display(Console(width=None if sys.stdout.isatty() else FILE_WIDTH))
-    command = resume_command(plan.script, settings, home.name)
-    try:
-        check_mlflow(settings, plan.script, home)
-        study = open_record(home, plan, attributes)
-        sweep_id = study.user_attrs["sweep_id"]
-        outbox = Outbox(home.outbox(sweep_id))
-        stages = make_stages(Session(study, home, command, resources, interrupt, outbox, display))
-    except StorageError as error:
-        print(f"the sweep cannot start: {error}", file=sys.stderr)
-        return 1
-    writer = MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox)
+def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
     try:
         code = _run(stages)
     finally:

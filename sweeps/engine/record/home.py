@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,66 +11,27 @@ __all__ = ["RECORD", "SweepHome"]
 RECORD = "study.db"
 
 
-@dataclasses.dataclass(frozen=True)
 class SweepHome:
-    """The folder of a sweep, which has the sweep's name."""
+    """The folder of a sweep, which has its name.
 
-    folder: Path
+    record: the Optuna study from which everything is rebuilt. lock: held by the driver that works on the sweep.
+    checkpoints: the folder of all checkpoints. table: a row per configuration. results: all figures of a finished
+    sweep, as JSON. auroc_figure: the winner's AUROC by class. figures: the folder of single models' figures.
+    test_scores: the folder of the test scores, while the test part is open. ray: what Ray Tune writes.
+    """
 
-    @property
-    def name(self) -> str:
-        """The sweep's name."""
-        return self.folder.name
-
-    @property
-    def record(self) -> Path:
-        """The Optuna study from which everything is rebuilt."""
-        return self.folder / RECORD
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.name = folder, folder.name
+        self.record, self.lock = folder / RECORD, folder / ".lock"
+        self.checkpoints, self.ray = folder / "checkpoints", folder / "ray"
+        self.table, self.results = folder / "results.csv", folder / "results.json"
+        self.auroc_figure, self.figures = folder / "auroc_by_class.png", folder / "figures"
+        self.test_scores = folder / "test-scores"
 
     @property
     def is_begun(self) -> bool:
         """Whether there is a record."""
         return self.record.exists()
-
-    @property
-    def lock(self) -> Path:
-        """Held by the driver that works on the sweep."""
-        return self.folder / ".lock"
-
-    @property
-    def table(self) -> Path:
-        """One row per configuration."""
-        return self.folder / "results.csv"
-
-    @property
-    def results(self) -> Path:
-        """All figures of a finished sweep, as JSON."""
-        return self.folder / "results.json"
-
-    @property
-    def auroc_figure(self) -> Path:
-        """The winner's AUROC by class."""
-        return self.folder / "auroc_by_class.png"
-
-    @property
-    def figures(self) -> Path:
-        """The folder of the figures of single models."""
-        return self.folder / "figures"
-
-    @property
-    def test_scores(self) -> Path:
-        """The folder of the test scores, while the test part is open."""
-        return self.folder / "test-scores"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of all checkpoints."""
-        return self.folder / "checkpoints"
-
-    @property
-    def ray(self) -> Path:
-        """The folder of Ray Tune's files."""
-        return self.folder / "ray"
 
     def outbox(self, sweep_id: str) -> Path:
         """The outbox: updates that MLflow has not taken yet."""
