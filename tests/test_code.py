@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from sweep_parts import record_of, small_plan
 
 from sweeps.engine.machine import code
 from sweeps.engine.machine.code import ROOT, UNKNOWN, Code, code_tags, copied, current_code, has_changed
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_record
+from tests.sweep_parts import record_of, small_plan
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_idx import idx_images, idx_labels, write_train
 
 from adcore.command_line import dataclass_flags
 from adcore.config import TrainConfig
 from adcore.options import option
 from adcore.train.__main__ import main
+from tests.small_idx import idx_images, idx_labels, write_train
 
 FIELDS = dataclasses.fields(TrainConfig)
 QUICK = ["--dataset", "digits", "--classes", "0", "--epochs", "1", "--width", "2", "--sampling", "random"]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from sweep_parts import Sweep, record_of, small_plan
 
 from adcore.errors import UserError
 from sweeps.engine.machine.storage import StorageError
@@ -19,6 +18,7 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_study
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.store import check_tracking_uri, make_database
+from tests.sweep_parts import Sweep, record_of, small_plan
 
 
 def _cut(content: bytes) -> bytes:

@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from refusals import refused
-from small_idx import idx_images, idx_labels, write_part, write_train
-from sweep_parts import record_of, small_plan
 
 from adcore.datasets import load
 from adcore.errors import UserError
@@ -20,6 +17,9 @@ from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.stages import Stages
 from sweeps.gan_loss_weights import SPACE
+from tests.refusals import refused
+from tests.small_idx import idx_images, idx_labels, write_part, write_train
+from tests.sweep_parts import record_of, small_plan
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from extended_copy import EXAMPLES, commands, extended_copy, lines_to_write, run
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.train import train
+from tests.extended_copy import EXAMPLES, commands, extended_copy, lines_to_write, run
 
 QUICK: dict[str, Any] = {"dataset": "digits", "classes": (3,), "width": 2, "epochs": 1, "images_per_class": 40}
 #: Every `python -m adcore.train ...` in one process, which has torch to load once, and QUICK beyond them.

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from detector_runs import config, ignore
-from train_runs import comparable
 
 from adcore.datasets import ImageDataset
 from adcore.train import TrainResult, train
 from adcore.train.checkpoints import Checkpoints, read
 from adcore.train.reports import history_of
+from tests.detector_runs import config, ignore
+from tests.train_runs import comparable
 
 #: What launchers of several processes tell each of them; this one is not the first.
 LAUNCHERS = {

@@ -17,7 +17,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sweep_process import poll
 
 from sweeps.engine.driver import close, say_how_to_continue
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
@@ -26,6 +25,7 @@ from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.runs import require_known_runs
 from sweeps.engine.tracking.store import make_database
 from sweeps.engine.tracking.writer import PAUSE, MlflowWriter
+from tests.sweep_process import poll
 
 RUN = RunUpdate("sweep", name="s", tags={"level": "sweep", "stage": "search"})
 #: A process that writes to MLflow's database while its tables go.

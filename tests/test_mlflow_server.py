@@ -6,11 +6,11 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from http_server import HttpServer
 
 from adcore.errors import UserError
 from sweeps.engine.tracking.server import check_server
 from sweeps.engine.tracking.store import check_tracking_uri
+from tests.http_server import HttpServer
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 

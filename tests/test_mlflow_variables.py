@@ -7,13 +7,13 @@ from pathlib import Path
 
 import mlflow.environment_variables
 import pytest
-from sweep_process import MlflowRuns, poll
 
 from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.store import make_database
 from sweeps.engine.tracking.variables import FIXED, FIXED_IN_PROCESS, UNUSED, ignored, set_variables
 from sweeps.engine.tracking.writer import MlflowWriter
+from tests.sweep_process import MlflowRuns, poll
 
 SERVER, FILE = "http://mlflow:5000", "sqlite:////w/mlflow.db"
 

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from sweep_parts import Sweep, complete, record_of, small_plan
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
@@ -37,6 +36,7 @@ from sweeps.engine.results.test_result import OWN_BEST
 from sweeps.engine.results.test_result import TestResult as Result
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.gan_loss_weights import SPACE
+from tests.sweep_parts import Sweep, complete, record_of, small_plan
 
 CLASSES = (0, 3, 6)
 

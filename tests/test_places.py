@@ -11,8 +11,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from refusals import refused
-from sweep_parts import record_of, small_plan
 
 from adcore.errors import UserError
 from sweeps.engine.machine.code import ROOT
@@ -20,6 +18,8 @@ from sweeps.engine.machine.commands import browse_command, python, resume_comman
 from sweeps.engine.machine.locations import absolute, database_path, database_uri, followed, typed_database
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.study import open_study
+from tests.refusals import refused
+from tests.sweep_parts import record_of, small_plan
 
 #: Names of folders that an address cannot hold as they are.
 STRANGE = ("w 100%25 #2", "what?x=1", "{a}", "ünter", "50%", "a;b&c", "plain")

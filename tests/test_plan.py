@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from optuna.distributions import FloatDistribution
-from sweep_parts import record_of
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
@@ -25,6 +24,7 @@ from sweeps.engine.planning.space import Choice, Integers, LogUniform, Uniform
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import Part, parts_of, trial_config
 from sweeps.gan_loss_weights import SPACE
+from tests.sweep_parts import record_of
 
 # data, width, batch, images per class, validation images, configurations, epochs, best k, seeds,
 # paper's weights, schedule, augmentations: those of the confirmation

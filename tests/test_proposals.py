@@ -11,12 +11,12 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sweep_parts import Sweep, record_of, small_plan
 
 from adcore.errors import UserError
 from sweeps.engine.planning import proposals, samplers
 from sweeps.engine.planning.predicted import predicted_means
 from sweeps.engine.planning.samplers import SAMPLERS, check_sampler
+from tests.sweep_parts import Sweep, record_of, small_plan
 
 CLASSES, EPOCHS = 3, 4
 

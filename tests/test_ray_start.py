@@ -14,13 +14,13 @@ import ray
 from ray._common.utils import get_ray_address_file
 from ray._private.utils import check_version_info, validate_socket_filepath
 from ray.exceptions import RayTaskError
-from refusals import refused
 
 from adcore.errors import UserError
 from sweeps.engine.machine import nodes
 from sweeps.engine.machine.cluster import SOCKET_NAME, check_address, ray_cluster
 from sweeps.engine.machine.code import ROOT, current_code
 from sweeps.engine.planning.settings import SweepSettings
+from tests.refusals import refused
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

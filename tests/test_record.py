@@ -12,7 +12,6 @@ from unittest import mock
 
 import pytest
 from optuna.trial import TrialState
-from sweep_parts import Sweep, complete, record_of, searched, small_plan, trial_of
 
 from adcore.errors import UserError
 from sweeps.engine.machine.locations import database_uri
@@ -20,6 +19,7 @@ from sweeps.engine.record.confirmation import candidates, confirmations
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.study import open_study
 from sweeps.gan_loss_weights import SPACE
+from tests.sweep_parts import Sweep, complete, record_of, searched, small_plan, trial_of
 
 CLASSES = (0, 1, 2)
 

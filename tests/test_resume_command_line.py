@@ -8,8 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from refusals import refused
-from sweep_parts import record_of, small_plan
 
 from adcore.errors import UserError
 from sweeps.engine.main import main
@@ -19,6 +17,8 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
+from tests.refusals import refused
+from tests.sweep_parts import record_of, small_plan
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.search import Searcher
-from sweep_parts import Sweep, record_of, searched, small_plan
 
 from adcore.config import TrainConfig
 from sweeps.engine.planning.space import Choice, LogUniform
 from sweeps.engine.record.record import SweepRecord
+from tests.sweep_parts import Sweep, record_of, searched, small_plan
 
 CLASSES = (0, 1, 2, 3)
 

@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_server import HttpServer
-from refusals import refused
-from small_idx import idx_images, idx_labels, write_train
 
 from adcore.datasets import ImageDataset, load
 from sweeps.engine.main import main
@@ -26,6 +23,9 @@ from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
+from tests.http_server import HttpServer
+from tests.refusals import refused
+from tests.small_idx import idx_images, idx_labels, write_train
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
-from sweep_parts import Sweep, record_of, small_plan
-from sweep_process import MlflowRuns, poll
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
@@ -24,6 +22,8 @@ from sweeps.engine.tracking.events import SWEEP, Tracking, run_key
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.runs import KEY_TAG, require_known_runs
 from sweeps.engine.tracking.writer import MlflowWriter
+from tests.sweep_parts import Sweep, record_of, small_plan
+from tests.sweep_process import MlflowRuns, poll
 
 CLASSES = (0, 3, 6)
 

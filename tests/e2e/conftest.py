@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kill_loop import KillLoop
-from sweep_process import SCRIPT, Begin, SweepProcess
+
+from tests.e2e.kill_loop import KillLoop
+from tests.sweep_process import SCRIPT, Begin, SweepProcess
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

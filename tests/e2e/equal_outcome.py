@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kill_loop import ARGUMENTS, KINDS, KillLoop
-from sweep_outcome import outcome
-from sweep_process import SweepProcess, packs, poll
+from tests.e2e.kill_loop import ARGUMENTS, KINDS, KillLoop
+from tests.e2e.sweep_outcome import outcome
+from tests.sweep_process import SweepProcess, packs, poll
 
 SMALL = [*ARGUMENTS, *KINDS[0], "--name", "k"]
 

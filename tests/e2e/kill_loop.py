@@ -20,9 +20,9 @@ from typing import Any
 
 from filelock import FileLock
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does
-from sweep_outcome import outcome
-from sweep_process import SweepProcess
+sys.path.insert(0, str(Path(__file__).parents[2]))  # as pytest does
+from tests.e2e.sweep_outcome import outcome
+from tests.sweep_process import SweepProcess
 
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--configs", "5", "--epochs", "4", "--max-concurrent", "1"]
 #: Packs, and each experiment alone.

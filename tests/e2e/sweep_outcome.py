@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from sweep_process import MlflowRuns
 
 from sweeps.engine.record.study import open_study
+from tests.sweep_process import MlflowRuns
 
 #: Facts of a study that name places, times, this very sweep or its code, which somebody may be working on.
 OWN_FACTS = ("sweep_id", "settings", "test_openings", "code")

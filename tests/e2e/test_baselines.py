@@ -9,7 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sweep_process import Begin, MlflowRuns, poll
+
+from tests.sweep_process import Begin, MlflowRuns, poll
 
 ROWS = ("random", "autoencoder-kde", "cnn-folds", "conv-autoencoder")
 FIGURES = {"roc.png", "confusion_matrix.png", "score_densities.png", "loss_curves.png", "reconstructions.png"}

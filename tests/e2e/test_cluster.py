@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_process import Begin, MlflowRuns, packs, poll
+
+from tests.sweep_process import Begin, MlflowRuns, packs, poll
 
 pytestmark = pytest.mark.xdist_group("cluster")  # one process for all: a machine has one address "auto"
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--gpus-per-trial", "0.5"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from extended_copy import PAGE, commands, extended_copy, run
-from sweep_process import MlflowRuns
+from tests.extended_copy import PAGE, commands, extended_copy, run
+from tests.sweep_process import MlflowRuns
 
 TUNE = ["sweeps/tune.py", "--detector", "rotations"]
 assert " ".join(TUNE) in PAGE

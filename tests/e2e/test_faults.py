@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from equal_outcome import SMALL, after_packs, ends_as_ever
-from kill_loop import KillLoop
-from sweep_process import Begin, poll
+from tests.e2e.equal_outcome import SMALL, after_packs, ends_as_ever
+from tests.e2e.kill_loop import KillLoop
+from tests.sweep_process import Begin, poll
 
 
 def test_workers_that_are_killed_or_hang_are_started_again_and_a_second_driver_is_refused(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sweep_process import Begin, MlflowRuns
+
+from tests.sweep_process import Begin, MlflowRuns
 
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--configs", "2", "--epochs", "1", "--max-concurrent", "1"]
 

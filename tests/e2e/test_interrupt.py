@@ -6,12 +6,12 @@ import shlex
 import signal
 from pathlib import Path
 
-from equal_outcome import SMALL, after_packs, ends_as_ever
-from kill_loop import KillLoop
 from optuna.trial import TrialState
-from sweep_process import ROOT, Begin, MlflowRuns, SweepProcess, poll
 
 from sweeps.engine.record.study import open_study
+from tests.e2e.equal_outcome import SMALL, after_packs, ends_as_ever
+from tests.e2e.kill_loop import KillLoop
+from tests.sweep_process import ROOT, Begin, MlflowRuns, SweepProcess, poll
 
 
 def test_a_sweep_that_is_told_to_stop_again_and_again_ends_as_one_that_was_not(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kill_loop import KillLoop
+from tests.e2e.kill_loop import KillLoop
 
 
 def test_a_driver_killed_at_random_moments_leaves_what_an_uninterrupted_one_does(loop: KillLoop) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from equal_outcome import SMALL, after_packs, ends_as_ever
-from kill_loop import KillLoop
-from sweep_process import Begin, poll
+
+from tests.e2e.equal_outcome import SMALL, after_packs, ends_as_ever
+from tests.e2e.kill_loop import KillLoop
+from tests.sweep_process import Begin, poll
 
 
 class Server:

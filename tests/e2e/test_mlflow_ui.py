@@ -15,12 +15,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from kill_loop import KillLoop
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from sweep_process import MlflowRuns, poll
+
+from tests.e2e.kill_loop import KillLoop
+from tests.sweep_process import MlflowRuns, poll
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage",

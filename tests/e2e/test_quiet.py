@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from sweep_process import Begin, SweepProcess, poll
+
+from tests.sweep_process import Begin, SweepProcess, poll
 
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0", "--configs", "1", "--epochs", "2"]
 SECRET = "planted-3f9a1c-secret"

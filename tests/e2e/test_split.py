@@ -6,7 +6,8 @@ import ast
 from typing import Any
 
 import pytest
-from kill_loop import KillLoop
+
+from tests.e2e.kill_loop import KillLoop
 
 #: Runs of the default configuration's confirmation, by class.
 RUNS = [f"confirm/0/1/{index}" for index in (0, 6)]

@@ -9,10 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sweep_process import HANGS, ROOT, SCRIPT, MlflowRuns
-
 from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.record.study import open_study
+from tests.sweep_process import HANGS, ROOT, SCRIPT, MlflowRuns
 
 FLAGS = ["--scale", "smoke", "--configs", "1", "--normal-class", "3", "--epochs", "1"]
 #: What a sweep of these flags gives on any machine, to the digits that a CPU's own arithmetic leaves alone.

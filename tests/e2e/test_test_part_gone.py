@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from small_idx import idx_images, idx_labels, write_part
-from sweep_process import Begin, MlflowRuns, poll
+from tests.small_idx import idx_images, idx_labels, write_part
+from tests.sweep_process import Begin, MlflowRuns, poll
 
 ARGUMENTS = [
     "--scale", "smoke", "--dataset", "fashion-mnist", "--data-dir", "data", "--allow-unverified-data",

@@ -8,7 +8,6 @@ from statistics import fmean
 from types import SimpleNamespace
 
 import pytest
-from sweep_process import MlflowRuns, SweepProcess
 
 from adcore.datasets import ImageDataset
 from adcore.evaluation import test_scores as evaluation
@@ -17,6 +16,9 @@ from sweeps.engine.main import main
 from sweeps.engine.planning.plan import OWN_NUMBERS
 from sweeps.engine.record.home import SweepHome
 from sweeps.gan_loss_weights import SPACE
+from tests.sweep_process import MlflowRuns, SweepProcess
+
+pytestmark = pytest.mark.xdist_group("per-class")  # one sweep for all
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sweep_process import MlflowRuns, SweepProcess, poll
-
 from sweeps.engine.record.home import SweepHome
+from tests.sweep_process import MlflowRuns, SweepProcess, poll
 
 
 def test_a_configuration_that_fails_ends_the_sweep_with_1_and_a_summary(tmp_path: Path) -> None:

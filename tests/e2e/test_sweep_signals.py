@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sweep_process import MlflowRuns, SweepProcess, poll
+
+from tests.sweep_process import MlflowRuns, SweepProcess, poll
 
 FLAGS = ("--scale", "smoke", "--normal-class", "6", "--configs", "1", "--name", "s")
 

@@ -18,7 +18,6 @@ from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
-from sweep_process import ROOT, MlflowRuns, SweepProcess
 
 from adcore.config import TrainConfig
 from adcore.datasets import PARTS, load
@@ -29,6 +28,9 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_study
 from sweeps.engine.results import test_part as final
 from sweeps.gan_loss_weights import SPACE
+from tests.sweep_process import ROOT, MlflowRuns, SweepProcess
+
+pytestmark = pytest.mark.xdist_group("smoke")  # one sweep for all
 
 CLASSES, CONFIGS, EPOCHS = (0, 3, 6), 4, 2
 FIELDS = {field.name for field in dataclasses.fields(TrainConfig)}
