@@ -23,7 +23,7 @@ __all__ = ["check_text", "dataclass_flags", "run"]
 INTERRUPTED = 130
 
 
-class ClassList(click.ParamType):
+class ClassList(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] # generic from click 8.4 on
     """`all`, `6` or `0,3,6` as a tuple of class indices; empty for all."""
 
     name = "classes"
@@ -39,7 +39,7 @@ class ClassList(click.ParamType):
             self.fail(f"{value!r}: expected all, a class such as 6, or several such as 0,3,6", param, ctx)
 
 
-class IntOrWord(click.ParamType):
+class IntOrWord(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
     """A whole number, or a word that stands for None."""
 
     def __init__(self, word: str) -> None:
@@ -54,7 +54,7 @@ class Unlimited:
     """An explicit None, as opposed to an option that was not given."""
 
 
-_TYPES: dict[str, click.ParamType] = {
+_TYPES: dict[str, Any] = {
     "str": click.STRING,
     "str | None": click.STRING,
     "int": click.INT,

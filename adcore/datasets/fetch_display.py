@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,7 +14,7 @@ __all__ = ["fetch_progress"]
 
 
 @contextmanager
-def fetch_progress() -> Iterator[Report]:
+def fetch_progress() -> Generator[Report]:
     """Yield the `progress` argument of `load` and `fill_cache`. Shows nothing if nothing is fetched."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:

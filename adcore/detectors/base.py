@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -91,7 +91,7 @@ class Detector(nn.Module):
         """Called after an epoch's last step, before scoring."""
 
     @contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> Generator[None]:
         """Eval mode without gradients; the previous mode is restored at the end."""
         was_training = self.training
         self.eval()

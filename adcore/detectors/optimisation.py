@@ -58,7 +58,9 @@ class MemberAdam:
 
     def step(self, losses: Tensor, *, retain_graph: bool = False) -> None:
         """Update only these parameters by the gradient of the losses' sum; no other gradient is computed."""
-        gradients = torch.autograd.grad(losses.sum(), self.parameters, retain_graph=retain_graph, allow_unused=True)
+        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
+            losses.sum(), self.parameters, retain_graph=retain_graph, allow_unused=True
+        )
         for views, gradient in zip(self.views, gradients, strict=True):
             own = gradient.chunk(self.members) if gradient is not None else (None,) * self.members
             for view, part in zip(views, own, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,7 @@ def _probe_on_worker(config: TrainConfig, members: int, shares: dict[str, Any]) 
 
 
 @contextmanager
-def _devices_of(resources: Resources) -> Iterator[None]:
+def _devices_of(resources: Resources) -> Generator[None]:
     """Let this process see the devices that a trial sees: no GPU if trials have none."""
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     if not resources.gpus:

@@ -8,7 +8,7 @@ import secrets
 import socket
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ def prepare_environment(settings: RunSettings) -> None:
 
 
 @contextmanager
-def ray_cluster(settings: RunSettings) -> Iterator[None]:
+def ray_cluster(settings: RunSettings) -> Generator[None]:
     """Start a local Ray or join a cluster; disconnect on exit. Raises UserError if that fails."""
     import ray
     from ray.exceptions import AuthenticationError

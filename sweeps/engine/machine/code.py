@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -57,7 +57,7 @@ def has_changed() -> bool:
 
 
 @contextmanager
-def copied() -> Iterator[list[str]]:
+def copied() -> Generator[list[str]]:
     """The folders of a temporary copy of both packages' source files."""
     with tempfile.TemporaryDirectory(prefix="code-") as folder:
         for name, path in _files():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -69,7 +69,7 @@ class Interrupt:
 
 
 @contextmanager
-def interruptible() -> Iterator[Interrupt]:
+def interruptible() -> Generator[Interrupt]:
     """Handle SIGINT, SIGTERM, SIGHUP and SIGUSR1 for a sweep; the previous handlers are restored at the end.
 
     An ignored SIGHUP stays ignored, as nohup intends.
@@ -90,7 +90,7 @@ def interruptible() -> Iterator[Interrupt]:
 
 
 @contextmanager
-def shielded() -> Iterator[None]:
+def shielded() -> Generator[None]:
     """Processes started within never get SIGHUP or SIGUSR1; this one does, when the block ends at the latest.
 
     Every process of the terminal, or of SLURM's step, gets them at once, and a sweep needs its Ray to end cleanly.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ __all__ = ["one_driver"]
 
 
 @contextmanager
-def one_driver(home: SweepHome, *, is_new: bool) -> Iterator[None]:
+def one_driver(home: SweepHome, *, is_new: bool) -> Generator[None]:
     """Hold the sweep's lock. Raises UserError if another driver runs it, or has started it in the meantime.
 
     A sweep that ends before it has a record leaves nothing behind.

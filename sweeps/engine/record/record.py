@@ -21,6 +21,7 @@ from sweeps.engine.planning.proposals import Known, propose
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.configuration import Configuration, Curves
 from sweeps.engine.record.home import RECORD
+from sweeps.engine.record.study import live_trial, storage_of
 
 __all__ = ["SweepRecord"]
 
@@ -71,8 +72,9 @@ class SweepRecord(Attributes):
         """The record of a class's own search: another study in the same file, which shares the attributes."""
         if index not in self._of_class:
             with self.writing():
+                storage = storage_of(self.study)
                 study = optuna.create_study(
-                    storage=self.study._storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
+                    storage=storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
                 )
             plan, first = self.plan.of_class(index), (index + 1) * OWN_NUMBERS
             self._of_class[index] = SweepRecord(study, plan, first=first, attributes=self.study, path=self.path)
@@ -191,10 +193,9 @@ class SweepRecord(Attributes):
         for own in self.configurations.values():
             if own.state == "running" or own.number in self._told:
                 continue
-            place, storage = own.number - self.first, self.study._storage
+            place = own.number - self.first
             with self.writing():
-                trial = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, place)
-                live = optuna.Trial(self.study, trial)
+                live = live_trial(self.study, place)
                 live.set_user_attr("state", own.state)
                 if own.state == "stopped":  # Optuna ranks those by (last step, value)
                     for rung in range(own.rung + 1):

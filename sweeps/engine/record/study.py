@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import BaseStorage
 
 from adcore.errors import UserError
 from adcore.files import put_in_place
@@ -18,7 +19,7 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.record.checkpoint_files import check_checkpoints
 from sweeps.engine.record.home import SweepHome
 
-__all__ = ["open_record", "open_study"]
+__all__ = ["live_trial", "open_record", "open_study", "storage_of"]
 
 
 def open_study(path: Path, *, create: bool) -> optuna.Study:
@@ -64,6 +65,17 @@ def open_record(home: SweepHome, plan: BasePlan, attributes: dict[str, Any]) -> 
     return study
 
 
+def storage_of(study: optuna.Study) -> BaseStorage:
+    """The storage of a study, which Optuna has no public name for."""
+    return study._storage  # pyright: ignore[reportPrivateUsage]
+
+
+def live_trial(study: optuna.Study, number: int) -> optuna.Trial:
+    """A trial of a study by its number, to be written to."""
+    own = study._study_id  # pyright: ignore[reportPrivateUsage]
+    return optuna.Trial(study, storage_of(study).get_trial_id_from_study_id_trial_number(own, number))
+
+
 def _make_study(path: Path, attributes: dict[str, Any]) -> None:
     """Create a study with all that a resume needs, under another name first: it appears complete, or not at all."""
     part = path.with_name(f".{path.name}.part")
@@ -71,5 +83,5 @@ def _make_study(path: Path, attributes: dict[str, Any]) -> None:
     study = open_study(part, create=True)
     for name, value in attributes.items():
         study.set_user_attr(name, value)
-    study._storage.remove_session()
+    storage_of(study).remove_session()
     put_in_place(part, path)

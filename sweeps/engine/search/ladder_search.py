@@ -155,7 +155,7 @@ def _begun(record: SweepRecord, most: int) -> tuple[int, ...]:
     numbers = islice((n for n in count(record.first) if not record.ladder.has_begun(n)), most)
     kinds = ((number, record.ladder.kind(record.propose(number).number)) for number in numbers)
     first = next(kinds)
-    found = [first[0], *(number for number, kind in takewhile(lambda each: each[1] == first[1], kinds))]
+    found = [first[0], *(number for number, _ in takewhile(lambda each: each[1] == first[1], kinds))]
     for number in found:
         record.begin(number, 0)
     return tuple(found)

@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class Outbox:
                 self.database.execute(table)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None]:
         """All that is put within is stored together, or not at all."""
         with self._storage():
             if self.database.in_transaction:
@@ -86,7 +86,7 @@ class Outbox:
                 raise
 
     @contextmanager
-    def _storage(self) -> Iterator[None]:
+    def _storage(self) -> Generator[None]:
         try:
             with self.lock, storage(self.path):
                 yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,7 +147,7 @@ def _other_schema(path: Path, uri: str, text: str) -> str:
 
 
 @contextmanager
-def _without_stray_folders(uri: str) -> Iterator[None]:
+def _without_stray_folders(uri: str) -> Generator[None]:
     """Remove the folder that MLflow creates from the literal address, with %20 instead of a space."""
     stray = Path(uri.removeprefix(SQLITE)).parent
     made = [folder for folder in (stray, *stray.parents) if not folder.exists()]
