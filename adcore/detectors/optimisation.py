@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -58,9 +59,8 @@ class MemberAdam:
 
     def step(self, losses: Tensor, *, retain_graph: bool = False) -> None:
         """Update only these parameters by the gradient of the losses' sum; no other gradient is computed."""
-        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
-            losses.sum(), self.parameters, retain_graph=retain_graph, allow_unused=True
-        )
+        found = torch.autograd.grad(losses.sum(), self.parameters, retain_graph=retain_graph, allow_unused=True)
+        gradients = cast("tuple[Tensor | None, ...]", found)  # torch's annotation does not know allow_unused
         for views, gradient in zip(self.views, gradients, strict=True):
             own = gradient.chunk(self.members) if gradient is not None else (None,) * self.members
             for view, part in zip(views, own, strict=True):
