@@ -49,11 +49,10 @@ def _assert_as_everywhere(folder: Path, name: str, *, sweeps: int) -> None:
 
 def test_a_sweep_gives_the_same_in_strange_places_and_after_a_move(tmp_path: Path) -> None:
     folder = tmp_path / "w 100%25 #2 what?x=1 {a}"
-    (folder / "adcore").mkdir(parents=True)
-    splits = (ROOT / "adcore" / "splits.py").read_text()
-    for file in (ROOT / "adcore").glob("*.py"):  # another worktree, whose detectors are gone
-        (folder / "adcore" / file.name).write_text(file.read_text())
-    (folder / "adcore" / "splits.py").write_text(splits.replace("VALIDATION_SHARE = 1 / 6", "VALIDATION_SHARE = 1 / 3"))
+    without = shutil.ignore_patterns("detectors", "__pycache__")
+    shutil.copytree(ROOT / "adcore", folder / "adcore", ignore=without)  # another worktree, whose detectors are gone
+    splits = folder / "adcore" / "protocols" / "splits.py"
+    splits.write_text(splits.read_text().replace("VALIDATION_SHARE = 1 / 6", "VALIDATION_SHARE = 1 / 3"))
     own = {"adcore", "mlartifacts", "mlflow.db", "runs"}
 
     first = _run(folder, *FLAGS, "--name", "s1", **ENVIRONMENT)
