@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adcore.errors import UserError, unknown_name
 
-__all__ = ["check_classes", "check_options", "flag_of", "option"]
+__all__ = ["as_plain", "check_classes", "check_options", "flag_of", "from_plain", "option"]
 
 #: Types that a field's annotation allows.
 _KINDS: dict[str, Any] = {
@@ -24,6 +24,17 @@ _KINDS: dict[str, Any] = {
 def flag_of(name: str) -> str:
     """The flag of a field: --learning-rate for learning_rate."""
     return f"--{name.replace('_', '-')}"
+
+
+def as_plain(settings: Any) -> dict[str, Any]:
+    """A settings object as values that JSON holds, by field."""
+    fields = dataclasses.asdict(settings).items()
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields}
+
+
+def from_plain(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that make the settings object again whose `as_plain` this is."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
 
 
 def option(

@@ -20,6 +20,7 @@ import torch
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.files import put_in_place
+from adcore.options import as_plain, from_plain
 from adcore.train.member_state import MemberState
 
 __all__ = ["Checkpoints", "read"]
@@ -120,8 +121,7 @@ def _difference(stored: Sequence[TrainConfig], members: Sequence[TrainConfig]) -
 
 
 def _member(stored: dict[str, Any]) -> MemberState:
-    settings = stored["config"]
-    config = TrainConfig(**{**settings, "classes": tuple(settings["classes"])})
+    config = TrainConfig(**from_plain(stored["config"]))
     if not all("val_auroc" in epoch for epoch in stored["history"]):
         raise ValueError("its history lacks metrics")
     return MemberState(config, **{name: stored[name] for name in PARTS})
@@ -129,9 +129,7 @@ def _member(stored: dict[str, Any]) -> MemberState:
 
 def _plain(state: MemberState) -> dict[str, Any]:
     """Plain values and tensors only, so that they load with weights_only=True."""
-    settings = {n: list(v) if isinstance(v, tuple) else v for n, v in dataclasses.asdict(state.config).items()}
-    parts = {name: getattr(state, name) for name in PARTS}
-    return {"config": settings, **parts}
+    return {"config": as_plain(state.config), **{name: getattr(state, name) for name in PARTS}}
 
 
 def _write(path: Path, states: Sequence[MemberState]) -> None:

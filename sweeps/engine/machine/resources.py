@@ -32,6 +32,11 @@ class Resources:
         return {"threads": self.cpus, "gpus": self.gpus}
 
     @property
+    def shares_beside_training(self) -> dict[str, Any]:
+        """The same for a call of `on_workers`: this process takes the CPUs of all trials, of which none is running."""
+        return {"threads": self.cpus if self.workers else self.cpus * self.slots, "gpus": self.gpus}
+
+    @property
     def one_at_a_time(self) -> Resources:
         """The same, one trial after another."""
         return dataclasses.replace(self, slots=1)

@@ -10,7 +10,7 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
 from adcore.errors import UserError
-from adcore.options import check_classes
+from adcore.options import as_plain, check_classes
 from adcore.protocols.definitions import check_one_experiment
 from adcore.system.device import has_cuda_device
 from sweeps.engine.planning.base_plan import BasePlan, Data
@@ -137,9 +137,13 @@ class Plan(BasePlan):
         fields = {
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("base", "search", "space")
         }
-        settings = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self.base).items()}
         rungs = [[rung.classes, rung.epochs] for rung in self.rungs]
-        own = {"search": dict(self.search), "base": settings, "space": dataclasses.asdict(self.space), "rungs": rungs}
+        own = {
+            "search": dict(self.search),
+            "base": as_plain(self.base),
+            "space": dataclasses.asdict(self.space),
+            "rungs": rungs,
+        }
         return fields | own
 
     def resolved(self, settings: SweepSettings) -> dict[str, Any]:

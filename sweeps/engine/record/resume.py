@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from adcore.errors import UserError, unknown_name
-from adcore.options import flag_of
+from adcore.options import flag_of, from_plain
 from sweeps.engine.machine.locations import check_name, followed
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
@@ -56,7 +56,7 @@ def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: M
             f"{home.record}: the record of another script, or of another version of sweeps/{script}.py; "
             "resume it with that one, or start a new sweep"
         )
-    plain: dict[str, Any] = {name: tuple(own) if isinstance(own, list) else own for name, own in stored.items()}
+    plain = from_plain(stored)
     for name, value in given.items():
         if name not in kind.changeable and value != plain[name]:
             flag = flag_of(name)

@@ -78,7 +78,7 @@ def _newly_scored(
 
     stored = ray.put(data) if resources.workers else data  # not before: no trial of search or confirmation can reach it
     yield from on_workers(
-        score_training, {each: (home, each, stored, resources.shares) for each in trainings}, resources
+        score_training, {each: (home, each, stored, resources.shares_beside_training) for each in trainings}, resources
     )
 
 

@@ -33,7 +33,7 @@ def inspect_model(
 ) -> None:
     """Assess the models in checkpoints of the confirmation, and tell MLflow. Raises StorageError."""
     with storage(home.folder):
-        call = paths, train, test, home, resources.shares
+        call = paths, train, test, home, resources.shares_beside_training
         [(_, (seed, found))] = on_workers(assess_models, {configuration: call}, resources)
     for index, (metrics, files) in found.items():
         tracking.assessed("confirm", configuration, seed, index, metrics, files)
