@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
-from sweeps.engine.planning.plan import MEMBERS
+from sweeps.engine.planning.settings import MEMBERS
 from sweeps.engine.tracking.params import as_config
 
 TARGET = 1.15

@@ -8,7 +8,7 @@ from pathlib import Path
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
 from sweeps.engine.plan_time import Work, time_in_words
-from sweeps.engine.planning.plan import Plan, members_per_trial
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 
 __all__ = ["plan_in_words"]
@@ -21,7 +21,7 @@ def _confirmed(plan: Plan) -> int:
 
 def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
     """The most trials that the plan can need, by kind."""
-    size = members_per_trial(settings)
+    size = settings.members
 
     def work(name: str, config: TrainConfig, class_epochs: float) -> Work:
         """Packs of complete trainings that add up to so many class-epochs."""

@@ -19,14 +19,12 @@ from sweeps.engine.planning.samplers import check_sampler
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Space
 
-__all__ = ["MEMBERS", "OWN_NUMBERS", "Plan", "make_plan", "members_per_trial"]
+__all__ = ["OWN_NUMBERS", "Plan", "make_plan"]
 
 #: TrainConfig fields that a flag of the same name sets, if the script has it.
 OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector", "precision")
 #: TrainConfig fields that decide which images are labelled.
 LABELLING = ("classes", "split_seed", "exposure")
-#: Experiments that a trial trains side by side by default: benchmarks/members.py.
-MEMBERS = 10
 #: Configurations of class i's own search are numbered from (i + 1) times this.
 OWN_NUMBERS = 1000
 
@@ -152,7 +150,7 @@ class Plan(BasePlan):
         if not self.space.is_grid:
             resolved["configs"] = self.configs
         return {
-            "members_per_trial": members_per_trial(settings),
+            "members_per_trial": settings.members,
             "settings": {**dataclasses.asdict(settings), **resolved},
         }
 
@@ -215,8 +213,3 @@ def _check_per_class(plan: Plan) -> None:
         raise UserError("--objective per-class: expected at least 2 classes, got 1")
     if plan.configs >= OWN_NUMBERS:
         raise UserError(f"--configs {plan.configs}: expected at most {OWN_NUMBERS - 1} with --objective per-class")
-
-
-def members_per_trial(settings: SweepSettings) -> int:
-    """The most experiments that a trial trains side by side."""
-    return MEMBERS if settings.members_per_trial == "auto" else int(settings.members_per_trial)

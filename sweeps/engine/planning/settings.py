@@ -16,7 +16,10 @@ from adcore.protocols.definitions import PROTOCOLS
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
 from sweeps.engine.planning.samplers import HUB, SAMPLERS
 
-__all__ = ["SCALES", "Scale", "SweepSettings"]
+__all__ = ["MEMBERS", "SCALES", "Scale", "SweepSettings"]
+
+#: Experiments that a trial trains side by side by default: benchmarks/members.py.
+MEMBERS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,3 +128,8 @@ class SweepSettings(RunSettings):
             check_classes(self.normal_class, len(DATASETS[self.dataset].class_names), "normal-class")
         if not re.fullmatch(r"auto|[1-9][0-9]{0,3}", self.members_per_trial):
             raise UserError(f"--members-per-trial {self.members_per_trial!r}: expected auto or a whole number >= 1")
+
+    @property
+    def members(self) -> int:
+        """The most experiments that a trial trains side by side."""
+        return MEMBERS if self.members_per_trial == "auto" else int(self.members_per_trial)
