@@ -54,6 +54,7 @@ def drive(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     command = resume_command(plan.script, settings, home.name)
     display = Display(Console(width=None if sys.stdout.isatty() else FILE_WIDTH))
+    code = None  # a signal that comes while Ray shuts down changes nothing
     with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings):
         interrupt.listen()
         interrupt.check()
@@ -67,11 +68,12 @@ def drive(
             stages = make_stages(Session(study, home, command, resources, interrupt, outbox, display))
         except StorageError as error:
             print(f"the sweep cannot start: {error}", file=sys.stderr)
-            return 1
-        return _run_and_deliver(stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox))
-    if home.is_begun:
+            code = 1
+        else:
+            code = _run_and_deliver(stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox))
+    if code is None and home.is_begun:
         print(f"interrupted; continue with:\n  {command}")
-    return INTERRUPTED
+    return INTERRUPTED if code is None else code
 
 
 def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:

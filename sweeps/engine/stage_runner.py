@@ -85,7 +85,8 @@ class StageRunner(StageListener):
             raise self.broken
         self.stage_ended(search)
         self.display.end()
-        self.interrupt.check()
+        if self.interrupt.requested or not search.is_exhausted:  # Tune itself may have taken a signal as it started
+            raise KeyboardInterrupt
 
     def note_code(self) -> None:
         """Record the running code; call before anything is trained or scored. Raises StorageError."""

@@ -120,6 +120,7 @@ class Stages(StageRunner):
 
     def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation]) -> int:
         """Score the test part, and report. own: each class's best, if they were searched."""
+        self.interrupt.check()
         numbers = {index: each.number for index, each in own.items()}
         again = self.sweep_settings.open_test_again
         if not again and (reason := opened_before(self.record, confirmed, numbers)):

@@ -48,7 +48,8 @@ class BaselineStages(StageRunner):
                 total, left = (self._epochs(each) for each in (self.plan.trainings, search.left))
                 self.train(search, self._trainable(), total=total, done=total - left)
         except KeyboardInterrupt:
-            self._write(outcomes(self.plan, self.record))
+            if self.interrupt.count < 2:
+                self._write(outcomes(self.plan, self.record))
             raise
         found = outcomes(self.plan, self.record)
         return self._finish(search, found, self._write(found))

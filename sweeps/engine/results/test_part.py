@@ -72,7 +72,7 @@ def score_models(
     if stored is not None and not again:
         return TestResult.from_record(stored)
     models = _models(record, confirmed, own)
-    remedy = "--resume trains this model again" if stored is None else "begin a new sweep"
+    remedy = "--resume trains this model again" if stored is None else "start a new sweep"
     _require_models(record, confirmed, models, home, remedy)
     openings = record.read("test_openings") or []
     if not openings or stored is not None:

@@ -57,6 +57,7 @@ class PackSearcher(Searcher):
         self.again: deque[Job] = deque()  # what has failed and is to be retried
         self.tried: set[Job] = set()
         self.heard: dict[str, list[dict[int, list[float]]]] = {}  # AUROC by part, class and epoch, by Ray trial id
+        self.is_exhausted = False  # nothing is left to train
         self._new: dict[str, list[tuple[Part, dict[str, float]]]] = {}  # what the last report added
 
     def next_job(self) -> Job | None:
@@ -83,6 +84,7 @@ class PackSearcher(Searcher):
             return Searcher.FINISHED
         job = self.again.popleft() if self.again else self.next_job()
         if job is None:
+            self.is_exhausted = not self.jobs
             return None if self.jobs else Searcher.FINISHED  # running packs decide, or may have to be retried
         self.jobs[trial_id] = job
         self.heard[trial_id] = [{} for _ in job.parts]
