@@ -67,7 +67,7 @@ def test_configurations_are_printed_with_the_names_of_the_references_and_the_ver
     assert "winner: configuration 2\n" in text
     assert "from the default" in text
     assert "beyond noise" in text
-    assert "not for other seeds" in text
+    assert "not other seeds" in text
     assert "opened" not in text
 
 

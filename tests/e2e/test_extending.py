@@ -40,6 +40,9 @@ except DatasetError as error:
 """
 
 
+pytestmark = pytest.mark.xdist_group("extending")  # one copy for all
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """The copy; what each example's training printed; what QUICK reported there, with anomalies and without; and what
