@@ -16,7 +16,7 @@ from ray._private.utils import check_version_info, validate_socket_filepath
 from ray.exceptions import RayTaskError
 
 from adcore.errors import UserError
-from sweeps.engine.machine import nodes
+from sweeps.engine.machine import code
 from sweeps.engine.machine.cluster import SOCKET_NAME, check_address, ray_cluster
 from sweeps.engine.machine.code import ROOT, current_code
 from sweeps.engine.planning.settings import SweepSettings
@@ -126,13 +126,11 @@ def test_workers_do_not_take_their_code_from_the_users_folder(address: str, monk
     assert [Path(each).name for each in given["runtime_env"]["py_modules"]] == ["adcore", "sweeps"]
 
     on_nodes = given["runtime_env"].get("env_vars", {})
-    assert (on_nodes.get("MPLBACKEND") == "agg") == (address != "local"), (
-        "a Ray of our own has the driver's environment"
-    )
+    assert (on_code.get("MPLBACKEND") == "agg") == (address != "local"), "a Ray of our own has the driver's environment"
 
 
 class _Nodes:
-    """What nodes.py asks of Ray, with one answer for each of two nodes: a value, or what is raised."""
+    """What code.py asks of Ray, with one answer for each of two nodes: a value, or what is raised."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = answers
@@ -153,14 +151,14 @@ class _Nodes:
 
 
 def _asked(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
-    asked = _Nodes({"a" * 56: nodes.own_code(), "b" * 56: answer})
+    asked = _Nodes({"a" * 56: code.own_code(), "b" * 56: answer})
     for name in ("nodes", "remote", "get"):
         monkeypatch.setattr(ray, name, getattr(asked, name))
-    nodes.require_same_code()
+    code.require_same_code()
 
 
 def test_a_node_with_other_code_is_refused_with_both_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    _asked(monkeypatch, nodes.own_code())
+    _asked(monkeypatch, code.own_code())
     other = current_code()._replace(sources="0" * 64)
     with pytest.raises(UserError) as refused:
         _asked(monkeypatch, ("/opt/older", other))

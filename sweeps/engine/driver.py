@@ -14,18 +14,16 @@ from rich.console import Console
 from adcore.errors import UserError
 from sweeps.engine.live.display import Display
 from sweeps.engine.machine.cluster import ray_cluster
-from sweeps.engine.machine.code import has_changed
+from sweeps.engine.machine.code import has_changed, require_same_code
 from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.interrupt import Interrupt
-from sweeps.engine.machine.nodes import require_same_code
 from sweeps.engine.machine.resources import resources_of_cluster
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_record
-from sweeps.engine.session import Session
-from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
+from sweeps.engine.stage_runner import INTERRUPTED, Session, StageRunner
 from sweeps.engine.tracking.checks import check_mlflow
 from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.writer import MlflowWriter

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+import optuna
+
+from sweeps.engine.live.display import Display
 from sweeps.engine.live.monitor import Monitor, StageListener
 from sweeps.engine.machine.code import code_tags
+from sweeps.engine.machine.interrupt import Interrupt
+from sweeps.engine.machine.resources import Resources
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.searcher import PackSearcher
-from sweeps.engine.session import Session
 from sweeps.engine.tracking.events import Tracking
+from sweeps.engine.tracking.outbox import Outbox
 
-__all__ = ["INTERRUPTED", "StageRunner"]
+__all__ = ["INTERRUPTED", "Session", "StageRunner"]
 
 INTERRUPTED = 130
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """study: the record, in `home`; command: resumes the sweep; resources: of a trial."""
+
+    study: optuna.Study
+    home: SweepHome
+    command: str
+    resources: Resources
+    interrupt: Interrupt
+    outbox: Outbox
+    display: Display
 
 
 class StageRunner(StageListener):

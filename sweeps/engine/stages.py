@@ -31,8 +31,7 @@ from sweeps.engine.search.confirm_search import ConfirmSearch
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.search.trial import run_trial
-from sweeps.engine.session import Session
-from sweeps.engine.stage_runner import StageRunner
+from sweeps.engine.stage_runner import Session, StageRunner
 
 __all__ = ["Stages"]
 

@@ -23,8 +23,7 @@ from sweeps.engine.record.resume import find_home, read_attribute, require_same_
 from sweeps.engine.tracking.checks import check_outboxes, check_tracking
 
 if TYPE_CHECKING:
-    from sweeps.engine.session import Session
-    from sweeps.engine.stage_runner import StageRunner
+    from sweeps.engine.stage_runner import Session, StageRunner
 
 __all__ = ["Script", "launch", "sweep"]
 

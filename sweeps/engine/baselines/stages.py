@@ -17,8 +17,7 @@ from sweeps.engine.machine.storage import storage
 from sweeps.engine.planning.base_plan import Data
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.search.searcher import PackSearcher
-from sweeps.engine.session import Session
-from sweeps.engine.stage_runner import StageRunner
+from sweeps.engine.stage_runner import Session, StageRunner
 
 __all__ = ["BaselineStages"]
 

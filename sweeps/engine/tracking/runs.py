@@ -1,24 +1,30 @@
-"""The runs that a sweep has in MLflow, found by its id."""
+"""The runs that a sweep has in MLflow: found by its id, and written to."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from adcore.errors import UserError
-from sweeps.engine.tracking.outbox import Outbox
+from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.store import connect, is_gone
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-__all__ = ["KEY_TAG", "is_deleted", "require_known_runs", "runs_of_sweep"]
+__all__ = ["KEY_TAG", "RunWriter", "require_known_runs"]
 
 #: Tag that identifies a run: its key within the sweep whose id is in the tag sweep_id.
 KEY_TAG = "sweep_key"
+#: MLflow's codes for errors that no retry corrects: a run that was deleted, a value that it does not accept.
+PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
+#: Most metrics in one batch: MLflow's limit.
+BATCH = 1000
 
 
-def runs_of_sweep(client: MlflowClient, experiment_id: str, sweep_id: str) -> list[Run]:
+def _runs_of_sweep(client: MlflowClient, experiment_id: str, sweep_id: str) -> list[Run]:
     """All runs of a sweep in an experiment, deleted ones as well."""
     from mlflow.entities import ViewType
 
@@ -31,7 +37,7 @@ def runs_of_sweep(client: MlflowClient, experiment_id: str, sweep_id: str) -> li
             return runs
 
 
-def is_deleted(run: Run) -> bool:
+def _is_deleted(run: Run) -> bool:
     """Whether it was deleted; it can still be restored."""
     return bool(run.info.lifecycle_stage == "deleted")
 
@@ -44,9 +50,119 @@ def require_known_runs(uri: str, experiment: str, sweep_id: str, outbox: Outbox)
     missing = known = set(outbox.runs().values())
     if not known or not is_gone(uri):
         client, experiment_id = connect(uri, experiment)
-        missing = known - {run.info.run_id for run in runs_of_sweep(client, experiment_id, sweep_id)}
+        missing = known - {run.info.run_id for run in _runs_of_sweep(client, experiment_id, sweep_id)}
     if missing:
         raise UserError(
             f"--tracking-uri {uri}: {len(missing)} of this sweep's {len(known)} runs are not there; give the address "
             f"of the MLflow that has them, or move {outbox.path} away: then this one gets only later updates"
         )
+
+
+class RunWriter:
+    """Writes to the sweep's runs by their keys. For use by one thread.
+
+    refused: why MLflow does not take the updates of a run; unwritten: why a run's files could not be copied; lost: runs
+    that no longer exist; all by key.
+    """
+
+    def __init__(self, sweep_id: str, outbox: Outbox) -> None:
+        self.sweep_id, self.outbox = sweep_id, outbox
+        self.refused: dict[str, str] = {}
+        self.unwritten: dict[str, str] = {}
+        self.lost: set[str] = set()
+        self.runs: dict[str, str] = {}  # run id by key
+        self.ends: dict[str, tuple[str | None, str | None]] = {}  # tag `state` and status by key
+
+    def under_way(self) -> list[str]:
+        """The ids of runs that have not ended."""
+        ended = {key for key, (_, status) in self.ends.items() if status not in (None, "RUNNING")}
+        return [run_id for key, run_id in self.runs.items() if key not in ended]
+
+    def find(self, client: MlflowClient, experiment_id: str) -> None:
+        """Find the sweep's runs; of two with one key, created by a request that was given up too early, delete one.
+
+        A run that was deleted or no longer exists is not created again: its updates are refused.
+        """
+        by_key = self.outbox.runs()
+        noted, self.runs = set(by_key.values()), {}
+        found = _runs_of_sweep(client, experiment_id, self.sweep_id)
+        for run in sorted(found, key=lambda run: (_is_deleted(run), run.info.run_id not in noted)):
+            key = run.data.tags[KEY_TAG]  # first those that were written to
+            if self.runs.setdefault(key, run.info.run_id) != run.info.run_id:
+                if not _is_deleted(run):
+                    client.delete_run(run.info.run_id)
+                continue
+            self.outbox.note_run(key, run.info.run_id)
+            self.ends[key] = (run.data.tags.get("state"), run.info.status)
+        self.lost = by_key.keys() - self.runs.keys()
+        self.refused |= {key: f"its run {by_key[key]} is gone" for key in self.lost}
+
+    def takes(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> bool:
+        """Write an update; False if MLflow refuses its run, until the next session."""
+        if update.key in self.unwritten and update.has_files_alone:
+            return False
+        if update.key not in self.refused:
+            try:
+                self._write(client, update, experiment_id)
+            except Exception as error:
+                if getattr(error, "error_code", None) not in PERMANENT:
+                    raise
+                self.refused[update.key] = str(error)
+        return update.key not in self.refused
+
+    def _write(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        if self._says_nothing_new(update):
+            return
+        run_id = self.runs.get(update.key) or self._create(client, update, experiment_id)
+        metrics = [Metric(name, value, at, step) for name, value, step, at in update.metrics]
+        params = [Param(name, value) for name, value in update.params.items()]
+        tags = [RunTag(name, value) for name, value in update.tags.items()]
+        client.log_batch(run_id, metrics[:BATCH], params, tags, synchronous=True)
+        for start in range(BATCH, len(metrics), BATCH):
+            client.log_batch(run_id, metrics[start : start + BATCH], synchronous=True)
+        if update.status == "RUNNING":
+            client.update_run(run_id, "RUNNING")
+        elif update.status:
+            client.set_terminated(run_id, update.status)
+        if left := [path for path in update.artifacts if not self._takes_file(client, update.key, run_id, path)]:
+            self.outbox.put(RunUpdate(update.key, artifacts=left))
+        state, status = self.ends.get(update.key, (None, None))
+        self.ends[update.key] = (update.tags.get("state", state), update.status or status)
+
+    def _takes_file(self, client: MlflowClient, key: str, run_id: str, path: str) -> bool:
+        """Copy a file; False if its destination cannot be written from here, until the next session."""
+        from requests.exceptions import RequestException
+
+        if not Path(path).is_file():
+            logging.getLogger(__name__).warning("MLflow has no copy of %s: it was moved before it was copied", path)
+            return True
+        try:
+            client.log_artifact(run_id, path)
+        except RequestException:  # the server cannot be reached
+            raise
+        except OSError as error:
+            self.unwritten[key] = f"{error.filename or path}: {error.strerror}"
+        return key not in self.unwritten
+
+    def _says_nothing_new(self, update: RunUpdate) -> bool:
+        """Whether it only ends a run that was never started, or that has already ended in this way."""
+        ends = update.status not in (None, "RUNNING")
+        only_ends = ends and not (update.name or update.params or update.metrics or update.artifacts)
+        known = update.key in self.runs
+        return only_ends and (not known or self.ends[update.key] == (update.tags.get("state"), update.status))
+
+    def _create(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> str:
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+
+        tags: dict[str, Any] = {"sweep_id": self.sweep_id, KEY_TAG: update.key, **update.tags}
+        if update.parent:
+            if update.parent not in self.runs:
+                raise MlflowException(f"its parent {update.parent} is missing", RESOURCE_DOES_NOT_EXIST)
+            tags["mlflow.parentRunId"] = self.runs[update.parent]
+        run = client.create_run(experiment_id, tags=tags, run_name=update.name)
+        self.runs[update.key] = run.info.run_id
+        self.outbox.note_run(update.key, run.info.run_id)
+        return run.info.run_id

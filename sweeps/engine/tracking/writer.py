@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from adcore.errors import UserError
 from sweeps.engine.machine.storage import StorageError, innermost
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
-from sweeps.engine.tracking.run_writer import RunWriter
+from sweeps.engine.tracking.runs import RunWriter
 from sweeps.engine.tracking.store import connect, is_gone, require_database
 
 if TYPE_CHECKING:
