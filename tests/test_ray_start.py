@@ -126,7 +126,9 @@ def test_workers_do_not_take_their_code_from_the_users_folder(address: str, monk
     assert [Path(each).name for each in given["runtime_env"]["py_modules"]] == ["adcore", "sweeps"]
 
     on_nodes = given["runtime_env"].get("env_vars", {})
-    assert (on_code.get("MPLBACKEND") == "agg") == (address != "local"), "a Ray of our own has the driver's environment"
+    assert (on_nodes.get("MPLBACKEND") == "agg") == (address != "local"), (
+        "a Ray of our own has the driver's environment"
+    )
 
 
 class _Nodes:
