@@ -2,7 +2,7 @@
 
     python3 -m venv DIR                                          # an environment of their own: no torch, no Ray
     DIR/bin/pip install -r benchmarks/peers-requirements.txt
-    DIR/bin/python benchmarks/peers.py                           # about 26 minutes on 2 cores
+    DIR/bin/python benchmarks/peers.py                           # about 13 minutes on 2 cores
     DIR/bin/python benchmarks/peers.py --json /tmp/peers.json    # also all figures as JSON
 
 Each peer goes through a table's configurations by its own code, Syne Tune in its own simulator; nothing is trained.
@@ -181,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, action="append", help="file of record_curves.py; may be repeated")
     parser.add_argument("--chosen", type=Path, default=CHOSEN, help="file of search.py --json, for the ladders")
-    parser.add_argument("--repetitions", type=int, default=200, help="orders of the configurations, 2 or more [200]")
+    parser.add_argument("--repetitions", type=int, default=96, help="orders of the configurations, 2 or more [96]")
     parser.add_argument("--seed", type=int, default=0, help="of the orders and of SMAC [0]")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     flags = parser.parse_args()
