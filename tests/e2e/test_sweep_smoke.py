@@ -226,7 +226,8 @@ def test_the_summary_and_the_table_say_what_was_printed(swept: SimpleNamespace) 
 
 
 def _winner(swept: SimpleNamespace) -> int:
-    return int(re.search(r"winner: configuration (\d+)", swept.out)[1])  # type: ignore[index]
+    [number] = re.findall(r"winner: configuration (\d+)", swept.out)
+    return int(number)
 
 
 def test_the_sweeps_run_has_table_figure_and_study(swept: SimpleNamespace) -> None:

@@ -1,0 +1,73 @@
+"""The driver and its stages end with the right exit code, whenever a signal comes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from rich.console import Console
+
+from sweeps.engine import driver, stage_runner
+from sweeps.engine.live.display import Display
+from sweeps.engine.machine.interrupt import Interrupt
+from sweeps.engine.machine.resources import THIS_PROCESS
+from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.search.ladder_search import LadderSearch
+from sweeps.engine.stage_runner import Session, StageRunner
+from sweeps.engine.tracking.outbox import Outbox
+from tests.sweep_parts import Sweep, record_of, small_plan
+
+
+def test_a_signal_while_ray_shuts_down_does_not_change_the_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def cluster(_settings: object) -> Generator[None]:
+        yield
+        raise KeyboardInterrupt
+
+    def full(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(driver, "ray_cluster", cluster)
+    monkeypatch.setattr(driver, "require_same_code", lambda: None)
+    monkeypatch.setattr(driver, "resources_of_cluster", lambda _: THIS_PROCESS)
+    monkeypatch.setattr(driver, "check_mlflow", full)
+    home = SweepHome(tmp_path)
+    home.record.touch()
+    code = driver.drive(small_plan(), SweepSettings(), home, {}, Interrupt(()), lambda _: pytest.fail("it began"))
+    assert code == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "the sweep cannot start: the disk is full\n"
+
+
+@pytest.mark.parametrize("trials", [1, None])
+def test_a_search_that_tune_itself_cut_short_does_not_count_as_complete(
+    trials: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = small_plan(configs=4, epochs=2)
+    record = record_of(plan)
+    search = LadderSearch("search", [record], limit=1, slots=1)
+    sweep = Sweep(record, lambda number, index, epoch: 0.5 + number / 100, search=search)
+
+    def fit(*_: Any, **__: Any) -> None:
+        sweep.run(trials)
+
+    monkeypatch.setattr(stage_runner, "fit", fit)
+    display, outbox = Display(Console(file=StringIO())), Outbox(tmp_path / "outbox.db")
+    study = optuna.create_study()
+    session = Session(study, SweepHome(tmp_path), "true", THIS_PROCESS, Interrupt(()), outbox, display)
+    stages = StageRunner(plan, SweepSettings(), session, [record])
+    if trials is None:
+        stages.train(search, lambda: None, total=1)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            stages.train(search, lambda: None, total=1)
