@@ -34,6 +34,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -44,10 +45,10 @@ import numpy as np
 from peers_smac import hyperband_over_classes, hyperband_over_epochs, racing
 from peers_syne_tune import asha
 from peers_table import BUDGETS, Replay, Table, load_table, outcome
-from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # neither torch nor Ray is asked for by what follows
 from replay.climbing import Setting, climb
+from replay.intervals import mean
 from replay.table import Table as Curves
 from replay.table import load_table as load_curves
 
@@ -130,8 +131,10 @@ def summary(runs: Sequence[Repetition]) -> dict[str, Any]:
 
 
 def _shares(regrets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A table's regrets as shares of what no stopping leaves on average at the same budget; not at all of the compute,
-    where it leaves nothing."""
+    """A table's regrets as shares of what no stopping leaves on average at the same budget, which is taken as exact.
+
+    Without the budget of all the compute, where it leaves nothing.
+    """
     whole = regrets["no stopping"].mean(0)[:-1]
     return {peer: own[:, :-1] / whole for peer, own in regrets.items()}
 
@@ -139,19 +142,13 @@ def _shares(regrets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _beside(found: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Each peer's values, [orders, budgets], and the ladder's less these."""
     return {
-        peer: {
-            "regret": {str(budget): mean(each) for budget, each in zip(BUDGETS, own.T, strict=False)},
-            "ladder less": {str(b): mean(each) for b, each in zip(BUDGETS, (found[LADDER] - own).T, strict=False)},
-        }
-        for peer, own in found.items()
+        peer: {"regret": _by_budget(own), "ladder less": _by_budget(found[LADDER] - own)} for peer, own in found.items()
     }
 
 
-def mean(values: np.ndarray) -> dict[str, float]:
-    """The mean with its 95 % t interval."""
-    centre = float(values.mean())
-    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
-    return {"value": centre, "low": centre - half, "high": centre + half}
+def _by_budget(values: np.ndarray) -> dict[str, dict[str, float]]:
+    """Means with their intervals, by budget. values: [orders, budgets], of all budgets or of the first ones."""
+    return {str(budget): asdict(mean(own.tolist())) for budget, own in zip(BUDGETS, values.T, strict=False)}
 
 
 def show(figures: Mapping[str, Any]) -> None:
