@@ -1,4 +1,4 @@
-"""What a local sweep shows to others: no port beyond loopback, no file with its token, no secret of the environment."""
+"""A local sweep and what is around it: loopback alone, no token in a file, no secret; an ordinary share of the CPU."""
 
 from __future__ import annotations
 
@@ -45,3 +45,8 @@ def test_nothing_listens_beyond_loopback_and_no_secret_is_written(begin: Begin, 
     written = [path for path in (*tmp_path.rglob("*"), *session.rglob("*")) if path.is_file()]
     assert len(written) > 20, "record, MLflow and Ray's logs"
     assert [str(path) for path in written if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_workers_get_the_same_share_of_a_busy_cpu_as_the_process_that_was_started(begin: Begin, tmp_path: Path) -> None:
+    sweep = begin(tmp_path, *ARGUMENTS)
+    assert poll(sweep.worker, "a worker that trains").nice() == psutil.Process(sweep.process.pid).nice()

@@ -126,6 +126,8 @@ def prepare_environment(settings: RunSettings) -> None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # in this process only: no file to protect
         # trials get their own processes: an idle one per CPU would only be in their way
         os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+        # Ray runs workers at nice 15: beside any other busy process they would get a thirtieth of the CPU
+        os.environ.setdefault("RAY_worker_niceness", "0")
         os.environ.pop("RAY_ADDRESS", None)  # the cluster that it names was not asked for
 
 
