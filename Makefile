@@ -50,7 +50,7 @@ bench: .setup-test
 	$(BIN)/python benchmarks/imports.py
 
 ui: .setup-done
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+	$(BIN)/python -m sweeps.ui $(ARGS)
 
 clean:
 	rm -rf $(VENV) .setup-done .setup-test .setup-dev build *.egg-info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import socket
 import time
@@ -10,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from mlflow.entities import Metric
@@ -19,8 +21,9 @@ from adcore.config import TrainConfig
 from adcore.errors import UserError
 from sweeps.engine.search.trial import Part
 from sweeps.engine.tracking.events import SWEEP, Tracking, run_key
-from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from sweeps.engine.tracking.outbox import DataInput, Outbox, RunUpdate
 from sweeps.engine.tracking.runs import KEY_TAG, require_known_runs
+from sweeps.engine.tracking.view import links
 from sweeps.engine.tracking.writer import MlflowWriter
 from tests.sweep_parts import Sweep, record_of, small_plan
 from tests.sweep_process import MlflowRuns, poll
@@ -91,14 +94,16 @@ def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, wri
     config, classes = "search/0/0", [f"search/0/0/{index}" for index in CLASSES]
     assert set(runs.by_key) == {SWEEP, config, *classes}
     assert [runs.by_key[key].info.run_name for key in (SWEEP, config, classes[1])] == [
-        "mine", "search 000", "search 000 class 3",
+        "mine", "mine · search default", "mine · search default · class 3",
     ]  # fmt: skip
     for key, level, stage in [(SWEEP, "sweep", "final"), (config, "config", "search"), (classes[0], "class", "search")]:
         tags = runs.by_key[key].data.tags
         assert (tags["level"], tags["stage"], tags["state"], tags["seed"]) == (level, stage, "complete", "0")
-    fields = set(TrainConfig.__dataclass_fields__)
-    for key, run in runs.by_key.items():
-        assert set(run.data.params) == fields, key
+    others = {"dropout", "bandwidth", "latent_size", "vae_score", "reconstruction", "weight_decay"}
+    fields = set(TrainConfig.__dataclass_fields__) - others
+    for key in (config, *classes):
+        assert set(runs.by_key[key].data.params) == fields, "no setting that this detector does not use"
+    assert not set(runs.by_key[SWEEP].data.params) & set(sweep.record.plan.space.names), "before there is a winner"
     assert runs.by_key[config].data.params["weight_abc"] == "2.0"
     assert runs.by_key[classes[2]].data.params["classes"] == "6"
 
@@ -110,7 +115,6 @@ def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, wri
     assert dict(runs.history(config, "val_ap_normal_mean")) == pytest.approx({1: 0.4, 2: 0.45})
     assert "val_ap_normal_3" not in runs.by_key[config].data.metrics, "by class it stands on the class's run"
     assert dict(runs.history(config, "val_auroc_std")) == pytest.approx({1: 0.1, 2: 0.1})
-    assert runs.history(config, "classes_done") == [(2, 3)]
     assert runs.history(SWEEP, "test_auroc_mean") == [(0, 0.8)]
     assert runs.history(SWEEP, "test_auroc_3") == [(0, 0.7)]
 
@@ -130,7 +134,6 @@ def test_the_mean_is_logged_when_the_last_class_is_there(uri: str, sweep_id: str
     metrics = _runs(uri, sweep_id).by_key["search/0/0"].data.metrics
     assert metrics["val_auroc_mean"] == pytest.approx(0.63)
     assert metrics["val_ap_normal_mean"] == pytest.approx(0.315)
-    assert metrics["classes_done"] == 3
 
 
 def test_a_configuration_shows_how_far_it_came_and_what_it_was_judged_on(
@@ -148,6 +151,81 @@ def test_a_configuration_shows_how_far_it_came_and_what_it_was_judged_on(
     assert runs.history("search/0/0", "val_auroc_at_rung") == [(1, 0.8), (2, 0.7)]
     tags = runs.by_key["search/0/0"].data.tags
     assert (tags["rung"], tags["judged_on_classes"]) == ("2", "6,3")
+
+
+def test_a_confirmed_configuration_has_a_row_of_its_own_above_its_seeds(
+    uri: str, sweep_id: str, writer: MlflowWriter
+) -> None:
+    plan = dataclasses.replace(small_plan((3, 6), epochs=1, configs=2), seeds=2)
+    tracking = Tracking(writer.outbox, plan, "mine")
+    tracking.open_sweep("confirm")
+    for seed, auroc in ((1, 0.7), (2, 0.9)):
+        part = Part(1, dataclasses.replace(plan.base, train_seed=seed, weight_abc=0.5, weight_adversarial_normal=0.5))
+        tracking.open_trial("confirm", [part])
+        tracking.epochs("confirm", [(part, _report(1, c3=auroc, c6=auroc))])
+        tracking.close_configuration("confirm", 1, seed, "complete")
+    tracking.close_confirmed("confirm", 1, {"test_auroc_mean": 0.75}, opening=0)
+    tracking.close_confirmed("confirm", 1, {"test_auroc_mean": 0.99}, opening=0)  # once per opening of the test part
+    tracking.close_sweep("complete", {}, [], params={"weight_abc": 0.5}, tags={"winner": "it"})
+    assert writer.close()
+
+    runs = _runs(uri, sweep_id)
+    assert set(runs.by_key) == {
+        SWEEP, "confirm/1", *(f"confirm/1/{seed}{end}" for seed in (1, 2) for end in ("", "/3", "/6")),
+    }  # fmt: skip
+    config, seed = runs.by_key["confirm/1"], runs.by_key["confirm/1/2"]
+    assert (config.data.tags["level"], seed.data.tags["level"]) == ("config", "seed")
+    assert seed.data.tags["mlflow.parentRunId"] == config.info.run_id
+    assert config.info.run_name == "mine · 001 · lr 0.001 · adversarial normal 0.5"
+    assert seed.info.run_name == f"{config.info.run_name} · seed 2"
+    assert runs.by_key["confirm/1/2/6"].info.run_name == f"{seed.info.run_name} · class 6"
+    assert config.data.metrics["val_auroc_mean"] == pytest.approx(0.8)
+    assert config.data.metrics["val_auroc_seed_std"] == pytest.approx(math.sqrt(0.02))
+    assert config.data.metrics["test_auroc_mean"] == 0.75
+    assert {run.info.status for run in runs.runs} == {"FINISHED"}
+    assert runs.by_key[SWEEP].data.params["weight_abc"] == "0.5"
+
+
+def test_a_finished_run_keeps_its_end_and_its_parameters_when_it_is_told_again(
+    uri: str, sweep_id: str, outbox: Outbox
+) -> None:
+    plan = small_plan(CLASSES, epochs=1, configs=1)
+    ends: list[int] = []
+    for weight in (0.5, 0.7):
+        writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
+        tracking = Tracking(outbox, plan, "again")
+        if not ends:
+            tracking.open_sweep("final")
+        tracking.close_sweep("complete", {"test_auroc_mean": 0.9}, [], params={"weight_abc": weight})
+        assert writer.close()
+        sweep = _runs(uri, sweep_id).by_key[SWEEP]
+        ends.append(sweep.info.end_time)
+        assert sweep.data.params["weight_abc"] == "0.5", "MLflow refuses to change a parameter"
+        time.sleep(0.01)
+    assert ends[0] == ends[1]
+
+
+def test_the_sweeps_data_and_its_table_are_in_mlflow(uri: str, sweep_id: str, writer: MlflowWriter) -> None:
+    plan = small_plan(CLASSES, epochs=1, configs=1)
+    tracking = Tracking(writer.outbox, plan, "table")
+    tracking.inputs = [DataInput("digits", "train", "ab" * 32), DataInput("digits", "test", "cd" * 32)]
+    for stage in ("search", "confirm"):
+        tracking.open_sweep(stage)
+    tracking.close_sweep("complete", {}, [])
+    assert writer.close()
+    inputs = _runs(uri, sweep_id).by_key[SWEEP].inputs.dataset_inputs
+    found = {(each.dataset.name, each.dataset.digest, each.tags[0].value) for each in inputs}
+    assert found == {("digits", ("ab" * 32)[:36], "train"), ("digits", ("cd" * 32)[:36], "test")}
+
+    link = writer.link("table")
+    address, query = link.split("?")
+    assert address == f"http://127.0.0.1:5000/#/experiments/{writer.experiment_id}/runs"
+    key = parse_qs(query)["viewStateShareKey"][0]
+    experiment = MlflowClient(uri).get_experiment(writer.experiment_id)
+    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{key}"])
+    assert "params.`weight_abc`" in view["selectedColumns"]
+    assert sweep_id in view["searchFilter"]
+    assert dict(links(uri, "http://127.0.0.1:5000"))["table"] == link
 
 
 def _val(uri: str, sweep_id: str, index: int) -> bool:

@@ -79,6 +79,8 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
         code = _run(stages)
     finally:
         close(writer, stages)
+    if code != INTERRUPTED and stages.tracking.plan.columns and (link := writer.link(stages.home.name)):
+        stages.display.print(f"open:    {link}")
     say_how_to_continue(stages, writer, code)
     return code
 

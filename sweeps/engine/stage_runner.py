@@ -23,7 +23,7 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.tracking.events import Tracking
-from sweeps.engine.tracking.outbox import Outbox
+from sweeps.engine.tracking.outbox import DataInput, Outbox
 
 __all__ = ["INTERRUPTED", "Session", "StageRunner"]
 
@@ -56,6 +56,11 @@ class StageRunner(StageListener):
         self.interrupt, self.outbox, self.display = session.interrupt, session.outbox, session.display
         self.command = session.command
         self.tracking = Tracking(session.outbox, plan, session.home.name, code_tags(records[0].codes))
+        self.tracking.inputs = [
+            DataInput(name, part, digest)
+            for name, parts in (records[0].read("data") or {}).items()
+            for part, digest in parts.items()
+        ]
         self.records = records
         self.failures: list[str] = []
         self.started = time.monotonic()

@@ -20,10 +20,11 @@ from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations, references
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.commands import final_commands
+from sweeps.engine.results.description import winner_tags
 from sweeps.engine.results.files import write_figure, write_summary, write_table
 from sweeps.engine.results.per_class import PerClass, own_best, per_class
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
-from sweeps.engine.results.tables import final_report
+from sweeps.engine.results.tables import final_report, grid_sentence
 from sweeps.engine.results.test_part import opened_before, score_models
 from sweeps.engine.results.test_result import TestResult
 from sweeps.engine.results.winner_figures import inspect_model
@@ -35,6 +36,8 @@ from sweeps.engine.stage_runner import Session, StageRunner
 
 __all__ = ["Stages"]
 
+#: The metric of a configuration's models on the test part.
+TESTED = "test_auroc_mean"
 UNCONFIRMED = "confirmation is incomplete; --resume retries what failed"
 
 
@@ -54,7 +57,6 @@ class Stages(StageRunner):
 
     def run(self) -> int:
         """Search, confirm, both again for each class with --objective per-class, final; returns the exit code."""
-        self.tracking.open_sweep("search")
         if not self.plan.space.is_grid:
             self._search("search", [self.record])
         chosen = self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
@@ -137,14 +139,15 @@ class Stages(StageRunner):
         by_class = per_class(self.plan, confirmed, own, test) if own else None
         failed, total = self._failed_count(), len(self._records) * self.plan.configs
         is_complete = not self.failures and not failed
-        self._publish(confirmed, summary, test, by_class, "complete" if is_complete else "failed")
+        own_numbers = [number for number in numbers.values() if self.plan.owner(number) is not None]
+        self._publish(confirmed, own_numbers, summary, test, by_class, "complete" if is_complete else "failed")
         self._print(confirmed, summary, test, by_class)
         return 0 if is_complete else self.report_failure(f"{failed} of {total} configurations failed")
 
     def _score(self, confirmed: list[Confirmation], own: Mapping[int, int], *, again: bool) -> TestResult:
         if again or self.record.read("test") is None:
             self.note_code()
-        self.tracking.open_sweep("final")
+            self.tracking.open_sweep("final")
         test = score_models(
             self.record, confirmed, self.home, lambda: self._test_part,
             own=own, again=again, resources=self.resources, on_progress=self.display.scored,
@@ -164,7 +167,13 @@ class Stages(StageRunner):
         self.record.write("inspected", True)
 
     def _publish(
-        self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None, state: str
+        self,
+        confirmed: list[Confirmation],
+        own: list[int],
+        summary: Summary,
+        test: TestResult,
+        by_class: PerClass | None,
+        state: str,
     ) -> None:
         home, winner, seconds = self.home, summary.winner, time.monotonic() - self.started
         with storage(home.folder):
@@ -176,7 +185,15 @@ class Stages(StageRunner):
             ]
         metrics = final_metrics(summary, test) | (by_class.metrics() if by_class else {})
         opening = len(self.record.read("test_openings")) - 1
-        self.tracking.close_sweep(state, metrics, artifacts, step=opening)
+        for number, means in confirmed_means(confirmed, test).items():
+            self.tracking.close_confirmed("confirm", number, {TESTED: means[TESTED]}, opening=opening)
+        for number in own:
+            self.tracking.close_confirmed("confirm by class", number, {}, opening=opening)
+        verdict = grid_sentence(self.record, confirmed, summary) if self.plan.space.is_grid else summary.sentence
+        commands = final_commands(self.plan, winner, self.sweep_settings, self.command)
+        tags = winner_tags(self.plan, confirmed, summary, verdict, commands)
+        params = {} if self.plan.space.is_grid else winner.params
+        self.tracking.close_sweep(state, metrics, artifacts, step=opening, params=params, tags=tags)
 
     def _print(
         self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None

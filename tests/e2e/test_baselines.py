@@ -46,7 +46,7 @@ def test_a_table_that_was_interrupted_and_killed_is_filled_without_repetition(be
     runs = MlflowRuns(table.uri, "baselines")
     runs.assert_whole()
     assert len(runs.level("config")) == 3 + 5
-    kde = next(run for run in runs.level("class").values() if run.data.tags["mlflow.runName"].startswith("autoencoder"))
+    kde = next(run for run in runs.level("class").values() if run.info.run_name.startswith("b · autoencoder"))
     assert {file.path for file in runs.client.list_artifacts(kde.info.run_id)} >= FIGURES
     assert kde.data.metrics["test_auroc"] == pytest.approx(float(rows[1]["mean"]))
     assert "test_f1_two_scores" in kde.data.metrics

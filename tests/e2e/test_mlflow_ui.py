@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from selenium import webdriver
@@ -20,6 +19,7 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+from sweeps.engine.tracking.view import links
 from tests.e2e.kill_loop import KillLoop
 from tests.sweep_process import MlflowRuns, poll
 
@@ -79,28 +79,32 @@ def test_the_tree_and_the_sorted_configurations_are_seen(
     poll(lambda: "k" in _rows(browser), "the sweep's run")
     assert not any("class" in row for row in _rows(browser)), "children are folded under the sweep"
     _unfold(browser, "k")
-    poll(lambda: "search 000" in _rows(browser), "the configurations")
-    _unfold(browser, "search 000")
-    poll(lambda: "search 000 class 6" in _rows(browser), "the classes")
+    poll(lambda: "k · search default" in _rows(browser), "the configurations")
+    _unfold(browser, "k · search default")
+    poll(lambda: "k · search default · class 6" in _rows(browser), "the classes")
     rows = _rows(browser)
-    assert {run.info.run_name for run in runs.level("config", "search").values()} <= set(rows)
-    assert rows[rows.index("search 000") + 1].startswith("search 000 class ")
+    assert {run.info.run_name for run in runs.level("config").values()} <= set(rows)
+    assert rows[rows.index("k · search default") + 1].startswith("k · search default · class ")
     _close_assistant(browser)
     browser.save_screenshot(str(shots / "mlflow-tree.png"))
 
-    query = f"searchFilter={quote('tags.level = ' + repr('config') + ' and tags.stage = ' + repr('search'))}"
-    searched = runs.level("config", "search").values()
-    means = {run.info.run_name: run.data.metrics["val_auroc_at_rung"] for run in searched}
-    for ascending in (True, False):
-        order = f"orderByKey={quote('metrics.`val_auroc_at_rung`')}&orderByAsc={str(ascending).lower()}"
-        browser.get("about:blank")  # an address that differs behind the # alone loads nothing
-        browser.get(f"{page}?{query}&{order}")
-        poll(lambda: len(_rows(browser)) == len(means), "the configurations alone")
-        assert _rows(browser) == sorted(means, key=means.__getitem__, reverse=not ascending)
-    _show_column(browser, "val_auroc_at_rung")
-    best_first = [str(value) for value in sorted(means.values(), reverse=True)]
-    poll(lambda: all(value in _text(browser) for value in best_first), "the means")
-    assert [line for line in _text(browser).splitlines() if line in best_first] == best_first
+
+def test_the_link_that_a_sweep_prints_opens_its_configurations_sorted_with_their_values(
+    ui: tuple[str, MlflowRuns], browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    address, runs = ui
+    [(name, link)] = links(runs.client.tracking_uri, address)
+    assert name == "k"
+    confirmed = list(runs.level("config", "confirm").values())
+    best_first = sorted(confirmed, key=lambda run: -run.data.metrics["val_auroc_mean"])
+    browser.get(link)
+    poll(lambda: len(_rows(browser)) == len(best_first), "the confirmed configurations alone")
+    assert _rows(browser) == [run.info.run_name for run in best_first]
+    values = [str(run.data.metrics[name])[:8] for run in best_first for name in ("val_auroc_mean", "test_auroc_mean")]
+    poll(lambda: all(value in _text(browser) for value in values), "the values")
+    _close_assistant(browser)
+    poll(lambda: "weight_abc" in _text(browser), "the searched parameters")
+    shots = Path(os.environ.get("SCREENSHOTS", str(tmp_path)))
     browser.save_screenshot(str(shots / "mlflow-configurations.png"))
 
 
@@ -138,14 +142,3 @@ def _close_assistant(browser: webdriver.Chrome) -> None:
         By.CSS_SELECTOR, "button[data-component-id='mlflow.assistant.chat_panel.close']"
     ):
         button.click()
-
-
-def _show_column(browser: webdriver.Chrome, name: str) -> None:
-    """Tick a metric in the list behind the button Columns."""
-    button = next(each for each in browser.find_elements(By.TAG_NAME, "button") if each.text.strip() == "Columns")
-    button.click()
-    path = "//input[@placeholder='Search columns']"
-    poll(lambda: browser.find_elements(By.XPATH, path), "the list of columns")[0].send_keys(name)
-    match = f"//*[contains(@class,'tree')]//*[normalize-space(text())='{name}']"
-    poll(lambda: browser.find_elements(By.XPATH, match), f"the column {name}")[0].click()
-    button.click()

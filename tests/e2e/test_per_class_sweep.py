@@ -79,13 +79,13 @@ def test_mlflow_holds_the_classes_searches_below_the_sweep(swept: SimpleNamespac
     numbers = {index: [(index + 1) * OWN_NUMBERS + place for place in range(4)] for index in (0, 3)}
     assert set(searched) == {f"search by class/{number}/0" for own in numbers.values() for number in own}
     for index, own in numbers.items():
-        for place, number in enumerate(own):
+        for number in own:
             run = searched[f"search by class/{number}/0"]
-            assert run.info.run_name == f"search class {index} {place:03d}"
+            assert run.info.run_name.startswith(f"t · search class {index}: ")
             assert (run.data.tags["class"], run.data.params["classes"]) == (str(index), str(index))
             assert "val_auroc_at_rung" in run.data.metrics
     for run in swept.mlflow.level("config", "confirm by class").values():
-        assert run.info.run_name.startswith(f"confirm class {run.data.tags['class']} ")
+        assert run.info.run_name.startswith(f"t · class {run.data.tags['class']}: ")
     assert set(swept.mlflow.level("config", "search")) == {f"search/{number}/0" for number in range(4)}
     kept = {path.parent.name for path in swept.home.glob("checkpoints/*/*/*.ckpt")}
     assert kept == {"seed-1"}, "only what confirm trained scores the test part"

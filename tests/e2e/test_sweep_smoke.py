@@ -34,6 +34,8 @@ pytestmark = pytest.mark.xdist_group("smoke")  # one sweep for all
 
 CLASSES, CONFIGS, EPOCHS = (0, 3, 6), 4, 2
 FIELDS = {field.name for field in dataclasses.fields(TrainConfig)}
+#: Settings that the GAN does not use.
+UNUSED = {"dropout", "bandwidth", "latent_size", "vae_score", "reconstruction", "weight_decay"}
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,18 @@ def test_mlflow_holds_the_tree_of_sweep_configurations_and_classes(swept: Simple
     assert (sweep.data.tags["stage"], sweep.data.tags["state"], sweep.data.tags["seed"]) == ("final", "complete", "0")
 
 
+def test_the_sweeps_run_shows_the_winners_settings_and_the_answer(swept: SimpleNamespace) -> None:
+    sweep, winner = swept.mlflow.by_key["sweep"].data, swept.mlflow.by_key[f"confirm/{_winner(swept)}/1"]
+    for name in SPACE.ranges:
+        assert sweep.params[name] == winner.data.params[name]
+    assert winner.info.run_name == f"t · {sweep.tags['winner']}"
+    note = sweep.tags["mlflow.note.content"]
+    assert note.startswith(f"**{sweep.tags['winner']}**: test AUROC {sweep.metrics['test_auroc_mean']:.4f}")
+    assert "--resume t" in note
+    assert "-m adcore.train" in note
+    assert winner.data.metrics["test_auroc_mean"] == sweep.metrics["test_auroc_mean"]
+
+
 def test_record_and_mlflow_hold_the_codes_identity_and_the_record_that_of_the_data(swept: SimpleNamespace) -> None:
     code, tags = current_code(), swept.mlflow.by_key["sweep"].data.tags
     assert swept.study.user_attrs["code"] == [list(code)]
@@ -118,7 +132,7 @@ def test_sampled_is_used_is_logged(swept: SimpleNamespace) -> None:
         assert len(keys) >= 2
         for key in keys:
             logged = swept.mlflow.by_key[key].data.params
-            assert set(logged) == FIELDS
+            assert set(logged) == FIELDS - UNUSED
             assert {name: float(logged[name]) for name in trial.params} == trial.params
             assert logged["train_seed"] == key.split("/")[2]
             assert logged["classes"] == (key.split("/")[3] if key.count("/") == 3 else "6,0,3")
@@ -127,7 +141,7 @@ def test_sampled_is_used_is_logged(swept: SimpleNamespace) -> None:
         number, seed = (int(part) for part in key.split("/")[1:])
         [used] = checkpoints.read(SweepHome(swept.home).checkpoint(number, CLASSES[0], seed))  # the worker wrote it
         logged = {name: str(value) for name, value in dataclasses.asdict(used.config).items() if name != "classes"}
-        assert {name: value for name, value in run.data.params.items() if name != "classes"} == logged
+        assert {name: value for name, value in run.data.params.items() if name != "classes"}.items() <= logged.items()
 
 
 def test_metrics_stand_at_every_epoch_and_a_mean_is_over_all_classes(swept: SimpleNamespace) -> None:
@@ -152,11 +166,9 @@ def test_metrics_stand_at_every_epoch_and_a_mean_is_over_all_classes(swept: Simp
         if trial.state == TrialState.COMPLETE:
             assert len(means) == EPOCHS
             assert means[EPOCHS] == trial.value
-            assert run.data.metrics["classes_done"] == len(CLASSES)
             last.append(trial.number)
         else:
             assert len(means) < EPOCHS
-            assert "classes_done" not in run.data.metrics
             assert float(run.data.metrics["rung"]) < 4
     assert last, "no configuration was trained to the end"
 

@@ -109,7 +109,7 @@ class BaselinePlan(BasePlan):
         return self.row(configuration).experiments(self.table_scale)
 
     def title(self, stage: str, configuration: int, config: TrainConfig) -> str:
-        """The name of a row's run with a seed."""
+        """The name of a row, with its seed."""
         fold = "" if config.fold is None else f" fold {config.fold}"
         return f"{self.row(configuration).name}{fold} seed {config.train_seed}"
 

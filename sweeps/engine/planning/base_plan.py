@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -39,7 +39,16 @@ class BasePlan(abc.ABC):
 
     @abc.abstractmethod
     def params(self) -> dict[str, Any]:
-        """The parameters of the sweep's run in MLflow."""
+        """The parameters of the sweep's run in MLflow, known from its start."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The fields in which its configurations differ, in the order in which they are shown."""
+        return ()
+
+    def seeds_of(self, stage: str) -> Sequence[int]:
+        """The training seeds of each configuration in a stage, if they belong together: then MLflow has their mean."""
+        return ()
 
     @abc.abstractmethod
     def classes_of(self, configuration: int) -> tuple[int, ...]:
@@ -47,7 +56,7 @@ class BasePlan(abc.ABC):
 
     @abc.abstractmethod
     def title(self, stage: str, configuration: int, config: TrainConfig) -> str:
-        """The name of a configuration's run in a stage."""
+        """The name of a configuration in a stage; unique within the sweep, together with its seed."""
 
     @abc.abstractmethod
     def tags(self, configuration: int) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adcore.config import TrainConfig
@@ -14,6 +14,7 @@ from adcore.options import as_plain, check_classes
 from adcore.protocols.definitions import check_one_experiment
 from adcore.system.device import has_cuda_device
 from sweeps.engine.planning.base_plan import BasePlan, Data
+from sweeps.engine.planning.labels import class_label, configuration_label
 from sweeps.engine.planning.ladder import REDUCTION, Rung, budget_for, rungs_of
 from sweeps.engine.planning.samplers import check_sampler
 from sweeps.engine.planning.settings import SCALES, SweepSettings
@@ -111,7 +112,16 @@ class Plan(BasePlan):
 
     def params(self) -> dict[str, Any]:
         """The settings that all trainings have in common."""
-        return dataclasses.asdict(self.base)
+        return {name: value for name, value in dataclasses.asdict(self.base).items() if name not in self.space.names}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The searched fields."""
+        return tuple(self.space.names)
+
+    def seeds_of(self, stage: str) -> Sequence[int]:
+        """Those of the confirmation."""
+        return [] if "search" in stage else self.confirm_seeds
 
     def classes_of(self, configuration: int) -> tuple[int, ...]:
         """The classes that a configuration is trained on."""
@@ -119,11 +129,18 @@ class Plan(BasePlan):
         return self.base.classes if owner is None else (owner,)
 
     def title(self, stage: str, configuration: int, config: TrainConfig) -> str:
-        """The name of a configuration's run in a stage."""
-        owner, seed = self.owner(configuration), "" if "search" in stage else f" seed {config.train_seed}"
-        if owner is None:
-            return f"{stage} {configuration:03d}{seed}"
-        return f"{stage.removesuffix(' by class')} class {owner} {configuration % OWN_NUMBERS:03d}{seed}"
+        """The name of a configuration in a stage: `search 007 · lr 0.00081 · abc 0.44`, `default` once confirmed."""
+        label = self.label(configuration, {name: getattr(config, name) for name in self.space.names})
+        return f"search {label}" if "search" in stage else label
+
+    def label(self, configuration: int, params: Mapping[str, Any]) -> str:
+        """The name of a configuration with these sampled fields."""
+        if (owner := self.owner(configuration)) is None:
+            return configuration_label(configuration, params, self.space)
+        names = DATASETS[self.base.dataset].class_names
+        return (
+            f"class {class_label(names, owner)}: {configuration_label(configuration % OWN_NUMBERS, params, self.space)}"
+        )
 
     def tags(self, configuration: int) -> dict[str, str]:
         """The class whose own search a configuration comes from, if any."""

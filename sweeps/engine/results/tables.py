@@ -8,6 +8,7 @@ from rich.table import Table
 
 from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import DATASETS
+from sweeps.engine.planning.labels import class_label
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation, references
 from sweeps.engine.record.record import SweepRecord
@@ -83,7 +84,7 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
     for index in winner.by_class():
         validated = [values[index] for values in winner.by_seed.values()]
         cells = [_mean_and_spread(each) for each in (validated, *(values[index] for values in comparisons.values()))]
-        table.add_row(f"{index} {names[index]}", *cells)
+        table.add_row(class_label(names, index), *cells)
     return table
 
 

@@ -1,10 +1,8 @@
-"""Updates for MLflow: sweep run -> configuration run -> class run."""
+"""Updates for MLflow: sweep run -> configuration run -> run of each seed, if there are several -> class run."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,59 +10,79 @@ from types import MappingProxyType
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.metric_names import class_metric, mean_metric, of_class
+from adcore.datasets import DATASETS
+from adcore.metric_names import class_metric, of_class
 from sweeps.engine.planning.base_plan import BasePlan
+from sweeps.engine.planning.labels import class_label
 from sweeps.engine.search.trial import Part
-from sweeps.engine.tracking.outbox import Outbox, RunUpdate
-from sweeps.engine.tracking.params import as_text
+from sweeps.engine.tracking.means import of_validation, over_classes, over_seeds
+from sweeps.engine.tracking.outbox import DataInput, Outbox, RunUpdate
+from sweeps.engine.tracking.params import as_text, run_params
 
-__all__ = ["SWEEP", "Tracking", "run_key"]
+__all__ = ["SWEEP", "Tracking", "config_key", "run_key"]
 
 #: Key of the sweep's own run.
 SWEEP = "sweep"
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
-#: MLflow's status of a configuration or class run, by its state.
+#: MLflow's status of a run, by its state.
 STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
 
 
 def run_key(stage: str, configuration: int, seed: int) -> str:
-    """Key of a configuration's run in a stage."""
+    """Key of the run of a configuration with a seed in a stage."""
     return f"{stage}/{configuration}/{seed}"
+
+
+def config_key(stage: str, configuration: int, seeds: Sequence[int], seed: int) -> str:
+    """Key of a configuration's own run: if it has several seeds in a stage, the parent of their runs."""
+    return f"{stage}/{configuration}" if len(seeds) > 1 else run_key(stage, configuration, seed)
 
 
 class Tracking:
     """Turns the events of a sweep into updates of MLflow runs, in the outbox; called on the driver only, never waits.
 
     Repeated events, from a trial that resumes from its checkpoint or from a resumed sweep, change nothing.
-    tags: of the sweep's run, besides those of every run.
+    tags: of the sweep's run, besides those of every run. inputs: the data that the sweep reads.
     """
 
     def __init__(self, outbox: Outbox, plan: BasePlan, name: str, tags: Mapping[str, str] = NO_TAGS) -> None:
         self.outbox, self.plan, self.name, self.tags = outbox, plan, name, tags
+        self.inputs: list[DataInput] = []
         self.opened: set[str] = set()
 
     def open_sweep(self, stage: str) -> None:
         """Start the sweep's run, or continue it in another stage."""
         tags = {"level": "sweep", "stage": stage, "seed": str(self.plan.search_seed), "scale": self.plan.scale}
-        tags |= self.tags
-        params = as_text(self.plan.params()) if not self.opened else {}
+        update = RunUpdate(SWEEP, name=self.name, tags={**tags, "sweep": self.name, **self.tags}, status="RUNNING")
+        update.inputs = [dataclasses.asdict(each) for each in self.inputs]
+        if not self.opened:
+            update.params, update.columns = as_text(self.plan.params()), list(self.plan.columns)
         self.opened.add(SWEEP)
-        self.outbox.put(RunUpdate(SWEEP, name=self.name, tags=tags, params=params, status="RUNNING"))
+        self.outbox.put(update)
 
     def open_trial(self, stage: str, parts: Sequence[Part]) -> None:
-        """Start the runs of each configuration that a trial trains, and of its classes."""
+        """Start the runs of each configuration that a trial trains, and of its seeds and classes."""
         with self.outbox.transaction():
             for part in parts:
                 self._open_part(stage, part.configuration, part.config)
 
     def _open_part(self, stage: str, number: int, own: TrainConfig) -> None:
-        key, name = run_key(stage, number, own.train_seed), self.plan.title(stage, number, own)
-        tags = {"stage": stage, "seed": str(own.train_seed), "configuration": str(number), **self.plan.tags(number)}
-        whole = dataclasses.asdict(own) | {"classes": self.plan.classes_of(number)}
-        self._open(key, SWEEP, name, {**tags, "level": "config"}, whole)
+        seeds, seed = self.plan.seeds_of(stage), own.train_seed
+        key, parent = run_key(stage, number, seed), config_key(stage, number, seeds, seed)
+        name = f"{self.name} · {self.plan.title(stage, number, own)}"
+        tags = {"stage": stage, "configuration": str(number), "sweep": self.name, **self.plan.tags(number)}
+        params = run_params(own) | {"classes": self.plan.classes_of(number)}
+        if parent != key:
+            shared = {field: value for field, value in params.items() if field != "train_seed"}
+            self._open(parent, SWEEP, name, {**tags, "level": "config"}, shared)
+            name = f"{name} · seed {seed}"
+        tags["seed"] = str(seed)
+        level, above = ("config", SWEEP) if parent == key else ("seed", parent)
+        self._open(key, above, name, {**tags, "level": level}, params)
+        names = DATASETS[own.dataset].class_names
         for index in own.classes:
-            child = dataclasses.asdict(own) | {"classes": (index,)}
-            self._open(f"{key}/{index}", key, f"{name} class {index}", {**tags, "level": "class"}, child)
+            child = f"{name} · class {class_label(names, index)}"
+            self._open(f"{key}/{index}", key, child, {**tags, "level": "class"}, params | {"classes": (index,)})
 
     def epochs(self, stage: str, reported: Sequence[tuple[Part, Mapping[str, Any]]]) -> None:
         """Take in what the parts of a pack report after an epoch."""
@@ -77,7 +95,7 @@ class Tracking:
         key, step, now = run_key(stage, number, own.train_seed), int(metrics["epoch"]), _now()
         speed = {"images_per_second": metrics["images_per_second"]}  # of the pack, whatever it trains
         found = {index: of_class(metrics, index) for index in own.classes}
-        notes = {index: {str(index): _validation(each)} for index, each in found.items()}
+        notes = {index: {str(index): of_validation(each)} for index, each in found.items()}
         new = {i: each for i, each in found.items() if self.outbox.note(key, step, str(i), notes[i])}
         if not new:
             return
@@ -86,10 +104,21 @@ class Tracking:
         mine = {class_metric("val_auroc", index): each["val_auroc"] for index, each in new.items()}
         seen = self.outbox.noted(key, step)  # by other packs, too
         if len(seen) == len(self.plan.classes_of(number)):
-            mine |= _over_classes(list(seen.values()))
-            if step == own.epochs:
-                mine["classes_done"] = len(seen)
+            means = over_classes(list(seen.values()))
+            mine |= means
+            self._over_seeds(stage, number, own.train_seed, means, step, now)
         self._log(key, mine, step, now)
+
+    def _over_seeds(self, stage: str, number: int, seed: int, means: Mapping[str, float], step: int, now: int) -> None:
+        """Log the means of an epoch over all seeds, once the last one is there."""
+        seeds = self.plan.seeds_of(stage)
+        if len(seeds) < 2:
+            return
+        key = config_key(stage, number, seeds, seed)
+        self.outbox.note(key, step, str(seed), {str(seed): dict(means)})
+        noted = list(self.outbox.noted(key, step).values())
+        if len(noted) == len(seeds):
+            self._log(key, over_seeds(noted), step, now)
 
     def assessed(
         self,
@@ -121,7 +150,7 @@ class Tracking:
     def close_configuration(self, stage: str, configuration: int, seed: int, state: str) -> None:
         """End a configuration's runs, those that exist; may be repeated.
 
-        state: complete, stopped, diverged or failed.
+        seed: of one of its trainings. state: complete, stopped, diverged or failed.
         """
         key = run_key(stage, configuration, seed)
         names = [key, *(f"{key}/{index}" for index in self.plan.classes_of(configuration))]
@@ -130,47 +159,54 @@ class Tracking:
                 self.outbox.put(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
         self.opened -= set(names)
 
-    def close_sweep(self, state: str, metrics: Mapping[str, float], artifacts: list[Path], *, step: int = 0) -> None:
-        """End the sweep's run with its figures, table, plots and the study; step: of the figures, each logged once."""
-        update = RunUpdate(SWEEP, tags={"state": state}, status=STATUS[state])
+    def close_confirmed(self, stage: str, configuration: int, metrics: Mapping[str, float], *, opening: int) -> None:
+        """End the run of a configuration whose seeds are all complete, which may be their parent.
+
+        metrics: of the test part, logged once per opening of it.
+        """
+        seeds = self.plan.seeds_of(stage)
+        key = config_key(stage, configuration, seeds, next(iter(seeds)))
+        with self.outbox.transaction():
+            if metrics and self.outbox.note(key, opening, "tested", {}):
+                self._log(key, metrics, opening, _now())
+            self.outbox.put(RunUpdate(key, tags={"state": "complete"}, status=STATUS["complete"]))
+        self.opened.discard(key)
+
+    def close_sweep(
+        self,
+        state: str,
+        metrics: Mapping[str, float],
+        artifacts: list[Path],
+        *,
+        step: int = 0,
+        params: Mapping[str, Any] = NO_TAGS,
+        tags: Mapping[str, str] = NO_TAGS,
+    ) -> None:
+        """End the sweep's run with its figures, table, plots and the study; step: of the metrics, each logged once."""
+        update = RunUpdate(SWEEP, tags={"state": state, **tags}, params=as_text(params), status=STATUS[state])
         update.artifacts = [str(path) for path in artifacts]
         with self.outbox.transaction():
             if metrics and self.outbox.note(SWEEP, step, "final", {}):
                 update.metrics = [(name, value, step, _now()) for name, value in metrics.items()]
             self.outbox.put(update)
-        self.opened.discard(SWEEP)
+            for key in sorted(self.opened - {SWEEP}):  # configurations whose seeds did not all end well
+                self.outbox.put(RunUpdate(key, tags={"state": state}, status=STATUS[state]))
+        self.opened.clear()
 
     def interrupt(self) -> None:
         """Mark the runs that were under way; a resumed sweep continues them."""
         for key in sorted(self.opened):
             self.outbox.put(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
 
-    def _open(self, key: str, parent: str, name: str, tags: dict[str, str], config: dict[str, Any]) -> None:
+    def _open(self, key: str, parent: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> None:
         if key in self.opened:
             return
         self.opened.add(key)
-        update = RunUpdate(key, parent, name, {**tags, "state": "running"}, as_text(config), status="RUNNING")
+        update = RunUpdate(key, parent, name, {**tags, "state": "running"}, as_text(params), status="RUNNING")
         self.outbox.put(update)
 
     def _log(self, key: str, metrics: Mapping[str, float], step: int, now: int) -> None:
         self.outbox.put(RunUpdate(key, metrics=[(name, float(v), step, now) for name, v in metrics.items()]))
-
-
-def _validation(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if name.startswith("val_")}
-
-
-def _over_classes(seen: list[dict[str, float]]) -> dict[str, float]:
-    """Every validation metric's mean over the classes, and AUROC's spread."""
-    means = {mean_metric(name): math.fsum(each[name] for each in seen) / len(seen) for name in seen[0]}
-    return means | {"val_auroc_std": _spread([each["val_auroc"] for each in seen])}
-
-
-def _spread(values: list[float]) -> float:
-    """Standard deviation over the classes; NaN if one of them is, 0 for a single class."""
-    if len(values) < 2:
-        return 0.0
-    return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def _now() -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sweeps.engine.machine.storage import StorageError, storage
 
-__all__ = ["Outbox", "RunUpdate"]
+__all__ = ["DataInput", "Outbox", "RunUpdate"]
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS updates (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)",
@@ -27,9 +27,21 @@ _TABLES = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class DataInput:
+    """A part of a data set that a sweep reads. digest: the hash of its content."""
+
+    name: str
+    part: str
+    digest: str
+
+
 @dataclasses.dataclass
 class RunUpdate:
-    """An update of a run, which is named by its key within the sweep. metrics: (name, value, step, milliseconds)."""
+    """An update of a run, which is named by its key within the sweep. metrics: (name, value, step, milliseconds).
+
+    inputs: DataInputs as plain values. columns: parameters that a table of the sweep's configurations shows.
+    """
 
     key: str
     parent: str | None = None
@@ -39,6 +51,8 @@ class RunUpdate:
     metrics: list[tuple[str, float, int, int]] = dataclasses.field(default_factory=list)
     artifacts: list[str] = dataclasses.field(default_factory=list)  # files
     status: str | None = None
+    inputs: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    columns: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def has_files_alone(self) -> bool:
@@ -52,6 +66,8 @@ class RunUpdate:
         self.params |= later.params
         self.metrics += later.metrics
         self.artifacts += later.artifacts
+        self.inputs += later.inputs
+        self.columns = later.columns or self.columns
         self.status = later.status or self.status
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from adcore.errors import UserError
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.store import connect, is_gone
+from sweeps.engine.tracking.view import VIEW_TAG, view_key, view_state
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -20,8 +22,8 @@ __all__ = ["KEY_TAG", "RunWriter", "require_known_runs"]
 KEY_TAG = "sweep_key"
 #: MLflow's codes for errors that no retry corrects: a run that was deleted, a value that it does not accept.
 PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
-#: Most metrics in one batch: MLflow's limit.
-BATCH = 1000
+#: Most metrics in one batch, and most characters of a data set's digest: MLflow's limits.
+BATCH, DIGEST = 1000, 36
 
 
 def _runs_of_sweep(client: MlflowClient, experiment_id: str, sweep_id: str) -> list[Run]:
@@ -72,6 +74,7 @@ class RunWriter:
         self.lost: set[str] = set()
         self.runs: dict[str, str] = {}  # run id by key
         self.ends: dict[str, tuple[str | None, str | None]] = {}  # tag `state` and status by key
+        self.params: dict[str, set[str]] = {}  # names by key, of runs of earlier sessions
 
     def under_way(self) -> list[str]:
         """The ids of runs that have not ended."""
@@ -94,6 +97,7 @@ class RunWriter:
                 continue
             self.outbox.note_run(key, run.info.run_id)
             self.ends[key] = (run.data.tags.get("state"), run.info.status)
+            self.params[key] = set(run.data.params)
         self.lost = by_key.keys() - self.runs.keys()
         self.refused |= {key: f"its run {by_key[key]} is gone" for key in self.lost}
 
@@ -111,25 +115,42 @@ class RunWriter:
         return update.key not in self.refused
 
     def _write(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
         if self._says_nothing_new(update):
             return
         run_id = self.runs.get(update.key) or self._create(client, update, experiment_id)
+        self._log(client, update, run_id)
+        if update.columns:
+            key = view_key(update.name or self.sweep_id, self.sweep_id)
+            client.set_experiment_tag(experiment_id, f"{VIEW_TAG}{key}", view_state(self.sweep_id, update.columns))
+        state, status = self.ends.get(update.key, (None, None))
+        if update.status == "RUNNING":
+            client.update_run(run_id, "RUNNING")
+        elif update.status and update.status != status:  # else its end would be moved
+            client.set_terminated(run_id, update.status)
+        if left := [path for path in update.artifacts if not self._takes_file(client, update.key, run_id, path)]:
+            self.outbox.put(RunUpdate(update.key, artifacts=left))
+        self.ends[update.key] = (update.tags.get("state", state), update.status or status)
+
+    def _log(self, client: MlflowClient, update: RunUpdate, run_id: str) -> None:
+        """Write metrics, parameters, tags and inputs; a parameter that the run has stays: MLflow refuses another."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
         metrics = [Metric(name, value, at, step) for name, value, step, at in update.metrics]
-        params = [Param(name, value) for name, value in update.params.items()]
+        known = self.params.get(update.key, ())
+        params = [Param(name, value) for name, value in update.params.items() if name not in known]
         tags = [RunTag(name, value) for name, value in update.tags.items()]
         client.log_batch(run_id, metrics[:BATCH], params, tags, synchronous=True)
         for start in range(BATCH, len(metrics), BATCH):
             client.log_batch(run_id, metrics[start : start + BATCH], synchronous=True)
-        if update.status == "RUNNING":
-            client.update_run(run_id, "RUNNING")
-        elif update.status:
-            client.set_terminated(run_id, update.status)
-        if left := [path for path in update.artifacts if not self._takes_file(client, update.key, run_id, path)]:
-            self.outbox.put(RunUpdate(update.key, artifacts=left))
-        state, status = self.ends.get(update.key, (None, None))
-        self.ends[update.key] = (update.tags.get("state", state), update.status or status)
+        inputs = [
+            DatasetInput(
+                Dataset(each["name"], each["digest"][:DIGEST], "name", json.dumps({"name": each["name"]})),
+                [InputTag("mlflow.data.context", each["part"])],
+            )
+            for each in update.inputs
+        ]
+        if inputs:
+            client.log_inputs(run_id, inputs)
 
     def _takes_file(self, client: MlflowClient, key: str, run_id: str, path: str) -> bool:
         """Copy a file; False if its destination cannot be written from here, until the next session."""

@@ -13,6 +13,7 @@ from sweeps.engine.machine.storage import StorageError, innermost
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.runs import RunWriter
 from sweeps.engine.tracking.store import connect, is_gone, require_database
+from sweeps.engine.tracking.view import view_key, view_link
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -72,6 +73,11 @@ class MlflowWriter:
         with suppress(StorageError):
             return not len(self.outbox)
         return False
+
+    def link(self, name: str) -> str:
+        """The address of the sweep's table in MLflow; "" as long as MLflow was not reached. name: of the sweep."""
+        key = view_key(name, self.run_writer.sweep_id)
+        return view_link(self.uri, self.experiment_id, key) if self.experiment_id else ""
 
     @property
     def lacks_runs(self) -> bool:

@@ -1,0 +1,55 @@
+"""Names of configurations and classes, as tables, MLflow and reports show them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sweeps.engine.planning.space import Space
+
+__all__ = ["class_label", "configuration_label"]
+
+#: Most fields in a label.
+FIELDS = 3
+
+
+def class_label(names: Sequence[str], index: int) -> str:
+    """`6 Shirt`, or `6` for a class that is named by its number."""
+    return str(index) if names[index] == str(index) else f"{index} {names[index]}"
+
+
+def configuration_label(number: int, params: Mapping[str, Any], space: Space) -> str:
+    """`default`, or the number with the fields that tell it apart: `007 · lr 0.00081 · abc 0.44`.
+
+    params: its sampled fields.
+    """
+    if named := next((name for name, point in space.points.items() if point == params), ""):
+        return named
+    return " · ".join(
+        [f"{number:03d}", *(f"{_short(name)} {_value(params[name])}" for name in _telling(params, space))]
+    )
+
+
+def _telling(params: Mapping[str, Any], space: Space) -> list[str]:
+    """The learning rate and the fields that differ most from the default, in factors."""
+    if len(params) <= FIELDS:
+        return list(params)
+    default = space.points.get(space.default, {})
+    by_distance = sorted(params, key=lambda name: -_distance(params[name], default.get(name)))
+    first = [name for name in params if name == "learning_rate"]
+    return [*first, *(name for name in by_distance if name not in first)][: FIELDS - 1]
+
+
+def _distance(value: Any, default: Any) -> float:
+    """The logarithm of a factor; for other values, whether they differ."""
+    numbers = [each for each in (value, default) if isinstance(each, int | float) and each > 0]
+    return abs(math.log(numbers[0] / numbers[1])) if len(numbers) == 2 else float(value != default)
+
+
+def _short(name: str) -> str:
+    return "lr" if name == "learning_rate" else name.removeprefix("weight_").replace("_", " ")
+
+
+def _value(value: Any) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,72 @@
+"""What a finished sweep says about itself in MLflow: answer, question, what was compared, how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.record.confirmation import Confirmation
+from sweeps.engine.results.summary import Summary
+
+__all__ = ["describe", "label_of", "winner_tags"]
+
+#: MLflow's tag for a run's description.
+NOTE = "mlflow.note.content"
+
+
+def winner_tags(
+    plan: Plan, confirmed: Sequence[Confirmation], summary: Summary, verdict: str, commands: Sequence[str]
+) -> dict[str, str]:
+    """The tags of a finished sweep's run: its description and, unless it is a grid, its winner's name."""
+    note = {NOTE: describe(plan, confirmed, summary, verdict, commands)}
+    return note if plan.space.is_grid else note | {"winner": label_of(plan, summary.winner)}
+
+
+def describe(
+    plan: Plan, confirmed: Sequence[Confirmation], summary: Summary, verdict: str, commands: Sequence[str]
+) -> str:
+    """The description of the sweep's run, in Markdown.
+
+    verdict: the sentence on what is beyond noise. commands: to browse, resume and repeat, one line each.
+    """
+    parts = [f"{_answer(plan, summary)} {verdict}".strip(), _question(plan)]
+    if not plan.space.is_grid:
+        parts.append(_table(summary.winner.params))
+    parts += [_compared(plan, confirmed, summary.winner), "\n".join(["```", *commands, "```"])]
+    return "\n\n".join(parts)
+
+
+def label_of(plan: Plan, confirmed: Confirmation) -> str:
+    """A confirmed configuration as MLflow and the report name it."""
+    return plan.label(confirmed.number, confirmed.params)
+
+
+def _question(plan: Plan) -> str:
+    base, classes = plan.base, len(plan.classes)
+    what = "Which variant gives" if plan.space.is_grid else f"Which {', '.join(plan.space.names)} give"
+    over = f"the mean over {classes} classes" if classes > 1 else "one class"
+    return f"{what} detector `{base.detector}` the best AUROC on `{base.dataset}`, {over}, protocol `{base.protocol}`?"
+
+
+def _answer(plan: Plan, summary: Summary) -> str:
+    if plan.space.is_grid:
+        return ""
+    tested = "; ".join(
+        f"{each.value:.4f}{f' ({name} anomalies)' if name else ''}, 95 % interval {each.low:.4f} to {each.high:.4f}"
+        for name, each in summary.test.items()
+    )
+    return f"**{label_of(plan, summary.winner)}**: test AUROC {tested}."
+
+
+def _table(params: dict[str, Any]) -> str:
+    rows = [f"| {name} | {value:.5g} |" if isinstance(value, float) else f"| {name} | {value} |"
+            for name, value in params.items()]  # fmt: skip
+    return "\n".join(["| winner | |", "|---|---|", *rows])
+
+
+def _compared(plan: Plan, confirmed: Sequence[Confirmation], winner: Confirmation) -> str:
+    names = ", ".join(f"`{label_of(plan, each)}`" for each in confirmed)
+    seeds = ", ".join(map(str, winner.by_seed))
+    of = "All variants were trained" if plan.space.is_grid else f"Of {plan.configs} configurations these were retrained"
+    return f"{of} with fresh seeds ({seeds}): {names}."

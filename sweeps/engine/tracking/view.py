@@ -1,0 +1,63 @@
+"""A sweep's table in MLflow: which runs and columns, in which order, and the link that opens it.
+
+MLflow keeps a shared view as a tag of the experiment, and opens it by the tag's name in the address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from sweeps.engine.machine.locations import SQLITE
+
+__all__ = ["VIEW_TAG", "links", "view_key", "view_link", "view_state"]
+
+#: What MLflow puts before a view's key, as the name of the experiment's tag.
+VIEW_TAG = "mlflow.sharedViewState."
+#: Where `mlflow ui` listens by default.
+LOCAL = "http://127.0.0.1:5000"
+#: Metrics that the table shows, before the searched parameters.
+METRICS = ("val_auroc_mean", "val_auroc_seed_std", "test_auroc_mean")
+
+
+def view_key(name: str, sweep_id: str) -> str:
+    """The key of a sweep's view: its name, and enough of its id to tell it from another of that name."""
+    return f"{name}-{sweep_id[:8]}"
+
+
+def view_state(sweep_id: str, columns: Sequence[str]) -> str:
+    """The view: the confirmed configurations of a sweep, best mean first. columns: parameters to show."""
+    state = {
+        "searchFilter": f"tags.sweep_id = '{sweep_id}' and tags.level = 'config' and tags.stage = 'confirm'",
+        "orderByKey": f"metrics.`{METRICS[0]}`",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": [*(f"metrics.`{name}`" for name in METRICS), *(f"params.`{name}`" for name in columns)],
+    }
+    return json.dumps(state)
+
+
+def view_link(address: str, experiment_id: str, key: str) -> str:
+    """The link that opens a view. address: MLflow's server, or the database that `mlflow ui` serves on this machine."""
+    query = urlencode({"workflowType": "machine_learning", "viewStateShareKey": key})
+    server = LOCAL if address.startswith(SQLITE) else address.rstrip("/")
+    return f"{server}/#/experiments/{experiment_id}/runs?{query}"
+
+
+def links(uri: str, address: str) -> list[tuple[str, str]]:
+    """The sweeps that have a view, by name, with its link, the newest first. Raises MLflow's and requests' errors."""
+    from mlflow.tracking import MlflowClient
+
+    client, found = MlflowClient(uri), list[tuple[int, str, str]]()
+    for experiment in client.search_experiments():
+        keys = {tag.removeprefix(VIEW_TAG) for tag in experiment.tags if tag.startswith(VIEW_TAG)}
+        runs = client.search_runs([experiment.experiment_id], "tags.level = 'sweep'") if keys else []
+        for sweep in runs:
+            name = sweep.info.run_name or ""
+            if (key := view_key(name, sweep.data.tags["sweep_id"])) in keys:
+                found.append((sweep.info.start_time, name, view_link(address, experiment.experiment_id, key)))
+    return [(name, link) for _, name, link in sorted(found, reverse=True)]

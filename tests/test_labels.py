@@ -1,0 +1,39 @@
+"""Names of configurations and classes."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeps.engine.planning.labels import class_label, configuration_label
+from sweeps.engine.planning.space import Choice, LogUniform, Space
+from sweeps.gan_loss_weights import SPACE
+
+
+def test_a_point_has_its_name() -> None:
+    for name, point in SPACE.points.items():
+        assert configuration_label(1, point, SPACE) == name
+
+
+def test_of_many_fields_the_learning_rate_and_what_is_farthest_from_the_default_are_shown() -> None:
+    params = {**SPACE.points["default"], "learning_rate": 8.123e-4, "weight_abc": 0.44, "weight_patch": 1.4}
+    assert configuration_label(7, params, SPACE) == "007 · lr 0.00081 · abc 0.44"
+
+
+def test_few_fields_are_all_shown_whatever_they_hold() -> None:
+    space = Space(
+        {"width": Choice((8, 16)), "norm": Choice(("batch", "group"))}, {"default": {"width": 8, "norm": "batch"}}
+    )
+    assert configuration_label(12, {"width": 16, "norm": "batch"}, space) == "012 · width 16 · norm batch"
+
+
+def test_a_weight_of_zero_is_no_error() -> None:
+    ranges = {f"weight_{name}": LogUniform(0.1, 1) for name in ("abc", "patch", "latent", "reconstruction")}
+    default = dict.fromkeys(ranges, 0.0)
+    assert configuration_label(3, {**default, "weight_patch": 0.5}, Space(ranges, {"default": default})).startswith(
+        "003 · patch 0.5"
+    )
+
+
+@pytest.mark.parametrize(("names", "expected"), [(("0", "1"), "1"), (("Shirt", "Bag"), "1 Bag")])
+def test_a_class_that_is_named_by_its_number_is_named_once(names: tuple[str, ...], expected: str) -> None:
+    assert class_label(names, 1) == expected
