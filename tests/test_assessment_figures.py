@@ -73,7 +73,8 @@ def test_the_command_line_draws_each_class_and_prints_its_decisions(
     *_, first, second, last = capsys.readouterr().out.splitlines()
     numbers = "  ".join(rf"{name} [01]\.\d{{4}}" for name in ("accuracy", "precision", "recall", "F1"))
     for index, line in ((0, first), (4, second)):
-        assert re.fullmatch(rf"class {index}, best F1: threshold \S+  {numbers}", line)
+        every = r"\(flagging everything: accuracy 0\.\d{4}  F1 0\.\d{4}\)"
+        assert re.fullmatch(rf"class {index}, best F1: threshold \S+  {numbers} {every}", line)
         assert len(list((tmp_path / "plots" / f"class-{index}").glob("*.png"))) == 4
     assert last == f"9 figures in {tmp_path / 'plots'}"
 

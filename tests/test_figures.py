@@ -128,7 +128,7 @@ def test_each_loss_has_a_panel_of_its_own() -> None:
 def test_intervals_stand_at_their_bounds() -> None:
     intervals = {"gan": [(0.85, 0.92), (0.7, 0.9)]}
     figure = figures.auroc_by_class({"gan": [0.9, 0.8], "vae": [0.6, 0.7]}, "ab", title="", intervals=intervals)
-    (bars,) = [each for each in figure.axes[0].collections if each.get_segments()]  # type: ignore[attr-defined]
+    (bars,) = [each for each in figure.axes[0].collections if len(each.get_segments()) == 2]  # type: ignore[attr-defined]
     ends = [(segment[0][1], segment[1][1]) for segment in bars.get_segments()]  # type: ignore[attr-defined]
     assert ends == [pytest.approx(bound) for bound in intervals["gan"]]
     assert legend(figure) == ["gan (mean 0.8500)", "vae (mean 0.6500)"]

@@ -206,14 +206,14 @@ def test_a_plan_in_words_tells_what_would_run() -> None:
         assert part in text, part
     # two of five are complete: 5 x 2 + (2 x 2 + 2 x 4) x 1.6 = 29 class-epochs of 3,000 images
     assert "29 class-epochs, 73% of the cost without stopping" in text
-    assert "0.1 M images in the search" in text
+    assert "87,000 images in the search" in text
 
 
 @pytest.mark.parametrize("protocol", ["paper", "seen-unseen", "leave-one-out"])
 def test_a_plan_counts_about_as_many_images_as_training_takes(protocol: str, digits_train: ImageDataset) -> None:
     settings = SweepSettings(scale="smoke", protocol=protocol, normal_class=(0,), epochs=1)
     plan = make_plan("gan_loss_weights", settings, SPACE)
-    counted = re.search(r"fresh seeds x 1 classes x 1 epochs x 2 x (\d+) images", plan_in_words(plan, settings))
+    counted = re.search(r"fresh seeds x 1 class x 1 epoch x 2 x (\d+) images", plan_in_words(plan, settings))
     assert counted
     config = dataclasses.replace(plan.base, detector="random")
     taken = train(config, lambda _: None, data=digits_train).images_per_epoch

@@ -28,7 +28,9 @@ def auroc_by_class(
     intervals: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     xlabel: str = "normal class",
 ) -> Figure:
-    """Bars of AUROC, one group per class and one bar per series, with each series' mean in the legend.
+    """AUROC by class, a point per series with its value, and each series' mean in the legend.
+
+    Points, not bars: the axis does not begin at 0.
 
     series: name -> one value in [0, 1] per class. intervals: name -> lower and upper bound per class, for error bars.
     """
@@ -40,16 +42,23 @@ def auroc_by_class(
         bounds = (intervals or {}).get(name)
         errors = bounds and [[v - low for v, (low, _) in zip(values, bounds, strict=True)],
                              [high - v for v, (_, high) in zip(values, bounds, strict=True)]]  # fmt: skip
-        bars = axes.bar(positions, values, width, label=f"{name} (mean {mean:.4f})", yerr=errors, capsize=2)
-        axes.bar_label(bars, [f"{value:.3f}" for value in values], fontsize=7, rotation=90, padding=2)
+        axes.errorbar(positions, values, errors, fmt="o", capsize=2, label=f"{name} (mean {mean:.4f})")
+        for position, value in zip(positions, values, strict=True):
+            axes.annotate(
+                f"{value:.3f}", (position, value), (0, 7), textcoords="offset points",
+                ha="center", va="bottom", fontsize=7, rotation=90,
+            )  # fmt: skip
     lows = [low for bounds in (intervals or {}).values() for low, _ in bounds]
     lowest = min([*lows, *(min(values) for values in series.values())])
-    axes.set_ylim(max(0.0, lowest - 0.05), 1.03)
+    bottom = max(0.0, lowest - 0.05)
+    axes.set_ylim(bottom, 1.03 + 0.1 * (1 - lowest))
+    axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= 1])
+    axes.grid(axis="y", alpha=0.3)
     axes.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right")
     axes.set_xlabel(xlabel)
     axes.set_ylabel("AUROC")
     axes.set_title(title)
-    figure.legend(loc="outside lower center", ncols=len(series))  # outside: no bar is hidden
+    figure.legend(loc="outside lower center", ncols=len(series))  # outside: no point is hidden
     return figure
 
 

@@ -100,7 +100,9 @@ def _assess(
     found = assess(result.detector, config, data, test_part)
     _print_test({index: each.measured for index, each in found.items()})
     for index, each in found.items():
-        click.echo(f"class {index}, {BEST_F1}: {_decisions_line(each.decisions.get(BEST_F1))}")
+        share = float(each.anomalous.float().mean())
+        flagging_all = f"flagging everything: accuracy {share:.4f}  F1 {2 * share / (1 + share):.4f}"
+        click.echo(f"class {index}, {BEST_F1}: {_decisions_line(each.decisions.get(BEST_F1))} ({flagging_all})")
     try:
         written = write_auroc_by_class(folder, found)
         for index, each in found.items():

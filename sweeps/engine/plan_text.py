@@ -8,6 +8,7 @@ from pathlib import Path
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS
 from sweeps.engine.plan_time import Work, time_in_words
+from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 
@@ -59,11 +60,16 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base)}",
         *(_own_lines(plan) if plan.objective == "per-class" else []),
         "  final      the models of the confirmation on the test part, opened once",
-        f"  cost       at most {search / 1e6:.1f} M images in the search, {confirm / 1e6:.1f} M to confirm",
+        f"  cost       at most {'' if plan.space.is_grid else f'{_millions(search)} images in the search, '}"
+        f"{_millions(confirm)} images to confirm",
         f"  time       {time_in_words(lambda slots: _works(plan, settings, slots), settings)}",
         f"  record     {Path(settings.storage) / (settings.name or '<name>')}, MLflow {settings.tracking_uri}",
     ]
     return "\n".join(lines)
+
+
+def _millions(images: float) -> str:
+    return f"{images / 1e6:.1f} M" if images >= 1e5 else f"{images:,.0f}"
 
 
 def _search_lines(plan: Plan) -> list[str]:
@@ -92,7 +98,7 @@ def _training(config: TrainConfig) -> str:
     """One configuration's training in words."""
     images = _normal_images(config)
     return (
-        f"{len(config.classes)} classes x {config.epochs} epochs x 2 x {images} images "
+        f"{counted(len(config.classes), 'class')} x {counted(config.epochs, 'epoch')} x 2 x {images} images "
         f"(width {config.width}, batch {config.batch_size}, {config.schedule})"
     )
 

@@ -13,6 +13,7 @@ from adcore.datasets import ImageDataset, load
 from adcore.train.build import split_train
 from sweeps.engine.machine.data import require_same
 from sweeps.engine.machine.storage import storage
+from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.checkpoint_files import drop_checkpoints
@@ -51,8 +52,8 @@ class Stages(StageRunner):
         self.plan, self.data, self.sweep_settings = plan, data, settings
         self.packing = {"limit": session.study.user_attrs["members_per_trial"], "slots": session.resources.slots}
         self.summary_line = (
-            f"{plan.configs} configurations x {len(plan.classes)} classes of {plan.base.dataset}, packs of up to "
-            f"{self.packing['limit']} trainings, {session.resources.slots} at a time"
+            f"{counted(plan.configs, 'configuration')} x {counted(len(plan.classes), 'class')} of {plan.base.dataset}, "
+            f"packs of up to {counted(self.packing['limit'], 'training')}, {session.resources.slots} at a time"
         )
 
     def run(self) -> int:
@@ -200,6 +201,7 @@ class Stages(StageRunner):
     ) -> None:
         own = [by_class.table(), by_class.sentence] if by_class else []
         commands = final_commands(self.plan, summary.winner, self.sweep_settings, self.command)
+        commands.insert(0, f"files:   {self.home.folder}: {', '.join(self.home.results_present())}")
         for part in (*final_report(self.record, confirmed, summary, test), *own, *commands):
             self.display.print(part)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 __all__ = ["Display"]
 
@@ -14,12 +16,22 @@ __all__ = ["Display"]
 QUIET_SECONDS = 30.0
 
 
+class _Bar(Progress):
+    """A stage's bar, and below it, wrapped where a terminal is narrow, how far the stage is."""
+
+    status = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield Text(self.status)
+
+
 class Display:
     """A progress bar per stage with counts, best mean, throughput and time left."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.progress: Progress | None = None
+        self.progress: _Bar | None = None
         self.speeds: dict[str, float] = {}  # images per second of the trials under way
         self.stage, self.total, self.epochs_done, self.started, self.printed = "", 0.0, 0.0, 0.0, 0.0
         self.already = 0.0
@@ -30,21 +42,17 @@ class Display:
         self.stage, self.total, self.epochs_done, self.already = stage, epochs, done, done
         self.started, self.printed = time.monotonic(), 0.0
         if self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
-            self.progress = Progress(*columns, TimeElapsedColumn(), console=self.console)
-            task = self.progress.add_task(stage, total=epochs, status="")
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
+            self.progress = _Bar(*columns, TimeElapsedColumn(), console=self.console)
+            task = self.progress.add_task(stage, total=epochs, left="")
             self.progress.update(task, completed=done)
             self.progress.start()
 
     def update(self, counts: str, best: float | None, *, event: bool) -> None:
         """Show how far the stage is; `event`: something ended, worth a line of its own."""
-        status = f"{counts} | best mean {best:.4f}" if best is not None else counts
-        status += f" | {sum(self.speeds.values()):.0f} images/s | {self._left()}"
-        if self.progress:
-            self.progress.update(self.progress.task_ids[0], completed=self.epochs_done, status=status)
-        elif event or time.monotonic() - self.printed > QUIET_SECONDS:
-            self.printed = time.monotonic()
-            self.console.print(f"{self.stage}: {status}", highlight=False, soft_wrap=True)
+        parts = [counts, f"best mean AUROC {best:.4f}" if best is not None else ""]
+        parts += [f"{speed:.0f} images/s" if (speed := sum(self.speeds.values())) else ""]
+        self._show(" | ".join(filter(None, parts)), event=event)
 
     def scored(self, done: int, total: int) -> None:
         """Show how many of all trainings' models have scored the test part, if that takes long."""
@@ -52,12 +60,15 @@ class Display:
             self.begin("final", total, done)
             self.printed = time.monotonic()
         self.epochs_done = done
-        status = f"{done} of {total} trainings' models scored | {self._left()}"
+        self._show(f"{done} of {total} trainings' models scored", event=False)
+
+    def _show(self, status: str, *, event: bool) -> None:
         if self.progress:
-            self.progress.update(self.progress.task_ids[0], completed=done, status=status)
-        elif time.monotonic() - self.printed > QUIET_SECONDS:
+            self.progress.status = status
+            self.progress.update(self.progress.task_ids[0], completed=self.epochs_done, left=self._left())
+        elif event or time.monotonic() - self.printed > QUIET_SECONDS:
             self.printed = time.monotonic()
-            self.print(f"final: {status}")
+            self.print(f"{self.stage}: {status} | {self._left()}")
 
     def trained(self, trial: str, epochs: float, speed: float) -> None:
         """A trial has trained `epochs` class-epochs."""

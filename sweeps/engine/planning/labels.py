@@ -1,4 +1,4 @@
-"""Names of configurations and classes, as tables, MLflow and reports show them."""
+"""Names of configurations and classes, and counts, as tables, MLflow and reports show them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any
 
 from sweeps.engine.planning.space import Space
 
-__all__ = ["class_label", "configuration_label"]
+__all__ = ["class_label", "configuration_label", "counted"]
 
 #: Most fields in a label.
 FIELDS = 3
+
+
+def counted(number: int, word: str) -> str:
+    """`1 seed`, `3 seeds`, `10 classes`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('s') else 's'}"
 
 
 def class_label(names: Sequence[str], index: int) -> str:

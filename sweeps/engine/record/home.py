@@ -33,6 +33,10 @@ class SweepHome:
         """Whether there is a record."""
         return self.record.exists()
 
+    def results_present(self) -> list[str]:
+        """The names of the result files that exist."""
+        return [path.name for path in (self.results, self.table, self.auroc_figure, self.figures) if path.exists()]
+
     def outbox(self, sweep_id: str) -> Path:
         """The outbox: updates that MLflow has not taken yet."""
         return self.folder / f"mlflow-outbox-{sweep_id[:8]}.db"

@@ -13,6 +13,9 @@ from sweeps.engine.results.test_result import TestResult
 
 __all__ = ["Comparison", "Summary", "confirmed_means", "difference", "final_metrics", "summarise"]
 
+#: A difference of AUROC that four decimals do not show.
+NOTHING = 0.00005
+
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
@@ -48,6 +51,8 @@ class Summary:
         first = self.comparisons[0]
         other = f"the {first.name}" if first.name else f"configuration {first.configuration}"
         lead, seeds = first.difference, len(self.winner.by_seed)
+        if max(abs(lead.low), abs(lead.high)) < NOTHING:
+            return f"On the test part the winner and {other} do not differ: by less than {NOTHING} AUROC."
         verdict = "beyond noise" if lead.excludes_zero else "within noise"
         return (
             f"On the test part the winner is {lead.value:+.4f} from {other} (95 % interval {lead.low:+.4f} to "

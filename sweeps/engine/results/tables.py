@@ -8,7 +8,7 @@ from rich.table import Table
 
 from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import DATASETS
-from sweeps.engine.planning.labels import class_label
+from sweeps.engine.planning.labels import class_label, counted
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation, references
 from sweeps.engine.record.record import SweepRecord
@@ -18,15 +18,19 @@ from sweeps.engine.results.test_result import TestResult
 
 __all__ = ["final_report", "grid_sentence", "point_names"]
 
+#: What the smallest scale is for.
+SMOKE = "Scale smoke only shows that everything works: its trainings are too short to learn, and its winner is chance."
+
 
 def final_report(
     record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult
 ) -> list[str | Table]:
     """The lines and tables that a finished sweep prints, in order."""
+    note = [SMOKE] if record.plan.scale == "smoke" else []
     if record.plan.space.is_grid:
-        return [grid_table(record, confirmed, summary, test), grid_sentence(record, confirmed, summary)]
+        return [grid_table(record, confirmed, summary, test), grid_sentence(record, confirmed, summary), *note]
     lines = winner_lines(record, confirmed, summary)
-    return [*lines, class_table(record.plan, summary, test), stage_table(record, summary)]
+    return [*lines, class_table(record.plan, summary, test), stage_table(record, summary), *note]
 
 
 def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> list[str]:
@@ -36,8 +40,9 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     for each in confirmed:
         name = f" ({names[each.number]})" if each.number in names else ""
         searched = f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
-        seeds = ", ".join(f"{mean:.4f}" for mean in each.means)
-        lines.append(f"  configuration {each.number}{name}: search {searched}, confirm {each.mean:.4f} ({seeds})")
+        by_seed = ", ".join(f"{mean:.4f}" for mean in each.means)
+        seeds = f" (seeds: {by_seed})" if len(each.means) > 1 else ""
+        lines.append(f"  configuration {each.number}{name}: search {searched}, confirm {each.mean:.4f}{seeds}")
     lines.append(f"winner: configuration {winner.number}")
     lines += [f"  {name:28} {value:.5g}" for name, value in _fields(record.plan, winner)]
     for each in summary.comparisons[1:]:
@@ -55,7 +60,9 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
 def stage_table(record: SweepRecord, summary: Summary) -> Table:
     """Search, confirm and test side by side."""
     plan, seeds = record.plan, len(summary.winner.by_seed)
-    table = Table(title=f"AUROC of configuration {summary.winner.number}, mean over {len(plan.classes)} classes")
+    table = Table(
+        title=f"AUROC of configuration {summary.winner.number}, mean over {counted(len(plan.classes), 'class')}"
+    )
     for name in ("", "mean", "95 % interval"):
         table.add_column(name, justify="right" if name else "left")
     table.add_column("of")
@@ -66,7 +73,7 @@ def stage_table(record: SweepRecord, summary: Summary) -> Table:
         )
     elif summary.search is not None:
         table.add_row("search, validation", *_cells(summary.search), chosen)
-    table.add_row("confirm, validation", *_cells(summary.confirm), f"{_count(seeds, 'fresh seed')}")
+    table.add_row("confirm, validation", *_cells(summary.confirm), f"{counted(seeds, 'fresh seed')}")
     for name, each in summary.test.items():
         models = "the same model" if seeds == 1 else f"the same {seeds} models"
         table.add_row(f"test, {name} anomalies" if name else "test", *_cells(each), models)
@@ -77,7 +84,7 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
     """Validation and test AUROC of the winner by class, mean and standard deviation over seeds."""
     names, winner = DATASETS[plan.base.dataset].class_names, summary.winner
     comparisons = {name: test.by_class(winner.number, f"auroc_{name}".rstrip("_")) for name in test.covariance}
-    table = Table(title=f"mean and standard deviation over {_count(len(winner.by_seed), 'fresh seed')}")
+    table = Table(title=f"mean and standard deviation over {counted(len(winner.by_seed), 'fresh seed')}")
     table.add_column(plan.base.exposure.named_class)
     for name in ("validation", *(f"test {name}".rstrip() for name in comparisons)):
         table.add_column(name, justify="right", no_wrap=True)
@@ -90,8 +97,8 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
 
 def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult) -> Table:
     """Every point of a grid: its means, and its difference to the default one."""
-    classes, seeds = len(record.plan.classes), _count(len(summary.winner.by_seed), "fresh seed")
-    table = Table(title=f"AUROC, mean over {classes} classes and {seeds}")
+    classes, seeds = counted(len(record.plan.classes), "class"), counted(len(summary.winner.by_seed), "fresh seed")
+    table = Table(title=f"AUROC, mean over {classes} and {seeds}")
     compared = (f"test, minus {record.plan.space.default}", "95 % interval", "") if summary.comparisons else ()
     for name in ("", "validation", "test", *compared):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
@@ -135,10 +142,6 @@ def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, float]]:
 
 def _cells(each: Interval) -> tuple[str, str]:
     return f"{each.value:.4f}", f"({each.low:.4f}, {min(each.high, 1):.4f})"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" + ("s" if number != 1 else "")
 
 
 def _mean_and_spread(values: list[float]) -> str:

@@ -10,6 +10,7 @@ from itertools import count, islice, takewhile
 from statistics import fmean
 from typing import Any
 
+from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.ladder import Pack
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.record import SweepRecord
@@ -89,14 +90,16 @@ class LadderSearch(PackSearcher):
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         """Counts of all records; the best mean is the mean of the records' best ones, once each has one."""
-        counts = {state: sum(record.counts()[state] for record in self.ladders) for state in self.ladders[0].counts()}
+        states = {state: sum(record.counts()[state] for record in self.ladders) for state in self.ladders[0].counts()}
         training = {part.configuration for job in self.jobs.values() for part in job.parts}
-        waiting = max(0, counts["running"] - len(training))
-        shown = [f"{counts['complete']} complete", f"{len(training)} running", f"{waiting} waiting"]
-        shown += [f"{counts[state]} {state}" for state in ("stopped", "diverged", "failed") if counts[state]]
+        waiting = max(0, states["running"] - len(training))
+        shown = [f"{states['complete']} complete", f"{len(training)} running", f"{waiting} waiting"]
+        shown += [f"{states[state]} {state}" for state in ("stopped", "diverged", "failed") if states[state]]
         best = [record.best(1)[0].mean or 0.0 for record in self.ladders if record.best(1)]
         total = sum(record.plan.configs for record in self.ladders)
-        return f"of {total} configurations {', '.join(shown)}", fmean(best) if len(best) == len(self.ladders) else None
+        return f"of {counted(total, 'configuration')} {', '.join(shown)}", fmean(best) if len(best) == len(
+            self.ladders
+        ) else None
 
     def newly_closed(self) -> list[Ended]:
         found = [
