@@ -206,7 +206,7 @@ def test_a_plan_in_words_tells_what_would_run() -> None:
         assert part in text, part
     # two of five are complete: 5 x 2 + (2 x 2 + 2 x 4) x 1.6 = 29 class-epochs of 3,000 images
     assert "29 class-epochs, 73% of the cost without stopping" in text
-    assert "87,000 images in the search" in text
+    assert "87,600 images in the search, 96,000 images to confirm" in text
 
 
 @pytest.mark.parametrize("protocol", ["paper", "seen-unseen", "leave-one-out"])
