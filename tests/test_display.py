@@ -1,0 +1,47 @@
+"""The live display, in a terminal of 80 columns and in a file."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+
+from rich.console import Console
+
+from sweeps.engine.live.display import Display
+
+COUNTS = "of 24 configurations 2 complete, 3 running, 19 waiting"
+
+
+def _shown(console: Console) -> str:
+    display = Display(console)
+    display.begin("search by class", 100, 0)
+    display.trained("a", 30, 2850)
+    display.update(COUNTS, 0.9749, event=True)
+    display.end()
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_a_narrow_terminal_shows_stage_time_left_clock_and_every_count() -> None:
+    text = _shown(Console(file=StringIO(), width=80, force_terminal=True))
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", text)]
+    assert max(map(len, lines)) <= 80
+    bar = [line for line in lines if "━" in line][-1]
+    assert "search by class" in bar
+    assert re.search(r"at most \d+ s left", bar)
+    assert re.search(r"\d:\d\d:\d\d", bar)
+    words = " ".join(" ".join(lines).split())
+    assert f"{COUNTS} | best mean AUROC 0.9749 | 2850 images/s" in words
+
+
+def test_a_file_gets_one_line_and_no_speed_between_two_trials() -> None:
+    assert re.fullmatch(
+        rf"search by class: {COUNTS} \| best mean AUROC 0\.9749 \| 2850 images/s \| at most \d+ s left\n",
+        _shown(Console(file=StringIO(), width=140)),
+    )
+    display = Display(console := Console(file=StringIO(), width=140))
+    display.begin("search", 100, 0)
+    display.trained("a", 30, 2850)
+    display.ended("a")
+    display.update(COUNTS, None, event=True)
+    assert "images/s" not in console.file.getvalue()  # type: ignore[attr-defined]
