@@ -27,11 +27,12 @@ from adcore.train.checkpoints import Checkpoints, read
 from sweeps.engine.machine.resources import THIS_PROCESS
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation, confirmations
+from sweeps.engine.record.extend import extend_record
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results import model_scores
 from sweeps.engine.results import test_part as final
-from sweeps.engine.results.test_part import opened_before, score_models
+from sweeps.engine.results.test_part import opened_again, opened_before, score_models
 from sweeps.engine.results.test_result import TestResult as Result
 from tests.sweep_parts import record_of, small_plan
 
@@ -366,3 +367,35 @@ def test_the_covariance_is_of_means_over_the_classes_on_the_same_images(
         influences.append(np.mean(each, 0))
     expected = np.stack(influences) @ np.stack(influences).T * 200 / 199
     np.testing.assert_allclose(found.covariance[""], expected, rtol=1e-12)
+
+
+def test_an_extended_sweep_opens_it_again_for_other_models_only_and_counts_that(
+    home: SweepHome, digits_test: ImageDataset, tmp_path: Path
+) -> None:
+    path, plan = tmp_path / "study.db", tiny_plan()
+    record = record_of(plan, path=path)
+    for name, value in (("plan", plan.as_record()), ("settings", {"configs": plan.configs})):
+        record.write(name, value)
+    first = score_models(record, confirmed_of(record, home, count=1), home, lambda: digits_test)
+
+    def grown(configs: int) -> SweepRecord:
+        extend_record(path, dataclasses.replace(plan, configs=configs))
+        return record_of(dataclasses.replace(plan, configs=configs), path=path)
+
+    record = grown(3)
+    confirmed = confirmed_of(record, home, count=1)
+    assert opened_again(record, confirmed) == opened_before(record, confirmed) == ""
+    assert same(score_models(record, confirmed, home, never), first)
+    assert len(record.read("test_openings")) == 1
+    record = grown(4)
+    confirmed = confirmed_of(record, home)
+    assert f"opened {record.read('test_openings')[0]} for the configurations 0; " in opened_again(record, confirmed)
+    assert opened_before(record, confirmed) == "", "nobody has to ask for it"
+    interrupted = Opened(digits_test, interrupted=1)
+    with pytest.raises(KeyboardInterrupt):
+        score_models(record, confirmed, home, interrupted)
+    second = score_models(record, confirmed, home, interrupted)
+    assert list(second.measured) == MODELS
+    assert len(record.read("test_openings")) == 2, "what was interrupted is continued"
+    assert opened_again(record, confirmed) == ""
+    assert same(score_models(record, confirmed, home, never), second)

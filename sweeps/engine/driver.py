@@ -21,6 +21,7 @@ from sweeps.engine.machine.resources import resources_of_cluster
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.extend import extend_record
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_record
 from sweeps.engine.stage_runner import INTERRUPTED, Session, StageRunner
@@ -43,10 +44,13 @@ def drive(
     attributes: dict[str, Any],
     interrupt: Interrupt,
     make_stages: MakeStages,
+    *,
+    is_extended: bool = False,
 ) -> int:
     """Start or resume the sweep in `home`; returns the exit code: 0 complete, 1 with failed trials, 130 interrupted.
 
-    attributes: what a new record holds besides the plan. Raises UserError if Ray or MLflow cannot be used, or Ray
+    attributes: what a new record holds besides the plan. is_extended: the plan has more configurations than the record,
+    which is given that plan first. Raises UserError if Ray or MLflow cannot be used, or Ray
     has too few resources for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -60,6 +64,8 @@ def drive(
         resources = resources_of_cluster(settings)
         try:
             check_mlflow(settings, plan.script, home)
+            if is_extended:
+                extend_record(home.record, plan)
             study = open_record(home, plan, attributes)
             sweep_id = study.user_attrs["sweep_id"]
             outbox = Outbox(home.outbox(sweep_id))

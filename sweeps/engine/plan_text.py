@@ -51,6 +51,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     budget, trainings = 0 if plan.space.is_grid else plan.budget, confirmed * plan.seeds
     if plan.objective == "per-class":
         budget, trainings = budget + _own_budget(plan), trainings + plan.best * plan.seeds
+    name = settings.name or settings.continued or "<name>"
     search = budget * _images(plan.search_config) / (len(plan.classes) * plan.search_config.epochs)
     confirm = trainings * _images(base)
     lines = [
@@ -63,7 +64,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         f"  cost       at most {'' if plan.space.is_grid else f'{_millions(search)} images in the search, '}"
         f"{_millions(confirm)} images to confirm",
         f"  time       {time_in_words(lambda slots: _works(plan, settings, slots), settings)}",
-        f"  record     {Path(settings.storage) / (settings.name or '<name>')}, MLflow {settings.tracking_uri}",
+        f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",
     ]
     return "\n".join(lines)
 

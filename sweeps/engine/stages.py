@@ -19,6 +19,7 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.checkpoint_files import drop_checkpoints
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations, references
+from sweeps.engine.record.extend import earlier_sizes
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.commands import final_commands
 from sweeps.engine.results.description import winner_tags
@@ -26,7 +27,7 @@ from sweeps.engine.results.files import write_figure, write_summary, write_table
 from sweeps.engine.results.per_class import PerClass, own_best, per_class
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.results.tables import final_report, grid_sentence
-from sweeps.engine.results.test_part import opened_before, score_models
+from sweeps.engine.results.test_part import opened_again, opened_before, score_models
 from sweeps.engine.results.test_result import TestResult
 from sweeps.engine.results.winner_figures import inspect_model
 from sweeps.engine.search.confirm_search import ConfirmSearch
@@ -51,9 +52,11 @@ class Stages(StageRunner):
         super().__init__(plan, settings, session, [self.record])
         self.plan, self.data, self.sweep_settings = plan, data, settings
         self.packing = {"limit": session.study.user_attrs["members_per_trial"], "slots": session.resources.slots}
+        extended = "".join(f" (extended from {size})" for size in earlier_sizes(self.record)[-1:])
         self.summary_line = (
-            f"{counted(plan.configs, 'configuration')} x {counted(len(plan.classes), 'class')} of {plan.base.dataset}, "
-            f"packs of up to {counted(self.packing['limit'], 'training')}, {session.resources.slots} at a time"
+            f"{counted(plan.configs, 'configuration')}{extended} x {counted(len(plan.classes), 'class')} of "
+            f"{plan.base.dataset}, packs of up to {counted(self.packing['limit'], 'training')}, "
+            f"{session.resources.slots} at a time"
         )
 
     def run(self) -> int:
@@ -149,6 +152,8 @@ class Stages(StageRunner):
         if again or self.record.read("test") is None:
             self.note_code()
             self.tracking.open_sweep("final")
+        if line := opened_again(self.record, confirmed, own):
+            self.display.print(line)
         test = score_models(
             self.record, confirmed, self.home, lambda: self._test_part,
             own=own, again=again, resources=self.resources, on_progress=self.display.scored,
@@ -157,15 +162,15 @@ class Stages(StageRunner):
         return test
 
     def _inspect(self, winner: int, seed: int) -> None:
-        """Draw figures of the winner's models, once."""
-        if self.record.read("inspected"):
+        """Draw figures of the winner's models, once; an extended sweep may have another winner."""
+        if self.record.read("inspected") == winner:
             return
         paths = self.home.checkpoints_of(winner, sorted(self.plan.classes), seed)
         inspect_model(
             paths, winner,
             train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, resources=self.resources,
         )  # fmt: skip
-        self.record.write("inspected", True)
+        self.record.write("inspected", winner)
 
     def _publish(
         self,

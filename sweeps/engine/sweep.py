@@ -19,7 +19,7 @@ from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
-from sweeps.engine.record.resume import find_home, read_attribute, require_same_plan, stored_settings
+from sweeps.engine.record.resume import EXTENDED, find_home, read_attribute, require_same_plan, stored_settings
 from sweeps.engine.tracking.checks import check_outboxes, check_tracking
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     check_docstrings()
     settings = script.settings(**given)
     home = find_home(script.name, settings)
-    if settings.resume:
+    if settings.continued:
         settings = stored_settings(script.name, script.settings, home, given)
     plan = script.make_plan(settings, home)
-    require_same_plan(home, plan)
+    require_same_plan(home, plan, but=EXTENDED if "extend" in given else ())
     if settings.plan:
         click.echo(script.in_words(plan, settings))
         return 0
@@ -86,5 +86,5 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     with one_driver(home, is_new=not settings.resume):
         return drive(
             plan, settings, home, attributes, interrupt,
-            lambda session: script.make_stages(plan, settings, session, data),
+            lambda session: script.make_stages(plan, settings, session, data), is_extended="extend" in given,
         )  # fmt: skip

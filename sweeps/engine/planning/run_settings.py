@@ -40,6 +40,11 @@ class RunSettings:
     )
     plan: bool = option(False, "print what would run and what it would cost, without running it")
 
+    @property
+    def continued(self) -> str | None:
+        """The name of the sweep that is gone on with; None for a new one."""
+        return self.resume
+
     def __post_init__(self) -> None:
         check_options(self)
         if not self.storage or "\n" in self.storage:

@@ -77,7 +77,7 @@ class SweepSettings(RunSettings):
     Raises UserError with field, value and legal range of a bad one.
     """
 
-    changeable: ClassVar[tuple[str, ...]] = (*RunSettings.changeable, "open_test_again", "probe")
+    changeable: ClassVar[tuple[str, ...]] = (*RunSettings.changeable, "open_test_again", "probe", "extend")
 
     scale: str | None = option(None, "how much to search [default: gpu with CUDA, else laptop]", choices=tuple(SCALES))
     dataset: str | None = option(None, "data set [default: the scale's]")
@@ -115,12 +115,18 @@ class SweepSettings(RunSettings):
         False, "with --plan: train for about ten seconds, here or on a cluster worker, to estimate the time"
     )
     open_test_again: bool = option(False, "with --resume: score the test part again, and record that")
+    extend: str | None = option(None, "go on with the sweep of this name up to more --configs, and confirm again")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sweep_name(self.start_from)
         if self.open_test_again and not self.resume:
             raise UserError("--open-test-again: a new sweep opens the test part anyway; use it with --resume NAME")
+        check_sweep_name(self.extend)
+        if self.extend and (self.name or self.resume):
+            raise UserError("--extend cannot be combined with --name or --resume: it names the sweep that it continues")
+        if self.extend and not self.configs:
+            raise UserError(f"--extend {self.extend}: expected --configs with how many the sweep is to have in all")
         if self.probe and not self.plan:
             raise UserError("--probe: only measures speed for the time that --plan prints; use it with --plan")
         if self.dataset is not None:
@@ -128,6 +134,10 @@ class SweepSettings(RunSettings):
             check_classes(self.normal_class, len(DATASETS[self.dataset].class_names), "normal-class")
         if not re.fullmatch(r"auto|[1-9][0-9]{0,3}", self.members_per_trial):
             raise UserError(f"--members-per-trial {self.members_per_trial!r}: expected auto or a whole number >= 1")
+
+    @property
+    def continued(self) -> str | None:
+        return self.resume or self.extend
 
     @property
     def members(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +16,10 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import RECORD, SweepHome
 
-__all__ = ["find_home", "read_attribute", "require_same_plan", "stored_settings"]
+__all__ = ["EXTENDED", "find_home", "read_attribute", "require_same_plan", "stored_settings"]
 
+#: What --extend changes in a plan.
+EXTENDED = ("configs",)
 Settings = TypeVar("Settings", bound=RunSettings)
 
 
@@ -32,11 +34,11 @@ def find_home(script: str, settings: RunSettings) -> SweepHome:
 def _find_home(script: str, settings: RunSettings) -> SweepHome:
     storage = Path(settings.storage).expanduser().resolve()
     check_name(storage, "--storage")
-    if settings.resume:
+    if settings.continued:
         known = sorted(path.parent.name for path in storage.glob(f"*/{RECORD}"))
-        if settings.resume not in known:
-            raise unknown_name("sweep", settings.resume, known or [f"none in {storage}"])
-        return SweepHome(storage / settings.resume)
+        if settings.continued not in known:
+            raise unknown_name("sweep", settings.continued, known or [f"none in {storage}"])
+        return SweepHome(storage / settings.continued)
     now = datetime.datetime.now()
     home = SweepHome(storage / (settings.name or f"{script}-{now:%Y%m%d-%H%M%S}"))
     if home.is_begun:
@@ -47,7 +49,10 @@ def _find_home(script: str, settings: RunSettings) -> SweepHome:
 
 
 def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: Mapping[str, Any]) -> Settings:
-    """A resumed sweep's own settings, with changeable ones as given now. Raises UserError for other differences."""
+    """A continued sweep's own settings, with changeable ones as given now; those of --extend as for a resume.
+
+    Raises UserError for other differences, and unless --extend is given more configurations.
+    """
     stored, plan = read_attribute(home, "settings"), read_attribute(home, "plan")
     names = {field.name for field in dataclasses.fields(kind)}
     is_own = isinstance(plan, dict) and plan.get("script") == script
@@ -57,24 +62,40 @@ def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: M
             "resume it with that one, or start a new sweep"
         )
     plain = from_plain(stored)
-    for name, value in given.items():
-        if name not in kind.changeable and value != plain[name]:
-            flag = flag_of(name)
-            raise UserError(f"sweep {home.name!r} was started with {flag} {plain[name]}, not {value}; omit {flag}")
     try:
         kind(**plain)
         plain = followed(plain, home.folder.parent)
     except UserError as error:
         raise UserError(f"{home.record}: damaged, with settings that are not valid ({error})") from error
-    return kind(**{**plain, "name": None, **{name: given[name] for name in given if name in kind.changeable}})
+    if "extend" in given:
+        _require_more(home, plain["configs"], given["configs"])
+    may_differ = (*kind.changeable, *(EXTENDED if "extend" in given else ()))
+    for name, value in given.items():
+        if name not in may_differ and value != plain[name]:
+            flag = flag_of(name)
+            remedy = f"omit {flag}" + (f"; --extend {home.name} goes on with more" if name in EXTENDED else "")
+            raise UserError(f"sweep {home.name!r} was started with {flag} {plain[name]}, not {value}; {remedy}")
+    own = {name: given[name] for name in given if name in may_differ and name != "extend"}
+    return kind(**{**plain, "name": None, "resume": home.name, **own})
 
 
-def require_same_plan(home: SweepHome, plan: BasePlan) -> None:
-    """Raises UserError if this code would compute another sweep than the one on record."""
+def _require_more(home: SweepHome, before: int | None, now: int) -> None:
+    if before is None:
+        raise UserError(f"sweep {home.name!r} trains every point of its grid: --extend has nothing to add")
+    if now <= before:
+        raise UserError(
+            f"--configs {now}: sweep {home.name!r} has {before} configurations already; --extend takes a larger "
+            f"number, --resume {home.name} continues it as it is"
+        )
+
+
+def require_same_plan(home: SweepHome, plan: BasePlan, *, but: Sequence[str] = ()) -> None:
+    """Raises UserError if this code would compute another sweep than the one on record. but: what may differ."""
     if not home.is_begun:
         return
     before, now = read_attribute(home, "plan"), json.loads(json.dumps(plan.as_record()))
-    different = [name for name in now if not isinstance(before, dict) or now[name] != before.get(name)]
+    compared = [name for name in now if name not in but]
+    different = [name for name in compared if not isinstance(before, dict) or now[name] != before.get(name)]
     if different:
         raise UserError(
             f"sweep {home.name!r} was started with other settings of: {', '.join(different)}; start a new one"

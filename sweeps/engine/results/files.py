@@ -15,6 +15,7 @@ from adcore.files import write_whole
 from adcore.metric_names import class_metric, mean_metric
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
+from sweeps.engine.record.extend import earlier_sizes
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.intervals import Interval
 from sweeps.engine.results.per_class import PerClass
@@ -115,6 +116,7 @@ def write_summary(
             for each in summary.comparisons
         ],
         "sentence": grid_sentence(record, confirmed, summary) if record.plan.space.is_grid else summary.sentence,
+        "extended_from": earlier_sizes(record),
         "test_openings": record.read("test_openings"),
     }
     if per_class:

@@ -7,7 +7,7 @@ import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from adcore.metrics import auroc_influence
 from sweeps.engine.machine.resources import THIS_PROCESS, Resources
 from sweeps.engine.record.checkpoint_files import difference_to_record
 from sweeps.engine.record.confirmation import Confirmation
+from sweeps.engine.record.extend import earlier_test, openings_before
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.model_scores import Training, drop_scores, scored_trainings
@@ -26,7 +27,7 @@ from sweeps.engine.results.test_result import OWN_BEST, TestResult, own_of
 if TYPE_CHECKING:
     from adcore.evaluation.test_scores import TestScores
 
-__all__ = ["opened_before", "score_models"]
+__all__ = ["opened_again", "opened_before", "score_models"]
 
 #: No class has its own best configuration.
 NONE: Mapping[int, int] = MappingProxyType({})
@@ -39,15 +40,44 @@ def opened_before(record: SweepRecord, confirmed: Sequence[Confirmation], own: M
     stored = record.read("test")
     if stored is None:
         return ""
-    models = {tuple(model) for model in stored["models"]}
-    if models == set(_models(record, confirmed, own)) and own_of(stored) == own:
+    if _is_of(stored, record, confirmed, own):
         return ""
+    return (
+        f"{_opening(record, stored, -1)}, which are not those confirmed now; --resume with --open-test-again opens it "
+        "again, and records that"
+    )
+
+
+def opened_again(record: SweepRecord, confirmed: Sequence[Confirmation], own: Mapping[int, int] = NONE) -> str:
+    """That scoring these opens the test part again because the sweep was extended, or an empty string."""
+    stored = earlier_test(record)
+    if record.read("test") is not None or stored is None or _is_of(stored, record, confirmed, own):
+        return ""
+    last = _opening(record, stored, openings_before(record) - 1)
+    return f"{last}; it is opened again for those confirmed now, which is on record"
+
+
+def _is_of(
+    stored: Mapping[str, Any], record: SweepRecord, confirmed: Sequence[Confirmation], own: Mapping[int, int]
+) -> bool:
+    """Whether recorded results are those of these configurations' models."""
+    models = {tuple(model) for model in stored["models"]}
+    return models == set(_models(record, confirmed, own)) and own_of(stored) == own
+
+
+def _known_before(
+    record: SweepRecord, confirmed: Sequence[Confirmation], own: Mapping[int, int]
+) -> dict[str, Any] | None:
+    """The results from before an extension, if they are those of the same models."""
+    stored = earlier_test(record)
+    return stored if stored and _is_of(stored, record, confirmed, own) else None
+
+
+def _opening(record: SweepRecord, stored: Mapping[str, Any], place: int) -> str:
+    models = {tuple(model) for model in stored["models"]}
     opened = {number for number, _ in models if number != OWN_BEST} | set(own_of(stored).values())
     numbers = ", ".join(map(str, sorted(opened)))
-    return (
-        f"the test part was opened {record.read('test_openings')[-1]} for the configurations {numbers}, which are not "
-        "those confirmed now; --resume with --open-test-again opens it again, and records that"
-    )
+    return f"the test part was opened {record.read('test_openings')[place]} for the configurations {numbers}"
 
 
 def score_models(
@@ -67,15 +97,19 @@ def score_models(
     results is continued after the models that it has scored. own: each class's best configuration; they are scored
     together as OWN_BEST. again: open it again, whatever was scored before. resources: where models are scored.
     on_progress: called with how many trainings' models are scored, and of how many.
+
+    In an extended sweep it is opened again unless the models are those scored before.
     """
     stored = record.read("test")
-    if stored is not None and not again:
-        return TestResult.from_record(stored)
+    if not again and (known := stored or _known_before(record, confirmed, own)):
+        if stored is None:
+            record.write("test", known)
+        return TestResult.from_record(known)
     models = _models(record, confirmed, own)
     remedy = "--resume trains this model again" if stored is None else "start a new sweep"
     _require_models(record, confirmed, models, home, remedy)
     openings = record.read("test_openings") or []
-    if not openings or stored is not None:
+    if len(openings) == openings_before(record) or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record.write("test_openings", [*openings, now])
         drop_scores(home)

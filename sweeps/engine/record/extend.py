@@ -1,0 +1,96 @@
+"""Extend a sweep: its record gets a larger number of configurations, and its search goes on with what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from adcore.files import put_in_place
+from sweeps.engine.machine.storage import storage
+from sweeps.engine.planning.base_plan import BasePlan
+from sweeps.engine.record.study import open_study, storage_of
+
+if TYPE_CHECKING:
+    from sweeps.engine.record.attributes import Attributes
+
+__all__ = ["earlier_sizes", "earlier_test", "extend_record", "openings_before"]
+
+#: The attribute with what the sweep was before each extension.
+EXTENSIONS = "extensions"
+#: Attributes that an extension ends: the search is not over, and the test part is closed.
+ENDED = ("searched", "test")
+
+
+def extend_record(path: Path, plan: BasePlan) -> None:
+    """Give the record in a file a plan with more configurations; stopped ones can be promoted again.
+
+    The attribute `extensions` keeps the former number of configurations, how often the test part had been opened, and
+    its results. The file is replaced as a whole: killed at any time, the record is the old one or the new one. Raises
+    StorageError.
+    """
+    part = path.with_name(f".{path.name}.part")
+    with storage(path):
+        part.unlink(missing_ok=True)
+        main = open_study(path, create=False)
+        _copy(main, open_study(part, create=True), _extended(main.user_attrs, plan))
+        into = open_study(part, create=False)
+        for name in optuna.get_all_study_names(storage_of(main)):  # those of the classes' own searches
+            if name != main.study_name:
+                own = optuna.load_study(study_name=name, storage=storage_of(main))
+                new = optuna.create_study(study_name=name, storage=storage_of(into), direction="maximize")
+                _copy(own, new, {key: value for key, value in own.user_attrs.items() if key not in ENDED})
+        for each in (main, into):
+            storage_of(each).remove_session()
+        put_in_place(part, path)
+
+
+def earlier_sizes(record: Attributes) -> list[int]:
+    """The number of configurations before each extension, oldest first; empty if the sweep was not extended."""
+    return [each["configs"] for each in record.read(EXTENSIONS) or []]
+
+
+def openings_before(record: Attributes) -> int:
+    """How often the test part had been opened when the sweep was last extended."""
+    extensions = record.read(EXTENSIONS) or [{"openings": 0}]
+    return extensions[-1]["openings"]
+
+
+def earlier_test(record: Attributes) -> dict[str, Any] | None:
+    """The last results on the test part from before an extension, as they were recorded; None without any."""
+    return next((test for each in reversed(record.read(EXTENSIONS) or []) if (test := each["test"])), None)
+
+
+def _extended(known: Mapping[str, Any], plan: BasePlan) -> dict[str, Any]:
+    now = plan.as_record()
+    before = {
+        "configs": known["plan"]["configs"],
+        "openings": len(known.get("test_openings", [])),
+        "test": known.get("test"),
+    }
+    return {key: value for key, value in known.items() if key not in ENDED} | {
+        "plan": now,
+        "settings": {**known["settings"], "configs": now["configs"]},
+        EXTENSIONS: [*known.get(EXTENSIONS, []), before],
+    }
+
+
+def _copy(study: optuna.Study, into: optuna.Study, attributes: Mapping[str, Any]) -> None:
+    for key, value in attributes.items():
+        into.set_user_attr(key, value)
+    into.add_trials([_reopened(trial) for trial in study.get_trials(deepcopy=False)])
+
+
+def _reopened(trial: FrozenTrial) -> FrozenTrial:
+    """A trial as it was before its configuration was stopped; others as they are."""
+    if trial.user_attrs.get("state") != "stopped":
+        return trial
+    return create_trial(
+        state=TrialState.RUNNING,
+        params=trial.params,
+        distributions=trial.distributions,
+        system_attrs=trial.system_attrs,
+    )
