@@ -14,9 +14,9 @@ from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.evaluation.assessment import BEST_F1, TWO_SCORES, Assessment, assess
 from adcore.evaluation.test_scores import score_test
-from adcore.evaluation.thresholds import RULES, TwoScores, at_threshold, best_f1, most_correct
 from adcore.metrics import METRICS
 from adcore.protocols.definitions import known_anomalies
+from adcore.thresholds import RULES, TwoScores, at_threshold, best_f1, most_correct
 from adcore.train import TrainResult, train
 from adcore.train.batch_scores import anomaly_scores, by_batch
 from adcore.train.build import split_train

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adcore.evaluation.thresholds import (
+from adcore.thresholds import (
     RULES,
     TwoScores,
     at_threshold,

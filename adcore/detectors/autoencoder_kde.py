@@ -32,7 +32,7 @@ class AutoencoderKDE(ReconstructionDetector):
     the images. After each epoch the densities of the training images' embeddings are estimated anew: p_n of normal
     images and p_a of anomalies, if the protocol has any. The score is log p_a - log p_n, or -log p_n without anomalies.
     The report also thresholds the reconstruction error: `scores_by_name` returns all three, and
-    adcore.evaluation.thresholds has the rule. The embedding has latent_size numbers, 64 in the report. The report does
+    adcore.thresholds has the rule. The embedding has latent_size numbers, 64 in the report. The report does
     not give the bandwidth; here it is in units of the references' spread, the root of their mean variance, since the
     scale of an embedding is arbitrary.
     """

@@ -14,16 +14,14 @@ from torch import Tensor
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.evaluation.test_scores import score_test, tested_positions
-from adcore.evaluation.thresholds import RULES, TwoScores, at_threshold, confusion, most_correct
 from adcore.protocols.definitions import validation_images
+from adcore.thresholds import BEST_F1, RULES, TwoScores, at_threshold, confusion, most_correct
 from adcore.train.batch_scores import anomaly_scores, by_batch
 from adcore.train.build import split_train
 from adcore.train.pack import Pack
 
 __all__ = ["BEST_F1", "TWO_SCORES", "Assessment", "Decisions", "assess"]
 
-#: The rule whose decisions are shown if only one rule's are.
-BEST_F1 = "best F1"
 #: The rule of thresholds.TwoScores, for detectors with two scores: most correct by distance from both normal means.
 TWO_SCORES = "two scores"
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import pickle
 import time
 import uuid
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ __all__ = ["Checkpoints", "read"]
 KEY = "adcore"
 #: What it holds of a member in addition to its configuration.
 PARTS = ("history", "watched", "networks", "optimizers")
+#: What files of earlier versions lack.
+ADDED = ("decision",)
 
 
 class Checkpoints:
@@ -80,23 +84,28 @@ class Checkpoints:
         return [(path, [member]) for path, member in zip(self.place, members, strict=True)]
 
 
-def read(path: Path, *, mapped: bool = False) -> list[MemberState]:
+def read(path: Path, *, mapped: bool = False, remedy: str = "move it away and run again") -> list[MemberState]:
     """The members in a checkpoint file, on the CPU. Raises UserError for a file that is not a checkpoint.
 
-    mapped: tensors stay in the file until they are used; the file must not change meanwhile.
+    mapped: tensors stay in the file until they are used; the file must not change meanwhile. remedy: what to do about
+    such a file, for the message.
     """
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch's, about the format of foreign files
+            stored = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         if not isinstance(stored, dict):
             raise TypeError(f"it holds a {type(stored).__name__}")
         if "members" not in stored[KEY]:
             raise ValueError("an earlier version wrote it")
         return [_member(each) for each in stored[KEY]["members"]]
+    except pickle.UnpicklingError as error:  # torch's own text advises to run what is in the file
+        raise UserError(
+            f"{path}: not a checkpoint of this program (it holds more than plain values); {remedy}"
+        ) from error
     except Exception as error:  # on foreign bytes, torch's unpickler may raise anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{path}: not a complete checkpoint of this program ({reason}); move it away and run again"
-        ) from error
+        raise UserError(f"{path}: not a complete checkpoint of this program ({reason}); {remedy}") from error
 
 
 def _as_saved(path: Path, members: Sequence[TrainConfig]) -> list[MemberState]:
@@ -124,12 +133,13 @@ def _member(stored: dict[str, Any]) -> MemberState:
     config = TrainConfig(**from_plain(stored["config"]))
     if not all("val_auroc" in epoch for epoch in stored["history"]):
         raise ValueError("its history lacks metrics")
-    return MemberState(config, **{name: stored[name] for name in PARTS})
+    found = {name: stored[name] for name in (*PARTS, *(name for name in ADDED if name in stored))}
+    return MemberState(config, **found)
 
 
 def _plain(state: MemberState) -> dict[str, Any]:
     """Plain values and tensors only, so that they load with weights_only=True."""
-    return {"config": as_plain(state.config), **{name: getattr(state, name) for name in PARTS}}
+    return {"config": as_plain(state.config), **{name: getattr(state, name) for name in (*PARTS, *ADDED)}}
 
 
 def _write(path: Path, states: Sequence[MemberState]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 from torch import Tensor
 
 from adcore.metrics import METRICS, measure
 from adcore.protocols.definitions import validation_images
+from adcore.thresholds import decision_rule
 from adcore.train.batch_scores import by_batch
 from adcore.train.datamodule import AnomalyDetectionDataModule
 from adcore.train.execution import executed
@@ -64,26 +65,28 @@ class EpochEnd(pl.Callback):
         images = self.module.images_per_member * len(self.states)
         speed = images / (time.perf_counter() - self.started)
         pack.finish_epoch(self.batches)
-        for member, (state, measured) in enumerate(zip(self.states, self._validate(pack), strict=True)):
+        for member, (state, (measured, decision)) in enumerate(zip(self.states, self._validate(pack), strict=True)):
             means = {f"loss_{name}": each[member] / len(self.batches) for name, each in losses.items()}
             if not all(map(math.isfinite, means.values())):
-                measured = dict.fromkeys(METRICS, math.nan)
+                measured, decision = dict.fromkeys(METRICS, math.nan), {}
             own = {f"val_{name}": value for name, value in measured.items()}
             state.history.append({"epoch": float(state.epoch + 1), **own, **means, "images_per_second": speed})
+            state.decision = decision
         if any(state.config.patience for state in self.states):
             for state, figure in zip(self.states, self._watched(pack), strict=True):
                 state.watched.append(figure)
         trainer.should_stop = any(state.finished for state in self.states) or self.states[0].epoch == self.until
         self.on_epoch(pack, trainer.should_stop)
 
-    def _validate(self, pack: Pack) -> list[dict[str, float]]:
-        """Each member's metrics on its normal images and its known anomaly classes."""
-        measured: list[dict[str, float]] = []
+    def _validate(self, pack: Pack) -> list[tuple[dict[str, float], dict[str, Any]]]:
+        """Each member's metrics and decision rule on its normal images and its known anomaly classes."""
+        found: list[tuple[dict[str, float], dict[str, Any]]] = []
         for member, (scores, labels) in enumerate(self._by_member(pack, pack.score, mirror=True)):
             config = pack.members[member]
             shown, anomalous = validation_images(labels, config.exposure, config.classes[0], config.split_seed)
-            measured.append(measure(scores[shown], anomalous[shown]))
-        return measured
+            own = scores[shown], anomalous[shown]
+            found.append((measure(*own), decision_rule(*own)))
+        return found
 
     def _watched(self, pack: Pack) -> list[float]:
         """The quantity that early stopping minimises: loss of normal validation images, or -AUROC without one."""

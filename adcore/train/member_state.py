@@ -20,14 +20,16 @@ class MemberState:
     """One member of a pack, between two epochs.
 
     config: of a single class. history: each epoch's metrics by name, without the class. watched: the quantity that
-    early stopping minimises, after each epoch; empty if no member has patience. networks: state dict of its detector.
-    optimizers: for each Adam, the state of each parameter. Both are from the last epoch at which they were kept, on the
-    CPU; empty before the first.
+    early stopping minimises, after each epoch; empty if no member has patience. decision: from
+    adcore.thresholds.decision_rule on the validation images of the last epoch; empty before the first, if the model
+    diverged, and in files of versions without it. networks: state dict of its detector. optimizers: for each Adam, the
+    state of each parameter. Both are from the last epoch at which they were kept, on the CPU; empty before the first.
     """
 
     config: TrainConfig
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
     watched: list[float] = dataclasses.field(default_factory=list)
+    decision: dict[str, Any] = dataclasses.field(default_factory=dict)
     networks: dict[str, Any] = dataclasses.field(default_factory=dict)
     optimizers: list[list[dict[str, Tensor]]] = dataclasses.field(default_factory=list)
 

@@ -87,8 +87,8 @@ def _auroc_of_decisions(found: Assessment) -> float:
 
 def _held_out_accuracy(detector: Pack, config: TrainConfig, train_part: ImageDataset) -> float:
     """Accuracy of a supervised detector's decisions, logit >= 0, on the fold that it was not fitted on."""
-    from adcore.evaluation.thresholds import at_threshold
     from adcore.protocols.definitions import validation_images
+    from adcore.thresholds import at_threshold
     from adcore.train.batch_scores import anomaly_scores
     from adcore.train.build import split_train
 

@@ -23,17 +23,24 @@ from sklearn.metrics import (
 from torch import Tensor
 
 __all__ = [
+    "BEST_F1",
     "RULES",
     "TwoScores",
     "at_threshold",
     "best_f1",
     "confusion",
+    "decision_rule",
     "difference_of_means",
     "false_positive_budget",
     "fixed",
     "mean_of_means",
     "most_correct",
 ]
+
+#: The rule whose decisions are shown if only one rule's are, and whose threshold a trained model keeps.
+BEST_F1 = "best F1"
+#: Which scores count as anomalous, as it stands in a checkpoint.
+DIRECTION = "at or above"
 
 
 def fixed(scores: Tensor, anomalous: Tensor, *, value: float = 0.5) -> float:
@@ -89,7 +96,7 @@ RULES: Mapping[str, Callable[[Tensor, Tensor], float]] = MappingProxyType(
         "difference of means": difference_of_means,
         "mean of means": mean_of_means,
         "most correct": most_correct,
-        "best F1": best_f1,
+        BEST_F1: best_f1,
         "5 % false positives": false_positive_budget,
     }
 )
@@ -125,6 +132,16 @@ class TwoScores:
         by_score = zip((first, second), self.means, self.spreads, strict=True)
         one, other = (((score - mean) / spread).abs() for score, mean, spread in by_score)
         return one.minimum(other)
+
+
+def decision_rule(scores: Tensor, anomalous: Tensor) -> dict[str, Any]:
+    """What a trained model keeps to decide on new images, as plain values; empty if a score is not finite.
+
+    rule: the name of the rule that chose the threshold; threshold; anomalous: on which side of it.
+    """
+    if not scores.isfinite().all():
+        return {}
+    return {"rule": BEST_F1, "threshold": RULES[BEST_F1](scores, anomalous), "anomalous": DIRECTION}
 
 
 def at_threshold(scores: Tensor, anomalous: Tensor, threshold: float) -> dict[str, float]:

@@ -1,0 +1,159 @@
+"""The command that scores images, apart from how it is told which models: shared with the scripts of the sweeps."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adcore.errors import UserError
+from adcore.files import check_local, check_writable
+from adcore.predict.images import find_files
+from adcore.system.backend import FILES_ALONE
+from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
+
+if TYPE_CHECKING:
+    from adcore.predict.models import Model
+    from adcore.predict.scoring import Scored
+
+__all__ = ["CLASS", "MODEL", "SHARED", "Request", "predict"]
+
+MODEL = click.Option(
+    ["--model"],
+    multiple=True,
+    metavar="FILE|FOLDER",
+    help="a checkpoint of adcore.train or of a sweep, or a folder of them; given several times, the models of one "
+    "experiment with several training seeds: an image's score is their mean",
+)
+CLASS = click.Option(
+    ["--class", "chosen"], metavar="INDEX|NAME", help="which experiment's models to use, if there are several"
+)
+#: What images to score and what to write, for any model.
+SHARED = (
+    click.Argument(["places"], nargs=-1, metavar="IMAGES_OR_FOLDERS"),
+    click.Option(["--csv", "table"], metavar="FILE", help="write the table to this file [default: standard output]"),
+    click.Option(["--heatmaps"], metavar="DIR", help="write each image's map of reconstruction errors to this folder"),
+    click.Option(
+        ["--threshold"], type=click.FLOAT, help="score from which an image is anomalous [default: the model's]"
+    ),
+    click.Option(["--batch-size"], type=click.IntRange(min=1), help="images scored at a time [default: 500]"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line; raises UserError for what can be refused before torch is loaded.
+
+    places: images, arrays and folders. chosen: the class, by index or name, None for the only one. table: the CSV file.
+    """
+
+    places: tuple[str, ...] = ()
+    chosen: str | None = None
+    table: str | None = None
+    heatmaps: str | None = None
+    threshold: float | None = None
+    batch_size: int = 500
+
+    def __post_init__(self) -> None:
+        if not self.places:
+            raise UserError("no images: name image files, .npy or .npz files, or folders of them")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise UserError(f"--threshold {self.threshold}: expected a finite number")
+        for flag, place in (("--csv", self.table), ("--heatmaps", self.heatmaps)):
+            check_local(place or "", flag)
+        if self.table is not None:
+            if Path(self.table).is_dir():
+                raise UserError(f"--csv {self.table!r}: a folder, expected a file")
+            check_writable(Path(self.table).parent, f"--csv {self.table!r}")
+        if self.heatmaps is not None:
+            check_writable(Path(self.heatmaps) / "x", f"--heatmaps {self.heatmaps!r}")
+
+
+def predict(models: Sequence[Path], request: Request, source: str = "--model") -> int:
+    """Score images with the models in checkpoint files and write what was asked for.
+
+    Returns the exit code: 1 if an image cannot be read; the others are scored all the same. source: where the models
+    come from, for messages. Raises UserError for models that cannot be used.
+    """
+    for path in models:
+        if not path.exists():
+            raise UserError(f"{source} {str(path)!r}: no such file or folder")
+    files = find_files(request.places)
+    prepare_process()
+    from adcore.predict.models import load_model, read_states
+    from adcore.predict.scoring import score_files
+
+    model = load_model(read_states(models), request.chosen, source)
+    if request.heatmaps is not None:
+        from adcore.predict.heatmaps import check_reconstructs
+
+        check_reconstructs(model.config.detector)
+    click.echo(f"{model.title}; {_rule(model, request.threshold)}", err=True)
+    heatmaps = Path(request.heatmaps) if request.heatmaps is not None else None
+    scored, unreadable = score_files(model, files, batch_size=request.batch_size, heatmaps=heatmaps)
+    _write_table(request.table, scored, model.threshold if request.threshold is None else request.threshold)
+    for line in unreadable:
+        click.echo(line, err=True)
+    if unreadable:
+        click.echo(f"{len(unreadable)} not read, {len(scored)} images scored", err=True)
+    return 1 if unreadable else 0
+
+
+def prepare_process() -> None:
+    """Set threads and matplotlib's backend; call before torch is imported."""
+    os.environ.update(FILES_ALONE)
+    for name, value in PATIENT_THREADS.items():
+        os.environ.setdefault(name, value)
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(allotted_cpus())
+
+
+def _rule(model: Model, given: float | None) -> str:
+    """How it is decided which images are anomalous, in words."""
+    if given is not None:
+        return f"anomalous from {given:.6g} on"
+    if model.threshold is None:
+        return "no decisions, because the model has no threshold: an earlier version wrote it; --threshold sets one"
+    mean = f", mean of {len(model.seeds)} thresholds" if len(model.seeds) > 1 else ""
+    return f"anomalous from {model.threshold:.6g} on ({model.rule} on validation images{mean})"
+
+
+def _write_table(place: str | None, scored: Sequence[Scored], threshold: float | None) -> None:
+    """Write the CSV table to a file or to standard output. Raises UserError if the file cannot be written."""
+    from adcore.files import write_whole
+
+    text = io.StringIO()
+    has_heatmaps = any(each.heatmap for each in scored)
+    columns = ["image", "score", "decision", *(["heatmap"] if has_heatmaps else [])]
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for each in scored:
+        row: dict[str, Any] = {"image": _text(each.name), "score": each.score, "heatmap": _text(each.heatmap)}
+        writer.writerow(row | {"decision": decision(each.score, threshold)})
+    if place is None:
+        click.echo(text.getvalue(), nl=False)
+        return
+    try:
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(Path(place), text.getvalue())
+    except OSError as error:
+        raise UserError(f"--csv {place!r}: cannot be written ({error.strerror})") from error
+
+
+def decision(score: float, threshold: float | None) -> str:
+    """The table's word for a score; empty without a threshold."""
+    return "" if threshold is None else "anomalous" if score >= threshold else "normal"
+
+
+def _text(name: str) -> str:
+    """A file's name as text: bytes that are not UTF-8 are shown by their numbers."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

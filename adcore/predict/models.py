@@ -1,0 +1,157 @@
+"""A trained experiment, of one or several training seeds, ready to score images."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from adcore.config import TrainConfig
+from adcore.datasets import DATASETS, DatasetInfo
+from adcore.errors import UserError
+from adcore.reconstruction import unit_range
+from adcore.thresholds import DIRECTION
+from adcore.train import checkpoints
+from adcore.train.batch_scores import anomaly_scores, by_batch
+from adcore.train.build import load_states, scoring_strategy, training_device
+from adcore.train.member_state import MemberState
+from adcore.train.pack import Pack
+
+__all__ = ["Model", "class_index", "load_model", "read_states"]
+
+#: What to do about a file that is no checkpoint.
+REMEDY = "name a file that adcore.train or a sweep has written"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """One experiment's networks, a member of `detector` for each training seed.
+
+    config: of the first seed. seeds: of training. threshold: images that score at or above it are anomalous, the mean
+    over the seeds of those in the checkpoints; None if one of them has none. rule: what chose it. source: the files.
+    """
+
+    config: TrainConfig
+    detector: Pack
+    seeds: tuple[int, ...]
+    threshold: float | None
+    rule: str
+    source: str
+
+    @property
+    def info(self) -> DatasetInfo:
+        """The data set that it was trained on."""
+        return DATASETS[self.config.dataset]
+
+    @property
+    def title(self) -> str:
+        """Detector, data set, class and seeds in words."""
+        [index] = self.config.classes
+        name, several = self.info.class_names[index], "s" * (len(self.seeds) > 1)
+        known = f"{self.config.exposure.named_class} {index}" + (f" ({name})" if name != str(index) else "")
+        seeds = f"training seed{several} {', '.join(map(str, self.seeds))}"
+        return f"{self.config.detector} on {self.config.dataset}, {known}, {seeds}"
+
+    def scores(self, images: Tensor) -> Tensor:
+        """Anomaly scores of uint8 images [n, channels, side, side], higher is more anomalous: [n] on the CPU.
+
+        The mean over the seeds; an image's score does not depend on the others, to float accuracy.
+        """
+        return anomaly_scores(self.detector, images, mirrored=self.config.mirrored_scores).mean(1)
+
+    def error_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images as the networks see them, [n, channels, 32, 32] in [0, 1], and where they are reconstructed badly.
+
+        The maps, [n, 32, 32] in [0, 1], are |x - x'| on [0, 1], the mean over channels and seeds; with mirrored_scores
+        also over an image and its mirror image. images: as for `scores`; both are on the CPU.
+        """
+
+        def errors(plain: Tensor) -> Tensor:
+            output = self.detector.reconstruct(plain)
+            return (unit_range(plain)[:, None] - unit_range(output)).abs().mean((1, 2))
+
+        def both(plain: Tensor) -> Tensor:
+            return (errors(plain) + errors(plain.flip(3)).flip(2)) / 2 if self.config.mirrored_scores else errors(plain)
+
+        return by_batch(self.detector, images, unit_range), by_batch(self.detector, images, both)
+
+
+def class_index(config: TrainConfig, chosen: str) -> int:
+    """The class that is named by its index or its name. Raises UserError for one that the data set lacks."""
+    names = DATASETS[config.dataset].class_names
+    if chosen in names:
+        return names.index(chosen)
+    if chosen.isdecimal() and int(chosen) < len(names):
+        return int(chosen)
+    known = ", ".join(f"{index} ({name})" if name != str(index) else name for index, name in enumerate(names))
+    raise UserError(f"--class {chosen!r}: expected one of {known}")
+
+
+def read_states(places: Sequence[Path]) -> list[MemberState]:
+    """The models in checkpoint files, and in all of the folders' files *.ckpt, of any depth.
+
+    Raises UserError for a file that is not a checkpoint, and for a folder without one.
+    """
+    files: list[Path] = []
+    for place in places:
+        own = sorted(place.rglob("*.ckpt")) if place.is_dir() else [place]
+        if not own:
+            raise UserError(f"--model {str(place)!r}: no *.ckpt file in this folder; {REMEDY}")
+        files += own
+    return [state for path in files for state in checkpoints.read(path, remedy=REMEDY)]
+
+
+def load_model(states: Sequence[MemberState], chosen: str | None = None, source: str = "--model") -> Model:
+    """The models of one class, on the fastest device. chosen: the class, by index or name; None for the only one.
+
+    source: where they come from, for messages. Raises UserError for a class that is missing or not chosen, for models
+    that differ in more than their training seed, and for one that is untrained or diverged.
+    """
+    own = _of_class(states, chosen, source)
+    config = own[0].config
+    for state in own:
+        _require_same(config, state.config, source)
+        if not state.networks or state.diverged:
+            raise UserError(f"{source}: a model that {'diverged' if state.diverged else 'was not trained'}; {REMEDY}")
+    seeds = tuple(state.config.train_seed for state in own)
+    if len(set(seeds)) < len(seeds):
+        again = next(seed for seed in seeds if seeds.count(seed) > 1)
+        raise UserError(f"{source}: training seed {again} is given twice; name each model once")
+    pack = Pack([each.config for each in own], DATASETS[config.dataset].channels, strategy=scoring_strategy())
+    load_states(pack, own, source)
+    threshold, rule = _decision(own)
+    return Model(config, pack.to(training_device()), seeds, threshold, rule, source)
+
+
+def _of_class(states: Sequence[MemberState], chosen: str | None, source: str) -> list[MemberState]:
+    known = sorted({state.config.classes[0] for state in states})
+    listed = ", ".join(map(str, known))
+    if chosen is None and len(known) > 1:
+        raise UserError(f"{source}: models of the classes {listed}; choose one of them with --class")
+    index = known[0] if chosen is None else class_index(states[0].config, chosen)
+    if index not in known:
+        raise UserError(f"--class {chosen}: {source} has no model of it, only of {listed}")
+    return [state for state in states if state.config.classes == (index,)]
+
+
+def _require_same(first: TrainConfig, other: TrainConfig, source: str) -> None:
+    """Raises UserError if two configurations differ in more than the training seed."""
+    for name in (field.name for field in dataclasses.fields(TrainConfig) if field.name != "train_seed"):
+        ours, theirs = getattr(first, name), getattr(other, name)
+        if ours != theirs:
+            raise UserError(
+                f"{source}: models of several configurations ({name}: {ours} and {theirs}); "
+                "name those of one, which differ in their training seed alone"
+            )
+
+
+def _decision(states: Sequence[MemberState]) -> tuple[float | None, str]:
+    """The mean threshold and the name of its rule; None if a model has no threshold that this version knows."""
+    found = [state.decision for state in states]
+    if not all(each.get("anomalous") == DIRECTION and math.isfinite(each["threshold"]) for each in found):
+        return None, ""
+    return statistics.fmean(each["threshold"] for each in found), str(found[0]["rule"])

@@ -1,0 +1,52 @@
+"""Score images with the models of a sweep's winner; called by sweeps/predict.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adcore.command_line import run
+from adcore.errors import UserError
+from adcore.predict.command import CLASS, MODEL, SHARED, Request, predict
+from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.resume import find_home
+
+__all__ = ["main", "winners_models"]
+
+_FLAGS = (
+    click.Option(["--sweep"], metavar="NAME", help="a finished sweep, whose winner's models to use"),
+    click.Option(["--storage"], metavar="DIR", help="folder of the sweeps' records and checkpoints [default: runs]"),
+)
+
+
+def main(script: str, text: str, argv: Sequence[str] | None = None) -> None:
+    """Parse argv, score, write. Exits with 0, with 1 if an image cannot be read, with 2 for bad input."""
+    run(f"sweeps/{script}.py", text, [*_FLAGS, MODEL, CLASS, *SHARED], _predict, argv)
+
+
+def winners_models(home: SweepHome) -> list[Path]:
+    """The winner's checkpoints, with every fresh seed. Raises UserError for a sweep that has not finished."""
+    try:
+        found = json.loads(home.results.read_text())
+        winner, seeds = int(found["winner"]["configuration"]), [int(seed) for seed in found["seeds"]]
+        classes = [int(index) for index in found["plan"]["base"]["classes"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # missing, or not a search's
+        raise UserError(f"--sweep {home.name}: no winner of a finished search in {home.results}") from error
+    return [path for seed in seeds for path in home.checkpoints_of(winner, classes, seed)]
+
+
+def _predict(sweep: str | None = None, storage: str | None = None, model: tuple[str, ...] = (), **asked: Any) -> int:
+    if bool(model) == (sweep is not None):
+        both = f"--sweep {sweep} and --model: " if model else ""
+        raise UserError(f"{both}expected either --sweep NAME or --model, the files of models")
+    if sweep is None:
+        if storage is not None:
+            raise UserError(f"--storage {storage!r}: where sweeps are; use it with --sweep NAME")
+        return predict([Path(each) for each in model], Request(**asked))
+    home = find_home("predict", RunSettings(storage=storage or RunSettings.storage, resume=sweep))
+    return predict(winners_models(home), Request(**asked), source=f"--sweep {sweep}")
