@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from sweeps.engine.machine import code
 from sweeps.engine.machine.cluster import SOCKET_NAME, check_address, ray_cluster
 from sweeps.engine.machine.code import ROOT, current_code
 from sweeps.engine.planning.settings import SweepSettings
+from tests.fake_nodes import answer_as_nodes, here
 from tests.refusals import refused
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -131,31 +131,13 @@ def test_workers_do_not_take_their_code_from_the_users_folder(address: str, monk
     )
 
 
-class _Nodes:
-    """What code.py asks of Ray, with one answer for each of two nodes: a value, or what is raised."""
-
-    def __init__(self, answers: dict[str, Any]) -> None:
-        self.answers = answers
-
-    def nodes(self) -> list[dict[str, Any]]:
-        return [{"NodeID": name, "NodeManagerAddress": name, "Alive": True} for name in self.answers]
-
-    def remote(self, **_: object) -> Any:
-        return lambda function: SimpleNamespace(options=self._options)
-
-    def _options(self, scheduling_strategy: Any) -> Any:
-        return SimpleNamespace(remote=lambda: self.answers[scheduling_strategy.node_id])
-
-    def get(self, answer: Any, timeout: float) -> Any:
+def _asked(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    def second(question: Any, *_: Any) -> Any:
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-
-def _asked(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
-    asked = _Nodes({"a" * 56: code.own_code(), "b" * 56: answer})
-    for name in ("nodes", "remote", "get"):
-        monkeypatch.setattr(ray, name, getattr(asked, name))
+    answer_as_nodes(monkeypatch, {"first": here, "second": second})
     code.require_same_code()
 
 
@@ -164,11 +146,13 @@ def test_a_node_with_other_code_is_refused_with_both_places(monkeypatch: pytest.
     other = current_code()._replace(sources="0" * 64)
     with pytest.raises(UserError) as refused:
         _asked(monkeypatch, ("/opt/older", other))
-    for part in (f"node {'b' * 56}", "/opt/older", str(other), str(ROOT), str(current_code())):
+    for part in ("node 10.0.0.2 (second)", "/opt/older", str(other), str(ROOT), str(current_code())):
         assert part in str(refused.value)
 
 
 def test_a_node_that_cannot_start_a_worker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = RayTaskError("own_code", "line 1\nModuleNotFoundError: no module named torch", None)
-    with pytest.raises(UserError, match=r"node b+: no worker could be started there \(.*no module named torch\)"):
+    with pytest.raises(
+        UserError, match=r"node 10\.0\.0\.2 \(second\): no worker could be started there \(.*no module named torch\)"
+    ):
         _asked(monkeypatch, missing)

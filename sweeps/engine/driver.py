@@ -18,6 +18,7 @@ from sweeps.engine.machine.code import has_changed, require_same_code
 from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.machine.resources import resources_of_cluster
+from sweeps.engine.machine.shared_storage import require_shared, storage_token
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
@@ -57,11 +58,14 @@ def drive(
     command = resume_command(plan.script, settings, home.name)
     display = Display(Console(width=None if sys.stdout.isatty() else FILE_WIDTH))
     code = None  # a signal that comes while Ray shuts down changes nothing
-    with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings):
+    with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings), contextlib.ExitStack() as files:
         interrupt.listen()
         interrupt.check()
         require_same_code()
         resources = resources_of_cluster(settings)
+        if settings.address != "local":
+            home.token = files.enter_context(storage_token(home.folder))
+            require_shared(home.token)
         try:
             check_mlflow(settings, plan.script, home)
             if is_extended:

@@ -3,15 +3,19 @@
     RAY_AUTH_MODE=token RAY_AUTH_TOKEN=... python start_cluster.py
 
 Prints one line of JSON: {"address", "workers"}. Obeys lines of stdin: `usage` prints the shares of each node's GPU that
-were in use at some time, and by node how many actors ran there; `remove` removes a node as if its plug were pulled.
+were in use at some time, and by node how many actors ran there; `remove` removes a node as if its plug were pulled;
+`private FOLDER` adds a node with a file system of its own mounted there (as root), and prints a line when it is there.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
+import time
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import ray
 from ray._private.state import actors, available_resources_per_node
@@ -38,6 +42,8 @@ def main() -> None:
                 print(json.dumps({"used": shares, "ran": _ran()}), flush=True)
             elif line == "remove\n":
                 cluster.remove_node(workers.pop(), allow_graceful=False)
+            elif line.startswith("private "):
+                _add_private(cluster.address, line.removeprefix("private ").strip())
         ended.set()
 
     threading.Thread(target=obey, daemon=True).start()
@@ -46,6 +52,21 @@ def main() -> None:
             used[node].add(round(1 - room.get("GPU", 0.0), 4))
     ray.shutdown()
     cluster.shutdown()
+
+
+def _add_private(address: str, folder: str) -> None:
+    count = _alive()
+    ray_command = str(Path(sys.executable).with_name("ray"))
+    start = [ray_command, "start", f"--address={address}", "--num-cpus=2", "--num-gpus=1", "--block"]
+    mounted = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs own "$0" && exec "$@"', folder]
+    subprocess.Popen([*mounted, *start, f"--object-store-memory={MEMORY}"], stdout=sys.stderr)
+    while _alive() == count:
+        time.sleep(0.1)
+    print(json.dumps({"alive": _alive()}), flush=True)
+
+
+def _alive() -> int:
+    return sum(node["Alive"] for node in ray.nodes())
 
 
 def _ran() -> Counter[str]:

@@ -2,61 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.e2e.cluster_process import ClusterProcess
 from tests.sweep_process import Begin, MlflowRuns, packs, poll
 
 pytestmark = pytest.mark.xdist_group("cluster")  # one process for all: a machine has one address "auto"
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0,6", "--gpus-per-trial", "0.5"]
-
-
-class ClusterProcess:
-    """start_cluster.py as a process of its own: Ray reads its token once, when it is imported."""
-
-    def __init__(self) -> None:
-        self.env = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("start_cluster.py"))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, **self.env}, start_new_session=True,
-        )  # fmt: skip
-        self.told = self._line()
-
-    def _line(self) -> dict[str, Any]:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        raise AssertionError("the cluster did not start")
-
-    def remove_a_node(self) -> None:
-        """As if its plug were pulled."""
-        self._tell("remove")
-
-    def usage(self) -> dict[str, Any]:
-        """What it has seen so far."""
-        self._tell("usage")
-        return self._line()
-
-    def _tell(self, command: str) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(f"{command}\n")
-        self.process.stdin.flush()
-
-    def end(self) -> None:
-        """Kill its group."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(30)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
+from sweeps.engine.machine.shared_storage import require_seen
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import limit_process, part_paths, parts_of
 
@@ -33,6 +34,7 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threa
     from adcore.train import train
     from adcore.train.checkpoints import Checkpoints
 
+    require_seen(home.token)
     limit_process(threads, gpus)
     [part] = parts_of(config)
     own, (train_part, test_part) = part.config, parts[part.config.dataset]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import adcore
 from adcore.errors import UserError
+from sweeps.engine.machine.nodes import ask_every_node
 
 __all__ = [
     "ROOT",
@@ -33,8 +34,6 @@ __all__ = [
 ROOT = Path(__file__).resolve().parents[3]
 #: The packages that decide the results, by name: on a cluster's nodes each lies in a folder of its own.
 PACKAGES = {"adcore": Path(str(adcore.__file__)).resolve().parent, "sweeps": ROOT / "sweeps"}
-#: Seconds that a node may take to start a worker.
-PATIENCE = 180.0
 
 
 class Code(NamedTuple):
@@ -139,25 +138,11 @@ def _files() -> Iterator[tuple[str, Path]]:
 
 def require_same_code() -> None:
     """Raises UserError if the workers of a node would run other code than this driver does, or cannot start."""
-    import ray
-    from ray.exceptions import RayError
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
-    ask, own = ray.remote(num_cpus=0)(own_code), current_code()
-    answers = {
-        name: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False)).remote()
-        for name in nodes
-    }
-    for name, answer in answers.items():
-        try:
-            root, code = ray.get(answer, timeout=PATIENCE)
-        except RayError as error:
-            last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise UserError(f"node {nodes[name]}: no worker could be started there ({last})") from error
+    own = current_code()
+    for node, (root, code) in ask_every_node(own_code):
         if code.sources != own.sources:
             raise UserError(
-                f"node {nodes[name]}: its workers take adcore and sweeps from {root} ({code}), this driver from {ROOT} "
+                f"node {node}: its workers take adcore and sweeps from {root} ({code}), this driver from {ROOT} "
                 f"({own}), expected the same code; remove that copy, or bring it up to date"
             )
 

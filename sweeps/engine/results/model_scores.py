@@ -18,6 +18,7 @@ from adcore.train import checkpoints
 from adcore.train.build import load_detector
 from adcore.train.member_state import MemberState
 from adcore.train.members import one_configuration
+from sweeps.engine.machine.shared_storage import require_seen
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
 from sweeps.engine.record.home import SweepHome
@@ -63,6 +64,7 @@ def score_training(home: SweepHome, training: Training, data: ImageDataset, shar
     from adcore.evaluation.test_scores import score_test
     from adcore.train.build import training_device
 
+    require_seen(home.token)
     limit_process(**shares)
     number, classes, seed = training
     config, detector = load_detector(home.checkpoints_of(number, classes, seed), data.channels)

@@ -9,6 +9,7 @@ from typing import Any
 from adcore.datasets import ImageDataset
 from adcore.train.build import load_detector
 from sweeps.engine.machine.resources import Resources
+from sweeps.engine.machine.shared_storage import require_seen
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
 from sweeps.engine.record.home import SweepHome
@@ -52,6 +53,7 @@ def assess_models(
     from adcore.train.build import training_device
     from adcore.train.reports import history_of
 
+    require_seen(home.token)
     limit_process(**shares)
     config, detector = load_detector(paths, test.channels)
     detector.to(training_device())

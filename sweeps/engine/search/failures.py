@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ray.tune.experiment import Trial
 
+from sweeps.engine.machine.shared_storage import NOT_SEEN
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.search.trial import parts_of
 
@@ -18,6 +19,7 @@ MEMORY = (
 )
 DISK = "the storage is full; free some space, then --resume"
 READ_ONLY = "the storage is read-only; mount it writable, then --resume"
+NOT_SHARED = "mount the storage on every node at the same path, then --resume"
 #: Texts in a log, in lower case, and what they mean.
 ADVICE = {
     "cuda out of memory": MEMORY,
@@ -28,6 +30,7 @@ ADVICE = {
     "oom killer": f"perhaps {MEMORY}",  # Ray's guess at every killed worker
     "no space left on device": DISK,
     "read-only file system": READ_ONLY,
+    NOT_SEEN: NOT_SHARED,
 }
 
 
@@ -49,7 +52,7 @@ def describe_failure(trial: Trial, stage: str, *, silent: bool = False) -> str:
 def storage_trouble(trial: Trial) -> StorageError | None:
     """The error that kept a trial from writing its files; None if it failed for another reason."""
     text = _log(trial)
-    if _advice(text) not in (DISK, READ_ONLY):
+    if _advice(text) not in (DISK, READ_ONLY, NOT_SHARED):
         return None
     return StorageError(text.strip().splitlines()[-1])
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
+from sweeps.engine.machine.shared_storage import require_seen
 from sweeps.engine.record.home import SweepHome
 
 __all__ = ["Part", "epochs_of", "limit_process", "part_paths", "parts_of", "run_trial", "trial_config"]
@@ -67,13 +68,14 @@ def run_trial(
     """Train a pack and report to Tune after each epoch; resumes from its checkpoints, if there are any.
 
     data: the train part; a trial cannot reach the test part. members: experiments side by side at most. threads, gpus:
-    as for `limit_process`.
+    as for `limit_process`. Raises UserError if this node does not see the sweep's folder.
     """
     from ray import tune
 
     from adcore.train import train
     from adcore.train.checkpoints import Checkpoints
 
+    require_seen(home.token)
     limit_process(threads, gpus)
     parts = parts_of(config)
     last: list[dict[str, float] | None] = [None] * len(parts)

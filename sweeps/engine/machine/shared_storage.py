@@ -1,0 +1,87 @@
+"""The storage of a sweep on a cluster: one folder for all nodes, which is tried out with a token."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+import uuid
+from collections.abc import Generator
+from pathlib import Path
+
+from adcore.errors import UserError
+from sweeps.engine.machine.nodes import ask_every_node
+
+__all__ = ["NOT_SEEN", "require_seen", "require_shared", "storage_token"]
+
+#: How the names of tokens, and of the nodes' answers to them, begin.
+PREFIX = ".storage-token-"
+#: Seconds after which a file written on another machine must be visible: network file systems cache names for a while.
+PATIENCE = 5.0
+#: What a node says that does not see the token.
+NOT_SEEN = "does not see what the driver writes to"
+
+
+@contextlib.contextmanager
+def storage_token(folder: Path) -> Generator[Path]:
+    """An empty file in `folder` whose name no other folder can hold; removed at the end, with all answers.
+
+    Raises UserError if it cannot be written.
+    """
+    token = folder / f"{PREFIX}{uuid.uuid4().hex}"
+    _remove_tokens(folder)  # those of a driver that was killed
+    try:
+        token.touch()
+    except OSError as error:
+        raise UserError(f"--storage: {token} cannot be written ({error.strerror})") from error
+    try:
+        yield token
+    finally:
+        _remove_tokens(folder)
+
+
+def require_shared(token: Path) -> None:
+    """Raises UserError for a node that does not see the token, or whose files this driver does not see."""
+    for node, (reason, answer) in ask_every_node(_answer, token):
+        if not reason and not _appears(answer):
+            reason = f"writes files that the driver does not see to {token.parent}"
+        if reason:
+            raise UserError(
+                f"--storage: node {node} {reason}; expected a folder of a file system that every node mounts at the "
+                "same path"
+            )
+
+
+def require_seen(token: Path | None) -> None:
+    """Raises UserError if this worker's node, which may have joined late, does not see the token. None: no cluster."""
+    if token and not _appears(token):
+        raise UserError(f"node {socket.gethostname()} {NOT_SEEN} {token.parent}")
+
+
+def _answer(token: Path) -> tuple[str, Path]:
+    """Why this worker's node cannot use the token's folder, or ""; and the file that it has written there."""
+    answer = token.with_name(f"{token.name}-{uuid.uuid4().hex}")
+    if not _appears(token):
+        return f"{NOT_SEEN} {token.parent}", answer
+    try:
+        answer.touch()
+    except OSError as error:
+        return f"cannot write to {token.parent} ({error.strerror})", answer
+    return "", answer
+
+
+def _appears(file: Path) -> bool:
+    """Whether a file is there before long."""
+    deadline = time.monotonic() + PATIENCE
+    while not os.path.exists(file):  # unlike Path.exists: False for a folder that may not be entered
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _remove_tokens(folder: Path) -> None:
+    for file in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # one that stays does no harm
+            file.unlink()

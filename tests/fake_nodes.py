@@ -1,0 +1,42 @@
+"""The nodes of a cluster without Ray: each answers what it is asked as a function says."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+
+#: Answers a question, which is called with what else is given.
+Answers = Callable[..., Any]
+
+
+def here(question: Callable[..., Any], *given: Any) -> Any:
+    """A node that sees and runs what this process does."""
+    return question(*given)
+
+
+def answer_as_nodes(monkeypatch: pytest.MonkeyPatch, nodes: Mapping[str, Answers]) -> None:
+    """Let these nodes, by host name, stand for the cluster; the last number of an address is a node's place."""
+    by_id = {f"{place:056x}": (name, answers) for place, (name, answers) in enumerate(nodes.items(), 1)}
+    known = [
+        {"NodeID": own, "NodeManagerAddress": f"10.0.0.{place}", "NodeManagerHostname": name, "Alive": True}
+        for place, (own, (name, _)) in enumerate(by_id.items(), 1)
+    ]
+
+    class Remote:
+        """A question that can be put to a node."""
+
+        def __init__(self, question: Callable[..., Any]) -> None:
+            self.question = question
+
+        def options(self, scheduling_strategy: Any) -> Any:
+            _, answers = by_id[scheduling_strategy.node_id]
+            return SimpleNamespace(remote=lambda *given: functools.partial(answers, self.question, *given))
+
+    monkeypatch.setattr(ray, "nodes", lambda: known)
+    monkeypatch.setattr(ray, "remote", lambda **_: Remote)
+    monkeypatch.setattr(ray, "get", lambda answer, timeout: answer())
