@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from adcore.datasets import DATASETS, check_name
+from adcore.data_checks import experiments_of, protocol_of
+from adcore.datasets import describe, place_of
 from adcore.detector_catalog import ANOMALIES, check_detector
 from adcore.errors import UserError
-from adcore.options import check_classes, check_options, flag_of, option
+from adcore.options import check_options, flag_of, option
 from adcore.protocols.definitions import PROTOCOLS, Exposure, check_exposure, check_one_experiment
 
-__all__ = ["LOSS_WEIGHTS", "PRECISIONS", "TrainConfig"]
+__all__ = ["IMAGE_SIZE", "IMAGE_SIZES", "LOSS_WEIGHTS", "PRECISIONS", "TrainConfig"]
 
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
+#: The default side of images and all that the networks can be built for, as in adcore.networks, which needs torch.
+IMAGE_SIZE = 32
+IMAGE_SIZES = (IMAGE_SIZE, 64, 128)
 NORMAL, ANOMALOUS = "normal images", "anomalies"
 
 
@@ -30,7 +34,7 @@ class TrainConfig:
     Raises UserError, naming field, value and legal range, if a value is not legal.
     """
 
-    dataset: str = option("fashion-mnist", "data set")
+    dataset: str = option("fashion-mnist", "data set, or data of your own: folder:PATH, npz:FILE or csv:FILE")
     classes: tuple[int, ...] = option((), "experiments to run: class i is normal, the rest anomalous (all, 6 or 0,3,6)")
     images_per_class: int | None = option(
         1500, "cap on images per class in every part, and on an experiment's normal images", at_least=1, none="all"
@@ -58,6 +62,7 @@ class TrainConfig:
     )
 
     detector: str = option("gan", "detector", choices=tuple(ANOMALIES))
+    image_size: int = option(IMAGE_SIZE, "side of the networks' images in pixels: 32, 64 or 128", at_least=32)
     width: int = option(8, "channels after the first convolution", at_least=1, at_most=4096)
     norm: str = option("batch", "normalisation layers", choices=("batch", "group", "instance"))
 
@@ -117,11 +122,16 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
-        check_name(self.dataset)
         check_options(self)
-        classes = check_classes(self.classes, len(DATASETS[self.dataset].class_names), "classes")
-        object.__setattr__(self, "classes", classes)
-        check_one_experiment(self.protocol, classes, "classes")
+        object.__setattr__(self, "dataset", place_of(self.dataset))
+        info = describe(self.dataset)
+        object.__setattr__(self, "protocol", protocol_of(info, self.protocol))
+        if self.image_size not in IMAGE_SIZES:
+            raise UserError(f"--image-size {self.image_size}: expected one of {', '.join(map(str, IMAGE_SIZES))}")
+        object.__setattr__(self, "classes", experiments_of(info, self.classes, "classes"))
+        check_one_experiment(self.protocol, self.classes, "classes")
+        if self.pollution and not info.has_anomalies:
+            raise UserError(f"--pollution {self.pollution}: {info.name} has no anomalies to train on; leave it out")
         if self.batch_size > 1 and self.batch_size % 2:
             raise UserError(f"--batch-size {self.batch_size}: expected 1 or an even number (half normal images)")
         if not any(self.weights[name] for name in self.losses):
@@ -131,7 +141,7 @@ class TrainConfig:
             raise UserError(
                 f"--draws each-epoch: under protocol {self.protocol} the labelled anomalies are fixed; use --draws once"
             )
-        known = check_exposure(self.exposure, len(DATASETS[self.dataset].class_names))
+        known = check_exposure(self.exposure, len(info.class_names))
         object.__setattr__(self, "known_classes", known)
         check_detector(self.detector, self.protocol, has_anomalies=self.exposure.has_anomalies)
 

@@ -52,7 +52,8 @@ def reconstruction(image: Tensor, output: Tensor) -> Tensor:
 def patch(image: Tensor, output: Tensor, *, size: int = 16, stride: int = 8, worst: int = 3) -> Tensor:
     """Patch loss on normal images: the mean of the `worst` largest patch errors of each image, averaged over the batch.
 
-    A patch error is mean |x - x'| over a size x size window; windows lie `stride` pixels apart (9 on 32 x 32 pixels).
+    A patch error is mean |x - x'| over a size x size window; windows lie `stride` pixels apart (by default 9 on 32 x 32
+    pixels).
     image, output: [batch, members, channels, height, width]. Returns [members].
     Reference: Kim et al. 2020, n = 3 of m = 9 patches.
     """

@@ -39,6 +39,8 @@ __all__ = [
 
 #: The rule whose decisions are shown if only one rule's are, and whose threshold a trained model keeps.
 BEST_F1 = "best F1"
+#: The share of normal images that may be flagged, where a rule sets one.
+FALSE_POSITIVES = 0.05
 #: Which scores count as anomalous, as it stands in a checkpoint.
 DIRECTION = "at or above"
 
@@ -82,7 +84,7 @@ def best_f1(scores: Tensor, anomalous: Tensor) -> float:
     return float(thresholds[np.argmax(f1[:-1])])
 
 
-def false_positive_budget(scores: Tensor, anomalous: Tensor, *, share: float = 0.05) -> float:
+def false_positive_budget(scores: Tensor, anomalous: Tensor, *, share: float = FALSE_POSITIVES) -> float:
     """The lowest threshold that at most `share` of the normal images reach; infinite if there is none."""
     truth, values = _arrays(scores, anomalous)
     false_positives, _, thresholds = roc_curve(truth, values, drop_intermediate=False)
@@ -137,10 +139,14 @@ class TwoScores:
 def decision_rule(scores: Tensor, anomalous: Tensor) -> dict[str, Any]:
     """What a trained model keeps to decide on new images, as plain values; empty if a score is not finite.
 
-    rule: the name of the rule that chose the threshold; threshold; anomalous: on which side of it.
+    rule: the name of the rule that chose the threshold; threshold; anomalous: on which side of it. Without anomalies
+    the threshold is the scores' 95 % quantile.
     """
     if not scores.isfinite().all():
         return {}
+    if not anomalous.any():
+        quantile = float(scores.double().quantile(1 - FALSE_POSITIVES, interpolation="higher"))
+        return {"rule": f"{1 - FALSE_POSITIVES:.0%} quantile", "threshold": quantile, "anomalous": DIRECTION}
     return {"rule": BEST_F1, "threshold": RULES[BEST_F1](scores, anomalous), "anomalous": DIRECTION}
 
 

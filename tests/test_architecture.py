@@ -37,7 +37,7 @@ ROOMS = (
         "adcore.thresholds",
     ),
     ("adcore.detectors",),
-    ("adcore.detector_catalog", "adcore.config"),
+    ("adcore.detector_catalog", "adcore.data_checks", "adcore.config"),
     ("adcore.train",),
     ("adcore.evaluation",),
     ("adcore.predict",),

@@ -93,7 +93,11 @@ def test_a_test_part_that_is_not_whole_is_refused_before_anything_is_trained(
     else:
         write_part(FOLDER, "t10k", idx_images(30), idx_labels(30, classes=9))
     line = refused(FLAGS, capsys, left=("data", "notes.txt"))
-    expected = "class 9 of the test part of fashion-mnist has 0 images" if kind == "of nine classes" else "t10k-images"
+    expected = (
+        "class 9 (Ankle boot) of the test part of fashion-mnist has 0 images"
+        if kind == "of nine classes"
+        else "t10k-images"
+    )
     assert expected in line
 
 
@@ -107,9 +111,9 @@ def test_a_test_part_that_is_not_whole_is_refused_before_anything_is_trained(
 )
 def test_labels_that_will_not_do_are_named(labels: list[int], reason: str) -> None:
     own: dict[str, Any] = {"at_least": 1, "of": "these"}
-    require_every_class(torch.tensor([0, 1, 2]), 3, **own)
+    require_every_class(torch.tensor([0, 1, 2]), "012", **own)
     with pytest.raises(UserError, match=reason):
-        require_every_class(torch.tensor(labels, dtype=torch.int64), 3, **own)
+        require_every_class(torch.tensor(labels, dtype=torch.int64), "012", **own)
 
 
 def test_the_test_part_that_is_scored_is_the_one_that_the_sweep_began_with(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Image files of every mode as 8-bit pixels, and images of any size as a detector takes them."""
+"""Image files become pixels of one size: each mode, orientation and suffix sensibly, and each on its own."""
 
 from __future__ import annotations
 
@@ -8,89 +8,89 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adcore.datasets.images import read_image
-from adcore.errors import UserError
-from adcore.predict.images import prepared
+from adcore.datasets.images import decode_all, has_colour, resized
 
-GREY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
-COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], 2)
+SIDE = 16
 
 
-def saved(path: Path, image: Image.Image, **options: object) -> Path:
-    image.save(path, **options)
-    return path
+def pixels_of(path: Path, channels: int = 1, size: int = SIDE) -> np.ndarray:
+    images, read, problems = decode_all([path], channels=channels, size=size)
+    assert (read, problems) == ([0], {})
+    return images[0]
 
 
-def test_grey_becomes_colour_and_colour_grey(tmp_path: Path) -> None:
-    grey = saved(tmp_path / "grey.png", Image.fromarray(GREY))
-    colour = saved(tmp_path / "colour.png", Image.fromarray(COLOUR))
-    assert np.array_equal(read_image(grey, 1), GREY)
-    assert np.array_equal(read_image(grey, 3), GREY[..., None].repeat(3, 2))
-    assert np.array_equal(read_image(colour, 3), COLOUR)
-    luma = COLOUR @ np.array([0.299, 0.587, 0.114])
-    assert np.abs(read_image(colour, 1) - luma).max() <= 1
-
-
-def test_every_mode_shows_the_same_picture(tmp_path: Path) -> None:
-    plain = Image.fromarray(COLOUR)
-    opaque = Image.fromarray(np.dstack([COLOUR, np.full_like(GREY, 255)]))
-    for path in (
-        saved(tmp_path / "palette.png", plain.quantize(256, method=Image.Quantize.FASTOCTREE)),
-        saved(tmp_path / "alpha.png", opaque),
-        saved(tmp_path / "cmyk.tif", plain.convert("CMYK")),
-        saved(tmp_path / "plain.bmp", plain),
-    ):
-        found = read_image(path, 3)
-        assert found.shape == COLOUR.shape, path
-        assert np.abs(found.astype(int) - COLOUR).max() <= (40 if "palette" in path.name else 1), path
-
-
-def test_16_bits_become_8_and_transparent_pixels_black(tmp_path: Path) -> None:
-    deep = saved(tmp_path / "deep.png", Image.fromarray(GREY.astype(np.uint16) * 257))
-    assert np.array_equal(read_image(deep, 1), GREY)
-    clear = Image.fromarray(np.dstack([GREY, np.where(GREY > 100, 255, 0).astype(np.uint8)]), "LA")
-    found = read_image(saved(tmp_path / "clear.png", clear), 1)
-    assert np.array_equal(found, np.where(GREY > 100, GREY, 0))
-
-
-def test_the_orientation_in_exif_is_applied(tmp_path: Path) -> None:
+def test_a_photograph_is_turned_as_its_exif_data_say(tmp_path: Path) -> None:
+    upright = np.zeros((SIDE, SIDE), np.uint8)
+    upright[:4] = 255  # bright at the top
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-    turned = saved(tmp_path / "turned.png", Image.fromarray(GREY), exif=exif)
-    assert np.array_equal(read_image(turned, 1), np.rot90(GREY, -1))
+    Image.fromarray(np.rot90(upright).copy()).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(pixels_of(tmp_path / "a.png")[0], upright)
 
 
-@pytest.mark.parametrize("name", ["cut.png", "pages.tif", "floats.tif", "other.gif", "folder.png", "missing.png"])
-def test_what_is_no_single_image_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
-    grey, path = Image.fromarray(GREY), tmp_path / name
-    if name == "cut.png":
-        path.write_bytes(saved(tmp_path / "whole.png", grey).read_bytes()[:-20])
-    elif name == "pages.tif":
-        saved(path, grey, save_all=True, append_images=[grey])
-    elif name == "floats.tif":
-        saved(path, Image.fromarray(GREY.astype(np.float32)))
-    elif name == "other.gif":
-        saved(path, grey)
-    elif name == "folder.png":
-        path.mkdir()
-    with pytest.raises(UserError, match=f"^{path}: .+$"):
-        read_image(path, 1)
+def test_a_palette_gives_its_colours_and_counts_as_colour_only_if_it_has_some(tmp_path: Path) -> None:
+    indices = Image.new("P", (SIDE, SIDE), 1)
+    indices.putpalette([0, 0, 0, 200, 10, 20])
+    indices.save(tmp_path / "red.png")
+    assert has_colour(tmp_path / "red.png")
+    assert pixels_of(tmp_path / "red.png", channels=3)[:, 0, 0].tolist() == [200, 10, 20]
+    indices.putpalette([0, 0, 0, 90, 90, 90])
+    indices.save(tmp_path / "grey.png")
+    assert not has_colour(tmp_path / "grey.png")
+    assert pixels_of(tmp_path / "grey.png")[0, 0, 0] == 90
 
 
-def test_an_image_of_the_right_size_stays_as_it_is_and_others_are_resized_within_black_borders() -> None:
-    right = GREY.repeat(2, 0)[:6]
-    assert np.array_equal(prepared(right, 1, 6, "x"), right[None])
-    wide = prepared(np.full((10, 40), 200, np.uint8), 1, 20, "x")[0]
-    assert wide.shape == (20, 20)
-    assert np.array_equal(wide[:7], np.zeros((7, 20)))
-    assert np.array_equal(wide[8:12], np.full((4, 20), 200))
-    assert prepared(COLOUR, 3, 8, "x").shape == (3, 8, 8)
-    assert prepared(np.dstack([COLOUR, GREY]), 1, 8, "x").shape == (1, 8, 8)
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_keep_their_order_of_brightness(tmp_path: Path, suffix: str) -> None:
+    values = np.array([0, 257, 25700, 65535], np.uint16).repeat(4)[None].repeat(SIDE, 0)
+    Image.fromarray(values).save(tmp_path / f"deep.{suffix}")
+    assert not has_colour(tmp_path / f"deep.{suffix}")
+    assert pixels_of(tmp_path / f"deep.{suffix}")[0, 0, ::4].tolist() == [0, 1, 100, 255]
 
 
-@pytest.mark.parametrize("shape", [(4,), (0, 4), (4, 4, 2), (2, 4, 4, 3), (1, 5000)])
-def test_arrays_that_are_no_images_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match=r"^x: "):
-        prepared(np.zeros(shape, np.uint8), 1, 8, "x")
-    with pytest.raises(UserError, match=r"^x: float32 values, expected uint8"):
-        prepared(np.zeros((4, 4), np.float32), 1, 8, "x")
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_pixels_lie_on_white_whatever_colour_they_hide(tmp_path: Path, mode: str) -> None:
+    image = Image.new(mode, (SIDE, SIDE), (7,) * (len(mode) - 1) + (0,))
+    image.putpixel((0, 0), (7,) * (len(mode) - 1) + (255,))
+    image.save(tmp_path / "a.png")
+    assert pixels_of(tmp_path / "a.png")[0, 0, :2].tolist() == [7, 255]
+
+
+def test_pixels_of_unknown_range_and_foreign_bytes_are_reported_by_file(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
+    (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "empty.png").touch()
+    Image.effect_noise((64, 64), 50).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:-900])
+    (tmp_path / "link.png").symlink_to(tmp_path / "nowhere.png")
+    files = [tmp_path / f"{name}.{'tif' if name == 'float' else 'png'}" for name in
+             ("whole", "float", "text", "empty", "cut", "link")]  # fmt: skip
+    images, read, problems = decode_all(files, channels=1, size=8)
+    assert (len(images), read) == (1, [0])
+    assert list(problems) == files[1:]
+    assert "32 bits" in problems[files[1]]
+    assert problems[files[2]] == problems[files[3]] == "not a PNG, JPEG, BMP or TIFF image"
+    assert problems[files[5]] == "No such file or directory"
+
+
+def test_a_program_in_an_image_file_is_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "postscript.png"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n")
+    assert "not a PNG" in decode_all([path], channels=1, size=8)[2][path]
+
+
+def test_any_size_and_aspect_is_stretched_and_averaged(tmp_path: Path) -> None:
+    wide = np.zeros((10, 400), np.uint8)
+    wide[:, ::2] = 200
+    Image.fromarray(wide).save(tmp_path / "wide.bmp")
+    assert abs(pixels_of(tmp_path / "wide.bmp").astype(int) - 100).max() <= 4  # not every 25th column alone
+    assert np.array_equal(resized(wide[None, None], SIDE)[0], pixels_of(tmp_path / "wide.bmp"))
+
+
+def test_an_image_does_not_depend_on_the_others(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, file in enumerate(files):
+        Image.effect_noise((20 + number, 30), 60).save(file)
+    together = decode_all(files, channels=1, size=SIDE)[0]
+    for image, file in zip(together, files, strict=True):
+        assert np.array_equal(image, pixels_of(file))

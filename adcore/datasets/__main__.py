@@ -1,4 +1,4 @@
-"""The command line of the data sets: `python -m adcore.datasets list`, `python -m adcore.datasets fetch NAME`."""
+"""The command line of the data sets: `python -m adcore.datasets list`, `show NAME` and `fetch NAME`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import sys
 import click
 
 from adcore.command_line import check_text
-from adcore.datasets import DATASETS, check_name
+from adcore.datasets import DATASETS, PARTS, check_name, load
 from adcore.datasets.catalog import FILE_SETS
 from adcore.datasets.fetch_display import fetch_progress
 from adcore.datasets.fetching import FetchError, fill_cache
 from adcore.datasets.locate import cache_root, describe_places
+from adcore.datasets.own import is_own
 from adcore.errors import UserError
 
 __all__ = ["commands", "main"]
@@ -33,6 +34,23 @@ def list_datasets() -> None:
 
 @commands.command()
 @click.argument("name")
+def show(name: str) -> None:
+    """Read the data set NAME (or folder:PATH, npz:FILE, csv:FILE) and count each class's images."""
+    parts = [load(name, part) for part in PARTS]
+    info = parts[0].info
+    counts = [part.labels.bincount(minlength=len(info.class_names)).tolist() for part in parts]
+    click.echo(f"{info.name}  {info.channels}x{info.size}x{info.size}")
+    for index, (title, *own) in enumerate(zip(info.class_names, *counts, strict=True)):
+        role = "  (normal)" if index == info.normal_class else ""
+        click.echo(f"{index:4} {title}  train {own[0]}, test {own[1]}{role}")
+    for part in parts:
+        click.echo(f"{part.part}: {len(part.labels)} images, content {part.content_hash[:12]}")
+        for note in part.notes:
+            click.echo(note, err=True)
+
+
+@commands.command()
+@click.argument("name")
 @click.option("--mirror", metavar="URL", help="Fetch the original files from this address only (https: or file:).")
 def fetch(name: str, mirror: str | None) -> None:
     """Fetch the data set NAME into the user's cache and verify it."""
@@ -47,6 +65,8 @@ def fetch(name: str, mirror: str | None) -> None:
 
 
 def _without_files(name: str) -> str:
+    if is_own(name):
+        return "data of your own are read where they are"
     return "part of scikit-learn" if name == "digits" else "read by its own function"
 
 

@@ -1,76 +1,35 @@
 """Data sets by name: `load("fashion-mnist", "train")`, or `python -m adcore.datasets fetch NAME`.
 
-Files are searched for in the given data folder (argument, else ADCORE_DATA) and nowhere else; without one, in the
-user's cache, the system folder of the Debian package, and then on the network, which fills the cache.
+A name such as `folder:PATH` means data of one's own (adcore.datasets.own). The files of the others are searched for in
+the given data folder (argument, else ADCORE_DATA) and nowhere else; without one, in the user's cache, the system folder
+of the Debian package, and then on the network, which fills the cache.
 Importing this module is cheap: torch and other heavy modules are imported by the functions that need them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from adcore.datasets.catalog import CIFAR10, FASHION_MNIST, MNIST
 from adcore.datasets.files import DatasetError, Progress
 from adcore.datasets.formats import parse_cifar10, parse_idx
+from adcore.datasets.image_dataset import PARTS, DatasetInfo, ImageDataset, Part
 from adcore.datasets.locate import Request, find_part
+from adcore.datasets.own import KINDS, OwnPart, canonical, is_own, own_info, read_own
 from adcore.errors import unknown_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
-__all__ = ["DATASETS", "PARTS", "DatasetInfo", "ImageDataset", "Part", "check_name", "load"]
+__all__ = ["DATASETS", "check_name", "describe", "load", "place_of"]
 
-Part = Literal["train", "test"]
-PARTS: tuple[Part, ...] = ("train", "test")
 DIGITS = tuple("0123456789")
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """Facts about a data set, known without opening it."""
-
-    name: str
-    class_names: tuple[str, ...]
-    channels: int
-    size: int  # pixels a side
-    hardest_first: tuple[int, ...] | None  # classes by AUROC under the paper's protocol, lowest first
-    smallest_class: int  # fit images (5/6 of the training part) of the smallest class, to estimate a sweep's cost
-
-
-@dataclass(frozen=True, eq=False)
-class ImageDataset:
-    """One part of a data set, in memory."""
-
-    info: DatasetInfo
-    part: str  # "train" or "test"
-    images: Tensor = field(repr=False)  # uint8 [n, channels, H, W]
-    labels: Tensor = field(repr=False)  # int64 [n]
-    content_hash: str  # SHA-256, hex, over the pixels and then the labels, one byte each
-
-    def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.shape[1] != self.info.channels:
-            raise ValueError(f"expected images [n, {self.info.channels}, H, W], got {tuple(self.images.shape)}")
-        if tuple(self.labels.shape) != (len(self.images),):
-            raise ValueError(f"expected labels [{len(self.images)}], got {tuple(self.labels.shape)}")
-
-    @property
-    def name(self) -> str:
-        return self.info.name
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.info.class_names
-
-    @property
-    def channels(self) -> int:
-        return self.info.channels
 
 
 def load(
@@ -80,12 +39,14 @@ def load(
     data_dir: str | Path | None = None,
     allow_unverified: bool = False,
     progress: Progress | None = None,
+    image_size: int = 32,
 ) -> ImageDataset:
     """One part of the data set `name`; the files of the other part are not opened, unless they must be fetched.
 
     data_dir: the only folder searched, for DIR/NAME/file or DIR/file, gzipped or not (default: see the module).
     allow_unverified: also use readable files of that folder whose checksum is not the published one.
     progress: called while fetching with (activity, bytes so far, total bytes or None).
+    image_size: side that images of one's own are brought to, in pixels; the others are as published.
 
     Raises DatasetError for an unknown name or part, for a missing, truncated or foreign file (one line that names it),
     and for data that is not found and cannot be fetched (a line for each place tried, and the ways to get the data).
@@ -95,18 +56,43 @@ def load(
     check_name(name)
     if part not in PARTS:
         raise DatasetError(str(unknown_name("part", str(part), PARTS)))
-    info, read = _REGISTRY[name]
-    images, labels = read(info, Request(part, data_dir, allow_unverified, progress))
+    if is_own(name):
+        if data_dir is not None:
+            raise DatasetError(f"--data-dir {str(data_dir)!r}: {name} has its own place; leave --data-dir out")
+        own = read_own(canonical(name), part, image_size)
+    else:
+        info, read = _REGISTRY[name]
+        own = OwnPart(info, *read(info, Request(part, data_dir, allow_unverified, progress)), notes=())
+    info, images, labels = own.info, own.images, own.labels
     _check_arrays(info, images, labels)
     content_hash = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     # copy: the arrays are views of read-only bytes, which a tensor must not share
-    return ImageDataset(info, part, torch.tensor(images), torch.tensor(labels).long(), content_hash)
+    return ImageDataset(info, part, torch.tensor(images), torch.tensor(labels).long(), content_hash, own.notes)
 
 
 def check_name(name: str) -> None:
     """Raises DatasetError for an unknown name; it lists the legal names and suggests the nearest one."""
-    if name not in DATASETS:
-        raise DatasetError(str(unknown_name("data set", str(name), DATASETS)))
+    if is_own(name):
+        canonical(name)
+    elif name not in DATASETS:
+        error = str(unknown_name("data set", str(name), DATASETS))
+        hint = f"; for a folder of your own write folder:{name}" if os.path.isdir(name) else ""
+        raise DatasetError(f"{error}; or data of your own: {', '.join(f'{kind}:PATH' for kind in KINDS)}{hint}")
+
+
+def place_of(name: str) -> str:
+    """The name by which a data set is found from any folder. Raises DatasetError for an unknown name."""
+    check_name(name)
+    return canonical(name) if is_own(name) else name
+
+
+def describe(name: str) -> DatasetInfo:
+    """Facts about a data set; data of one's own are listed, but no image is decoded, once in a process.
+
+    Raises DatasetError for an unknown name, and for data of one's own that are missing or laid out otherwise.
+    """
+    name = place_of(name)
+    return own_info(name) if is_own(name) else DATASETS[name]
 
 
 def _check_arrays(info: DatasetInfo, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from adcore.detectors.base import Batches
 from adcore.detectors.reconstruction import ReconstructionDetector
+from adcore.networks import IMAGE_SIZE, added_blocks
 from adcore.reconstruction import unit_range
 
 __all__ = ["REFERENCES", "AutoencoderKDE"]
@@ -26,7 +27,9 @@ MINIMUM_SPREAD = 1e-6
 
 
 class AutoencoderKDE(ReconstructionDetector):
-    """Three convolutions to a 1x1 embedding, three transposed ones; Gaussian kernel densities of the embeddings.
+    """Convolutions to a 1x1 embedding and transposed ones; Gaussian kernel densities of the embeddings.
+
+    For 32x32 pixels there are three of each, for larger images one more for each doubling of the side.
 
     The autoencoder learns from all images alike, as in the report, with labelled anomalies weighted by their share of
     the images. After each epoch the densities of the training images' embeddings are estimated anew: p_n of normal
@@ -50,9 +53,10 @@ class AutoencoderKDE(ReconstructionDetector):
         latent_size: int,
         bandwidth: float,
         labelled_share: float,
+        image_size: int = IMAGE_SIZE,
         **training: Any,
     ) -> None:
-        super().__init__(lambda: _network(channels, width, latent_size), **training)
+        super().__init__(lambda: _network(channels, width, latent_size, image_size), **training)
         self.bandwidth, self.labelled_share = bandwidth, labelled_share
         self.references = {}
 
@@ -93,7 +97,7 @@ class AutoencoderKDE(ReconstructionDetector):
     def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
         """Scores for threshold rules, [batch, members] each: reconstruction, log_density_normal, log_density_anomalous.
 
-        images: [batch, channels, 32, 32] in [-1, 1]. The last score is missing if the protocol has no anomalies.
+        images: [batch, channels, size, size] in [-1, 1]. The last score is missing if the protocol has no anomalies.
         """
         with self.evaluating():
             found = {"reconstruction": self.errors(images)}
@@ -130,15 +134,21 @@ def _log_density(density: KernelDensity | None, points: Tensor) -> Tensor:
     return torch.from_numpy(density.score_samples(points.double().cpu().numpy())).to(points)
 
 
-def _network(channels: int, width: int, latent_size: int) -> nn.Sequential:
-    """Encoder to [batch, latent_size, 1, 1] and decoder; the third layer spans the remaining 8x8 pixels."""
+def _network(channels: int, width: int, latent_size: int, image_size: int) -> nn.Sequential:
+    """Encoder to [batch, latent_size, 1, 1] and decoder; the last layer spans the remaining 8x8 pixels."""
+    w = 2 * width
+    down: list[nn.Module] = []
+    up: list[nn.Module] = []
+    for _ in range(added_blocks(image_size)):
+        down += [nn.Conv2d(w, w, 3, 2, 1), nn.ReLU()]
+        up += [nn.ConvTranspose2d(w, w, 3, 2, 1, output_padding=1), nn.ReLU()]
     encoder = nn.Sequential(
         nn.Conv2d(channels, width, 3, 2, 1), nn.ReLU(),
-        nn.Conv2d(width, 2 * width, 3, 2, 1), nn.ReLU(),
+        nn.Conv2d(width, 2 * width, 3, 2, 1), nn.ReLU(), *down,
         nn.Conv2d(2 * width, latent_size, 8), nn.ReLU(),
     )  # fmt: skip
     decoder = nn.Sequential(
-        nn.ConvTranspose2d(latent_size, 2 * width, 8), nn.ReLU(),
+        nn.ConvTranspose2d(latent_size, 2 * width, 8), nn.ReLU(), *up,
         nn.ConvTranspose2d(2 * width, width, 3, 2, 1, output_padding=1), nn.ReLU(),
         nn.ConvTranspose2d(width, channels, 3, 2, 1, output_padding=1), nn.Sigmoid(),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from adcore.detectors.optimisation import MemberAdam
 
 __all__ = ["Batches", "Detector", "full"]
 
-#: Iterates over an epoch's training batches again: normal and anomalous images, [half, members*channels, 32, 32] each.
+#: Iterates over an epoch's training batches again: normal and anomalous, [half, members*channels, size, size] each.
 Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
 
@@ -58,19 +58,19 @@ class Detector(nn.Module):
     def step(self, normal: Tensor, anomalous: Tensor, optimizers: Sequence[MemberAdam]) -> dict[str, Tensor]:
         """One training step. Returns its losses by name, [members] each.
 
-        normal, anomalous: images, [half, members*channels, 32, 32] in [-1, 1]; the second may be empty.
+        normal, anomalous: images, [half, members*channels, size, size] in [-1, 1]; the second may be empty.
         """
         raise NotImplementedError
 
     def score(self, images: Tensor) -> Tensor:
         """Anomaly scores, higher is more anomalous, in eval mode.
 
-        images: [batch, channels, 32, 32] in [-1, 1], the same for every member. Returns [batch, members].
+        images: [batch, channels, size, size] in [-1, 1], the same for every member. Returns [batch, members].
         """
         raise NotImplementedError
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Reconstructions in [-1, 1], [batch, members, channels, 32, 32], in eval mode. images: as for `score`."""
+        """Reconstructions in [-1, 1], [batch, members, channels, size, size], in eval mode. images: as for `score`."""
         raise NotImplementedError
 
     def normal_loss(self, images: Tensor) -> Tensor:

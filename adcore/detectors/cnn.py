@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from adcore.detectors.base import Batches, full
 from adcore.detectors.single import SingleDetector
-from adcore.networks import IMAGE_SIZE
+from adcore.networks import IMAGE_SIZE, added_blocks
 
 __all__ = ["CNN", "AlternativeCNN", "Dropout", "balanced_bce"]
 
@@ -48,18 +48,24 @@ class CNN(SingleDetector):
 
     After a student report on anomalies among MNIST's zeros (cross-entropy, class weights n / (2 n_c), dropout .2, dense
     256 and 128); number and channels of the convolutions (width, 2 and 4 times it) are ours. Classes are weighted by
-    their numbers in a batch. A step cannot be captured as a CUDA graph: its dropout is drawn on the CPU.
+    their numbers in a batch. Each doubling of the image's side adds a 3x3 convolution with 2x2 pooling. A step cannot
+    be captured as a CUDA graph: its dropout is drawn on the CPU.
     """
 
-    config_fields: ClassVar[tuple[str, ...]] = ("width", "dropout", "learning_rate", "schedule", "weight_decay")
+    config_fields: ClassVar[tuple[str, ...]] = (
+        "image_size", "width", "dropout", "learning_rate", "schedule", "weight_decay",
+    )  # fmt: skip
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {"learning_rate": (1e-4, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )
     #: Kernel, pooling window and channels as a multiple of width, of each convolution.
     layers: ClassVar[Sequence[tuple[int, int, int]]] = ((3, 2, 1), (3, 2, 2), (3, 2, 4))
 
-    def __init__(self, *, channels: int, width: int, dropout: float, **training: Any) -> None:
-        super().__init__(lambda: _network(self.layers, channels, width, dropout), **training)
+    def __init__(
+        self, *, channels: int, width: int, dropout: float, image_size: int = IMAGE_SIZE, **training: Any
+    ) -> None:
+        layers = [*self.layers, *[(3, 2, self.layers[-1][2])] * added_blocks(image_size)]
+        super().__init__(lambda: _network(layers, channels, width, dropout, image_size), **training)
 
     def begin_epoch(self, epoch: int, batches: Batches) -> None:
         super().begin_epoch(epoch, batches)
@@ -81,9 +87,10 @@ class AlternativeCNN(CNN):
     layers: ClassVar[Sequence[tuple[int, int, int]]] = ((5, 2, 1), (3, 1, 2))
 
 
-def _network(convolutions: Sequence[tuple[int, int, int]], channels: int, width: int, dropout: float) -> nn.Sequential:
+def _network(
+    convolutions: Sequence[tuple[int, int, int]], channels: int, width: int, dropout: float, side: int
+) -> nn.Sequential:
     layers: list[nn.Module] = []
-    side = IMAGE_SIZE
     for kernel, pool, factor in convolutions:
         layers += [nn.Conv2d(channels, factor * width, kernel, padding=kernel // 2), nn.ReLU(), nn.MaxPool2d(pool)]
         channels, side = factor * width, side // pool

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from adcore.detectors.reconstruction import ReconstructionDetector
+from adcore.networks import IMAGE_SIZE, added_blocks
 
 __all__ = ["ConvAutoencoder", "DeepAutoencoder"]
 
@@ -17,14 +18,17 @@ class ConvAutoencoder(ReconstructionDetector):
 
     ReLU inside, sigmoid at the end. The report gives the number of layers, the activations and both errors,
     cross-entropy and squared; sizes and channels (width, then 2 * width in the bottleneck) are ours. The second layer
-    is global: local ones would reconstruct anomalies from the same strokes.
+    is global: local ones would reconstruct anomalies from the same strokes. Larger images add 3x3 convolutions of
+    stride 2 before it.
     """
 
     #: Kernel, stride, padding and channels as a multiple of width, of each convolution.
     layers: ClassVar[Sequence[tuple[int, int, int, int]]] = ((5, 4, 2, 1), (8, 1, 0, 2))
 
-    def __init__(self, *, channels: int, width: int, **training: Any) -> None:
-        super().__init__(lambda: _network(self.layers, channels, width), **training)
+    def __init__(self, *, channels: int, width: int, image_size: int = IMAGE_SIZE, **training: Any) -> None:
+        *first, last = self.layers
+        added = [(3, 2, 1, first[-1][3])] * added_blocks(image_size)
+        super().__init__(lambda: _network([*first, *added, last], channels, width), **training)
 
 
 class DeepAutoencoder(ConvAutoencoder):

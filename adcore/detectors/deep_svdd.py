@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from adcore.detectors.base import Batches, full
 from adcore.detectors.single import SingleDetector
-from adcore.networks import IMAGE_SIZE
+from adcore.networks import IMAGE_SIZE, added_blocks
 
 __all__ = ["DeepSAD", "DeepSVDD", "inverse_distance", "squared_distance"]
 
@@ -44,11 +44,13 @@ class DeepSVDD(SingleDetector):
     """One-class Deep SVDD on normal images: the mean squared distance from the centre of the first embeddings.
 
     Layers as in the authors' network for 32x32 pixels (width 32 and latent_size 128 there), without biases, which could
-    map everything to the centre. Two differences: training starts from random weights instead of a pretrained
-    autoencoder's, and images get no global contrast normalisation.
+    map everything to the centre; larger images add blocks of 4 * width channels. Two differences: training starts from
+    random weights instead of a pretrained autoencoder's, and images get no global contrast normalisation.
     """
 
-    config_fields: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
+    config_fields: ClassVar[tuple[str, ...]] = (
+        "image_size", "width", "latent_size", "learning_rate", "schedule", "weight_decay",
+    )  # fmt: skip
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {"learning_rate": (1e-5, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )
@@ -56,8 +58,10 @@ class DeepSVDD(SingleDetector):
     capturable: ClassVar[bool] = True
     centre: Tensor
 
-    def __init__(self, *, channels: int, width: int, latent_size: int, **training: Any) -> None:
-        super().__init__(lambda: _network(channels, width, latent_size), **training)
+    def __init__(
+        self, *, channels: int, width: int, latent_size: int, image_size: int = IMAGE_SIZE, **training: Any
+    ) -> None:
+        super().__init__(lambda: _network(channels, width, latent_size, image_size), **training)
         self.register_buffer("centre", torch.zeros(latent_size))
 
     def begin_epoch(self, epoch: int, batches: Batches) -> None:
@@ -112,10 +116,10 @@ class DeepSAD(DeepSVDD):
         return {"distance": (1 - share) * distance, "inverse_distance": share * inverse}
 
 
-def _network(channels: int, width: int, latent_size: int) -> nn.Sequential:
-    """Images [batch, channels, 32, 32] to embeddings [batch, latent_size]."""
+def _network(channels: int, width: int, latent_size: int, image_size: int) -> nn.Sequential:
+    """Images [batch, channels, size, size] to embeddings [batch, latent_size]; the last convolution has 4x4 pixels."""
     layers: list[nn.Module] = []
-    for wide in (width, 2 * width, 4 * width):
+    for wide in (width, 2 * width, *[4 * width] * (1 + added_blocks(image_size))):
         layers += [
             nn.Conv2d(channels, wide, 5, padding=2, bias=False),
             nn.BatchNorm2d(wide, eps=1e-4, affine=False),

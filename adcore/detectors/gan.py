@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from adcore import losses
 from adcore.detectors.base import Detector, full
 from adcore.detectors.optimisation import MemberAdam
-from adcore.networks import Discriminator, Generator, initialise
+from adcore.networks import IMAGE_SIZE, Discriminator, Generator, initialise
 
 __all__ = ["TwoDiscriminatorGAN"]
 
@@ -31,7 +31,9 @@ class TwoDiscriminatorGAN(Detector):
     member.
     """
 
-    config_fields: ClassVar[tuple[str, ...]] = ("width", "norm", "weights", "learning_rate", "schedule")
+    config_fields: ClassVar[tuple[str, ...]] = (
+        "image_size", "width", "norm", "weights", "learning_rate", "schedule",
+    )  # fmt: skip
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {
             "weight_patch": (0.01, 5.0),
@@ -47,12 +49,12 @@ class TwoDiscriminatorGAN(Detector):
     capturable: ClassVar[bool] = True
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     loss_weights: Tensor
-    #: Network classes, built from channels, width, norm and members; the generator also encodes.
+    #: Network classes, built from channels, width, norm, members and image_size; the generator also encodes.
     generator_network: ClassVar[Callable[..., Any]] = Generator
     discriminator_network: ClassVar[Callable[..., Any]] = Discriminator
     #: Standard deviation of the initial weights; None: PyTorch's own distribution.
     deviation: ClassVar[float | None] = 0.02
-    #: How the patch loss divides an image.
+    #: How the patch loss divides an image of IMAGE_SIZE pixels; on larger ones, windows and strides grow with the side.
     patches: ClassVar[Mapping[str, int]] = MappingProxyType({"size": 16, "stride": 8, "worst": 3})
 
     def __init__(
@@ -60,6 +62,7 @@ class TwoDiscriminatorGAN(Detector):
         *,
         channels: int,
         width: int,
+        image_size: int = IMAGE_SIZE,
         norm: str = "batch",
         weights: Sequence[Mapping[str, float]],
         generators: Sequence[torch.Generator],
@@ -68,7 +71,11 @@ class TwoDiscriminatorGAN(Detector):
         self.loss_names = tuple(weights[0])
         by_loss = [[own[name] for own in weights] for name in self.loss_names]  # [losses, members]
         self.register_buffer("loss_weights", torch.tensor(by_loss, dtype=torch.float64), persistent=False)
-        shape: dict[str, Any] = {"channels": channels, "width": width, "norm": norm, "members": self.members}
+        shape: dict[str, Any] = {
+            "channels": channels, "width": width, "norm": norm, "members": self.members, "image_size": image_size,
+        }  # fmt: skip
+        scale = image_size // IMAGE_SIZE
+        self.windows = {name: value * (1 if name == "worst" else scale) for name, value in self.patches.items()}
         with torch.random.fork_rng(devices=[]):  # layers first draw from the global generator; all are replaced
             self.generator = self.generator_network(**shape)
             self.discriminator_normal = self.discriminator_network(**shape)
@@ -119,7 +126,7 @@ class TwoDiscriminatorGAN(Detector):
         each, (on_normal, on_anomalous) = self._by_member, judged
         terms = {
             "reconstruction": losses.reconstruction(each(normal), each(output_normal)),
-            "patch": losses.patch(each(normal), each(output_normal), **self.patches),
+            "patch": losses.patch(each(normal), each(output_normal), **self.windows),
             "latent": losses.latent(each(code), each(self.generator.encode(output_normal))),
             "adversarial_normal": losses.adversarial_normal(on_normal),
         }
@@ -144,7 +151,7 @@ class TwoDiscriminatorGAN(Detector):
     def score(self, images: Tensor) -> Tensor:
         """Reconstruction error of each image by each member.
 
-        images: [batch, channels, 32, 32] in [-1, 1], the same for every member. Returns [batch, members].
+        images: [batch, channels, size, size] in [-1, 1], the same for every member. Returns [batch, members].
         """
         repeated = images[:, None].expand(-1, self.members, -1, -1, -1)
         return losses.reconstruction_error(repeated, self.reconstruct(images))

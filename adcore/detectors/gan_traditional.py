@@ -19,10 +19,14 @@ class TraditionalGAN(ReconstructionDetector):
     there is none here. Layer sizes (16 * width, then latent_size) are ours.
     """
 
-    config_fields: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
+    config_fields: ClassVar[tuple[str, ...]] = (
+        "image_size", "width", "latent_size", "learning_rate", "schedule", "weight_decay",
+    )  # fmt: skip
 
-    def __init__(self, *, channels: int, width: int, latent_size: int, **training: Any) -> None:
-        pixels, hidden = channels * IMAGE_SIZE**2, 16 * width
+    def __init__(
+        self, *, channels: int, width: int, latent_size: int, image_size: int = IMAGE_SIZE, **training: Any
+    ) -> None:
+        pixels, hidden = channels * image_size**2, 16 * width
 
         def network() -> nn.Sequential:
             return nn.Sequential(
@@ -31,7 +35,7 @@ class TraditionalGAN(ReconstructionDetector):
                 nn.Linear(hidden, latent_size), nn.ReLU(),
                 nn.Linear(latent_size, hidden), nn.ReLU(),
                 nn.Linear(hidden, pixels), nn.Sigmoid(),
-                nn.Unflatten(1, (channels, IMAGE_SIZE, IMAGE_SIZE)),
+                nn.Unflatten(1, (channels, image_size, image_size)),
             )  # fmt: skip
 
         super().__init__(network, **training)

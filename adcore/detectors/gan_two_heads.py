@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adcore.detectors.gan import TwoDiscriminatorGAN
-from adcore.networks import Discriminator
+from adcore.networks import IMAGE_SIZE, Discriminator
 
 __all__ = ["TwoHeadDiscriminator", "TwoHeadGAN"]
 
@@ -17,13 +17,15 @@ __all__ = ["TwoHeadDiscriminator", "TwoHeadGAN"]
 class TwoHeadDiscriminator(nn.Module):
     """Discriminator with a second head beside the patch scores: one score for the whole image, from all its features.
 
-    Takes [batch, members*channels, 32, 32], returns [batch, members, 4, 2]: the 2x2 map of patch scores above four
+    Takes [batch, members*channels, size, size], returns [batch, members, 4, 2]: the 2x2 map of patch scores above four
     copies of the image's score. A mean over it weights both heads equally.
     """
 
-    def __init__(self, *, channels: int, width: int, norm: str = "batch", members: int = 1) -> None:
+    def __init__(
+        self, *, channels: int, width: int, norm: str = "batch", members: int = 1, image_size: int = IMAGE_SIZE
+    ) -> None:
         super().__init__()
-        layers = list(Discriminator(channels=channels, width=width, norm=norm, members=members))
+        layers = list(Discriminator(channels=channels, width=width, norm=norm, members=members, image_size=image_size))
         self.features, self.patch_head = nn.Sequential(*layers[:-1]), layers[-1]
         self.image_head = nn.Conv2d(members * 4 * width, members, 3, groups=members, bias=False)  # all 3x3 pixels
 

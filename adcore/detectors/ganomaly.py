@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from adcore.detectors.base import full
 from adcore.detectors.optimisation import MemberAdam
 from adcore.detectors.single import SingleDetector
-from adcore.networks import initialise
+from adcore.networks import IMAGE_SIZE, added_blocks, initialise
 
 __all__ = ["GANomaly"]
 
@@ -30,7 +30,9 @@ class GANomaly(SingleDetector):
     discriminator whose loss is near 0 is not initialised anew. Networks as in DCGAN.
     """
 
-    config_fields: ClassVar[tuple[str, ...]] = ("width", "latent_size", "learning_rate", "schedule", "weight_decay")
+    config_fields: ClassVar[tuple[str, ...]] = (
+        "image_size", "width", "latent_size", "learning_rate", "schedule", "weight_decay",
+    )  # fmt: skip
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({"learning_rate": (1e-5, 1e-2)})
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     reconstructs: ClassVar[bool] = True
@@ -38,9 +40,16 @@ class GANomaly(SingleDetector):
     parts: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
 
     def __init__(
-        self, *, channels: int, width: int, latent_size: int, generators: Sequence[torch.Generator], **training: Any
+        self,
+        *,
+        channels: int,
+        width: int,
+        latent_size: int,
+        generators: Sequence[torch.Generator],
+        image_size: int = IMAGE_SIZE,
+        **training: Any,
     ) -> None:
-        super().__init__(lambda: _networks(channels, width, latent_size), generators=generators, **training)
+        super().__init__(lambda: _networks(channels, width, latent_size, image_size), generators=generators, **training)
         initialise(self.network, generators)
 
     def step(self, normal: Tensor, anomalous: Tensor, optimizers: Sequence[MemberAdam]) -> dict[str, Tensor]:
@@ -61,7 +70,7 @@ class GANomaly(SingleDetector):
         return self._pass(images)[1]
 
     def _pass(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z [batch, latent], x' [batch, channels, 32, 32] in [-1, 1], z' [batch, latent]."""
+        """z [batch, latent], x' [batch, channels, size, size] in [-1, 1], z' [batch, latent]."""
         generator = self.network.get_submodule("generator")
         latent = generator.get_submodule("encoder")(images)
         output = generator.get_submodule("decoder")(latent)
@@ -84,37 +93,43 @@ class GANomaly(SingleDetector):
         return {"discriminator": (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2}
 
 
-def _networks(channels: int, width: int, latent_size: int) -> nn.ModuleDict:
+def _networks(channels: int, width: int, latent_size: int, image_size: int) -> nn.ModuleDict:
     generator = nn.ModuleDict(
         {
-            "encoder": _encoder(channels, width, latent_size),
-            "decoder": _decoder(channels, width, latent_size),
-            "encoder_again": _encoder(channels, width, latent_size),
+            "encoder": _encoder(channels, width, latent_size, image_size),
+            "decoder": _decoder(channels, width, latent_size, image_size),
+            "encoder_again": _encoder(channels, width, latent_size, image_size),
         }
     )
-    *features, last = _encoder(channels, width, 1)
+    *features, last = _encoder(channels, width, 1, image_size)
     discriminator = nn.Sequential()
     discriminator.add_module("features", nn.Sequential(*features))
     discriminator.add_module("last", last)
     return nn.ModuleDict({"generator": generator, "discriminator": discriminator})
 
 
-def _encoder(channels: int, width: int, latent_size: int) -> nn.Sequential:
-    """Images [batch, channels, 32, 32] to [batch, latent_size, 1, 1]."""
+def _encoder(channels: int, width: int, latent_size: int, image_size: int) -> nn.Sequential:
+    """Images [batch, channels, size, size] to [batch, latent_size, 1, 1]."""
     w = width
+    added: list[nn.Module] = []
+    for _ in range(added_blocks(image_size)):
+        added += [nn.Conv2d(4 * w, 4 * w, 4, 2, 1, bias=False), nn.BatchNorm2d(4 * w), nn.LeakyReLU(0.2)]
     return nn.Sequential(
         nn.Conv2d(channels, w, 4, 2, 1, bias=False), nn.LeakyReLU(0.2),
         nn.Conv2d(w, 2 * w, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * w), nn.LeakyReLU(0.2),
-        nn.Conv2d(2 * w, 4 * w, 4, 2, 1, bias=False), nn.BatchNorm2d(4 * w), nn.LeakyReLU(0.2),
+        nn.Conv2d(2 * w, 4 * w, 4, 2, 1, bias=False), nn.BatchNorm2d(4 * w), nn.LeakyReLU(0.2), *added,
         nn.Conv2d(4 * w, latent_size, 4, bias=False),
     )  # fmt: skip
 
 
-def _decoder(channels: int, width: int, latent_size: int) -> nn.Sequential:
-    """[batch, latent_size, 1, 1] to images [batch, channels, 32, 32] in [-1, 1]."""
+def _decoder(channels: int, width: int, latent_size: int, image_size: int) -> nn.Sequential:
+    """[batch, latent_size, 1, 1] to images [batch, channels, size, size] in [-1, 1]."""
     w = width
+    added: list[nn.Module] = []
+    for _ in range(added_blocks(image_size)):
+        added += [nn.ConvTranspose2d(4 * w, 4 * w, 4, 2, 1, bias=False), nn.BatchNorm2d(4 * w), nn.ReLU()]
     return nn.Sequential(
-        nn.ConvTranspose2d(latent_size, 4 * w, 4, bias=False), nn.BatchNorm2d(4 * w), nn.ReLU(),
+        nn.ConvTranspose2d(latent_size, 4 * w, 4, bias=False), nn.BatchNorm2d(4 * w), nn.ReLU(), *added,
         nn.ConvTranspose2d(4 * w, 2 * w, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(),
         nn.ConvTranspose2d(2 * w, w, 4, 2, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU(),
         nn.ConvTranspose2d(w, channels, 4, 2, 1, bias=False), nn.Tanh(),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from adcore.detectors.base import Detector
 from adcore.detectors.optimisation import MemberAdam
+from adcore.networks import IMAGE_SIZE
 from adcore.random_streams import generator
 
 __all__ = ["RandomGuess"]
@@ -20,7 +22,9 @@ class RandomGuess(Detector):
     The n-th image of a batch gets the n-th number of the member's stream, so that scores are reproducible.
     """
 
-    def __init__(self, *, channels: int, generators: Sequence[torch.Generator]) -> None:
+    config_fields: ClassVar[tuple[str, ...]] = ("image_size",)
+
+    def __init__(self, *, channels: int, generators: Sequence[torch.Generator], image_size: int = IMAGE_SIZE) -> None:
         super().__init__(generators)
 
     def step(self, normal: Tensor, anomalous: Tensor, optimizers: Sequence[MemberAdam]) -> dict[str, Tensor]:
@@ -28,6 +32,6 @@ class RandomGuess(Detector):
         return {}
 
     def score(self, images: Tensor) -> Tensor:
-        """images: [batch, channels, 32, 32]. Returns [batch, members]."""
+        """images: [batch, channels, size, size]. Returns [batch, members]."""
         drawn = [torch.rand(len(images), generator=generator(seed, 0, "noise")) for seed in self.seeds]
         return torch.stack(drawn, 1).to(images)

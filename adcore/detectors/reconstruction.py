@@ -21,7 +21,9 @@ class ReconstructionDetector(SingleDetector):
     network: makes a network from images in [0, 1] to images in [0, 1]. reconstruction: the error, one of ERRORS.
     """
 
-    config_fields: ClassVar[tuple[str, ...]] = ("width", "reconstruction", "learning_rate", "schedule", "weight_decay")
+    config_fields: ClassVar[tuple[str, ...]] = (
+        "image_size", "width", "reconstruction", "learning_rate", "schedule", "weight_decay",
+    )  # fmt: skip
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {"learning_rate": (1e-4, 1e-2), "weight_decay": (1e-7, 1e-3)}
     )
@@ -37,7 +39,7 @@ class ReconstructionDetector(SingleDetector):
         return {"reconstruction": self.errors(normal).mean()}
 
     def errors(self, images: Tensor) -> Tensor:
-        """Reconstruction error of each image, [batch]; images: [batch, channels, 32, 32] in [-1, 1]."""
+        """Reconstruction error of each image, [batch]; images: [batch, channels, size, size] in [-1, 1]."""
         images = unit_range(images)
         return self.error(images, full(self.network(images)))
 

@@ -35,20 +35,20 @@ class SingleDetector(Detector):
     def losses(self, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
         """Losses by name, scalars, whose sum a step minimises.
 
-        normal, anomalous: [half, channels, 32, 32] in [-1, 1]; the second may be empty.
+        normal, anomalous: [half, channels, size, size] in [-1, 1]; the second may be empty.
         """
         raise NotImplementedError
 
     def scores(self, images: Tensor) -> Tensor:
-        """Anomaly scores, [batch], of images [batch, channels, 32, 32] in [-1, 1]."""
+        """Anomaly scores, [batch], of images [batch, channels, size, size] in [-1, 1]."""
         raise NotImplementedError
 
     def reconstructions(self, images: Tensor) -> Tensor:
-        """Reconstructions of images; both [batch, channels, 32, 32] in [-1, 1]."""
+        """Reconstructions of images; both [batch, channels, size, size] in [-1, 1]."""
         raise NotImplementedError
 
     def normal_losses(self, images: Tensor) -> Tensor:
-        """The training loss of each image as a normal one, [batch]. images: [batch, channels, 32, 32] in [-1, 1]."""
+        """The training loss of each image as a normal one, [batch]; images: [batch, channels, size, size] in [-1, 1]"""
         raise NotImplementedError
 
     def optimised(self) -> list[list[nn.Parameter]]:

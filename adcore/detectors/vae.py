@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adcore.detectors.base import full
 from adcore.detectors.single import SingleDetector
-from adcore.networks import IMAGE_SIZE
+from adcore.networks import IMAGE_SIZE, added_blocks
 from adcore.reconstruction import bce, unit_range
 
 __all__ = ["VariationalAutoencoder", "divergence"]
@@ -36,11 +36,12 @@ class VariationalAutoencoder(SingleDetector):
     student report on Fashion-MNIST; the negative ELBO ("elbo"); or the excess of the cross-entropy over the pixels'
     entropy ("excess-bce"). The first two are small for dark images whatever they show: sandals as anomalies then pass
     for normal. The kinds of layers are the report's: two convolutions and two linear heads, one linear and two
-    transposed layers; their sizes are ours. A step cannot be captured as a CUDA graph: latents are drawn on the CPU.
+    transposed layers; their sizes, and a further convolution for each doubling of the image's side, are ours. A step
+    cannot be captured as a CUDA graph: latents are drawn on the CPU.
     """
 
     config_fields: ClassVar[tuple[str, ...]] = (
-        "width", "latent_size", "learning_rate", "schedule", "weight_decay", "vae_score",
+        "image_size", "width", "latent_size", "learning_rate", "schedule", "weight_decay", "vae_score",
     )  # fmt: skip
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {"learning_rate": (1e-4, 1e-2), "weight_decay": (1e-7, 1e-3)}
@@ -49,9 +50,18 @@ class VariationalAutoencoder(SingleDetector):
     reconstructs: ClassVar[bool] = True
     network: _Network
 
-    def __init__(self, *, channels: int, width: int, latent_size: int, vae_score: str, **training: Any) -> None:
-        super().__init__(lambda: _Network(channels, width, latent_size), **training)
-        self.pixels, self.vae_score = channels * IMAGE_SIZE**2, vae_score
+    def __init__(
+        self,
+        *,
+        channels: int,
+        width: int,
+        latent_size: int,
+        vae_score: str,
+        image_size: int = IMAGE_SIZE,
+        **training: Any,
+    ) -> None:
+        super().__init__(lambda: _Network(channels, width, latent_size, image_size), **training)
+        self.pixels, self.vae_score = channels * image_size**2, vae_score
 
     def losses(self, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
         def draw(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -87,8 +97,14 @@ class VariationalAutoencoder(SingleDetector):
 
 
 class _Network(nn.Module):
-    def __init__(self, channels: int, width: int, latent_size: int) -> None:
+    def __init__(self, channels: int, width: int, latent_size: int, image_size: int) -> None:
         super().__init__()
+        w = 2 * width
+        down: list[nn.Module] = []
+        up: list[nn.Module] = []
+        for _ in range(added_blocks(image_size)):
+            down += [nn.Conv2d(w, w, 3, 2, 1), nn.ReLU()]
+            up += [nn.ConvTranspose2d(w, w, 3, 2, 1, output_padding=1), nn.ReLU()]
         side = IMAGE_SIZE // 4
         flat = 2 * width * side**2
         self.encoder = nn.Sequential(
@@ -96,11 +112,12 @@ class _Network(nn.Module):
             nn.ReLU(),
             nn.Conv2d(width, 2 * width, 3, 2, 1),
             nn.ReLU(),
+            *down,
             nn.Flatten(),
         )
         self.mean, self.log_variance = nn.Linear(flat, latent_size), nn.Linear(flat, latent_size)
         self.decoder = nn.Sequential(
-            nn.Linear(latent_size, flat), nn.ReLU(), nn.Unflatten(1, (2 * width, side, side)),
+            nn.Linear(latent_size, flat), nn.ReLU(), nn.Unflatten(1, (2 * width, side, side)), *up,
             nn.ConvTranspose2d(2 * width, width, 3, 2, 1, output_padding=1), nn.ReLU(),
             nn.ConvTranspose2d(width, channels, 3, 2, 1, output_padding=1), nn.Sigmoid(),
         )  # fmt: skip

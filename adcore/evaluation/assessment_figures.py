@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from adcore.config import TrainConfig
-from adcore.datasets import DATASETS, ImageDataset
+from adcore.datasets import ImageDataset, describe
 from adcore.evaluation import figures
 from adcore.evaluation.assessment import BEST_F1, Assessment
 from adcore.metric_names import of_class
@@ -72,7 +72,7 @@ def write_auroc_by_class(folder: Path, assessments: dict[int, Assessment]) -> li
         f"test AUROC{ending.replace('_', ', ')}": [each.measured[f"auroc{ending}"] for each in known.values()]
         for ending in endings
     }
-    names = DATASETS[first.config.dataset].class_names
+    names = describe(first.config.dataset).class_names
     drawn = figures.auroc_by_class(
         series,
         [names[index] for index in known],
@@ -126,7 +126,7 @@ def _losses(history: Sequence[dict[str, float]], experiment: int) -> dict[str, l
 
 
 def _title(config: TrainConfig, experiment: int) -> str:
-    name = DATASETS[config.dataset].class_names[experiment]
+    name = describe(config.dataset).class_names[experiment]
     return f"{config.detector} on {config.dataset}\n{config.exposure.named_class}: {name}"
 
 

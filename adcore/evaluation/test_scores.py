@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adcore.config import TrainConfig
-from adcore.datasets import DATASETS, ImageDataset
+from adcore.datasets import ImageDataset, describe
 from adcore.errors import UserError
 from adcore.metrics import measure
 from adcore.protocols.definitions import known_anomalies
@@ -19,7 +19,7 @@ from adcore.train.batch_scores import anomaly_scores
 if TYPE_CHECKING:
     from adcore.train.pack import Pack
 
-__all__ = ["TestScores", "score_test", "tested_positions"]
+__all__ = ["TestScores", "require_every_kind", "score_test", "tested_positions"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TestScores:
         others = ~self.normal(experiment)
         if self.config.protocol != "seen-unseen":
             return {"": others}
-        classes = len(DATASETS[self.config.dataset].class_names)
+        classes = len(describe(self.config.dataset).class_names)
         known = known_anomalies(self.config.exposure, experiment, classes, self.config.split_seed)
         seen = torch.isin(self.labels, torch.tensor(known))
         return {"": others, "seen": seen, "unseen": others & ~seen}
@@ -71,8 +71,13 @@ class TestScores:
                 if not own.any():
                     raise UserError(
                         f"the test part has no {name} of experiment {experiment}, expected some of each kind; "
-                        f"leave class {experiment} out of the classes, or use another test part"
+                        f"leave class {experiment} out of the classes, or use another test part or none"
                     )
+
+
+def require_every_kind(config: TrainConfig, labels: Tensor) -> None:
+    """Raises UserError for a test part that lacks a kind of images of an experiment. labels: int64 [n] of that part."""
+    TestScores(config, torch.empty(len(labels), 0), labels).require_every_kind()
 
 
 def score_test(detector: Pack, config: TrainConfig, data: ImageDataset) -> TestScores:

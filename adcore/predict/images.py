@@ -67,9 +67,6 @@ def prepared(pixels: NDArray[np.uint8], channels: int, side: int, name: str) -> 
         raise UserError(f"{name}: shape {pixels.shape}, expected (H, W) or (H, W, C) with C = 1, 3 or 4")
     if pixels.ndim != (2 if channels == 1 else 3) or pixels.shape[2:] == (4,):
         pixels = as_pixels(Image.fromarray(pixels), channels)
-    height, width = pixels.shape[:2]
-    if max(height, width) > 2 * side * min(height, width):
-        raise UserError(f"{name}: {width}x{height} pixels, so narrow that nothing is left of it at {side}x{side}")
     fit = fitted(pixels, side)
     return fit[None] if channels == 1 else np.moveaxis(fit, 2, 0)
 
@@ -77,15 +74,14 @@ def prepared(pixels: NDArray[np.uint8], channels: int, side: int, name: str) -> 
 def fitted(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """An image [H, W] or [H, W, 3] with `side` pixels a side, the size that the detector's data set has.
 
-    One of that size stays as it is. Others are resized, bilinear with anti-aliasing, until the longer side fits; the
-    shorter one gets black borders.
+    One of that size stays as it is. Others are stretched, averaged if they shrink, as in training.
     """
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     if pixels.shape[:2] == (side, side):
         return pixels
-    return np.asarray(ImageOps.pad(Image.fromarray(pixels), (side, side), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
 
 
 def _files_of(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from adcore.config import TrainConfig
-from adcore.datasets import DATASETS, DatasetInfo
+from adcore.datasets import DatasetInfo, describe
 from adcore.errors import UserError
 from adcore.reconstruction import unit_range
 from adcore.thresholds import DIRECTION
@@ -45,7 +45,7 @@ class Model:
     @property
     def info(self) -> DatasetInfo:
         """The data set that it was trained on."""
-        return DATASETS[self.config.dataset]
+        return describe(self.config.dataset)
 
     @property
     def title(self) -> str:
@@ -82,7 +82,7 @@ class Model:
 
 def class_index(config: TrainConfig, chosen: str) -> int:
     """The class that is named by its index or its name. Raises UserError for one that the data set lacks."""
-    names = DATASETS[config.dataset].class_names
+    names = describe(config.dataset).class_names
     if chosen in names:
         return names.index(chosen)
     if chosen.isdecimal() and int(chosen) < len(names):
@@ -121,7 +121,7 @@ def load_model(states: Sequence[MemberState], chosen: str | None = None, source:
     if len(set(seeds)) < len(seeds):
         again = next(seed for seed in seeds if seeds.count(seed) > 1)
         raise UserError(f"{source}: training seed {again} is given twice; name each model once")
-    pack = Pack([each.config for each in own], DATASETS[config.dataset].channels, strategy=scoring_strategy())
+    pack = Pack([each.config for each in own], describe(config.dataset).channels, strategy=scoring_strategy())
     load_states(pack, own, source)
     threshold, rule = _decision(own)
     return Model(config, pack.to(training_device()), seeds, threshold, rule, source)

@@ -145,4 +145,4 @@ def validation_images(labels: Tensor, exposure: Exposure, experiment: int, split
 
     known = known_anomalies(exposure, experiment, int(labels.max()) + 1, split_seed)
     anomalous = exposure.anomalous(labels, experiment)
-    return ~anomalous | torch.isin(labels, torch.tensor(known)), anomalous
+    return ~anomalous | torch.isin(labels, torch.tensor(known, dtype=torch.int64)), anomalous

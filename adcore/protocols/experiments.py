@@ -47,11 +47,13 @@ def one_vs_rest(
     split_seed: int,
     content_hash: str,
     exposure: Exposure = EVERY_ANOMALY,
+    only: int | None = None,
 ) -> Callable[[int, int, int], Experiment]:
     """Return a function that draws a class's experiment; all are of one size, that of the smallest normal part.
 
-    That is the smallest class of the fit images; under leave-one-out, all classes but the largest; under a counted
-    protocol, whose fit images are selected for one experiment, that experiment's class.
+    That is the smallest class of the fit images; under leave-one-out, all classes but the largest; that experiment's
+    class under a counted protocol, whose fit images are selected for one experiment, and in data where `only` one class
+    can be normal.
 
     images: uint8 [n, channels, height, width], labels: int64 [n], of the train part; fit: positions in it.
     sampling: "kmeans" or "random". Returns draw(class, train_seed, epoch): each epoch draws anew which images of a kind
@@ -65,7 +67,7 @@ def one_vs_rest(
         groups = cluster(images[fit], own, clusters=clusters, seed=split_seed, name=content_hash)
 
     def draw(index: int, train_seed: int, epoch: int) -> Experiment:
-        count = _size(own, index, exposure)
+        count = _size(own, index, exposure, only)
         stream = generator(train_seed, index, "sampling", epoch)
         places = (~exposure.anomalous(own, index)).nonzero()[:, 0]
         normal = places[torch.randperm(len(places), generator=stream)[:count]]
@@ -80,18 +82,24 @@ def one_vs_rest(
 
 
 def require_labelled_anomalies(
-    labels: Tensor, fit: Tensor, *, classes: tuple[int, ...], split_seed: int, exposure: Exposure
+    labels: Tensor,
+    fit: Tensor,
+    *,
+    classes: tuple[int, ...],
+    split_seed: int,
+    exposure: Exposure,
+    only: int | None = None,
 ) -> None:
     """Raises UserError if pollution leaves no known anomaly to label; arguments as for `one_vs_rest`."""
     own = labels[fit]
     for index in classes:
         known = known_anomalies(exposure, index, len(torch.bincount(own)), split_seed)
-        _require_labelled(own, known, round(exposure.pollution * _size(own, index, exposure)))
+        _require_labelled(own, known, round(exposure.pollution * _size(own, index, exposure, only)))
 
 
-def _size(own: Tensor, experiment: int, exposure: Exposure) -> int:
-    """Normal images per experiment, or of this one under a counted protocol. own: labels of the fit images."""
-    named = [experiment] if exposure.counts else own.unique().tolist()
+def _size(own: Tensor, experiment: int, exposure: Exposure, only: int | None) -> int:
+    """Normal images per experiment, or of this one if it is alone. own: labels of the fit images."""
+    named = [experiment] if exposure.counts or only is not None else own.unique().tolist()
     return min(int((~exposure.anomalous(own, index)).sum()) for index in named)
 
 
@@ -106,6 +114,8 @@ def _require_labelled(labels: Tensor, known: list[int], polluting: int) -> None:
 
 def _polluting(labels: Tensor, known: list[int], count: int, stream: torch.Generator) -> Tensor:
     """Positions of the anomalies that are treated as normal, int64 [count]."""
+    if not count:
+        return torch.empty(0, dtype=torch.int64)
     _require_labelled(labels, known, count)
     return draw_random(labels, known, count, stream)
 

@@ -7,6 +7,7 @@ cross-validation once for each fold. Counted protocols select the images of ever
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -34,18 +35,25 @@ class Split:
 
 
 def require_every_class(
-    labels: Tensor, count: int, *, at_least: int = MINIMUM_IMAGES, of: str = "the data set"
+    labels: Tensor,
+    names: Sequence[str],
+    *,
+    at_least: int = MINIMUM_IMAGES,
+    of: str = "the data set",
+    only: int | None = None,
 ) -> None:
-    """Raises UserError unless labels, int64 [n], hold `at_least` images of each of `count` classes, and no other class.
+    """Raises UserError unless labels, int64 [n], hold `at_least` images of each named class, and no other class.
 
-    The default is the minimum for a train part. of: what the labels belong to, for the message.
+    The default is the minimum for a train part. of: what the labels belong to, for the message. only: the one class
+    that needs images, None for each.
     """
-    images = torch.bincount(labels, minlength=count).tolist()
-    if len(images) > count:
-        raise UserError(f"the labels of {of} go up to {len(images) - 1}, expected 0 to {count - 1}")
+    images = torch.bincount(labels, minlength=len(names)).tolist()
+    if len(images) > len(names):
+        raise UserError(f"the labels of {of} go up to {len(images) - 1}, expected 0 to {len(names) - 1}")
     for index, found in enumerate(images):
-        if found < at_least:
-            raise UserError(f"class {index} of {of} has {found} images, expected at least {at_least}")
+        if found < at_least and only in (None, index):
+            name = "" if names[index] == str(index) else f" ({names[index]})"
+            raise UserError(f"class {index}{name} of {of} has {found} images, expected at least {at_least}")
 
 
 def split(

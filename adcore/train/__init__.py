@@ -96,8 +96,10 @@ def train(
     device. until: the epoch to pause after, from 1, None for the last; resuming later from checkpoints gives the same
     results as no pause. side_by_side: the maximum number of experiments trained at a time, None for all; if fewer, they
     take turns, epoch by epoch.
-    Raises UserError for a checkpoint that is damaged or of other settings, for configurations that differ in what a
-    pack shares, for an `until` out of range, and for data that lack a class.
+    If the train part has no anomalies, val_normal_score, the mean score of normal validation images, takes the place
+    of the metrics, which need both kinds.
+    Raises UserError for a checkpoint that is damaged, of other settings or of other data, for configurations that
+    differ in what a pack shares, for an `until` out of range, and for data that lack a class.
     """
     from adcore.protocols.splits import require_every_class
     from adcore.train.fitting import fit_members
@@ -110,8 +112,11 @@ def train(
     last = members[0].epochs if until is None else until
     if not 1 <= last <= members[0].epochs:
         raise UserError(f"until {until}: expected an epoch, 1 to {members[0].epochs}")
-    require_every_class(data.labels, len(data.class_names))
-    states = checkpoints.load(members) if checkpoints else [MemberState(member) for member in members]
+    only = None if data.info.has_anomalies else data.info.normal_class
+    require_every_class(data.labels, data.class_names, only=only)
+    content = data.content_hash
+    fresh = [MemberState(member, content=content) for member in members]
+    states = checkpoints.load(members, content) if checkpoints else fresh
     # by the overloads, one configuration comes with a Report, several with a ReportEach
     report_each = _of_one(cast(Report, report)) if isinstance(config, TrainConfig) else cast(ReportEach, report)
     reports = Reports(configs, states, report_each)

@@ -73,10 +73,12 @@ def _train(
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(allotted_cpus())
     source: dict[str, Any] = {"data_dir": data_dir, "allow_unverified": allow_unverified_data}
+    source["image_size"] = config.image_size
     with fetch_progress() as progress:
         data = load(config.dataset, "train", **source, progress=progress)
         # before training, which a missing file would waste
         test_part = load(config.dataset, "test", **source, progress=progress) if test else None
+    _check_data(config, data, test_part, figures)
     checkpoints = Checkpoints(Path(checkpoint), every=0) if checkpoint else None
     result = train(config, _print_epoch, data=data, checkpoints=checkpoints)
     if result.state == "diverged":
@@ -88,6 +90,21 @@ def _train(
         else:
             _print_test(score_test(result.detector, config, test_part).measured())
     return 0
+
+
+def _check_data(config: TrainConfig, data: ImageDataset, test_part: ImageDataset | None, figures: str | None) -> None:
+    """Print notes on data of one's own. Raises UserError for a test part or figures that need images they lack."""
+    from adcore.evaluation.test_scores import require_every_kind
+
+    for note in (note for part in (data, test_part) if part for note in part.notes):
+        click.echo(note, err=True)
+    if test_part is not None:
+        require_every_kind(config, test_part.labels)
+    if figures is not None and not data.info.has_anomalies:
+        raise UserError(
+            f"--figures {figures!r}: decisions need a threshold from validation anomalies, and the train part of "
+            f"{data.name} has none; leave --figures out"
+        )
 
 
 def _assess(
@@ -139,10 +156,13 @@ def _check_file(path: Path) -> None:
 
 
 def _print_epoch(metrics: dict[str, float]) -> None:
-    own = by_class(metrics, "val_auroc")
+    name, label = "val_auroc", "val AUROC"
+    if mean_metric(name) not in metrics:
+        name, label = "val_normal_score", "mean score of normal validation images"
+    own = by_class(metrics, name)
     speed = f"{metrics['images_per_second']:.0f} images/s"
-    mean = metrics[mean_metric("val_auroc")]
-    click.echo(f"epoch {metrics['epoch']:.0f}  val AUROC {mean:.4f} | {_by_class(own, own.values())} | {speed}")
+    mean = metrics[mean_metric(name)]
+    click.echo(f"epoch {metrics['epoch']:.0f}  {label} {mean:.4f} | {_by_class(own, own.values())} | {speed}")
 
 
 def _by_class(classes: Any, values: Any) -> str:

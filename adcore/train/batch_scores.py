@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["anomaly_scores", "by_batch"]
 
-#: Images scored at a time, per member.
+#: Images scored at a time, per member: so many of IMAGE_SIZE, fewer of a larger size.
 SCORE_BATCH = 500
 
 
@@ -31,12 +31,14 @@ def anomaly_scores(detector: Pack, images: Tensor, *, mirrored: bool = False) ->
 def by_batch(detector: Pack, images: Tensor, function: Callable[[Tensor], Tensor], *, mirrored: bool = False) -> Tensor:
     """Apply function to uint8 images [n, channels, side, side], resized for the detector: [n, ...] on the CPU.
 
-    function: [batch, channels, 32, 32] in [-1, 1] to [batch, ...], SCORE_BATCH images at a time. mirrored: return the
+    function: [batch, channels, size, size] in [-1, 1] to [batch, ...]. mirrored: return the
     mean of its values for an image and for its mirror image.
     """
 
     def value(plain: Tensor) -> Tensor:
         return (function(plain) + function(plain.flip(3))) / 2 if mirrored else function(plain)
 
-    resample = Resampler(images.shape[-1], IMAGE_SIZE, detector.device, cast(torch.dtype, detector.dtype))
-    return torch.cat([value(resample.plain(batch.to(detector.device))) for batch in images.split(SCORE_BATCH)]).cpu()
+    size = detector.image_size
+    resample = Resampler(images.shape[-1], size, detector.device, cast(torch.dtype, detector.dtype))
+    batches = images.split(SCORE_BATCH * IMAGE_SIZE**2 // size**2)
+    return torch.cat([value(resample.plain(batch.to(detector.device))) for batch in batches]).cpu()

@@ -20,10 +20,12 @@ from typing import Any
 import torch
 
 from adcore.config import TrainConfig
+from adcore.datasets import DatasetInfo, describe, remember
+from adcore.datasets.own import is_own
 from adcore.errors import UserError
 from adcore.files import put_in_place
 from adcore.options import as_plain, from_plain
-from adcore.train.member_state import MemberState
+from adcore.train.member_state import WATCHED, MemberState
 
 __all__ = ["Checkpoints", "read"]
 
@@ -32,7 +34,7 @@ KEY = "adcore"
 #: What it holds of a member in addition to its configuration.
 PARTS = ("history", "watched", "networks", "optimizers")
 #: What files of earlier versions lack.
-ADDED = ("decision",)
+ADDED = ("decision", "content")
 
 
 class Checkpoints:
@@ -54,14 +56,15 @@ class Checkpoints:
         """Whether it is time to save."""
         return time.monotonic() - self.saved >= self.every
 
-    def load(self, members: Sequence[TrainConfig]) -> list[MemberState]:
+    def load(self, members: Sequence[TrainConfig], content: str = "") -> list[MemberState]:
         """Each member as it was saved; one without a file starts from the beginning.
 
-        Raises UserError for a file that is damaged, or of other settings.
+        content: the hash of the train part. Raises UserError for a file that is damaged, or of other settings or data.
         """
         states: list[MemberState] = []
         for path, own in self._files(members):
-            states += _as_saved(path, own) if path.exists() else map(MemberState, own)
+            saved = _as_saved(path, own, content) if path.exists() else None
+            states += saved or [MemberState(member, content=content) for member in own]
         return states
 
     def save(self, states: Sequence[MemberState]) -> None:
@@ -108,14 +111,20 @@ def read(path: Path, *, mapped: bool = False, remedy: str = "move it away and ru
         raise UserError(f"{path}: not a complete checkpoint of this program ({reason}); {remedy}") from error
 
 
-def _as_saved(path: Path, members: Sequence[TrainConfig]) -> list[MemberState]:
-    """The members in a file. Raises UserError if they differ from `members`."""
+def _as_saved(path: Path, members: Sequence[TrainConfig], content: str) -> list[MemberState]:
+    """The members in a file. Raises UserError if they differ from `members`, or were trained on other content."""
     states = read(path)
     stored = [state.config for state in states]
     if stored != list(members):
         there, now = _difference(stored, members)
         changes = ", ".join(f"{name}: {value} there, {now[name]} now" for name, value in there.items())
         raise UserError(f"{path}: made with other settings ({changes}); use another file, or the same settings")
+    before = next((state.content for state in states if state.content != content), content)
+    if before and content and before != content:
+        raise UserError(
+            f"{path}: made with other data (content {before[:12]} there, {content[:12]} now); put the images back as "
+            "they were, or use another file"
+        )
     return states
 
 
@@ -130,8 +139,10 @@ def _difference(stored: Sequence[TrainConfig], members: Sequence[TrainConfig]) -
 
 
 def _member(stored: dict[str, Any]) -> MemberState:
+    if facts := stored.get("data"):  # data of one's own, which need not be there
+        remember(DatasetInfo(**facts))
     config = TrainConfig(**from_plain(stored["config"]))
-    if not all("val_auroc" in epoch for epoch in stored["history"]):
+    if not all(WATCHED & set(epoch) for epoch in stored["history"]):
         raise ValueError("its history lacks metrics")
     found = {name: stored[name] for name in (*PARTS, *(name for name in ADDED if name in stored))}
     return MemberState(config, **found)
@@ -139,7 +150,9 @@ def _member(stored: dict[str, Any]) -> MemberState:
 
 def _plain(state: MemberState) -> dict[str, Any]:
     """Plain values and tensors only, so that they load with weights_only=True."""
-    return {"config": as_plain(state.config), **{name: getattr(state, name) for name in (*PARTS, *ADDED)}}
+    name = state.config.dataset
+    facts = {"data": dataclasses.asdict(describe(name))} if is_own(name) else {}
+    return {"config": as_plain(state.config), **{part: getattr(state, part) for part in (*PARTS, *ADDED)}, **facts}
 
 
 def _write(path: Path, states: Sequence[MemberState]) -> None:

@@ -38,7 +38,7 @@ class AnomalyDetectionDataModule(LightningDataModule):
 
     images: uint8 [n, channels, side, side]; streams: the streams served, all of one size; stream_of: by member of the
     pack, the index of its stream. batch_size: images per step and experiment, half normal and half anomalous; 1 means
-    one of each. Experiments without anomalies fill it with normal images.
+    one of each. Experiments without anomalies fill it with normal images. image_size: side of the images served.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class AnomalyDetectionDataModule(LightningDataModule):
         *,
         batch_size: int,
         epochs: int,
+        image_size: int = IMAGE_SIZE,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class AnomalyDetectionDataModule(LightningDataModule):
         self.half = min(max(1, batch_size // len(self.kinds)), len(first.normal))
         #: Optimiser steps in an epoch; images that do not fill a last batch are skipped in this epoch.
         self.steps_per_epoch = len(first.normal) // self.half
-        self.epochs, self.dtype = epochs, dtype
+        self.epochs, self.image_size, self.dtype = epochs, image_size, dtype
         self.ahead: tuple[int, Future[Drawn]] | None = None
 
     @property
@@ -107,14 +108,14 @@ class AnomalyDetectionDataModule(LightningDataModule):
 
 
 class EpochBatches:
-    """An epoch's batches: pairs of normal and anomalous images in [-1, 1], [half, streams, channels, 32, 32] each.
+    """An epoch's batches: pairs of normal and anomalous images in [-1, 1], [half, streams, channels, size, size] each.
 
     The second of a pair is empty, [0, ...], if experiments have no anomalies.
     """
 
     def __init__(self, module: AnomalyDetectionDataModule, epoch: int, device: torch.device, drawn: Drawn) -> None:
         self.images, self.half, self.stream_of, self.epoch = module.images, module.half, module.stream_of, epoch
-        self.resample = Resampler(module.images.shape[-1], IMAGE_SIZE, device, module.dtype)
+        self.resample = Resampler(module.images.shape[-1], module.image_size, device, module.dtype)
         positions, transform = drawn
         self.tables = [
             table.to(device) for table in (positions, transform.rows, transform.columns, transform.transpose)
@@ -138,7 +139,7 @@ class EpochBatches:
             yield normal.flatten(1, 2), anomalous.flatten(1, 2)
 
     def select(self, images: Tensor, members: range) -> Tensor:
-        """The images of some members in a batch's images: [half, members*channels, 32, 32]."""
+        """The images of some members in a batch's images: [half, members*channels, size, size]."""
         streams = [self.stream_of[member] for member in members]
         if len(streams) == 1:
             return images[:, streams[0]]

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 from torch import Tensor
 
-from adcore.metrics import METRICS, measure
+from adcore.metrics import measure
 from adcore.protocols.definitions import validation_images
 from adcore.thresholds import decision_rule
 from adcore.train.batch_scores import by_batch
@@ -68,7 +68,7 @@ class EpochEnd(pl.Callback):
         for member, (state, (measured, decision)) in enumerate(zip(self.states, self._validate(pack), strict=True)):
             means = {f"loss_{name}": each[member] / len(self.batches) for name, each in losses.items()}
             if not all(map(math.isfinite, means.values())):
-                measured, decision = dict.fromkeys(METRICS, math.nan), {}
+                measured, decision = dict.fromkeys(measured, math.nan), {}
             own = {f"val_{name}": value for name, value in measured.items()}
             state.history.append({"epoch": float(state.epoch + 1), **own, **means, "images_per_second": speed})
             state.decision = decision
@@ -79,19 +79,23 @@ class EpochEnd(pl.Callback):
         self.on_epoch(pack, trainer.should_stop)
 
     def _validate(self, pack: Pack) -> list[tuple[dict[str, float], dict[str, Any]]]:
-        """Each member's metrics and decision rule on its normal images and its known anomaly classes."""
+        """Each member's metrics and decision rule on its normal images and its known anomaly classes.
+
+        Without any of these, its mean score is its one metric.
+        """
         found: list[tuple[dict[str, float], dict[str, Any]]] = []
         for member, (scores, labels) in enumerate(self._by_member(pack, pack.score, mirror=True)):
             config = pack.members[member]
             shown, anomalous = validation_images(labels, config.exposure, config.classes[0], config.split_seed)
-            own = scores[shown], anomalous[shown]
-            found.append((measure(*own), decision_rule(*own)))
+            own, kinds = scores[shown], anomalous[shown]
+            metrics = measure(own, kinds) if kinds.any() else {"normal_score": float(own.double().mean())}
+            found.append((metrics, decision_rule(own, kinds)))
         return found
 
     def _watched(self, pack: Pack) -> list[float]:
-        """The quantity that early stopping minimises: loss of normal validation images, or -AUROC without one."""
+        """What early stopping minimises: the loss of normal validation images, else -AUROC, else their score."""
         if not pack.kind.has_normal_loss:
-            return [-state.history[-1]["val_auroc"] for state in self.states]
+            return [-state.goodness[0] for state in self.states]
         watched: list[float] = []
         for member, (losses, labels) in enumerate(self._by_member(pack, pack.normal_loss, mirror=False)):
             config = pack.members[member]

@@ -43,6 +43,7 @@ def data_module(data: ImageDataset, members: Sequence[TrainConfig], until: int) 
         [order.index(key) for key in keys],
         batch_size=members[0].batch_size,
         epochs=until,
+        image_size=members[0].image_size,
         dtype=DTYPES[members[0].precision],
     )
 
@@ -57,6 +58,7 @@ def _draw(data: ImageDataset, member: TrainConfig) -> Draw:
         split_seed=member.split_seed,
         content_hash=data.content_hash,
         exposure=member.exposure,
+        only=data.info.normal_class,
     )
 
 

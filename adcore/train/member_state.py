@@ -12,7 +12,10 @@ from torch import Tensor
 
 from adcore.config import TrainConfig
 
-__all__ = ["MemberState", "join_states", "split_state"]
+__all__ = ["WATCHED", "MemberState", "join_states", "split_state"]
+
+#: The validation metric that says whether training goes well: the second if there are no anomalies to validate on.
+WATCHED = frozenset({"val_auroc", "val_normal_score"})
 
 
 @dataclasses.dataclass
@@ -24,6 +27,7 @@ class MemberState:
     adcore.thresholds.decision_rule on the validation images of the last epoch; empty before the first, if the model
     diverged, and in files of versions without it. networks: state dict of its detector. optimizers: for each Adam, the
     state of each parameter. Both are from the last epoch at which they were kept, on the CPU; empty before the first.
+    content: the hash of the train part, "" if not known.
     """
 
     config: TrainConfig
@@ -32,6 +36,7 @@ class MemberState:
     decision: dict[str, Any] = dataclasses.field(default_factory=dict)
     networks: dict[str, Any] = dataclasses.field(default_factory=dict)
     optimizers: list[list[dict[str, Tensor]]] = dataclasses.field(default_factory=list)
+    content: str = ""
 
     @property
     def epoch(self) -> int:
@@ -41,7 +46,13 @@ class MemberState:
     @property
     def diverged(self) -> bool:
         """Whether a loss or a score of the last epoch was NaN or infinite."""
-        return bool(self.history) and not math.isfinite(self.history[-1]["val_auroc"])
+        return bool(self.history) and not all(map(math.isfinite, self.goodness))
+
+    @property
+    def goodness(self) -> list[float]:
+        """The last epoch's WATCHED metrics, as numbers that are higher for a better model: one, in fact."""
+        last = self.history[-1]
+        return [last[name] if name == "val_auroc" else -last[name] for name in WATCHED & set(last)]
 
     @property
     def stopped(self) -> bool:

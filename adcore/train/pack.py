@@ -13,6 +13,8 @@ from torch.optim import Optimizer
 from adcore.config import TrainConfig
 from adcore.detectors import DETECTORS, Detector
 from adcore.detectors.optimisation import MemberAdam, learning_rates
+from adcore.errors import UserError
+from adcore.networks import IMAGE_SIZE
 from adcore.random_streams import generator
 from adcore.train.datamodule import EpochBatches
 from adcore.train.member_state import MemberState, join_states, split_state
@@ -44,7 +46,7 @@ class Pack(LightningModule):
 
     members: one single-class configuration for each (adcore.train.members). strategy: one of STRATEGIES. groups: the
     positions of the members in each of `detectors`, in order. execution: executes training steps; to be set before the
-    first. Every image is scored for every member.
+    first. image_size: side of the images that the networks take. Every image is scored for every member.
     """
 
     execution: Execution
@@ -57,6 +59,7 @@ class Pack(LightningModule):
         self.strategy = strategy if strategy != "captured" or self.kind.capturable else "plain"
         self.groups = _groups(len(members), together=strategy == "grouped" and self.kind.grouped)
         self.detectors = nn.ModuleList([self._detector([members[m] for m in own], channels) for own in self.groups])
+        self.image_size = members[0].image_size
         self.to(DTYPES[members[0].precision])
         if self.strategy == "captured":
             self.to(memory_format=torch.channels_last)
@@ -66,12 +69,12 @@ class Pack(LightningModule):
     def score(self, images: Tensor) -> Tensor:
         """Anomaly scores, higher is more anomalous, in eval mode: [batch, members].
 
-        images: [batch, channels, 32, 32] in [-1, 1], the same for every member.
+        images: [batch, channels, size, size] in [-1, 1], the same for every member.
         """
         return torch.cat([each.score(images) for each in self], 1)
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Reconstructions in [-1, 1], [batch, members, channels, 32, 32], in eval mode. images: as for `score`."""
+        """Reconstructions in [-1, 1], [batch, members, channels, size, size], in eval mode. images: as for `score`."""
         return torch.cat([each.reconstruct(images) for each in self], 1)
 
     def normal_loss(self, images: Tensor) -> Tensor:
@@ -162,6 +165,8 @@ class Pack(LightningModule):
         self.trainer = None
 
     def _detector(self, members: Sequence[TrainConfig], channels: int) -> Detector:
+        if members[0].image_size != IMAGE_SIZE and "image_size" not in self.kind.config_fields:
+            raise UserError(f"--image-size {members[0].image_size}: this detector takes only {IMAGE_SIZE}")
         settings = {name: getattr(members[0], name) for name in self.kind.config_fields if name not in OPTIMISATION}
         if self.kind.grouped:
             settings["weights"] = [own.weights for own in members]

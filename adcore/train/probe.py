@@ -23,7 +23,7 @@ __all__ = ["Probe", "known_probe", "probe"]
 #: Approximate training time of a probe, maximum steps per epoch, and epochs: one to warm up, two to measure.
 SECONDS, STEPS, EPOCHS = 6.0, 30, 3
 #: The fields of TrainConfig that decide the speed of a step.
-DECISIVE = ("dataset", "detector", "width", "norm", "latent_size", "batch_size", "precision")
+DECISIVE = ("dataset", "image_size", "detector", "width", "norm", "latent_size", "batch_size", "precision")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,9 +99,9 @@ def _made_up(config: TrainConfig) -> ImageDataset:
     """Random images, enough for the configuration and its validation."""
     import torch
 
-    from adcore.datasets import DATASETS, ImageDataset
+    from adcore.datasets import ImageDataset, describe
 
-    info = DATASETS[config.dataset]
+    info = describe(config.dataset)
     count = 2 * len(info.class_names) * ((config.images_per_class or 0) + 10)
     images = torch.randint(256, (count, info.channels, info.size, info.size), dtype=torch.uint8)
     return ImageDataset(info, "train", images, torch.arange(count) % len(info.class_names), "made up")

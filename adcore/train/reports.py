@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from adcore.config import TrainConfig
 from adcore.metric_names import class_metric, mean_metric
-from adcore.metrics import METRICS
 from adcore.train.member_state import MemberState
 from adcore.train.members import one_configuration
 
@@ -71,7 +70,7 @@ def _joined(states: Sequence[MemberState], epoch: int, pack: dict[str, float]) -
     """
     members = {state.config.classes[0]: state.history[min(epoch, state.epoch - 1)] for state in states}
     metrics = {"epoch": float(epoch + 1)}
-    for name in (f"val_{metric}" for metric in METRICS):
+    for name in (name for name in pack if name.startswith("val_")):
         values = {index: own[name] for index, own in members.items()}
         metrics[mean_metric(name)] = sum(values.values()) / len(values)
         metrics |= {class_metric(name, index): value for index, value in values.items()}

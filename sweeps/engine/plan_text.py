@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from adcore.config import TrainConfig
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from sweeps.engine.plan_time import Work, time_in_words
 from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.plan import Plan
@@ -56,7 +56,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     confirm = trainings * _images(base)
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
-        f"  data       {base.dataset}, classes {','.join(map(str, base.classes))}, protocol {base.protocol}",
+        f"  data       {base.dataset}, classes {_classes(base)}, protocol {base.protocol}",
         *([] if plan.space.is_grid else _search_lines(plan)),
         f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base)}",
         *(_own_lines(plan) if plan.objective == "per-class" else []),
@@ -76,7 +76,7 @@ def _millions(images: float) -> str:
 def _search_lines(plan: Plan) -> list[str]:
     whole = len(plan.classes) * plan.search_config.epochs * plan.configs
     rungs = ", ".join(f"{rung.classes} x {rung.epochs}" for rung in plan.rungs)
-    names = DATASETS[plan.base.dataset].class_names
+    names = describe(plan.base.dataset).class_names
     ranges = ", ".join(f"{name} {each}" for name, each in plan.space.ranges.items())
     order = ", ".join(names[index] for index in plan.class_order) or "by the first configuration's AUROC, lowest first"
     return [
@@ -95,6 +95,13 @@ def _own_lines(plan: Plan) -> list[str]:
     ]
 
 
+def _classes(config: TrainConfig) -> str:
+    """The experiments by number, a single one by name, too."""
+    numbers = ",".join(map(str, config.classes))
+    name = describe(config.dataset).class_names[config.classes[0]]
+    return f"{numbers} ({name})" if len(config.classes) == 1 and name != numbers else numbers
+
+
 def _training(config: TrainConfig) -> str:
     """One configuration's training in words."""
     images = _normal_images(config)
@@ -106,7 +113,7 @@ def _training(config: TrainConfig) -> str:
 
 def _normal_images(config: TrainConfig) -> int:
     """The most normal images of an experiment; under leave-one-out they are of all classes but one."""
-    dataset = DATASETS[config.dataset]
+    dataset = describe(config.dataset)
     classes = len(dataset.class_names) - 1 if config.protocol == "leave-one-out" else 1
     return classes * min(config.images_per_class or 10**9, dataset.smallest_class)
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adcore.config import TrainConfig
+from adcore.config import IMAGE_SIZE, TrainConfig
+from adcore.datasets import DatasetInfo, describe, remember
 from adcore.errors import UserError
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import cuda_devices
@@ -74,7 +75,10 @@ def _on_this_machine(works: list[Work], settings: SweepSettings, resources: Reso
         return _measured(works, probes, resources)
     if resources.gpus:
         return "not known: --plan --probe measures this machine, in about ten seconds"
-    speeds = [CPU_SPEED_AT_WIDTH_8 * (8 / work.config.width) ** 1.2 for work in works]
+    sizes = [(IMAGE_SIZE / work.config.image_size) ** 2 for work in works]
+    speeds = [
+        CPU_SPEED_AT_WIDTH_8 * (8 / work.config.width) ** 1.2 * size for work, size in zip(works, sizes, strict=True)
+    ]
     return (
         f"training at most about {_duration(works, speeds, resources)}, {resources.slots} at a time, if a core trains "
         f"{CPU_SPEED_AT_WIDTH_8} images/s at width 8; --plan --probe measures it"
@@ -89,14 +93,18 @@ def _on_cluster(works_of: Callable[[int], list[Work]], settings: SweepSettings) 
         click.echo(MEASURING, err=True)
         resources = resources_of_cluster(settings)
         works = works_of(resources.slots)
-        calls = {(work.config, work.members): (work.config, work.members, resources.shares) for work in works}
+        calls = {
+            (work.config, work.members): (work.config, work.members, resources.shares, describe(work.config.dataset))
+            for work in works
+        }
         alike = dict(on_workers(_probe_on_worker, calls, resources.one_at_a_time))
     return _measured(works, [alike[work.config, work.members] for work in works], resources)
 
 
-def _probe_on_worker(config: TrainConfig, members: int, shares: dict[str, Any]) -> Probe:
+def _probe_on_worker(config: TrainConfig, members: int, shares: dict[str, Any], info: DatasetInfo) -> Probe:
     from sweeps.engine.search.trial import limit_process
 
+    remember(info)
     limit_process(**shares)
     return probe(config, members, shares["threads"])
 

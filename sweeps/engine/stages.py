@@ -231,6 +231,7 @@ class Stages(StageRunner):
     @functools.cached_property
     def _test_part(self) -> ImageDataset:
         name, settings = self.plan.base.dataset, self.settings
-        data = load(name, "test", data_dir=settings.data_dir, allow_unverified=settings.allow_unverified_data)
+        source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
+        data = load(name, "test", **source, image_size=self.plan.image_size)
         require_same(self.record.read("data"), {name: {"test": data.content_hash}}, self.home.name)
         return data

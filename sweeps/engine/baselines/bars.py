@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from adcore.evaluation.figures import auroc_by_class
 from sweeps.engine.baselines.table import Outcome
 
@@ -24,7 +24,7 @@ def _write(path: Path, outcome: Outcome) -> Path:
     means = [statistics.fmean(values) for values in classes.values()]
     spreads = [statistics.stdev(values) if seeds > 1 else 0.0 for values in classes.values()]
     bounds = [(mean - spread, mean + spread) for mean, spread in zip(means, spreads, strict=True)]
-    name, class_names = f"test, n {seeds}", DATASETS[outcome.dataset].class_names
+    name, class_names = f"test, n {seeds}", describe(outcome.dataset).class_names
     figure = auroc_by_class(
         {name: means},
         [class_names[index] for index in classes],

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from adcore.protocols.definitions import FOLDS
 
 __all__ = ["TABLE_SCALES", "Baseline", "TableScale"]
@@ -47,7 +47,7 @@ class Baseline:
     def experiments(self, scale: TableScale) -> tuple[int, ...]:
         """The experiments that a scale trains."""
         dataset = scale.train.get("dataset", self.train.get("dataset", TrainConfig.dataset))
-        return (self.classes or tuple(range(len(DATASETS[dataset].class_names))))[: scale.classes]
+        return (self.classes or tuple(range(len(describe(dataset).class_names))))[: scale.classes]
 
 
 @dataclasses.dataclass(frozen=True)

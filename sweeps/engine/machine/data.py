@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from adcore.errors import UserError
 from sweeps.engine.planning.run_settings import RunSettings
 
@@ -19,11 +21,12 @@ Hashes = Mapping[str, Mapping[str, str]]
 
 
 def load_data(
-    names: Sequence[str], parts: Sequence[Part], settings: RunSettings
+    names: Sequence[str], parts: Sequence[Part], settings: RunSettings, image_size: int = 32
 ) -> tuple[dict[tuple[str, str], ImageDataset], dict[str, dict[str, str]]]:
     """Load these parts of each data set, by name and part; returns them with the hashes of all parts.
 
-    The other part is opened too, to check that it exists and has images of every class, and then dropped.
+    The other part is opened too, to check that it exists and has images of every class, and then dropped. image_size:
+    side that images of one's own are brought to; what the user has to know of them is printed on stderr.
     Raises UserError for files that are missing or damaged, and for classes without images.
     """
     from adcore.datasets import PARTS, load
@@ -31,15 +34,18 @@ def load_data(
     from adcore.protocols.splits import require_every_class
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
+    source["image_size"] = image_size
     found: dict[tuple[str, str], ImageDataset] = {}
     hashes: dict[str, dict[str, str]] = {name: {} for name in names}
     with fetch_progress() as progress:
         for name, part in itertools.product(names, PARTS):
             data = load(name, part, **source, progress=progress)
             if part == "train":
-                require_every_class(data.labels, len(data.class_names))
+                require_every_class(data.labels, data.class_names)
             else:
-                require_every_class(data.labels, len(data.class_names), at_least=1, of=f"the test part of {name}")
+                require_every_class(data.labels, data.class_names, at_least=1, of=f"the test part of {name}")
+            for note in data.notes:
+                click.echo(note, err=True)
             hashes[name][part] = data.content_hash
             if part in parts:
                 found[name, part] = data
@@ -54,5 +60,10 @@ def require_same(before: Hashes | None, now: Hashes, sweep: str) -> None:
             if found != expected:
                 raise UserError(
                     f"sweep {sweep!r} was started with other data: the {part} part of {name} has content {found[:12]}, "
-                    f"expected {expected[:12]}; name the folder of those files with --data-dir, or start a new sweep"
+                    f"expected {expected[:12]}; {_way_back(name)}, or start a new sweep"
                 )
+
+
+def _way_back(name: str) -> str:
+    own = "put the images back as they were"
+    return own if ":" in name else "name the folder of those files with --data-dir"

@@ -33,6 +33,11 @@ class BasePlan(abc.ABC):
     def dataset_names(self) -> tuple[str, ...]:
         """The data sets that it trains on."""
 
+    @property
+    def image_size(self) -> int:
+        """The side of the networks' images, in pixels: images of one's own are brought to it."""
+        return 32
+
     @abc.abstractmethod
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""

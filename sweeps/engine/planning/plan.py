@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.datasets import DATASETS
+from adcore.data_checks import experiments_of, require_anomalies
+from adcore.datasets import describe
 from adcore.errors import UserError
-from adcore.options import as_plain, check_classes
+from adcore.options import as_plain
 from adcore.protocols.definitions import check_one_experiment
 from adcore.system.device import has_cuda_device
 from sweeps.engine.planning.base_plan import BasePlan, Data
@@ -22,8 +23,6 @@ from sweeps.engine.planning.space import Space
 
 __all__ = ["OWN_NUMBERS", "Plan", "make_plan"]
 
-#: TrainConfig fields that a flag of the same name sets, if the script has it.
-OVERRIDES = ("dataset", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector", "precision")
 #: TrainConfig fields that decide which images are labelled.
 LABELLING = ("classes", "split_seed", "exposure")
 #: Configurations of class i's own search are numbered from (i + 1) times this.
@@ -65,7 +64,7 @@ class Plan(BasePlan):
     @property
     def class_order(self) -> tuple[int, ...]:
         """The experiments in the ladder's order, the hardest first; empty if that is not known."""
-        known = DATASETS[self.base.dataset].hardest_first
+        known = describe(self.base.dataset).hardest_first
         is_known = (self.base.detector, self.base.protocol) == (TrainConfig.detector, TrainConfig.protocol)
         if len(self.classes) == 1:
             return self.classes
@@ -106,6 +105,11 @@ class Plan(BasePlan):
         return configuration // OWN_NUMBERS - 1 if is_own else None
 
     @property
+    def image_size(self) -> int:
+        """That of all trainings."""
+        return self.base.image_size
+
+    @property
     def dataset_names(self) -> tuple[str, ...]:
         """The one data set."""
         return (self.base.dataset,)
@@ -137,10 +141,8 @@ class Plan(BasePlan):
         """The name of a configuration with these sampled fields."""
         if (owner := self.owner(configuration)) is None:
             return configuration_label(configuration, params, self.space)
-        names = DATASETS[self.base.dataset].class_names
-        return (
-            f"class {class_label(names, owner)}: {configuration_label(configuration % OWN_NUMBERS, params, self.space)}"
-        )
+        own = configuration_label(configuration % OWN_NUMBERS, params, self.space)
+        return f"class {class_label(describe(self.base.dataset).class_names, owner)}: {own}"
 
     def tags(self, configuration: int) -> dict[str, str]:
         """The class whose own search a configuration comes from, if any."""
@@ -176,10 +178,12 @@ class Plan(BasePlan):
         from adcore.protocols.experiments import require_labelled_anomalies
         from adcore.train.build import split_train
 
-        labels = data[self.base.dataset, "train"].labels
+        train = data[self.base.dataset, "train"]
         for config in (self.search_config, self.base):
-            fit, own = split_train(config, labels).fit, {name: getattr(config, name) for name in LABELLING}
-            require_labelled_anomalies(labels, fit, **own)
+            own: dict[str, Any] = {name: getattr(config, name) for name in LABELLING} | {
+                "only": train.info.normal_class
+            }
+            require_labelled_anomalies(train.labels, split_train(config, train.labels).fit, **own)
 
 
 def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
@@ -187,11 +191,12 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     name = settings.scale or ("gpu" if has_cuda_device() else "laptop")
     scale = SCALES[name]
     train: dict[str, Any] = {**scale.train, "train_seed": settings.seed}
-    train |= {key: value for key in OVERRIDES if (value := getattr(settings, key, None)) is not None}
+    train |= settings.train_fields
     if train.get("protocol", TrainConfig.protocol) != "paper":
         train.pop("draws", None)  # other protocols do not subsample anomalies
-    dataset = train.get("dataset", TrainConfig.dataset)
-    train["classes"] = check_classes(settings.normal_class, len(DATASETS[dataset].class_names), "normal-class")
+    info = describe(train.get("dataset", TrainConfig.dataset))
+    require_anomalies(info)
+    train["classes"] = experiments_of(info, settings.normal_class, "normal-class")
     check_one_experiment(train.get("protocol", TrainConfig.protocol), train["classes"], "normal-class")
     base = TrainConfig(**train)
     space.check(base)

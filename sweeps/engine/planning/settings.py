@@ -9,15 +9,21 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from adcore.config import PRECISIONS
-from adcore.datasets import DATASETS, check_name
+from adcore.data_checks import experiments_of
+from adcore.datasets import describe
 from adcore.errors import UserError
-from adcore.options import check_classes, option
+from adcore.options import option
 from adcore.protocols.definitions import PROTOCOLS
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
 from sweeps.engine.planning.samplers import HUB, SAMPLERS
 
 __all__ = ["MEMBERS", "SCALES", "Scale", "SweepSettings"]
 
+#: TrainConfig fields that a flag of the same name sets, if the script has it.
+OF_TRAINING = (
+    "dataset", "image_size", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector",
+    "precision",
+)  # fmt: skip
 #: Experiments that a trial trains side by side by default: benchmarks/members.py.
 MEMBERS = 10
 
@@ -80,7 +86,10 @@ class SweepSettings(RunSettings):
     changeable: ClassVar[tuple[str, ...]] = (*RunSettings.changeable, "open_test_again", "probe", "extend")
 
     scale: str | None = option(None, "how much to search [default: gpu with CUDA, else laptop]", choices=tuple(SCALES))
-    dataset: str | None = option(None, "data set [default: the scale's]")
+    dataset: str | None = option(
+        None, "data set, or data of your own: folder:PATH, npz:FILE or csv:FILE [default: the scale's]"
+    )
+    image_size: int | None = option(None, "side of the networks' images: 32, 64 or 128 [default: 32]", at_least=32)
     normal_class: tuple[int, ...] = option((), "classes that are normal in turn: all, 6, or 0,3,6")
     protocol: str | None = option(
         None,
@@ -130,14 +139,18 @@ class SweepSettings(RunSettings):
         if self.probe and not self.plan:
             raise UserError("--probe: only measures speed for the time that --plan prints; use it with --plan")
         if self.dataset is not None:
-            check_name(self.dataset)
-            check_classes(self.normal_class, len(DATASETS[self.dataset].class_names), "normal-class")
+            experiments_of(describe(self.dataset), self.normal_class, "normal-class")
         if not re.fullmatch(r"auto|[1-9][0-9]{0,3}", self.members_per_trial):
             raise UserError(f"--members-per-trial {self.members_per_trial!r}: expected auto or a whole number >= 1")
 
     @property
     def continued(self) -> str | None:
         return self.resume or self.extend
+
+    @property
+    def train_fields(self) -> dict[str, Any]:
+        """The TrainConfig fields that were given, by flags of the same names."""
+        return {name: value for name in OF_TRAINING if (value := getattr(self, name, None)) is not None}
 
     @property
     def members(self) -> int:

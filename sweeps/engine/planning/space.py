@@ -18,8 +18,8 @@ __all__ = ["POINT", "Choice", "Integers", "LogUniform", "Range", "Space", "Unifo
 POINT = "point"
 #: Fields that say what is compared or how far it is trained: all configurations of a sweep share them.
 NOT_SEARCHED = (
-    "dataset", "classes", "images_per_class", "validation_images", "protocol", "known_classes", "labelled_share",
-    "pollution", "fold", "detector", "epochs", "train_seed", "split_seed",
+    "dataset", "image_size", "classes", "images_per_class", "validation_images", "protocol", "known_classes",
+    "labelled_share", "pollution", "fold", "detector", "epochs", "train_seed", "split_seed",
 )  # fmt: skip
 
 

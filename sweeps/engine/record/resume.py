@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from adcore.datasets import DatasetError
 from adcore.errors import UserError, unknown_name
 from adcore.options import flag_of, from_plain
 from sweeps.engine.machine.locations import check_name, followed
@@ -65,6 +66,8 @@ def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: M
     try:
         kind(**plain)
         plain = followed(plain, home.folder.parent)
+    except DatasetError:  # data of one's own that are gone
+        raise
     except UserError as error:
         raise UserError(f"{home.record}: damaged, with settings that are not valid ({error})") from error
     if "extend" in given:

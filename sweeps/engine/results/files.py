@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from adcore.evaluation.figures import auroc_by_class
 from adcore.files import write_whole
 from adcore.metric_names import class_metric, mean_metric
@@ -61,7 +61,7 @@ def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str
 def write_figure(path: Path, plan: Plan, winner: Confirmation, test: TestResult) -> Path:
     """The winner's AUROC by class, validation beside test."""
     classes = sorted(plan.base.classes)
-    names = DATASETS[plan.base.dataset].class_names
+    names = describe(plan.base.dataset).class_names
     by_class, on_test = winner.by_class(), test.by_class(winner.number)
     series = {
         "validation": [by_class[i] for i in classes],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from adcore.datasets import ImageDataset
+from adcore.datasets import ImageDataset, remember
 from adcore.files import put_in_place
 from adcore.train import checkpoints
 from adcore.train.build import load_detector
@@ -66,6 +66,7 @@ def score_training(home: SweepHome, training: Training, data: ImageDataset, shar
 
     require_seen(home.token)
     limit_process(**shares)
+    remember(data.info)
     number, classes, seed = training
     config, detector = load_detector(home.checkpoints_of(number, classes, seed), data.channels)
     return score_test(detector.to(training_device()), config, data)

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation, confirmations
 from sweeps.engine.record.record import SweepRecord
@@ -49,7 +49,7 @@ class PerClass:
         table.add_column(self.plan.base.exposure.named_class)
         for name in ("common winner", "own best", "difference"):
             table.add_column(name, justify="right")
-        names, common, own = DATASETS[self.plan.base.dataset].class_names, *self._values()
+        names, common, own = describe(self.plan.base.dataset).class_names, *self._values()
         for index in self.own:
             pair = fmean(common[index]), fmean(own[index])
             table.add_row(f"{index} {names[index]}", *(f"{v:.4f}" for v in pair), f"{pair[1] - pair[0]:+.4f}")

@@ -7,7 +7,7 @@ import statistics
 from rich.table import Table
 
 from adcore.config import LOSS_WEIGHTS
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from sweeps.engine.planning.labels import class_label, counted
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation, references
@@ -82,7 +82,7 @@ def stage_table(record: SweepRecord, summary: Summary) -> Table:
 
 def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
     """Validation and test AUROC of the winner by class, mean and standard deviation over seeds."""
-    names, winner = DATASETS[plan.base.dataset].class_names, summary.winner
+    names, winner = describe(plan.base.dataset).class_names, summary.winner
     comparisons = {name: test.by_class(winner.number, f"auroc_{name}".rstrip("_")) for name in test.covariance}
     table = Table(title=f"mean and standard deviation over {counted(len(winner.by_seed), 'fresh seed')}")
     table.add_column(plan.base.exposure.named_class)

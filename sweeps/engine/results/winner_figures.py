@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adcore.datasets import ImageDataset
+from adcore.datasets import ImageDataset, remember
 from adcore.train.build import load_detector
 from sweeps.engine.machine.resources import Resources
 from sweeps.engine.machine.shared_storage import require_seen
@@ -55,6 +55,7 @@ def assess_models(
 
     require_seen(home.token)
     limit_process(**shares)
+    remember(train.info)
     config, detector = load_detector(paths, test.channels)
     detector.to(training_device())
     history = history_of([state for path in paths for state in checkpoints.read(path)])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.datasets import ImageDataset
+from adcore.datasets import ImageDataset, remember
 from sweeps.engine.machine.shared_storage import require_seen
 from sweeps.engine.record.home import SweepHome
 
@@ -77,6 +77,7 @@ def run_trial(
 
     require_seen(home.token)
     limit_process(threads, gpus)
+    remember(data.info)
     parts = parts_of(config)
     last: list[dict[str, float] | None] = [None] * len(parts)
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from adcore.metric_names import class_metric, of_class
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.labels import class_label
@@ -79,7 +79,7 @@ class Tracking:
         tags["seed"] = str(seed)
         level, above = ("config", SWEEP) if parent == key else ("seed", parent)
         self._open(key, above, name, {**tags, "level": level}, params)
-        names = DATASETS[own.dataset].class_names
+        names = describe(own.dataset).class_names
         for index in own.classes:
             child = f"{name} · class {class_label(names, index)}"
             self._open(f"{key}/{index}", key, child, {**tags, "level": "class"}, params | {"classes": (index,)})

@@ -1,0 +1,110 @@
+"""A folder of images: `folder:PATH` with a folder for each class, below `train` and `test` or without them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from adcore.datasets.files import DatasetError
+from adcore.datasets.image_dataset import Part
+from adcore.datasets.images import SUFFIXES
+from adcore.datasets.listing import Classes, Listing, class_name, in_words, split_by_name
+
+__all__ = ["list_folder"]
+
+#: Folders that belong to the training part, of which we set validation images apart ourselves.
+TRAIN_TOO = ("val", "valid", "validation")
+
+
+def list_folder(path: Path) -> Listing:
+    """The image files below path: path/train/CLASS/... and path/test/CLASS/..., or path/CLASS/....
+
+    Raises DatasetError for a path that is no folder, or has none with images.
+    """
+    if not path.is_dir():
+        raise DatasetError(f"folder:{path}: {'not a folder' if path.exists() else 'no such folder'}")
+    notes: list[str] = []
+    try:
+        parts = _parts(path, notes)
+    except OSError as error:
+        raise DatasetError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    return Listing(parts, tuple(notes))
+
+
+def _parts(path: Path, notes: list[str]) -> dict[Part, Classes]:
+    folders = _folders(path)
+    named = {name.lower(): folder for name, folder in folders.items()}
+    if ("train" in named) != ("test" in named):
+        there, other = ("train", "test") if "train" in named else ("test", "train")
+        raise DatasetError(f"folder:{path}: it has {there}/ without {other}/; expected both, or class folders alone")
+    if "train" not in named:
+        classes = _classes(path, notes)
+        notes.append("no train/ and test/: a sixth of each class, chosen by file name, is the test part")
+        return split_by_name(classes, path)
+    train = _classes(named["train"], notes)
+    for extra in (folder for name, folder in named.items() if name in TRAIN_TOO):
+        notes.append(f"{extra.name}/ joins train/: a sixth of both, chosen by --split-seed, is for validation")
+        more = _classes(extra, notes)
+        train = {name: [*train.get(name, ()), *more.get(name, ())] for name in {**train, **more}}
+    ignored = [f"{folder.name}/" for name, folder in named.items() if name not in ("train", "test", *TRAIN_TOO)]
+    if ignored:
+        notes.append(f"ignored beside train/ and test/: {in_words(ignored)}")
+    return {"train": train, "test": _classes(named["test"], notes)}
+
+
+def _folders(path: Path) -> dict[str, Path]:
+    """Folders in path by name, without hidden ones."""
+    found = sorted(
+        entry.name for entry in os.scandir(path) if os.path.isdir(entry.path) and not entry.name.startswith(".")
+    )
+    return {name: path / name for name in found}
+
+
+def _classes(path: Path, notes: list[str]) -> dict[str, list[Path]]:
+    """Image files by class, of each folder in path."""
+    found: dict[str, list[Path]] = {}
+    others: Counter[str] = Counter()
+    for name, folder in _folders(path).items():
+        images: list[Path] = []
+        for file in _files(folder, {_identity(path), _identity(folder)}, notes):
+            if file.suffix.lower() in SUFFIXES:
+                images.append(file)
+            else:
+                others[file.suffix.lower() or "without suffix"] += 1
+        if images:
+            found.setdefault(class_name(name, str(path)), []).extend(images)
+        else:
+            notes.append(f"{folder}: no images in this folder; it is no class")
+    if outside := [entry.name for entry in os.scandir(path) if entry.name.lower().endswith(SUFFIXES)]:
+        notes.append(f"{path}: {len(outside)} images in no class folder are left out: {in_words(sorted(outside))}")
+    if others:
+        kinds = in_words(f"{count} {kind}" for kind, count in sorted(others.items()))
+        notes.append(f"{path}: files of other kinds are left out: {kinds}")
+    if not found:
+        expected = f"folders of {', '.join(SUFFIXES)} files, one for each class, such as {path / 'normal'}"
+        raise DatasetError(f"{path}: no images; expected {expected}")
+    return found
+
+
+def _files(folder: Path, above: set[tuple[int, int]], notes: list[str]) -> Iterator[Path]:
+    """Files below folder in the order of their names, without hidden ones; links are followed, but not in circles.
+
+    above: the folders that lead here.
+    """
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
+        path = folder / entry.name
+        if not os.path.isdir(path):
+            yield path
+        elif (identity := _identity(path)) in above:
+            notes.append(f"{path}: a link to a folder above it is not followed")
+        else:
+            yield from _files(path, {*above, identity}, notes)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
