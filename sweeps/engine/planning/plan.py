@@ -180,10 +180,8 @@ class Plan(BasePlan):
 
         train = data[self.base.dataset, "train"]
         for config in (self.search_config, self.base):
-            own: dict[str, Any] = {name: getattr(config, name) for name in LABELLING} | {
-                "only": train.info.normal_class
-            }
-            require_labelled_anomalies(train.labels, split_train(config, train.labels).fit, **own)
+            fit, own = split_train(config, train.labels).fit, {name: getattr(config, name) for name in LABELLING}
+            require_labelled_anomalies(train.labels, fit, **own, only=train.info.normal_class)
 
 
 def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
