@@ -58,9 +58,14 @@ def test_another_kind_of_value_is_refused(values: dict[str, Any], part: str) -> 
 
 def test_every_field_but_switches_has_a_legal_range_that_is_tested_here() -> None:
     tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, *SHARES, *POSITIVE, "classes", "fold"}
-    tested |= {"dropout", "weight_decay"}
+    tested |= {"dropout", "weight_decay", "image_size"}
     assert tested == set(FIELDS) - set(SWITCHES)
-    assert len(tested) == 35
+    assert len(tested) == 36
+
+
+@pytest.mark.parametrize("size", [0, 28, 33, 256])
+def test_images_have_one_of_three_sizes(size: int) -> None:
+    assert f"--image-size {size}: expected" in error_of(image_size=size)
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
