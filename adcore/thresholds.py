@@ -29,6 +29,7 @@ __all__ = [
     "at_threshold",
     "best_f1",
     "confusion",
+    "decision",
     "decision_rule",
     "difference_of_means",
     "false_positive_budget",
@@ -148,6 +149,11 @@ def decision_rule(scores: Tensor, anomalous: Tensor) -> dict[str, Any]:
         quantile = float(scores.double().quantile(1 - FALSE_POSITIVES, interpolation="higher"))
         return {"rule": f"{1 - FALSE_POSITIVES:.0%} quantile", "threshold": quantile, "anomalous": DIRECTION}
     return {"rule": BEST_F1, "threshold": RULES[BEST_F1](scores, anomalous), "anomalous": DIRECTION}
+
+
+def decision(score: float, threshold: float | None) -> str:
+    """The word for a score: normal or anomalous; empty without a threshold."""
+    return "" if threshold is None else "anomalous" if score >= threshold else "normal"
 
 
 def at_threshold(scores: Tensor, anomalous: Tensor, threshold: float) -> dict[str, float]:

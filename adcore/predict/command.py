@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adcore.errors import UserError
-from adcore.files import check_local, check_writable
+from adcore.files import check_local, check_writable, write_whole
 from adcore.predict.images import find_files
 from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
@@ -129,7 +129,7 @@ def _rule(model: Model, given: float | None) -> str:
 
 def _write_table(place: str | None, scored: Sequence[Scored], threshold: float | None) -> None:
     """Write the CSV table to a file or to standard output. Raises UserError if the file cannot be written."""
-    from adcore.files import write_whole
+    from adcore.thresholds import decision
 
     text = io.StringIO()
     has_heatmaps = any(each.heatmap for each in scored)
@@ -147,11 +147,6 @@ def _write_table(place: str | None, scored: Sequence[Scored], threshold: float |
         write_whole(Path(place), text.getvalue())
     except OSError as error:
         raise UserError(f"--csv {place!r}: cannot be written ({error.strerror})") from error
-
-
-def decision(score: float, threshold: float | None) -> str:
-    """The table's word for a score; empty without a threshold."""
-    return "" if threshold is None else "anomalous" if score >= threshold else "normal"
 
 
 def _text(name: str) -> str:

@@ -30,6 +30,7 @@ from sweeps.engine.results.tables import final_report, grid_sentence
 from sweeps.engine.results.test_part import opened_again, opened_before, score_models
 from sweeps.engine.results.test_result import TestResult
 from sweeps.engine.results.winner_figures import inspect_model
+from sweeps.engine.results.winner_model import register_winner
 from sweeps.engine.search.confirm_search import ConfirmSearch
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.search.searcher import PackSearcher
@@ -132,6 +133,8 @@ class Stages(StageRunner):
             return self._fail(reason)
         test = self._score(confirmed, numbers, again=again)
         self._inspect(confirmed[0].number, self.plan.confirm_seeds[0])
+        if not self.plan.space.is_grid:  # there nothing wins
+            register_winner(self.record, confirmed[0], home=self.home, tracking=self.tracking, train=self.data)
         summary = summarise(
             confirmed,
             test,

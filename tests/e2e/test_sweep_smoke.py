@@ -245,8 +245,8 @@ def _winner(swept: SimpleNamespace) -> int:
 def test_the_sweeps_run_has_table_figure_and_study(swept: SimpleNamespace) -> None:
     run = swept.mlflow.by_key["sweep"].info
     found = {each.path: each.file_size for each in swept.mlflow.client.list_artifacts(run.run_id)}
-    assert set(found) == {"results.csv", "results.json", "auroc_by_class.png", "study.db"}
-    assert all(found.values())
+    assert set(found) == {"results.csv", "results.json", "auroc_by_class.png", "study.db", "model"}
+    assert all(size for name, size in found.items() if name != "model")
     assert found["results.csv"] == (swept.home / "results.csv").stat().st_size
     assert Path(swept.home / "auroc_by_class.png").read_bytes().startswith(b"\x89PNG")
 

@@ -17,8 +17,8 @@ class SweepHome:
     record: the Optuna study from which everything is rebuilt. lock: held by the driver that works on the sweep.
     checkpoints: the folder of all checkpoints. table: a row per configuration. results: all figures of a finished
     sweep, as JSON. auroc_figure: the winner's AUROC by class. figures: the folder of single models' figures.
-    test_scores: the folder of the test scores, while the test part is open. ray: what Ray Tune writes. token: a
-    file that every node of a cluster has to see, while the sweep runs on one.
+    test_scores: the folder of the test scores, while the test part is open. model: the winner's as an MLflow model.
+    ray: what Ray Tune writes. token: a file that every node of a cluster has to see, while the sweep runs on one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,7 +27,7 @@ class SweepHome:
         self.checkpoints, self.ray = folder / "checkpoints", folder / "ray"
         self.table, self.results = folder / "results.csv", folder / "results.json"
         self.auroc_figure, self.figures = folder / "auroc_by_class.png", folder / "figures"
-        self.test_scores = folder / "test-scores"
+        self.test_scores, self.model = folder / "test-scores", folder / "model"
         self.token: Path | None = None
 
     @property

@@ -16,7 +16,7 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.labels import class_label
 from sweeps.engine.search.trial import Part
 from sweeps.engine.tracking.means import of_validation, over_classes, over_seeds
-from sweeps.engine.tracking.outbox import DataInput, Outbox, RunUpdate
+from sweeps.engine.tracking.outbox import DataInput, ModelFolder, Outbox, RunUpdate
 from sweeps.engine.tracking.params import as_text, run_params
 
 __all__ = ["SWEEP", "Tracking", "config_key", "run_key"]
@@ -135,6 +135,12 @@ class Tracking:
             if self.outbox.note(key, 0, "assessed", {}):
                 self._log(key, metrics, 0, _now())
                 self.outbox.put(RunUpdate(key, artifacts=[str(path) for path in artifacts]))
+
+    def registered(self, configuration: int, model: ModelFolder) -> None:
+        """Log the winner's model with the sweep's run, and register it; once for each configuration that wins."""
+        with self.outbox.transaction():
+            if self.outbox.note(SWEEP, configuration, "registered", {}):
+                self.outbox.put(RunUpdate(SWEEP, model=model))
 
     def climbed(
         self, stage: str, configuration: int, seed: int, *, rung: int, value: float, classes: Sequence[int]

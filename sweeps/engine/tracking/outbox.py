@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sweeps.engine.machine.storage import StorageError, storage
 
-__all__ = ["DataInput", "Outbox", "RunUpdate"]
+__all__ = ["DataInput", "ModelFolder", "Outbox", "RunUpdate"]
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS updates (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)",
@@ -34,6 +34,15 @@ class DataInput:
     name: str
     part: str
     digest: str
+
+
+@dataclasses.dataclass
+class ModelFolder:
+    """A saved MLflow model to log with a run and to register: name of the registered model, tags of the version."""
+
+    folder: str
+    name: str
+    tags: dict[str, str]
 
 
 @dataclasses.dataclass
@@ -53,11 +62,12 @@ class RunUpdate:
     status: str | None = None
     inputs: list[dict[str, str]] = dataclasses.field(default_factory=list)
     columns: list[str] = dataclasses.field(default_factory=list)
+    model: ModelFolder | None = None
 
     @property
     def has_files_alone(self) -> bool:
         """Whether it holds only files."""
-        return self == RunUpdate(self.key, artifacts=self.artifacts)
+        return self == RunUpdate(self.key, artifacts=self.artifacts, model=self.model)
 
     def merge(self, later: RunUpdate) -> None:
         """Take in a later update of the same run."""
@@ -69,6 +79,7 @@ class RunUpdate:
         self.inputs += later.inputs
         self.columns = later.columns or self.columns
         self.status = later.status or self.status
+        self.model = later.model or self.model
 
 
 class Outbox:
@@ -112,9 +123,11 @@ class Outbox:
 
     def put(self, update: RunUpdate) -> None:
         """Append an update. Files beside the outbox get relative paths, so that both can be moved together."""
-        home = self.path.parent
-        files = [os.path.relpath(path, home) if Path(path).is_relative_to(home) else path for path in update.artifacts]
-        body = json.dumps({**dataclasses.asdict(update), "artifacts": files})
+        stored = dataclasses.asdict(update)
+        stored["artifacts"] = [self._relative(path) for path in update.artifacts]
+        if update.model:
+            stored["model"]["folder"] = self._relative(update.model.folder)
+        body = json.dumps(stored)
         with self.transaction():
             self.database.execute("INSERT INTO updates (body) VALUES (?)", [body])
 
@@ -150,6 +163,8 @@ class Outbox:
             update = RunUpdate(**json.loads(body))
             update.metrics = [(name, value, step, at) for name, value, step, at in update.metrics]
             update.artifacts = [str(self.path.parent / file) for file in update.artifacts]
+            if stored := json.loads(body).get("model"):
+                update.model = ModelFolder(**{**stored, "folder": str(self.path.parent / stored["folder"])})
             found.append((number, update))
         return found
 
@@ -157,6 +172,10 @@ class Outbox:
         """Remove delivered updates."""
         with self.transaction():
             self.database.executemany("DELETE FROM updates WHERE id = ?", [[number] for number in numbers])
+
+    def _relative(self, path: str) -> str:
+        home = self.path.parent
+        return os.path.relpath(path, home) if Path(path).is_relative_to(home) else path
 
     def __len__(self) -> int:
         with self._storage():

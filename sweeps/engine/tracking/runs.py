@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adcore.errors import UserError
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from sweeps.engine.tracking.registry import deliver_model
 from sweeps.engine.tracking.store import connect, is_gone
 from sweeps.engine.tracking.view import VIEW_TAG, view_key, view_state
 
@@ -127,8 +130,12 @@ class RunWriter:
             client.update_run(run_id, "RUNNING")
         elif update.status and update.status != status:  # else its end would be moved
             client.set_terminated(run_id, update.status)
-        if left := [path for path in update.artifacts if not self._takes_file(client, update.key, run_id, path)]:
-            self.outbox.put(RunUpdate(update.key, artifacts=left))
+        left = [path for path in update.artifacts if not self._takes(client.log_artifact, update.key, run_id, path)]
+        model = update.model
+        if model and self._takes(partial(deliver_model, client, model=model), update.key, run_id, model.folder):
+            model = None
+        if left or model:
+            self.outbox.put(RunUpdate(update.key, artifacts=left, model=model))
         self.ends[update.key] = (update.tags.get("state", state), update.status or status)
 
     def _log(self, client: MlflowClient, update: RunUpdate, run_id: str) -> None:
@@ -152,15 +159,16 @@ class RunWriter:
         if inputs:
             client.log_inputs(run_id, inputs)
 
-    def _takes_file(self, client: MlflowClient, key: str, run_id: str, path: str) -> bool:
-        """Copy a file; False if its destination cannot be written from here, until the next session."""
+    def _takes(self, copy: Callable[[str, str], object], key: str, run_id: str, path: str) -> bool:
+        """Copy a file or a model's folder; False if its destination cannot be written from here, until the next
+        session."""
         from requests.exceptions import RequestException
 
-        if not Path(path).is_file():
+        if not Path(path).exists():
             logging.getLogger(__name__).warning("MLflow has no copy of %s: it was moved before it was copied", path)
             return True
         try:
-            client.log_artifact(run_id, path)
+            copy(run_id, path)
         except RequestException:  # the server cannot be reached
             raise
         except OSError as error:
@@ -170,7 +178,7 @@ class RunWriter:
     def _says_nothing_new(self, update: RunUpdate) -> bool:
         """Whether it only ends a run that was never started, or that has already ended in this way."""
         ends = update.status not in (None, "RUNNING")
-        only_ends = ends and not (update.name or update.params or update.metrics or update.artifacts)
+        only_ends = ends and not (update.name or update.params or update.metrics or update.artifacts or update.model)
         known = update.key in self.runs
         return only_ends and (not known or self.ends[update.key] == (update.tags.get("state"), update.status))
 

@@ -57,14 +57,14 @@ def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
     from mlflow.tracking import MlflowClient
 
     if not uri.startswith(SQLITE):
-        client = MlflowClient(uri)
+        client = MlflowClient(uri, registry_uri=uri)
         return client, _experiment(client, uri, experiment, location=None)
     path = database_path(uri)
     check_artifacts(path, experiment)
     make_database(path)
     with _without_stray_folders(uri):
         try:
-            client = MlflowClient(uri)
+            client = MlflowClient(uri, registry_uri=uri)
         except MlflowException as error:
             if "database schema" not in str(error):
                 raise

@@ -28,6 +28,7 @@ FIXED_IN_PROCESS: Mapping[str, tuple[str | None, str]] = MappingProxyType(
 UNUSED: Mapping[str, str] = MappingProxyType(
     {
         "MLFLOW_TRACKING_URI": "--tracking-uri says where runs go",
+        "MLFLOW_REGISTRY_URI": "--tracking-uri also has the registry",
         "MLFLOW_EXPERIMENT_NAME": "the experiment is named after the script",
         "MLFLOW_EXPERIMENT_ID": "the experiment is named after the script",
         "MLFLOW_RUN_ID": "a sweep has runs of its own",
@@ -38,6 +39,7 @@ UNUSED: Mapping[str, str] = MappingProxyType(
 DEFAULTS: Mapping[str, str] = MappingProxyType(
     {
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # the sweep has a display of its own
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # seconds
         "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # no traceback for each failed try; failures are reported at the end
     }

@@ -1,0 +1,29 @@
+"""The winner's models as one model in MLflow's registry."""
+
+from __future__ import annotations
+
+from adcore.datasets import ImageDataset
+from sweeps.engine.machine.storage import storage
+from sweeps.engine.record.confirmation import Confirmation
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.tracking.events import Tracking
+from sweeps.engine.tracking.outbox import ModelFolder
+from sweeps.engine.tracking.registry import model_name, save_model
+
+__all__ = ["register_winner"]
+
+
+def register_winner(
+    record: SweepRecord, winner: Confirmation, *, home: SweepHome, tracking: Tracking, train: ImageDataset
+) -> None:
+    """Save the winner's models, of all classes and fresh seeds, and tell MLflow; once. Raises StorageError."""
+    if record.read("registered") == winner.number:
+        return
+    plan, classes = record.plan, sorted(record.plan.classes)
+    paths = [path for seed in winner.by_seed for path in home.checkpoints_of(winner.number, classes, seed)]
+    with storage(home.folder):
+        save_model(home.model, paths, train)
+    tags = {"sweep": home.name, "configuration": str(winner.number), "scale": plan.scale}
+    tracking.registered(winner.number, ModelFolder(str(home.model), model_name(plan.script, plan.base.dataset), tags))
+    record.write("registered", winner.number)

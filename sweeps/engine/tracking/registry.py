@@ -1,0 +1,113 @@
+"""The winner in MLflow's model registry: its models saved as one MLflow model, and registered once."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import adcore
+from sweeps.engine.tracking.outbox import ModelFolder
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+    from mlflow.tracking import MlflowClient
+
+    from adcore.datasets import ImageDataset
+
+__all__ = ["CHAMPION", "deliver_model", "model_name", "save_model"]
+
+#: The alias of the version that was registered last.
+CHAMPION = "champion"
+#: The folder of the model among its run's files.
+PLACE = "model"
+#: What adcore.predict imports; a model needs these versions wherever it is loaded.
+REQUIREMENTS = (
+    "click", "filelock", "matplotlib", "mlflow", "numpy", "pandas", "pillow", "platformdirs", "pytorch-lightning",
+    "rich", "scikit-learn", "threadpoolctl", "torch",
+)  # fmt: skip
+
+
+def model_name(script: str, dataset: str) -> str:
+    """The name of the registered model of a script's winners on a data set: gan_loss_weights-fashion-mnist."""
+    return f"{script}-{dataset}"
+
+
+def save_model(folder: Path, paths: Sequence[Path], data: ImageDataset) -> Path:
+    """Save the models in checkpoint files as an MLflow model in `folder`, which appears complete or not at all.
+
+    They are stored without their optimisers, which are two thirds of a checkpoint. data: the input example is its
+    first images. Nothing is pickled. Raises OSError, and UserError for a file that is not a checkpoint.
+    """
+    import mlflow.pyfunc
+    import pandas as pd
+
+    from adcore.train import checkpoints
+    from sweeps.engine.tracking import served_model
+
+    states = [dataclasses.replace(state, optimizers=[]) for path in paths for state in checkpoints.read(path)]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".model-") as place:
+        file, made = Path(place) / f"{served_model.ARTIFACT}.ckpt", Path(place) / "model"
+        checkpoints.Checkpoints(file).save(states)
+        mlflow.pyfunc.save_model(
+            made,
+            python_model=str(served_model.__file__),
+            artifacts={served_model.ARTIFACT: str(file)},
+            code_paths=[str(Path(str(adcore.__file__)).parent)],
+            signature=_signature(states[0].config.classes[0]),
+            input_example=pd.DataFrame({served_model.COLUMN: data.images[:2].movedim(1, 3).tolist()}),
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+    return folder
+
+
+def deliver_model(client: MlflowClient, run_id: str, folder: str, *, model: ModelFolder) -> None:
+    """Log a saved model with its run, register it as a version and give that the alias; may be repeated.
+
+    A version with this run and these tags is not made again. Raises what MLflow and the disk raise.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client.log_artifacts(run_id, folder, PLACE)
+    try:
+        client.create_registered_model(model.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    # not the folder's own address: a database and its files may be moved together
+    source, tags = f"runs:/{run_id}/{PLACE}", dict(model.tags)
+    known = _versions(client, run_id, model)
+    first, *doubled = known or [client.create_model_version(model.name, source, run_id, tags=tags)]
+    for version in doubled:  # made by a request that was given up too early
+        client.delete_model_version(model.name, version.version)
+    client.set_registered_model_alias(model.name, CHAMPION, first.version)
+
+
+def _versions(client: MlflowClient, run_id: str, model: ModelFolder) -> list[ModelVersion]:
+    """The versions of this model that were made from this run, the first one first."""
+    found = client.search_model_versions(f"name = '{model.name}' and run_id = '{run_id}'")
+    own = [version for version in found if model.tags.items() <= version.tags.items()]
+    return sorted(own, key=lambda version: int(version.version))
+
+
+def _signature(first_class: int) -> ModelSignature:
+    """Column `image`, whose cells are arrays or paths; parameter `class`; columns score and decision."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    from sweeps.engine.tracking.served_model import COLUMN, PARAMETER
+
+    return ModelSignature(
+        inputs=Schema([ColSpec(AnyType(), COLUMN)]),
+        outputs=Schema([ColSpec(DataType.double, "score"), ColSpec(DataType.string, "decision")]),
+        params=ParamSchema([ParamSpec(PARAMETER, DataType.string, str(first_class))]),
+    )
