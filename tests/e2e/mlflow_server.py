@@ -1,0 +1,61 @@
+"""An MLflow server as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.sweep_process import poll
+
+
+class Server:
+    """An MLflow server on an address of its own, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.uri, self.backend = f"http://127.0.0.1:{port}", f"sqlite:///{folder / 'server.db'}"
+        program = str(Path(sys.executable).with_name("mlflow"))
+        self.command = [
+            program, "server", "--backend-store-uri", self.backend,
+            "--artifacts-destination", str(folder / "artifacts"),
+            "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        ]  # fmt: skip
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self.command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # else ten more processes
+            start_new_session=True,
+        )
+        self.wait_for_answers()
+
+    def wait_for_answers(self) -> None:
+        poll(self._answers, "the MLflow server")
+
+    def signal(self, number: int) -> None:
+        assert self.process
+        os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(30)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
