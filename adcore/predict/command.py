@@ -43,6 +43,7 @@ SHARED = (
     click.Option(
         ["--threshold"], type=click.FLOAT, help="score from which an image is anomalous [default: the model's]"
     ),
+    click.Option(["--onnx"], metavar="FILE", help="write the scoring network to this file; no images are needed"),
     click.Option(["--batch-size"], type=click.IntRange(min=1), help="images scored at a time [default: 500]"),
 )
 
@@ -52,26 +53,31 @@ class Request:
     """What was asked for on the command line; raises UserError for what can be refused before torch is loaded.
 
     places: images, arrays and folders. chosen: the class, by index or name, None for the only one. table: the CSV file.
+    onnx: the file for the scoring network.
     """
 
     places: tuple[str, ...] = ()
     chosen: str | None = None
     table: str | None = None
     heatmaps: str | None = None
+    onnx: str | None = None
     threshold: float | None = None
     batch_size: int = 500
 
     def __post_init__(self) -> None:
-        if not self.places:
+        if not self.places and self.onnx is None:
             raise UserError("no images: name image files, .npy or .npz files, or folders of them")
         if self.threshold is not None and not math.isfinite(self.threshold):
             raise UserError(f"--threshold {self.threshold}: expected a finite number")
-        for flag, place in (("--csv", self.table), ("--heatmaps", self.heatmaps)):
+        for flag, place in (("--csv", self.table), ("--heatmaps", self.heatmaps), ("--onnx", self.onnx)):
             check_local(place or "", flag)
-        if self.table is not None:
-            if Path(self.table).is_dir():
-                raise UserError(f"--csv {self.table!r}: a folder, expected a file")
-            check_writable(Path(self.table).parent, f"--csv {self.table!r}")
+            if not self.places and place is not None and flag != "--onnx":
+                raise UserError(f"{flag} {place!r}: no images to score; name some")
+        for flag, file in (("--csv", self.table), ("--onnx", self.onnx)):
+            if file is not None and Path(file).is_dir():
+                raise UserError(f"{flag} {file!r}: a folder, expected a file")
+            if file is not None:
+                check_writable(Path(file).parent, f"{flag} {file!r}")
         if self.heatmaps is not None:
             check_writable(Path(self.heatmaps) / "x", f"--heatmaps {self.heatmaps!r}")
 
@@ -88,14 +94,29 @@ def predict(models: Sequence[Path], request: Request, source: str = "--model") -
     files = find_files(request.places)
     prepare_process()
     from adcore.predict.models import load_model, read_states
-    from adcore.predict.scoring import score_files
 
     model = load_model(read_states(models), request.chosen, source)
     if request.heatmaps is not None:
         from adcore.predict.heatmaps import check_reconstructs
 
         check_reconstructs(model.config.detector)
+    if request.onnx is not None:
+        from adcore.predict.onnx_export import check_exported
+
+        check_exported(model.config.detector)
     click.echo(f"{model.title}; {_rule(model, request.threshold)}", err=True)
+    code = _score(model, files, request) if files else 0
+    if request.onnx is not None:
+        from adcore.predict.onnx_export import export
+
+        export(model, Path(request.onnx))
+    return code
+
+
+def _score(model: Model, files: Sequence[Path], request: Request) -> int:
+    """Score the images and write table and heatmaps; returns the exit code."""
+    from adcore.predict.scoring import score_files
+
     heatmaps = Path(request.heatmaps) if request.heatmaps is not None else None
     scored, unreadable = score_files(model, files, batch_size=request.batch_size, heatmaps=heatmaps)
     _write_table(request.table, scored, model.threshold if request.threshold is None else request.threshold)
