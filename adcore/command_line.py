@@ -16,9 +16,11 @@ from adcore.errors import UserError
 from adcore.options import flag_of
 from adcore.system.output import Lost, is_a_closed_pipe, keep_going
 
-__all__ = ["check_text", "dataclass_flags", "run"]
+__all__ = ["called_as", "check_text", "dataclass_flags", "run"]
 
 
+#: How the names of the installed commands begin.
+COMMANDS = "adsweep"
 #: Exit code after Ctrl-C.
 INTERRUPTED = 130
 
@@ -71,6 +73,12 @@ def dataclass_flags(settings: type[Any]) -> list[click.Parameter]:
     return [_flag(field) for field in sorted(dataclasses.fields(settings), key=lambda field: owner[field.name])]
 
 
+def called_as(program: str) -> str:
+    """The name that this program was called by: that of an installed command, such as adsweep, or else `program`."""
+    called = os.path.basename(sys.argv[0])
+    return called if called.partition("-")[0] == COMMANDS else program
+
+
 def run(
     program: str,
     text: str,
@@ -82,11 +90,13 @@ def run(
 ) -> None:
     """Parse argv, call body with the given options only, and exit with the code it returns.
 
+    program: the name to show, unless an installed command was called; for that, a shell may ask for completions.
+
     A UserError, or a command line that does not parse, gives one line on stderr and exit code 2. If standard output
     can no longer be written, the program continues and reports it on stderr at the end; the exit code is then 1, unless
     all results are recorded as well (on_record) or the reader has closed the pipe.
     """
-    lost = keep_going()
+    lost, program = keep_going(), called_as(program)
 
     def callback(**values: Any) -> int | None:
         given = {name: value for name, value in values.items() if value is not None}
@@ -156,7 +166,12 @@ def _flag(field: dataclasses.Field[Any]) -> click.Option:
         return click.Option([both, field.name], is_flag=True, default=None, help=f"{text} [default: {shown}]")
     if default is not None or word:
         text += f" [default: {word if default is None else 'all' if default == () else default}]"
-    return click.Option([flag, field.name], type=kind, default=None, help=text)
+    return click.Option([flag, field.name], type=kind, default=None, help=text, shell_complete=_choices(field))
+
+
+def _choices(field: dataclasses.Field[Any]) -> Callable[[Any, Any, str], list[str]]:
+    """What a shell completes a value to."""
+    return lambda _context, _parameter, begun: [each for each in field.metadata["choices"] if each.startswith(begun)]
 
 
 def _paragraphs(text: str) -> str:

@@ -49,6 +49,7 @@ ROOMS = (
     ("sweeps.engine.tracking",),
     ("sweeps.engine.live",),
     ("sweeps.engine.results",),
+    ("sweeps.engine.show",),
     ("sweeps.engine",),
     ("sweeps.engine.baselines",),
     ("sweeps",),
@@ -175,7 +176,10 @@ def test_losses_and_networks_are_torch_alone(module: str) -> None:
         "adcore.detector_catalog",
         "adcore.evaluation.figures",
         "adcore.predict.__main__",
+        "sweeps",
         "sweeps.engine.sweep",
+        "sweeps.engine.show.main",
+        "sweeps.console",
     ],
 )
 def test_importing_is_light(module: str) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from adcore.command_line import check_text
+from adcore.command_line import called_as, check_text
 from adcore.datasets import DATASETS, PARTS, check_name, load
 from adcore.datasets.catalog import FILE_SETS
 from adcore.datasets.fetch_display import fetch_progress
@@ -72,8 +72,9 @@ def _without_files(name: str) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a mistake gives one line on stderr and exit code 2, a failed fetch exit code 1."""
+    program = called_as("python -m adcore.datasets")
     try:
-        code = commands.main(arguments, prog_name="python -m adcore.datasets", standalone_mode=False) or 0
+        code = commands.main(arguments, prog_name=program, standalone_mode=False) or 0
     except click.ClickException as error:
         code = _fail(error.format_message(), 2)
     except FetchError as error:

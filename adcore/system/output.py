@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["Lost", "is_a_closed_pipe", "keep_going"]
+__all__ = ["Lost", "is_a_closed_pipe", "is_lost", "keep_going"]
 
 #: Error handler for characters that a stream's encoding lacks.
 ERRORS = "backslashreplace"
@@ -48,6 +48,13 @@ def keep_going() -> Lost | None:
 def is_a_closed_pipe(error: OSError) -> bool:
     """Whether the reader closed the pipe after reading enough, as `head` does."""
     return error.errno == errno.EPIPE
+
+
+def is_lost() -> bool:
+    """Whether standard output, after `keep_going`, can no longer be written."""
+    sys.stdout.flush()
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return isinstance(raw, Lost) and raw.reason is not None
 
 
 def _wrapped(stream: Any, own: Any) -> tuple[io.TextIOWrapper, Lost] | None:

@@ -56,7 +56,8 @@ def drive(
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     command = resume_command(plan.script, settings, home.name)
-    display = Display(Console(width=None if sys.stdout.isatty() else FILE_WIDTH))
+    # a notebook gets lines as a file does: a bar there would need ipywidgets
+    display = Display(Console(width=None if sys.stdout.isatty() else FILE_WIDTH, force_jupyter=False))
     code = None  # a signal that comes while Ray shuts down changes nothing
     with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings), contextlib.ExitStack() as files:
         interrupt.listen()
@@ -87,6 +88,8 @@ def drive(
 def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
     try:
         code = _run(stages)
+        with contextlib.suppress(KeyboardInterrupt):  # it is over, whatever comes now
+            stages.note_end(code)
     finally:
         close(writer, stages)
     if code != INTERRUPTED and stages.tracking.plan.columns and (link := writer.link(stages.home.name)):
@@ -99,6 +102,7 @@ def _run(stages: StageRunner) -> int:
     try:
         stages.display.print(f"sweep {stages.home.name}: {stages.summary_line}; record in {stages.home.folder}")
         stages.interrupt.check()
+        stages.note_begin()
         code = stages.run()
     except KeyboardInterrupt:
         code = INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
@@ -20,6 +21,7 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.progress import ENDED, STAGE, stage_begun
 from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.tracking.events import Tracking
@@ -44,7 +46,7 @@ class Session:
 
 
 class StageRunner(StageListener):
-    """Trains one stage after another. failures: what failed, one line each.
+    """Trains one stage after another. failures: what failed, one line each. reason: why the sweep is incomplete.
 
     summary_line: the sweep in one line, printed at its start.
     """
@@ -63,6 +65,7 @@ class StageRunner(StageListener):
         ]
         self.records = records
         self.failures: list[str] = []
+        self.reason = ""
         self.started = time.monotonic()
 
     def run(self) -> int:
@@ -91,6 +94,7 @@ class StageRunner(StageListener):
         cannot be written, KeyboardInterrupt if the sweep was told to stop.
         """
         self.note_code()
+        self.records[0].write(STAGE, stage_begun(search.name, total - done, self.records[0].all()))
         self.tracking.open_sweep(search.name)
         self.display.begin(search.name, total, done)
         monitor = Monitor(search, self.tracking, self.display, self, report_timeout=self.settings.report_timeout)
@@ -118,6 +122,17 @@ class StageRunner(StageListener):
         self.records[0].note_code()
         self.tracking.tags = code_tags(self.records[0].codes)
 
+    def note_begin(self) -> None:
+        """Record that a driver works on the sweep. Raises StorageError."""
+        if self.records[0].read(ENDED):
+            self.records[0].write(ENDED, None)
+
+    def note_end(self, code: int) -> None:
+        """Record how this driver has ended, if its files can still be written. code: its exit code."""
+        if not self.is_gone and not self.broken:
+            with contextlib.suppress(StorageError):
+                self.records[0].write(ENDED, {"code": code, "reason": self.reason, "failures": self.failures})
+
     def stage_ended(self, search: PackSearcher) -> None:
         """Called when none of the search's trials is running and the record is on disk; may be repeated."""
         self.tell_ended(search)
@@ -129,6 +144,7 @@ class StageRunner(StageListener):
 
     def report_failure(self, reason: str) -> int:
         """Print on stderr that the sweep is incomplete, and what failed; returns the exit code."""
+        self.reason = reason
         print(f"the sweep is incomplete: {reason}", file=sys.stderr)
         for line in self.failures:
             print(f"  {line}", file=sys.stderr)

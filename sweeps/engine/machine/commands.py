@@ -13,17 +13,25 @@ from sweeps.engine.machine.code import ROOT
 from sweeps.engine.machine.locations import SQLITE, database_path
 from sweeps.engine.planning.run_settings import RunSettings
 
-__all__ = ["browse_command", "mlflow_command", "python", "resume_command"]
+__all__ = ["FROM_PYTHON", "browse_command", "mlflow_command", "python", "resume_command"]
+
+#: In place of a script's name, for a sweep that Python code began: of its experiment in MLflow, too.
+FROM_PYTHON = "notebook"
+#: Settings that a resume needs again if they are not the defaults.
+PLACES = ("storage", "tracking_uri", "address", "data_dir")
 
 
 def resume_command(script: str, settings: RunSettings, name: str) -> str:
-    """The command that resumes this sweep."""
+    """The command that resumes this sweep; for one that Python code began, the call."""
+    given = {
+        field.name: getattr(settings, field.name)
+        for field in dataclasses.fields(settings)
+        if field.name in PLACES and getattr(settings, field.name) != field.default
+    }
+    if script == FROM_PYTHON:
+        return f"sweep(space, {', '.join(f'{key}={value!r}' for key, value in {'resume': name, **given}.items())})"
     words = [python(), str(ROOT / "sweeps" / f"{script}.py"), "--resume", name]
-    for field in dataclasses.fields(settings):
-        given = getattr(settings, field.name)
-        if field.name in ("storage", "tracking_uri", "address", "data_dir") and given != field.default:
-            words += [flag_of(field.name), str(given)]
-    return shlex.join(words)
+    return shlex.join([*words, *(word for key, value in given.items() for word in (flag_of(key), str(value)))])
 
 
 def browse_command(uri: str) -> str:

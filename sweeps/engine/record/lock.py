@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -12,7 +14,25 @@ from sweeps.engine.record.home import SweepHome
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["one_driver"]
+__all__ = ["is_held", "one_driver"]
+
+#: Seconds that a driver waits for the lock: whoever asks `is_held` holds it for a moment.
+MOMENT = 0.5
+
+
+def is_held(home: SweepHome) -> bool:
+    """Whether a driver works on the sweep at this moment. Creates nothing. Raises OSError."""
+    try:
+        lock = os.open(home.lock, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)  # which also gives the lock back
+    return False
 
 
 @contextmanager
@@ -44,7 +64,7 @@ def one_driver(home: SweepHome, *, is_new: bool) -> Generator[None]:
 def _locked(home: SweepHome) -> BaseFileLock:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(home.lock, timeout=0)
+    lock = FileLock(home.lock, timeout=MOMENT)
     try:
         lock.acquire()
     except Timeout:

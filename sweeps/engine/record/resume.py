@@ -17,11 +17,16 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import RECORD, SweepHome
 
-__all__ = ["EXTENDED", "find_home", "read_attribute", "require_same_plan", "stored_settings"]
+__all__ = ["EXTENDED", "default_name", "find_home", "read_attribute", "require_same_plan", "stored_settings"]
 
 #: What --extend changes in a plan.
 EXTENDED = ("configs",)
 Settings = TypeVar("Settings", bound=RunSettings)
+
+
+def default_name(script: str) -> str:
+    """The name of a sweep that was given none: script and time."""
+    return f"{script}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
 
 
 def find_home(script: str, settings: RunSettings) -> SweepHome:
@@ -40,8 +45,7 @@ def _find_home(script: str, settings: RunSettings) -> SweepHome:
         if settings.continued not in known:
             raise unknown_name("sweep", settings.continued, known or [f"none in {storage}"])
         return SweepHome(storage / settings.continued)
-    now = datetime.datetime.now()
-    home = SweepHome(storage / (settings.name or f"{script}-{now:%Y%m%d-%H%M%S}"))
+    home = SweepHome(storage / (settings.name or default_name(script)))
     if home.is_begun:
         raise UserError(f"sweep {home.name!r} exists in {storage}: give another --name, or --resume {home.name}")
     if other := next((path.name for path in home.folder.glob("*") if not path.name.startswith(".")), None):

@@ -1,0 +1,47 @@
+"""How far a stage has come, from the attributes of a record: class-epochs on record, and the time left."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["ENDED", "STAGE", "seconds_left", "stage_begun"]
+
+#: Attribute: the stage that was begun last, as `stage_begun` returns it.
+STAGE = "stage"
+#: Attribute: how the last driver ended ("code", "reason", "failures"); None while one runs, or after a kill.
+ENDED = "ended"
+
+
+def stage_begun(name: str, left: float, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What is noted as a stage begins. left: class-epochs still to train, at most. attributes: those on record."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"name": name, "left": left, "started": now, "on_record": _on_record(name, attributes)}
+
+
+def seconds_left(attributes: Mapping[str, Any], epochs: int, now: datetime.datetime) -> float | None:
+    """Seconds until the stage that runs has ended, at most; None if that is not known.
+
+    epochs: of a training of the confirmation. now: with a time zone. It is not known before something of the stage is
+    on record, nor of stages in which trainings differ in length.
+    """
+    stage = attributes[STAGE]
+    done = _on_record(stage["name"], attributes) - stage["on_record"]
+    if stage["name"] == "confirm":
+        done *= epochs
+    if done <= 0:
+        return None
+    elapsed = (now - datetime.datetime.fromisoformat(stage["started"])).total_seconds()
+    return elapsed / done * max(0.0, stage["left"] - done)
+
+
+def _on_record(stage: str, attributes: Mapping[str, Any]) -> int:
+    """The search's class-epochs on record, or the confirmation's trainings; 0 for any other stage."""
+    if stage == "search":
+        packs = (value for key, value in attributes.items() if key.startswith("pack_"))
+        curves = (each for pack in packs for each in pack["trained"].values() if each)
+        return sum(len(values) for each in curves for values in each.values())
+    if stage == "confirm":
+        return sum(len(value) for key, value in attributes.items() if key.startswith("confirm_"))
+    return 0

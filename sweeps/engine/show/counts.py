@@ -1,0 +1,121 @@
+"""How many configurations a record holds, and the best so far; trainings in place of them for the baselines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from adcore.protocols.definitions import FOLDS
+from sweeps.engine.planning.plan import OWN_NUMBERS
+from sweeps.engine.show.record_file import RecordFile, Trial
+
+__all__ = ["best_so_far", "confirmed", "counts", "fields_of", "is_table"]
+
+STATES = ("running", "complete", "stopped", "diverged", "failed")
+
+
+def is_table(plan: Mapping[str, Any]) -> bool:
+    """Whether this is the plan of a table of baselines, which has no search."""
+    return "space" not in plan
+
+
+def counts(record: RecordFile) -> dict[str, Any]:
+    """`of` (configurations or trainings), `planned`, `tried` (with a result on record), and a number for each state."""
+    plan, attributes = record.attributes["plan"], record.attributes
+    if is_table(plan):
+        done = sum(key.startswith("done_") for key in attributes)
+        return {"of": "trainings", "planned": _trainings(plan), "tried": done, "complete": done}
+    states = [trial.state for trial in record.trials]
+    found: dict[str, Any] = {"of": "configurations", "planned": plan["configs"]}
+    if plan["space"]["ranges"]:
+        tried = {number for pack in _packs(attributes) for number in pack["trained"]}
+        return found | {"tried": len(tried)} | {state: states.count(state) for state in STATES}
+    done = sum(len(each["confirm"]) == plan["seeds"] for each in confirmed(record))
+    return found | {"tried": done, "complete": done}
+
+
+def best_so_far(record: RecordFile) -> dict[str, Any] | None:
+    """The configuration with the highest mean validation AUROC on the highest rung that any has reached.
+
+    `classes` and `epochs` say what it is a mean over; None before the first result.
+    """
+    plan = record.attributes["plan"]
+    if is_table(plan):
+        return None
+    curves: dict[int, dict[str, list[float]]] = {}
+    rungs: dict[int, int] = {}
+    for pack in _packs(record.attributes):
+        for number, added in pack["trained"].items():
+            for index, values in (added or {}).items():
+                curves.setdefault(int(number), {}).setdefault(index, []).extend(values)
+            if added:
+                rungs[int(number)] = pack["rung"]
+    finite = {n: r for n, r in rungs.items() if all(math.isfinite(values[-1]) for values in curves[n].values())}
+    if not finite:
+        return None
+    highest = max(finite.values())
+    there = [number for number, rung in finite.items() if rung == highest]
+    # the first configuration may have trained classes that the rung does not ask for
+    common = set.intersection(*(set(curves[number]) for number in there))
+    epochs = plan["rungs"][highest][1]
+    values = {number: fmean(curves[number][index][:epochs][-1] for index in common) for number in there}
+    best = max(there, key=lambda number: (values[number], -number))
+    params = fields_of(plan, record.trials[best])
+    return {
+        "configuration": best,
+        "name": _name(plan, params),
+        "value": values[best],
+        "classes": len(common),
+        "epochs": epochs,
+        "params": params,
+    }
+
+
+def confirmed(record: RecordFile) -> list[dict[str, Any]]:
+    """Every configuration with a whole confirmation, best first: its means over the classes, one per fresh seed.
+
+    `confirm` is of validation, `test` of the same models on the test part; the latter is empty before it is opened.
+    """
+    plan = record.attributes["plan"]
+    if is_table(plan):
+        return []
+    classes, test = {str(index) for index in plan["base"]["classes"]}, record.attributes.get("test")
+    means: dict[int, list[float]] = {}
+    for key in sorted(key for key in record.attributes if key.startswith("confirm_")):
+        values, number = record.attributes[key], int(key.split("_")[1])
+        is_own = plan.get("objective") == "per-class" and number >= OWN_NUMBERS  # of one class's search
+        if not is_own and values.keys() >= classes:
+            means.setdefault(number, []).append(fmean(values[index] for index in classes))
+    found: list[dict[str, Any]] = []
+    for number, values in means.items():
+        params = fields_of(plan, record.trials[number])
+        shown = {"configuration": number, "name": _name(plan, params), "params": params}
+        found.append({**shown, "confirm": values, "test": _test_means(test, number) if test else []})
+    return sorted(found, key=lambda each: (-fmean(each["confirm"]), each["configuration"]))
+
+
+def fields_of(plan: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
+    """The sampled fields of a configuration."""
+    return trial.params if plan["space"]["ranges"] else plan["space"]["points"][trial.params["point"]]
+
+
+def _test_means(test: Mapping[str, Any], number: int) -> list[float]:
+    pairs = zip(test["models"], test["measured"], strict=True)
+    return [fmean(each["auroc"] for each in by_class.values()) for model, by_class in pairs if model[0] == number]
+
+
+def _name(plan: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """The name of the point that a configuration is; empty for one that was sampled."""
+    return next((name for name, point in plan["space"]["points"].items() if point == params), "")
+
+
+def _packs(attributes: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    keys = sorted((key for key in attributes if key.startswith("pack_")), key=lambda key: int(key.split("_")[1]))
+    return [attributes[key] for key in keys]
+
+
+def _trainings(plan: Mapping[str, Any]) -> int:
+    folds = {row: FOLDS if config["fold"] is not None else 1 for row, config in plan["configs"].items()}
+    return sum(len(classes) * folds[row] for row, classes in plan["experiments"].items()) * plan["seeds"]

@@ -1,0 +1,93 @@
+"""`python -m sweeps.show` as a command: mistakes, speed, and how watching ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.lock import one_driver
+from tests.shown_records import begun, better_with_number, printed
+from tests.sweep_parts import Sweep, small_plan
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["tow", "--storage", "runs"], "did you mean 'two'?"),
+        (["../two", "--storage", "runs"], "not a path"),
+        (["--storage", "nowhere"], "expected a folder with sweeps"),
+        (["--watch", "two"], "NAME goes before --watch"),
+        (["two", "--watch", "0"], "expected seconds from 0.1 to 3600"),
+        (["two", "--watch", "nan"], "expected seconds from 0.1 to 3600"),
+        (["--storage", ""], "--storage"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: list[str],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    begun(tmp_path / "runs" / "two", small_plan(configs=2))
+    code, out, err = printed(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert named in err
+    assert err.count("\n") == 1
+
+
+def test_a_list_of_twenty_sweeps_takes_less_than_a_second_of_processor_time(tmp_path: Path) -> None:
+    plan = small_plan(configs=4)
+    for number in range(20):
+        Sweep(begun(tmp_path / f"sweep-{number}", plan), better_with_number).run()
+    program = (
+        "import resource, sys; from sweeps.engine.show.main import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF); print(used.ru_utime + used.ru_stime)\n"
+        "print([name for name in ('torch', 'ray', 'optuna', 'mlflow') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", program, "--storage", str(tmp_path)]
+    *rows, seconds, heavy = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    assert len(rows) == 21
+    assert heavy == "[]"
+    assert float(seconds) < 1
+
+
+def test_watching_ends_when_nobody_reads_any_more(tmp_path: Path) -> None:
+    begun(tmp_path / "a", small_plan(configs=2))
+    command = [sys.executable, "-m", "sweeps.show", "a", "--json", "--watch", "0.1", "--storage", str(tmp_path)]
+    with (
+        one_driver(SweepHome(tmp_path / "a"), is_new=False),
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching,
+    ):
+        assert watching.stdout
+        assert watching.stderr
+        assert json.loads(watching.stdout.readline())["state"] == "running"
+        watching.stdout.close()
+        assert watching.wait(60) == 0
+        assert watching.stderr.read() == b""
+
+
+def test_ctrl_c_ends_watching_without_a_traceback(tmp_path: Path) -> None:
+    begun(tmp_path / "a", small_plan(configs=2))
+    command = [sys.executable, "-m", "sweeps.show", "a", "--watch", "0.1", "--storage", str(tmp_path)]
+    with (
+        one_driver(SweepHome(tmp_path / "a"), is_new=False),
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching,
+    ):
+        assert watching.stdout
+        assert watching.stderr
+        watching.stdout.readline()
+        time.sleep(0.3)
+        watching.send_signal(2)
+        assert watching.wait(60) == 130
+        assert watching.stderr.read() == b""
