@@ -56,8 +56,7 @@ def drive(
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     command = resume_command(plan.script, settings, home.name)
-    # a notebook gets lines as a file does: a bar there would need ipywidgets
-    display = Display(Console(width=None if sys.stdout.isatty() else FILE_WIDTH, force_jupyter=False))
+    display = Display(_console())
     code = None  # a signal that comes while Ray shuts down changes nothing
     with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings), contextlib.ExitStack() as files:
         interrupt.listen()
@@ -83,6 +82,13 @@ def drive(
     if code is None and home.is_begun:
         print(f"interrupted; continue with:\n  {command}")
     return INTERRUPTED if code is None else code
+
+
+def _console() -> Console:
+    """The console to print to. A notebook gets lines, as a file does: its bars would need ipywidgets."""
+    if Console().is_jupyter:
+        return Console(width=FILE_WIDTH, force_jupyter=False, force_terminal=False)
+    return Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
 
 
 def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:

@@ -61,7 +61,9 @@ def test_the_notebook_of_the_documentation_runs(
     assert not any(cell.outputs or cell.execution_count for cell in cells), "it is kept without outputs"
     NotebookClient(notebook, timeout=int(HANGS), resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = json.dumps([output for cell in cells for output in cell.outputs])
+    assert "record in" in shown, "what was printed first was cleared"
     assert "search: " in shown, "no progress was shown"
+    assert "\\u001b" not in shown, "it was printed as for a terminal"
     assert "within noise" in shown or "beyond noise" in shown or "no difference to judge" in shown
     assert "text/html" in shown, "no table was shown"
     assert (tmp_path / "runs" / "from-a-notebook" / "results.json").exists()

@@ -53,6 +53,7 @@ def fit(
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             callbacks=[callback],
             verbose=0,
+            progress_reporter=tune.CLIReporter(),  # silent at 0; a notebook's would clear what was printed before
         ),
     )
     tuner.fit()

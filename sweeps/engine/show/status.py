@@ -98,9 +98,17 @@ def _folders(storage: Path) -> list[Path]:
         if not storage.is_dir():
             raise UserError(f"--storage {str(storage)!r}: expected a folder with sweeps; there is none")
         begun = {path.parent for path in storage.glob(f"*/{RECORD}")}
-        return sorted(begun | {path.parent for path in storage.glob("*/.lock") if is_held(SweepHome(path.parent))})
+        return sorted(begun | {path.parent for path in storage.glob("*/.lock") if _is_held(SweepHome(path.parent))})
     except OSError as error:
         raise UserError(f"--storage {str(storage)!r}: cannot be read ({error.strerror})") from error
+
+
+def _is_held(home: SweepHome) -> bool:
+    """The same as `is_held`, for folders that may be no sweep's: a lock that cannot be opened is not held."""
+    try:
+        return is_held(home)
+    except OSError:
+        return False
 
 
 def _described(shown: SweepStatus, home: SweepHome, record: RecordFile) -> SweepStatus:
