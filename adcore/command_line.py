@@ -16,7 +16,7 @@ from adcore.errors import UserError
 from adcore.options import flag_of
 from adcore.system.output import Lost, is_a_closed_pipe, keep_going
 
-__all__ = ["called_as", "check_text", "dataclass_flags", "run"]
+__all__ = ["called_as", "check_text", "dataclass_flags", "run", "value_of"]
 
 
 #: How the names of the installed commands begin.
@@ -64,6 +64,7 @@ _TYPES: dict[str, Any] = {
     "float": click.FLOAT,
     "float | None": click.FLOAT,
     "tuple[int, ...]": ClassList(),
+    "tuple[str, ...]": click.STRING,  # of each
 }
 
 
@@ -77,6 +78,18 @@ def called_as(program: str) -> str:
     """The name that this program was called by: that of an installed command, such as adsweep, or else `program`."""
     called = os.path.basename(sys.argv[0])
     return called if called.partition("-")[0] == COMMANDS else program
+
+
+def value_of(field: dataclasses.Field[Any], text: str) -> Any:
+    """A field's value, read from text as its flag reads it; a switch is on or off.
+
+    Raises UserError, naming the text, if it cannot be read.
+    """
+    try:
+        value = (click.BOOL if field.type == "bool" else _type_of(field)).convert(text, None, None)
+    except click.BadParameter as error:
+        raise UserError(error.message) from error
+    return None if isinstance(value, Unlimited) else value
 
 
 def run(
@@ -101,7 +114,8 @@ def run(
     def callback(**values: Any) -> int | None:
         given = {name: value for name, value in values.items() if value is not None}
         for name, value in given.items():
-            check_text(name, value)
+            for each in value if isinstance(value, tuple) else (value,):
+                check_text(name, each)
         _check_current_folder()
         try:
             return body(**{name: None if isinstance(value, Unlimited) else value for name, value in given.items()})
@@ -157,21 +171,35 @@ def fail(message: str) -> NoReturn:
 def _flag(field: dataclasses.Field[Any]) -> click.Option:
     flag, word = flag_of(field.name), field.metadata["none"]
     text, default = field.metadata["help"], field.default
-    kind = IntOrWord(word) if word else None if field.type == "bool" else _TYPES[str(field.type)]
     if field.metadata["choices"]:
         text += f" ({', '.join(field.metadata['choices'])})"
-    if kind is None:
+    if field.type == "bool":
         both = f"{flag}/--no-{flag.removeprefix('--')}" if default else flag
         shown = "on" if default else "off"
         return click.Option([both, field.name], is_flag=True, default=None, help=f"{text} [default: {shown}]")
-    if default is not None or word:
+    if (default is not None or word) and field.type != "tuple[str, ...]":
         text += f" [default: {word if default is None else 'all' if default == () else default}]"
-    return click.Option([flag, field.name], type=kind, default=None, help=text, shell_complete=_choices(field))
+    options: dict[str, Any] = {"type": _type_of(field), "metavar": field.metadata["form"], "help": text}
+    options["shell_complete"] = _choices(field)
+    if field.type == "tuple[str, ...]":
+        return click.Option([flag, field.name], multiple=True, callback=_or_none, **options)
+    return click.Option([flag, field.name], default=None, **options)
 
 
 def _choices(field: dataclasses.Field[Any]) -> Callable[[Any, Any, str], list[str]]:
     """What a shell completes a value to."""
     return lambda _context, _parameter, begun: [each for each in field.metadata["choices"] if each.startswith(begun)]
+
+
+def _or_none(_context: click.Context, _flag: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The values of a flag that may be repeated; None if it was not given."""
+    return given or None
+
+
+def _type_of(field: dataclasses.Field[Any]) -> Any:
+    """How click reads a value of a field that is not a switch."""
+    word = field.metadata["none"]
+    return IntOrWord(word) if word else _TYPES[str(field.type)]
 
 
 def _paragraphs(text: str) -> str:

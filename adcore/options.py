@@ -18,6 +18,7 @@ _KINDS: dict[str, Any] = {
     "float": (int, float),
     "bool": bool,
     "tuple[int, ...]": (tuple, list),
+    "tuple[str, ...]": (tuple, list),
 }
 
 
@@ -46,8 +47,12 @@ def option(
     at_most: float | None = None,
     choices: Sequence[str] = (),
     none: str | None = None,
+    form: str | None = None,
 ) -> Any:
-    """A dataclass field with its help text and legal range; `none` is the word for None on the command line."""
+    """A dataclass field with its help text and legal range.
+
+    none: the word for None on the command line. form: what --help shows in place of a value.
+    """
     metadata = {
         "help": text,
         "at_least": at_least,
@@ -55,6 +60,7 @@ def option(
         "at_most": at_most,
         "choices": tuple(choices),
         "none": none,
+        "form": form,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -81,8 +87,13 @@ def _check_type(field: dataclasses.Field[Any], value: Any) -> None:
     if value is None and kind.endswith("| None"):
         return
     expected = _KINDS.get(kind.removesuffix(" | None"), object)
-    if not isinstance(value, expected) or (isinstance(value, bool) and kind != "bool"):
+    is_of_kind = isinstance(value, expected) and (kind == "bool" or not isinstance(value, bool))
+    if not is_of_kind or (kind == "tuple[str, ...]" and not _are_texts(value)):
         raise UserError(f"{flag_of(field.name)} {value!r}: expected {kind}")
+
+
+def _are_texts(values: Any) -> bool:
+    return all(isinstance(each, str) for each in values)
 
 
 def _check_number(field: dataclasses.Field[Any], value: float) -> None:

@@ -60,10 +60,10 @@ def printed(*sweep: Any) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_configurations_are_printed_with_the_names_of_the_references_and_the_verdict() -> None:
+def test_configurations_are_printed_with_the_names_of_their_points_and_the_verdict() -> None:
     text = printed(*ended(SPACE, {0: 0.8, 2: 0.9}))
     assert "configuration 0 (default): search running, confirm 0.8000" in text
-    assert "configuration 2: search" in text
+    assert "configuration 2 (reconstruction and ABC alone): search" in text
     assert "winner: configuration 2\n" in text
     assert "from the default" in text
     assert "beyond noise" in text

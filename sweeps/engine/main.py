@@ -38,7 +38,9 @@ def search_script(
     return Script(
         name,
         settings,
-        make_plan=lambda given, home: make_plan(name, given, _with_start(space_of(given), given, home)),
+        make_plan=lambda given, home: make_plan(
+            name, given, space_of(given), lambda space: _with_start(space, given, home)
+        ),
         in_words=plan_in_words,
         make_stages=_make_stages,
     )

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from pathlib import Path
 
 from adcore.config import TrainConfig
 from adcore.datasets import describe
 from sweeps.engine.plan_time import Work, time_in_words
 from sweeps.engine.planning.labels import counted
+from sweeps.engine.planning.overrides import fields_set
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.planning.steering import POINT_NAME
 
 __all__ = ["plan_in_words"]
 
 
 def _confirmed(plan: Plan) -> int:
     """The most configurations that are confirmed."""
-    return plan.configs if plan.space.is_grid else plan.best + 1 + plan.paper
+    points = plan.space.points
+    if plan.space.is_grid:
+        return plan.configs
+    return plan.best + (plan.space.default in points) + (plan.paper and plan.space.paper in points)
 
 
 def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
@@ -25,7 +32,9 @@ def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
     size = settings.members
 
     def work(name: str, config: TrainConfig, class_epochs: float) -> Work:
-        """Packs of complete trainings that add up to so many class-epochs."""
+        """Packs of complete trainings that add up to so many class-epochs; of the widest networks that are searched."""
+        if widths := plan.space.ranges.get("width"):
+            config = dataclasses.replace(config, width=max(widths.ends))
         experiments = math.ceil(class_epochs / config.epochs)
         members = max(1, min(size, math.ceil(experiments / slots)))
         images = _images(config) / len(plan.classes) * members
@@ -57,8 +66,9 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {_classes(base)}, protocol {base.protocol}",
+        *_set_lines(plan, settings),
         *([] if plan.space.is_grid else _search_lines(plan)),
-        f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base)}",
+        f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base, plan)}",
         *(_own_lines(plan) if plan.objective == "per-class" else []),
         "  final      the models of the confirmation on the test part, opened once",
         f"  cost       at most {'' if plan.space.is_grid else f'{_millions(search)} images in the search, '}"
@@ -81,11 +91,30 @@ def _search_lines(plan: Plan) -> list[str]:
     order = ", ".join(names[index] for index in plan.class_order) or "by the first configuration's AUROC, lowest first"
     return [
         f"  searched   {ranges}; sampler {plan.sampler}",
-        f"  search     {plan.configs} configurations, each until stopped, at most {_training(plan.search_config)}",
+        *_point_lines(plan),
+        f"  search     {plan.configs} configurations, each until stopped, at most "
+        f"{_training(plan.search_config, plan)}",
         f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} is promoted; at most {plan.budget:.0f} "
         f"class-epochs, {plan.budget / whole:.0%} of the cost without stopping",
         f"  classes    {order}",
     ]
+
+
+def _set_lines(plan: Plan, settings: SweepSettings) -> list[str]:
+    """What --set has set, if anything."""
+    own = fields_set(settings.set, plan.space, ())
+    return [f"  set        {', '.join(f'{name} {value}' for name, value in own.items())}"] if own else []
+
+
+def _point_lines(plan: Plan) -> list[str]:
+    """The configurations that are tried first; in full, those that are not the script's own."""
+    space = plan.space
+    lacks = [] if space.default in space.points else [f"without {space.default}, which is outside the ranges"]
+    lines = [f"  first      {'; '.join([*space.points, *lacks])}"]
+    for name, fields in space.points.items():
+        if re.fullmatch(POINT_NAME.format(r"\d+"), name):
+            lines.append(f"  {name:10} {', '.join(f'{field} {value}' for field, value in fields.items())}")
+    return lines
 
 
 def _own_lines(plan: Plan) -> list[str]:
@@ -102,12 +131,12 @@ def _classes(config: TrainConfig) -> str:
     return f"{numbers} ({name})" if len(config.classes) == 1 and name != numbers else numbers
 
 
-def _training(config: TrainConfig) -> str:
-    """One configuration's training in words."""
-    images = _normal_images(config)
+def _training(config: TrainConfig, plan: Plan) -> str:
+    """One configuration's training in words, with ranges in place of what is searched."""
+    images, own = _normal_images(config), {**vars(config), **plan.space.ranges}
     return (
         f"{counted(len(config.classes), 'class')} x {counted(config.epochs, 'epoch')} x 2 x {images} images "
-        f"(width {config.width}, batch {config.batch_size}, {config.schedule})"
+        f"(width {own['width']}, batch {own['batch_size']}, {own['schedule']})"
     )
 
 

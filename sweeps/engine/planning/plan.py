@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.data_checks import experiments_of, require_anomalies
 from adcore.datasets import describe
 from adcore.errors import UserError
 from adcore.options import as_plain
-from adcore.protocols.definitions import check_one_experiment
 from adcore.system.device import has_cuda_device
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.labels import class_label, configuration_label
 from sweeps.engine.planning.ladder import REDUCTION, Rung, budget_for, rungs_of
+from sweeps.engine.planning.overrides import fields_set, ranges_given
 from sweeps.engine.planning.samplers import check_sampler
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Space
+from sweeps.engine.planning.steering import base_config, check_steered, steered
 
 __all__ = ["OWN_NUMBERS", "Plan", "make_plan"]
 
@@ -184,26 +184,26 @@ class Plan(BasePlan):
             require_labelled_anomalies(train.labels, fit, **own, only=train.info.normal_class)
 
 
-def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
-    """Resolve scale, data set, classes and counts. Raises UserError for flags that contradict each other."""
+def make_plan(
+    script: str, settings: SweepSettings, space: Space, started: Callable[[Space], Space] = lambda space: space
+) -> Plan:
+    """Resolve scale, data set, classes, counts and space. Raises UserError for flags that contradict each other.
+
+    started: adds the first configuration of --start-from to the space.
+    """
+    varied = list(ranges_given(settings.range))
+    own = fields_set(settings.set, space, varied)
     name = settings.scale or ("gpu" if has_cuda_device() else "laptop")
     scale = SCALES[name]
-    train: dict[str, Any] = {**scale.train, "train_seed": settings.seed}
-    train |= settings.train_fields
-    if train.get("protocol", TrainConfig.protocol) != "paper":
-        train.pop("draws", None)  # other protocols do not subsample anomalies
-    info = describe(train.get("dataset", TrainConfig.dataset))
-    require_anomalies(info)
-    train["classes"] = experiments_of(info, settings.normal_class, "normal-class")
-    check_one_experiment(train.get("protocol", TrainConfig.protocol), train["classes"], "normal-class")
-    base = TrainConfig(**train)
+    base = base_config(settings, scale, own)
+    space = started(steered(space, base, settings))
     space.check(base)
     check_sampler(settings.sampler)
     if space.is_grid and settings.configs:
         raise UserError(
             f"--configs {settings.configs}: this script trains each of its {len(space.points)} points; leave it out"
         )
-    search = dict(scale.search)
+    search = {name: value for name, value in scale.search.items() if name not in (*own, *varied)}
     if "epochs" in search:  # a search is never longer than its confirmation
         search["epochs"] = min(search["epochs"], base.epochs)
     plan = Plan(
@@ -222,6 +222,7 @@ def make_plan(script: str, settings: SweepSettings, space: Space) -> Plan:
     )
     if plan.objective == "per-class":
         _check_per_class(plan)
+    check_steered(plan.space, settings, plan.configs, detector=base.detector, own=list(own), varied=varied)
     return plan
 
 

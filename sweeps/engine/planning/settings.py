@@ -17,7 +17,7 @@ from adcore.protocols.definitions import PROTOCOLS
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
 from sweeps.engine.planning.samplers import HUB, SAMPLERS
 
-__all__ = ["MEMBERS", "SCALES", "Scale", "SweepSettings"]
+__all__ = ["MEMBERS", "OF_TRAINING", "SCALES", "Scale", "SweepSettings"]
 
 #: TrainConfig fields that a flag of the same name sets, if the script has it.
 OF_TRAINING = (
@@ -109,6 +109,19 @@ class SweepSettings(RunSettings):
         "mean: one configuration for all classes; per-class: also one for each class",
         choices=("mean", "per-class"),
     )
+    set: tuple[str, ...] = option(
+        (), "train with this value of any setting, such as --set width=16 --set norm=group; may be repeated",
+        form="FIELD=VALUE",
+    )  # fmt: skip
+    range: tuple[str, ...] = option(
+        (), "search a setting between LOW and HIGH (LOW:HIGH, LOW:HIGH:log, LOW:HIGH:int, LOW:HIGH:STEP), or among "
+        "values (A|B|C), such as --range abc=0.5:5:log --range 'norm=batch|group'; may be repeated",
+        form="FIELD=RANGE",
+    )  # fmt: skip
+    point: tuple[str, ...] = option(
+        (), "a configuration to try first, such as --point abc=3,learning_rate=0.002; may be repeated",
+        form="FIELD=VALUE,...",
+    )  # fmt: skip
     start_from: str | None = option(None, "name of a finished sweep whose winner is the first configuration to try")
     precision: str | None = option(
         None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adcore.config import TrainConfig
@@ -12,15 +13,34 @@ from adcore.errors import UserError, unknown_name
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-__all__ = ["POINT", "Choice", "Integers", "LogUniform", "Range", "Space", "Uniform"]
+__all__ = ["NOT_SEARCHED", "POINT", "Choice", "Integers", "LogUniform", "Range", "Space", "Uniform"]
 
 #: The parameter under which the study holds a grid's points.
 POINT = "point"
-#: Fields that say what is compared or how far it is trained: all configurations of a sweep share them.
-NOT_SEARCHED = (
-    "dataset", "image_size", "classes", "images_per_class", "validation_images", "protocol", "known_classes",
-    "labelled_share", "pollution", "fold", "detector", "epochs", "train_seed", "split_seed",
-)  # fmt: skip
+_DATA = "configurations are compared on the same images"
+_TASK = "it says what is to be learned, and all configurations learn the same"
+_LENGTH = "configurations are compared after the same epochs"
+#: Fields that all configurations of a sweep share, and why.
+NOT_SEARCHED: Mapping[str, str] = MappingProxyType(
+    {
+        "dataset": _DATA,
+        "image_size": _DATA,
+        "classes": "a configuration is scored on all of them",
+        "images_per_class": _DATA,
+        "validation_images": _DATA,
+        "protocol": _TASK,
+        "known_classes": _TASK,
+        "labelled_share": _TASK,
+        "pollution": _TASK,
+        "fold": _DATA,
+        "detector": "each detector has ranges of its own, which sweeps/tune.py searches",
+        "epochs": _LENGTH,
+        "train_seed": "the best seed is the best by chance; the winner is confirmed with others",
+        "split_seed": _DATA,
+        "patience": _LENGTH,
+        "precision": "it says how numbers are computed, which depends on the device",
+    }
+)
 
 
 class Range(Protocol):
@@ -67,6 +87,9 @@ class LogUniform(_Numbers):
 
         return FloatDistribution(self.low, self.high, log=True)
 
+    def __str__(self) -> str:
+        return f"{super().__str__()} log"
+
 
 @dataclasses.dataclass(frozen=True)
 class Uniform(_Numbers):
@@ -84,6 +107,12 @@ class Integers(_Numbers):
 
     step: int = 1
 
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """With the two values after the first: some fields take even numbers alone."""
+        first = (self.low + self.step * place for place in range(3))
+        return *(value for value in first if value < self.high), self.high
+
     def holds(self, value: Any) -> bool:
         return super().holds(value) and (value - self.low) % self.step == 0
 
@@ -91,6 +120,9 @@ class Integers(_Numbers):
         from optuna.distributions import IntDistribution
 
         return IntDistribution(int(self.low), int(self.high), step=self.step)
+
+    def __str__(self) -> str:
+        return f"{self.low:.0f}-{self.high:.0f}" + (f" in steps of {self.step}" if self.step > 1 else "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +195,8 @@ class Space:
         for name, each in self.ranges.items():
             for value in each.ends:
                 dataclasses.replace(base, **{name: value})
+        least = {name: min(each.ends) for name, each in self.ranges.items() if name.startswith("weight_")}
+        dataclasses.replace(base, **least)  # which must not be 0 all together
         for point, fields in self.points.items():
             if set(fields) != set(self.names):
                 raise UserError(f"point {point!r}: expected a value for each of {', '.join(self.names)}")

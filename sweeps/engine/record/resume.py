@@ -59,14 +59,14 @@ def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: M
     Raises UserError for other differences, and unless --extend is given more configurations.
     """
     stored, plan = read_attribute(home, "settings"), read_attribute(home, "plan")
-    names = {field.name for field in dataclasses.fields(kind)}
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     is_own = isinstance(plan, dict) and plan.get("script") == script
-    if not is_own or not isinstance(stored, dict) or set(stored) != names:
+    if not is_own or not isinstance(stored, dict) or not set(stored) <= set(defaults):
         raise UserError(
             f"{home.record}: the record of another script, or of another version of sweeps/{script}.py; "
             "resume it with that one, or start a new sweep"
         )
-    plain = from_plain(stored)
+    plain = from_plain(defaults | stored)  # a setting that is newer than the record has its default
     try:
         kind(**plain)
         plain = followed(plain, home.folder.parent)
@@ -81,7 +81,8 @@ def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: M
         if name not in may_differ and value != plain[name]:
             flag = flag_of(name)
             remedy = f"omit {flag}" + (f"; --extend {home.name} goes on with more" if name in EXTENDED else "")
-            raise UserError(f"sweep {home.name!r} was started with {flag} {plain[name]}, not {value}; {remedy}")
+            before, now = (_in_words(each) for each in (plain[name], value))
+            raise UserError(f"sweep {home.name!r} was started with {flag} {before}, not {now}; {remedy}")
     own = {name: given[name] for name in given if name in may_differ and name != "extend"}
     return kind(**{**plain, "name": None, "resume": home.name, **own})
 
@@ -94,6 +95,11 @@ def _require_more(home: SweepHome, before: int | None, now: int) -> None:
             f"--configs {now}: sweep {home.name!r} has {before} configurations already; --extend takes a larger "
             f"number, --resume {home.name} continues it as it is"
         )
+
+
+def _in_words(value: Any) -> str:
+    """A setting's value; of a flag that may be repeated, all of them."""
+    return ("; ".join(map(str, value)) or "left out") if isinstance(value, tuple) else str(value)
 
 
 def require_same_plan(home: SweepHome, plan: BasePlan, *, but: Sequence[str] = ()) -> None:

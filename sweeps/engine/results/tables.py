@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 from rich.table import Table
 
@@ -10,7 +11,7 @@ from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import describe
 from sweeps.engine.planning.labels import class_label, counted
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.record.confirmation import Confirmation, references
+from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.intervals import Interval
 from sweeps.engine.results.summary import Summary
@@ -35,16 +36,17 @@ def final_report(
 
 def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> list[str]:
     """The confirmed configurations side by side, the winner's sampled fields, and whether its lead is beyond noise."""
-    winner, names = confirmed[0], {each.number: name for name, each in references(record).items()}
+    winner = confirmed[0]
     lines = ["search and confirm, validation AUROC, mean over classes:"]
-    for each in confirmed:
-        name = f" ({names[each.number]})" if each.number in names else ""
+    for each, own_name in zip(confirmed, point_names(record, confirmed), strict=True):
+        name = f" ({own_name})" if own_name else ""
         searched = f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
         by_seed = ", ".join(f"{mean:.4f}" for mean in each.means)
         seeds = f" (seeds: {by_seed})" if len(each.means) > 1 else ""
         lines.append(f"  configuration {each.number}{name}: search {searched}, confirm {each.mean:.4f}{seeds}")
+    lines += _stopped_points(record, confirmed)
     lines.append(f"winner: configuration {winner.number}")
-    lines += [f"  {name:28} {value:.5g}" for name, value in _fields(record.plan, winner)]
+    lines += [f"  {name:28} {_shown(value)}" for name, value in _fields(record.plan, winner)]
     for each in summary.comparisons[1:]:
         name, lead = f" ({each.name})" if each.name else "", each.difference
         between = f"{lead.value:+.4f} ({lead.low:+.4f}, {lead.high:+.4f})"
@@ -134,7 +136,22 @@ def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]
     return [next((name for name, point in points.items() if point == each.params), "") for each in confirmed]
 
 
-def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, float]]:
+def _stopped_points(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
+    """A line for each point that was tried and not confirmed: its configuration, and how far it came."""
+    numbers, lines = {each.number for each in confirmed}, list[str]()
+    for name, point in record.plan.space.points.items():
+        own = next((each for each in record.configurations.values() if each.params == point), None)
+        if own and own.number not in numbers:
+            at = f", {own.value:.4f} on rung {own.rung + 1} of {len(record.ladder.rungs)}" if own.value else ""
+            lines.append(f"  configuration {own.number} ({name}): {own.state}{at}, not confirmed")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, Any]]:
     weights = {f"weight_{name}" for name in LOSS_WEIGHTS} & set(winner.params)
     fixed = {"weight_reconstruction": plan.base.weight_reconstruction} if weights else {}  # the unit of the others
     return [(name, value) for name, value in (fixed | winner.params).items()]
