@@ -250,6 +250,12 @@ def test_other_bytes_are_no_arrays(tmp_path: Path) -> None:
         describe(f"npz:{tmp_path}/other.npz")
 
 
+@pytest.mark.parametrize("name", ["csv:/dev/null", "npz:/dev/null", "csv:/", "npz:/"])
+def test_what_is_not_a_regular_file_is_not_read(name: str) -> None:
+    with pytest.raises(DatasetError, match="not a regular file"):
+        describe(name)
+
+
 def test_show_counts_the_images_of_each_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         datasets_main(["show", own_folder(tmp_path, 24, 12)])

@@ -112,7 +112,10 @@ def _problems(problems: Mapping[Path, str]) -> str:
 def _open(name: str) -> tuple[Listing | Arrays, DatasetInfo]:
     """List data by their canonical name."""
     kind, _, place = name.partition(":")
-    source = KINDS[kind](Path(place))
+    path = Path(place)
+    if kind != "folder" and path.exists() and not path.is_file():  # a device or a pipe could be read without end
+        raise DatasetError(f"{name}: not a regular file")
+    source = KINDS[kind](path)
     if isinstance(source, Arrays):
         return source, facts(name, source.counts(), channels=source.channels)
     counts: dict[Part, dict[str, int]] = {
