@@ -50,6 +50,7 @@ ROOMS = (
     ("sweeps.engine.live",),
     ("sweeps.engine.results",),
     ("sweeps.engine.show",),
+    ("sweeps.engine.report",),
     ("sweeps.engine",),
     ("sweeps.engine.baselines",),
     ("sweeps",),

@@ -52,7 +52,7 @@ def test_a_detector_has_the_figures_that_it_can_have_and_they_are_pictures(
     written = write_figures(tmp_path / "new", found[3], result.detector, digits_test, result.history)
     written += write_auroc_by_class(tmp_path, found)
     assert [path.stem for path in written] == [
-        "roc", "confusion_matrix", "score_densities", *further, "auroc_by_class"
+        "roc", "confusion_matrix", "score_densities", "scored_images", *further, "auroc_by_class"
     ]  # fmt: skip
     for path in written:
         height, width = imread(path).shape[:2]
@@ -75,8 +75,8 @@ def test_the_command_line_draws_each_class_and_prints_its_decisions(
     for index, line in ((0, first), (4, second)):
         every = r"\(flagging everything: accuracy 0\.\d{4}  F1 0\.\d{4}\)"
         assert re.fullmatch(rf"class {index}, best F1: threshold \S+  {numbers} {every}", line)
-        assert len(list((tmp_path / "plots" / f"class-{index}").glob("*.png"))) == 4
-    assert last == f"9 figures in {tmp_path / 'plots'}"
+        assert len(list((tmp_path / "plots" / f"class-{index}").glob("*.png"))) == 5
+    assert last == f"11 figures in {tmp_path / 'plots'}"
 
 
 def test_reconstructions_are_of_each_class_in_turn_as_the_networks_see_them(

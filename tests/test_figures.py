@@ -26,10 +26,15 @@ def pictures(count: int, channels: int = 1, *, value: float = 0.5) -> tuple[np.n
     return images, np.zeros_like(images)
 
 
+def scored(*values: float) -> tuple[np.ndarray, np.ndarray]:
+    return np.full((len(values), 1, 4, 4), 0.5), np.array(values)
+
+
 EVERY: dict[str, Callable[[], Figure]] = {
     "roc": lambda: figures.roc(SCORES, ANOMALOUS, title="t", thresholds={"best F1": 3.0}),
     "confusion_matrix": lambda: figures.confusion_matrix(np.array([[2, 1], [0, 3]]), title="t"),
     "reconstructions": lambda: figures.reconstructions(pictures(2), pictures(1), title="t"),
+    "scored_images": lambda: figures.scored_images(scored(3), scored(1), title="t", shown=2),
     "score_densities": lambda: figures.score_densities(SCORES, ANOMALOUS, title="t"),
     "loss_curves": lambda: figures.loss_curves({"abc": [3.0, 2.0]}, title="t"),
     "auroc_by_class": lambda: figures.auroc_by_class({"gan": [0.9, 0.8]}, ["a", "b"], title="t"),
@@ -39,11 +44,19 @@ EVERY: dict[str, Callable[[], Figure]] = {
 @pytest.mark.parametrize("name", figures.__all__)
 def test_every_figure_draws_and_has_its_title(name: str) -> None:
     assert set(figures.__all__) == set(EVERY)
-    assert len(EVERY) == 6
+    assert len(EVERY) == 7
     figure = EVERY[name]()
     figure.draw_without_rendering()
     titles = [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
     assert "t" in titles
+
+
+def test_images_go_from_the_best_scored_to_the_worst_and_each_is_shown_once() -> None:
+    figure = figures.scored_images(scored(3, 1, 2, 5, 4), scored(7, 9, 8), title="", shown=2)
+    normal, anomalous = ([tick.get_text() for tick in axes.get_xticklabels()] for axes in figure.axes)
+    assert normal == ["1", "2", "4", "5"]
+    assert anomalous == ["9", "8", "7"]
+    assert figure.axes[1].get_xticks()[2] > 3, "the worst are on the right"
 
 
 def test_the_roc_curve_passes_through_its_operating_points() -> None:

@@ -297,6 +297,17 @@ def test_image_variance_is_that_of_means_and_of_differences(found: Result) -> No
     assert own > 0 < difference
 
 
+def test_a_class_has_the_image_variance_of_its_own_auroc(found: Result) -> None:
+    own = [found.class_variance[0, seed][3] for seed in (1, 2)]
+    assert found.image_variance_of_class(0, 3) == pytest.approx(np.mean(own))
+    for model, place in zip(MODELS, range(4), strict=True):
+        spread = np.sqrt([found.class_variance[model][index] for index in CLASSES])
+        bounds = abs(spread[0] - spread[1]) / 2, spread.sum() / 2  # of a mean of two, whatever their correlation
+        assert bounds[0] <= np.sqrt(found.covariance[""][place, place]) * (1 + 1e-9) <= bounds[1] * (1 + 2e-9)
+    older = {name: value for name, value in found.as_record().items() if name != "class_variance"}
+    assert np.isnan(Result.from_record(older).image_variance_of_class(0, 3))
+
+
 def test_a_configuration_differs_from_itself_by_nothing(found: Result) -> None:
     assert [found.image_variance("", number, minus=number) for number in (0, 1)] == [0, 0]
 

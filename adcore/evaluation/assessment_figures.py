@@ -14,6 +14,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, describe
 from adcore.evaluation import figures
 from adcore.evaluation.assessment import BEST_F1, Assessment
+from adcore.evaluation.test_scores import tested_positions
 from adcore.metric_names import of_class
 from adcore.reconstruction import unit_range
 from adcore.train.batch_scores import by_batch
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RECONSTRUCTED", "write_auroc_by_class", "write_figures"]
 
-#: Images of each kind whose reconstructions are shown.
+#: Images of each kind whose reconstructions are shown; of those that are scored best, and of those worst.
 RECONSTRUCTED = 8
 #: Rules whose thresholds are drawn: of those within the scores' range, the ones that differ most from each other.
 SHOWN_RULES = (BEST_F1, "mean of means", "5 % false positives")
@@ -40,8 +41,9 @@ def write_figures(
 ) -> list[Path]:
     """Write one experiment's figures into folder, created if needed, and return their paths.
 
-    roc.png, confusion_matrix.png at the threshold of best F1, score_densities.png; reconstructions.png of the first
-    test images of each class in turn, if the detector reconstructs; loss_curves.png, if it has losses. If scores are
+    roc.png, confusion_matrix.png at the threshold of best F1, score_densities.png, scored_images.png with the images
+    that are scored best and worst; reconstructions.png of the first test images of each class in turn, if the detector
+    reconstructs; loss_curves.png, if it has losses. If scores are
     not finite, only the losses are drawn. history: each epoch's metrics, from TrainResult or a checkpoint. Raises
     OSError if a file cannot be written.
     """
@@ -50,6 +52,7 @@ def write_figures(
     drawn: dict[str, Figure] = {}
     if assessment.decisions:
         drawn |= _figures_of_scores(assessment, title)
+        drawn["scored_images"] = _scored_images(test_part, assessment, title)
         if detector.kind.reconstructs:
             member = config.classes.index(experiment)
             drawn["reconstructions"] = _reconstructions(detector, member, test_part, assessment, title)
@@ -93,6 +96,13 @@ def _figures_of_scores(assessment: Assessment, title: str) -> dict[str, Figure]:
         ),
         "score_densities": figures.score_densities(scores, anomalous, title=title, thresholds=thresholds),
     }
+
+
+def _scored_images(test_part: ImageDataset, assessment: Assessment, title: str) -> Figure:
+    images = test_part.images[tested_positions(assessment.config, test_part.labels)].double().div(255).numpy()
+    scores, anomalous = assessment.scores.double().numpy(), assessment.anomalous.numpy()
+    kinds = [(images[anomalous == kind], scores[anomalous == kind]) for kind in (False, True)]
+    return figures.scored_images(*kinds, title=title, shown=RECONSTRUCTED)
 
 
 def _reconstructions(

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-__all__ = ["auroc_by_class", "confusion_matrix", "loss_curves", "reconstructions", "roc", "score_densities"]
+__all__ = [
+    "auroc_by_class", "confusion_matrix", "loss_curves", "reconstructions", "roc", "score_densities", "scored_images"
+]  # fmt: skip
 
 KINDS = ("normal", "anomalous")
 COLOURS = ("tab:blue", "tab:orange")
@@ -166,6 +168,34 @@ def score_densities(
     axes.set_ylabel("density")
     axes.set_title(title)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def scored_images(
+    normal: tuple[NDArray[Any], NDArray[Any]], anomalous: tuple[NDArray[Any], NDArray[Any]], *, title: str, shown: int
+) -> Figure:
+    """The images of each kind that are scored best, on the left, and worst, on the right, with their scores below.
+
+    Each kind: images in [0, 1], [n, channels, height, width], and their scores, [n]. shown: images at each end.
+    """
+    import numpy as np
+
+    figure = _new(0.9 * (2 * shown + GROUP_GAP) + 1.2, 2.9)
+    panels = figure.subplots(2, 1)
+    for kind, (axes, (images, scores)) in enumerate(zip(panels, (normal, anomalous), strict=True)):
+        order = np.argsort(-scores if kind else scores, kind="stable")
+        best, worst = order[:shown], order[shown:][-shown:]
+        places, both = [*range(len(best)), *(GROUP_GAP + 2 * shown - np.arange(len(worst), 0, -1))], [*best, *worst]
+        for left, image in zip(places, both, strict=True):
+            axes.imshow(*_picture(images[image]), vmin=0, vmax=1, extent=(left, left + IMAGE_SIDE, 0, IMAGE_SIDE))
+        axes.set(xlim=(0, 2 * shown + GROUP_GAP), ylim=(0, IMAGE_SIDE), yticks=[])
+        axes.set_xticks([left + IMAGE_SIDE / 2 for left in places], [f"{scores[image]:.3g}" for image in both])
+        axes.tick_params(length=0)
+        axes.set_ylabel(KINDS[kind], rotation=0, ha="right", va="center", color=COLOURS[kind])
+        axes.spines[:].set_visible(False)
+    panels[0].text(shown / 2, 1, "scored best", ha="center", va="bottom")
+    panels[0].text(1.5 * shown + GROUP_GAP, 1, "scored worst", ha="center", va="bottom")
+    figure.suptitle(title)
     return figure
 
 

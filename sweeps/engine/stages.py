@@ -21,6 +21,7 @@ from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations, references
 from sweeps.engine.record.extend import earlier_sizes
 from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.report.render import try_report
 from sweeps.engine.results.commands import final_commands
 from sweeps.engine.results.description import winner_tags
 from sweeps.engine.results.files import write_figure, write_summary, write_table
@@ -149,6 +150,9 @@ class Stages(StageRunner):
         own_numbers = [number for number in numbers.values() if self.plan.owner(number) is not None]
         self._publish(confirmed, own_numbers, summary, test, by_class, "complete" if is_complete else "failed")
         self._print(confirmed, summary, test, by_class)
+        if report := try_report(self.home, self.record):
+            self.tracking.add_files(report)
+            self.display.print(f"report:  {report[0]}")
         return 0 if is_complete else self.report_failure(f"{failed} of {total} configurations failed")
 
     def _score(self, confirmed: list[Confirmation], own: Mapping[int, int], *, again: bool) -> TestResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,32 +14,18 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from sweeps.engine.tracking.view import links
+from tests.e2e.browser import chromium
 from tests.e2e.kill_loop import KillLoop
 from tests.sweep_process import MlflowRuns, poll
-
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage",
-    "--window-size=1900,1000", "--hide-scrollbars",
-)  # fmt: skip
 
 
 @pytest.fixture
 def browser() -> Iterator[webdriver.Chrome]:
-    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if None in programs:
-        pytest.fail("this test looks at MLflow in a browser: apt-get install chromium chromium-driver")
-    options = Options()
-    options.binary_location = str(programs[0])
-    for flag in FLAGS:
-        options.add_argument(flag)
-    browser = webdriver.Chrome(options, Service(str(programs[1])))
-    yield browser
-    browser.quit()
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

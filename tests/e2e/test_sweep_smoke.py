@@ -28,6 +28,7 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_study
 from sweeps.engine.results import test_part as final
 from sweeps.gan_loss_weights import SPACE
+from tests.e2e.browser import chromium
 from tests.sweep_process import ROOT, MlflowRuns, SweepProcess
 
 pytestmark = pytest.mark.xdist_group("smoke")  # one sweep for all
@@ -117,7 +118,13 @@ def test_the_winners_models_have_figures_and_decisions_in_mlflow(swept: SimpleNa
     for key, run in swept.mlflow.level("class", "confirm").items():
         files = {file.path for file in swept.mlflow.client.list_artifacts(run.info.run_id)}
         if key.startswith(f"confirm/{_winner(swept)}/1/"):
-            assert {"roc.png", "confusion_matrix.png", "reconstructions.png", "loss_curves.png"} <= files
+            assert {
+                "roc.png",
+                "scored_images.png",
+                "confusion_matrix.png",
+                "reconstructions.png",
+                "loss_curves.png",
+            } <= files
             assert 0 <= run.data.metrics["test_f1_best_f1"] <= 1
             assert run.data.metrics["threshold_best_f1"] > 0
         else:
@@ -245,10 +252,33 @@ def _winner(swept: SimpleNamespace) -> int:
 def test_the_sweeps_run_has_table_figure_and_study(swept: SimpleNamespace) -> None:
     run = swept.mlflow.by_key["sweep"].info
     found = {each.path: each.file_size for each in swept.mlflow.client.list_artifacts(run.run_id)}
-    assert set(found) == {"results.csv", "results.json", "auroc_by_class.png", "study.db", "model"}
+    assert set(found) == {"results.csv", "results.json", "auroc_by_class.png", "study.db", "model", "report.html"}
     assert all(size for name, size in found.items() if name != "model")
     assert found["results.csv"] == (swept.home / "results.csv").stat().st_size
     assert Path(swept.home / "auroc_by_class.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_report_is_seen_in_a_browser_at_a_desks_and_a_phones_width(
+    swept: SimpleNamespace, width: int, tmp_path: Path
+) -> None:
+    shots = Path(os.environ.get("SCREENSHOTS", str(tmp_path)))
+    with chromium() as browser:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.get((swept.home / "report.html").as_uri())
+        browser.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        sizes = browser.execute_script(
+            "return [...document.querySelectorAll('figure svg, figure img')].map("
+            "each => [each.getBoundingClientRect().width, each.getBoundingClientRect().height])"
+        )
+        assert len(sizes) >= 9 + 5 * len(CLASSES), "history, six slices, parallel, differences and the models' figures"
+        assert min(map(min, sizes)) > 50, sizes
+        assert browser.execute_script("return [...document.images].every(each => each.naturalWidth > 200)")
+        browser.save_screenshot(str(shots / f"report-{width}.png"))
+        assert browser.get_log("browser") == []
+    assert f"report:  {swept.home / 'report.html'}" in swept.out
 
 
 def test_the_winner_has_the_best_confirmed_mean(swept: SimpleNamespace) -> None:

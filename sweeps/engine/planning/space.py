@@ -13,7 +13,7 @@ from adcore.errors import UserError, unknown_name
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-__all__ = ["NOT_SEARCHED", "POINT", "Choice", "Integers", "LogUniform", "Range", "Space", "Uniform"]
+__all__ = ["NOT_SEARCHED", "POINT", "Choice", "Integers", "LogUniform", "Range", "Space", "Uniform", "range_of"]
 
 #: The parameter under which the study holds a grid's points.
 POINT = "point"
@@ -145,6 +145,19 @@ class Choice:
 
     def __str__(self) -> str:
         return "|".join(map(str, self.options))
+
+
+def range_of(distribution: BaseDistribution) -> Range:
+    """The range whose `distribution` this is."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, FloatDistribution):
+        kind = LogUniform if distribution.log else Uniform
+        return kind(distribution.low, distribution.high)
+    if isinstance(distribution, IntDistribution):
+        return Integers(distribution.low, distribution.high, distribution.step)
+    assert isinstance(distribution, CategoricalDistribution), distribution
+    return Choice(distribution.choices)  # pyright: ignore[reportArgumentType] # Optuna's allow None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,9 @@ class SweepHome:
     record: the Optuna study from which everything is rebuilt. lock: held by the driver that works on the sweep.
     checkpoints: the folder of all checkpoints. table: a row per configuration. results: all figures of a finished
     sweep, as JSON. auroc_figure: the winner's AUROC by class. figures: the folder of single models' figures.
-    test_scores: the folder of the test scores, while the test part is open. model: the winner's as an MLflow model.
-    ray: what Ray Tune writes. token: a file that every node of a cluster has to see, while the sweep runs on one.
+    report: all of that as one HTML file. model: the winner's as an MLflow model. test_scores: the folder of the test
+    scores, while the test part is open. ray: what Ray Tune writes. token: a file that every node of a cluster has to
+    see, while the sweep runs on one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,7 +28,8 @@ class SweepHome:
         self.checkpoints, self.ray = folder / "checkpoints", folder / "ray"
         self.table, self.results = folder / "results.csv", folder / "results.json"
         self.auroc_figure, self.figures = folder / "auroc_by_class.png", folder / "figures"
-        self.test_scores, self.model = folder / "test-scores", folder / "model"
+        self.report, self.model = folder / "report.html", folder / "model"
+        self.test_scores = folder / "test-scores"
         self.token: Path | None = None
 
     @property
@@ -37,7 +39,8 @@ class SweepHome:
 
     def results_present(self) -> list[str]:
         """The names of the result files that exist."""
-        return [path.name for path in (self.results, self.table, self.auroc_figure, self.figures) if path.exists()]
+        files = (self.report, self.results, self.table, self.auroc_figure, self.figures, self.model)
+        return [path.name for path in files if path.exists()]
 
     def outbox(self, sweep_id: str) -> Path:
         """The outbox: updates that MLflow has not taken yet."""

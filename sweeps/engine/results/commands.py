@@ -1,18 +1,27 @@
-"""The commands printed at the end of a sweep: browse, resume, repeat the winner."""
+"""The commands printed at the end of a sweep, and those in its report."""
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.options import flag_of
-from sweeps.engine.machine.commands import browse_command, python
+from sweeps.engine.machine.code import ROOT
+from sweeps.engine.machine.commands import browse_command, python, resume_command
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.confirmation import Confirmation
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.record.stored_plan import stored_flags
 
-__all__ = ["final_commands"]
+__all__ = ["commands_of_record", "final_commands", "report_command"]
+
+#: Flags of a sweep that say where it ran or what was done with it, not what it computed.
+NOT_REPEATED = (*SweepSettings.changeable, "allow_unverified_data")
 
 
 def final_commands(plan: Plan, winner: Confirmation, settings: SweepSettings, resume: str) -> list[str]:
@@ -25,6 +34,34 @@ def final_commands(plan: Plan, winner: Confirmation, settings: SweepSettings, re
         f"resume:  {resume}",
         f"repeat:  {threads} {shlex.join([python(), '-m', 'adcore.train', *_changed(config), *data])}",
     ]
+
+
+def commands_of_record(record: SweepRecord, home: SweepHome, winner: int) -> list[str]:
+    """All commands that concern a finished sweep, from its record. winner: number of the configuration to repeat."""
+    settings, seed = stored_flags(record, home), record.plan.confirm_seeds[0]
+    confirmed = Confirmation(record.configurations[winner], {seed: record.confirmed_classes(winner, seed)})
+    resume = resume_command(record.plan.script, settings, home.name)
+    return [
+        f"search:  {_start_command(record.plan.script, record.read('settings'))}",
+        *final_commands(record.plan, confirmed, settings, resume),
+        f"report:  {report_command(home)}",
+    ]
+
+
+def report_command(home: SweepHome) -> str:
+    """The command that makes a sweep's report again."""
+    return shlex.join([python(), str(ROOT / "sweeps" / "report.py"), home.name, "--storage", str(home.folder.parent)])
+
+
+def _start_command(script: str, stored: Mapping[str, Any]) -> str:
+    """The command that starts the same sweep again, under a new name."""
+    defaults = {field.name: field.default for field in dataclasses.fields(SweepSettings)}
+    words = [python(), str(ROOT / "sweeps" / f"{script}.py")]
+    for name, value in stored.items():
+        if name in NOT_REPEATED or value is None or value == defaults.get(name) or value in ((), []):
+            continue
+        words += [flag_of(name), ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]
+    return shlex.join(words)
 
 
 def _changed(config: TrainConfig) -> list[str]:

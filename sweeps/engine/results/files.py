@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from sweeps.engine.record.extend import earlier_sizes
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.intervals import Interval
 from sweeps.engine.results.per_class import PerClass
-from sweeps.engine.results.summary import Summary
+from sweeps.engine.results.summary import Summary, class_intervals
 from sweeps.engine.results.tables import grid_sentence, point_names
 from sweeps.engine.results.test_result import TestResult
 
@@ -100,6 +101,7 @@ def write_summary(
         "confirm": _plain(summary.confirm),
         "test": {name: _plain(each) for name, each in summary.test.items()},
         "test_by_class": {metric: test.by_class(winner.number, metric) for metric in metrics},
+        "test_auroc_by_class": {index: _plain(each) for index, each in class_intervals(confirmed, test).items()},
         "confirmed": [
             {
                 "configuration": each.number,
@@ -125,4 +127,5 @@ def write_summary(
 
 
 def _plain(each: Interval | None) -> dict[str, float] | None:
-    return {"value": each.value, "low": each.low, "high": each.high} if each else None
+    is_known = each is not None and math.isfinite(each.half)
+    return {"value": each.value, "low": each.low, "high": each.high} if each and is_known else None

@@ -11,7 +11,7 @@ from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.results.intervals import Interval, interval, pooled_variance
 from sweeps.engine.results.test_result import TestResult
 
-__all__ = ["Comparison", "Summary", "confirmed_means", "difference", "final_metrics", "summarise"]
+__all__ = ["Comparison", "Summary", "class_intervals", "confirmed_means", "difference", "final_metrics", "summarise"]
 
 #: A difference of AUROC that four decimals do not show.
 NOTHING = 0.00005
@@ -92,6 +92,16 @@ def summarise(
         {name: _on_test(confirmed, test, name) for name in test.covariance},
         _comparisons(comparable, test, names, is_grid=is_grid),
     )
+
+
+def class_intervals(confirmed: Sequence[Confirmation], test: TestResult) -> dict[int, Interval]:
+    """The winner's test AUROC by class, over all anomalies; seeds' variance is pooled over the confirmed ones."""
+    number, found = confirmed[0].number, dict[int, Interval]()
+    by_class = [test.by_class(each.number) for each in confirmed]
+    for index, values in by_class[0].items():
+        variance, freedom = pooled_variance([each[index] for each in by_class])
+        found[index] = interval(values, variance, freedom, test.image_variance_of_class(number, index))
+    return found
 
 
 def _on_test(confirmed: Sequence[Confirmation], test: TestResult, comparison: str) -> Interval:

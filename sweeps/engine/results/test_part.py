@@ -162,23 +162,26 @@ def _result(models: Mapping[tuple[int, int], Networks], scored: Mapping[Training
     """Figures and covariance of the models, from the scores of the trainings that their networks come from."""
     by_training = {training: scores.measured() for training, scores in scored.items()}
     measured: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
+    variance: dict[tuple[int, int], dict[int, float]] = {}
     influences: dict[str, list[NDArray[np.float64]]] = {}
     images = 0
     for (number, seed), networks in models.items():
         own: dict[str, NDArray[np.float64]] = {}
-        measured[number, seed] = {}
+        measured[number, seed], variance[number, seed] = {}, {}
         for index in sorted(networks):
             training = (*networks[index], seed)
             scores = scored[training]
             measured[number, seed][index] = by_training[training][index]
             images = len(scores.labels)
-            for name, influence in _influence(scores, index).items():
+            found = _influence(scores, index)
+            variance[number, seed][index] = float(found[""] @ found[""]) * images / (images - 1)
+            for name, influence in found.items():
                 own[name] = own.get(name, 0) + influence / len(networks)
         for name, influence in own.items():
             influences.setdefault(name, []).append(influence)
     # n / (n - 1): the mean of the influences was estimated from the same images
     covariance = {name: np.stack(rows) @ np.stack(rows).T * images / (images - 1) for name, rows in influences.items()}
-    return TestResult(measured, covariance, images)
+    return TestResult(measured, covariance, images, class_variance=variance)
 
 
 def _influence(scored: TestScores, normal: int) -> dict[str, NDArray[np.float64]]:

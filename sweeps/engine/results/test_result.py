@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,13 +22,17 @@ class TestResult:
 
     measured: model -> class -> metric -> value. covariance: by comparison ("" for all anomalies, "seen", "unseen"), of
     the models' AUROC means over the classes, from images: [models, models]. images: size of the test part. own: the
-    configurations that OWN_BEST stands for, by class.
+    configurations that OWN_BEST stands for, by class. class_variance: model -> class -> variance of its AUROC from
+    images; empty in the record of a version that did not note it.
     """
 
     measured: dict[tuple[int, int], dict[int, dict[str, float]]]
     covariance: dict[str, NDArray[np.float64]]
     images: int
     own: Mapping[int, int] = dataclasses.field(default_factory=dict[int, int])
+    class_variance: Mapping[tuple[int, int], Mapping[int, float]] = dataclasses.field(
+        default_factory=dict[tuple[int, int], Mapping[int, float]]
+    )
 
     def means(self, configuration: int, metric: str = "auroc") -> list[float]:
         """Mean over the classes, one per seed."""
@@ -51,6 +56,14 @@ class TestResult:
         own = [place for place, (number, _) in enumerate(self.measured) if number == configuration]
         return float(np.diag(self.covariance[comparison])[own].mean())
 
+    def image_variance_of_class(self, configuration: int, index: int) -> float:
+        """Variance from images of a model's AUROC in one class, on average over seeds; NaN if unknown.
+
+        A mean over seeds does not vary more: its models share the images.
+        """
+        own = [values[index] for (number, _), values in self.class_variance.items() if number == configuration]
+        return float(np.mean(own)) if own else math.nan
+
     def as_record(self) -> dict[str, Any]:
         """Plain values, for the study."""
         return {
@@ -58,18 +71,23 @@ class TestResult:
             "measured": [{str(index): m for index, m in by_class.items()} for by_class in self.measured.values()],
             "covariance": {name: matrix.tolist() for name, matrix in self.covariance.items()},
             "images": self.images,
+            "class_variance": [{str(index): v for index, v in own.items()} for own in self.class_variance.values()],
             "own": {str(index): number for index, number in self.own.items()},
         }
 
     @classmethod
     def from_record(cls, stored: dict[str, Any]) -> TestResult:
         """The result from what as_record returned."""
-        measured = {
-            (model[0], model[1]): {int(index): metrics for index, metrics in by_class.items()}
-            for model, by_class in zip(stored["models"], stored["measured"], strict=True)
-        }
+        models = [(number, seed) for number, seed in stored["models"]]
+        measured = {model: _by_class(own) for model, own in zip(models, stored["measured"], strict=True)}
+        noted = stored.get("class_variance") or []
+        variance = {model: _by_class(own) for model, own in zip(models, noted, strict=False)}
         covariance = {name: np.array(matrix) for name, matrix in stored["covariance"].items()}
-        return cls(measured, covariance, stored["images"], own_of(stored))
+        return cls(measured, covariance, stored["images"], own_of(stored), variance)
+
+
+def _by_class(stored: Mapping[str, Any]) -> dict[int, Any]:
+    return {int(index): value for index, value in stored.items()}
 
 
 def own_of(stored: Mapping[str, Any]) -> dict[int, int]:

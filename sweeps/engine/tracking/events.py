@@ -199,6 +199,10 @@ class Tracking:
                 self.outbox.put(RunUpdate(key, tags={"state": state}, status=STATUS[state]))
         self.opened.clear()
 
+    def add_files(self, paths: Sequence[Path]) -> None:
+        """Add files to the sweep's run, whether it has ended or not."""
+        self.outbox.put(RunUpdate(SWEEP, artifacts=[str(path) for path in paths]))
+
     def interrupt(self) -> None:
         """Mark the runs that were under way; a resumed sweep continues them."""
         for key in sorted(self.opened):

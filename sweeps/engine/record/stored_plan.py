@@ -1,0 +1,61 @@
+"""A finished sweep as its record has it, whichever script it came from: for reading, not for a resume."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+
+from adcore.config import TrainConfig
+from adcore.errors import UserError
+from adcore.options import from_plain
+from sweeps.engine.machine.locations import followed
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.planning.space import Space, range_of
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.record.study import open_study
+
+__all__ = ["read_record", "stored_flags"]
+
+
+def read_record(home: SweepHome) -> SweepRecord:
+    """The record of a search. Raises UserError for a damaged one, and for that of another version or of baselines."""
+    study = open_study(home.record, create=False)
+    stored = study.user_attrs.get("plan")
+    if not isinstance(stored, dict) or "space" not in stored:
+        raise UserError(f"{home.record}: expected the record of a search; a table of baselines has no report")
+    try:
+        plan = _plan(stored, study)
+        is_same = json.loads(json.dumps(plan.as_record())) == stored
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _other_version(home, str(error)) from error
+    if not is_same:
+        raise _other_version(home, "its plan reads differently")
+    return SweepRecord(study, plan, path=home.record)
+
+
+def stored_flags(record: SweepRecord, home: SweepHome) -> SweepSettings:
+    """The flags that the sweep was started with, with paths as they are now; without those of its script alone."""
+    names = {field.name for field in dataclasses.fields(SweepSettings)}
+    try:
+        stored = from_plain({name: value for name, value in record.read("settings").items() if name in names})
+        return SweepSettings(**{**followed(stored, home.folder.parent), "name": None})
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _other_version(home, str(error)) from error
+
+
+def _plan(stored: Mapping[str, Any], study: optuna.Study) -> Plan:
+    space, names = stored["space"], {field.name for field in dataclasses.fields(Plan)}
+    distributions = study.get_trials(deepcopy=False)[0].distributions  # the record has their ends alone
+    ranges = {name: range_of(distributions[name]) for name in space["ranges"]}
+    base, own = TrainConfig(**from_plain(stored["base"])), Space(**{**space, "ranges": ranges})
+    return Plan(**{name: value for name, value in stored.items() if name in names} | {"base": base, "space": own})
+
+
+def _other_version(home: SweepHome, reason: str) -> UserError:
+    return UserError(f"{home.record}: the record of another version, or damaged ({reason}); use that version")

@@ -1,0 +1,191 @@
+"""What the report says about the answer: plain values from results.json and the record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from adcore.datasets import DATASETS
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.report.table import Table, counted, interval_cells, number
+
+__all__ = ["Content", "content"]
+
+#: One value with the ends of its interval.
+Bounded = tuple[float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """The answer in sentences, and its tables. differences, class_intervals: by name, for their figures.
+
+    subject: whose parameters and models are shown: the winner, or the point that the others are compared with.
+    own: each class's own best configuration, with --objective per-class, and a sentence about them.
+    """
+
+    title: str
+    subject: str
+    answer: list[str]
+    setup: Table
+    parameters: Table
+    stages: Table
+    confirmed: Table
+    classes: Table
+    own: tuple[Table, str] | None
+    differences: dict[str, Bounded]
+    differences_label: str
+    class_intervals: dict[str, Bounded]
+
+
+def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Content:
+    """The content of the report. results: of results.json; name: of the sweep. Raises LookupError if one is missing."""
+    plan = record.plan
+    label = f"test AUROC minus that of {plan.space.default}" if plan.space.is_grid else "test AUROC: winner minus this"
+    differences = {each["configuration"]: each["difference"] for each in results["comparisons"]}
+    names = {each["configuration"]: _named(each) for each in results["confirmed"]}
+    by_class = _class_intervals(plan, results)
+    return Content(
+        title=f"{plan.script}: sweep {name}",
+        subject=_subject(plan, results),
+        answer=_answer(plan, results),
+        setup=_setup(plan, results),
+        parameters=_parameters(plan, results),
+        stages=_stages(plan, results),
+        confirmed=_confirmed(results, differences, label),
+        classes=_classes(record, results),
+        own=_own(plan, results["per_class"]) if "per_class" in results else None,
+        differences={names[key]: _bounded(each) for key, each in differences.items() if each},
+        differences_label=label,
+        class_intervals=by_class,
+    )
+
+
+def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
+    seeds = counted(len(results["seeds"]), "fresh seed")
+    names = DATASETS[plan.base.dataset].class_names
+    over = f"the class {names[plan.classes[0]]}" if len(plan.classes) == 1 else f"all {len(plan.classes)} classes"
+    value, interval = interval_cells(results["test"][""])
+    found = [
+        f"{_upper(_subject(plan, results))}: a test AUROC of {value} (95 % interval {interval}) over {over} of "
+        f"{plan.base.dataset}, with {seeds}."
+    ]
+    found.append(results["sentence"])
+    if len(results["seeds"]) == 1:
+        found.append("With one fresh seed the intervals cover other images only, not other seeds.")
+    if (openings := len(results["test_openings"])) > 1:
+        found.append(f"The test part was opened {openings} times for this sweep: it is no longer untouched.")
+    return found
+
+
+def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
+    base, names = plan.base, DATASETS[plan.base.dataset].class_names
+    states = ", ".join(f"{count} {state}" for state, count in results["states"].items() if count)
+    rows = [
+        ["data set", f"{base.dataset}, protocol {base.protocol}"],
+        [f"{base.exposure.named_class}es" if len(plan.classes) > 1 else base.exposure.named_class,
+         ", ".join(names[index] for index in sorted(plan.classes))],
+        ["detector", f"{base.detector}, width {base.width}, {counted(base.epochs, 'epoch')}"],
+        ["configurations", f"{plan.configs} points, all trained to the end" if plan.space.is_grid else states],
+        *([] if plan.space.is_grid else [["sampler", plan.sampler]]),
+        ["fresh seeds", ", ".join(map(str, results["seeds"]))],
+        ["test part opened", ", ".join(results["test_openings"])],
+    ]  # fmt: skip
+    return Table("what was run", ("", ""), rows)
+
+
+def _parameters(plan: Plan, results: Mapping[str, Any]) -> Table:
+    points = {name: plan.space.points.get(name) for name in (plan.space.default, plan.space.paper) if name}
+    winner = results["winner"]
+    others = points.items() if not plan.space.is_grid else ()
+    shown = {name: point for name, point in others if point and any(point[key] != winner[key] for key in point)}
+    rows = [
+        [name, number(winner[name]), *(number(point[name]) for point in shown.values())] for name in plan.space.names
+    ]
+    return Table("parameters", ("parameter", _subject(plan, results), *shown), rows)
+
+
+def _stages(plan: Plan, results: Mapping[str, Any]) -> Table:
+    seeds = len(results["seeds"])
+    models = f"the same {counted(seeds, 'model')}"
+    rows: list[Sequence[str]] = []
+    if results["search_value"] is not None:
+        alone = number(None) if results["search"] is None else ""
+        cells = interval_cells(results["search"] or {"value": results["search_value"], "low": 0, "high": 0})
+        smaller = ", smaller trainings" if plan.search else ""
+        rows.append(["search, validation", cells[0], alone or cells[1], f"1 seed, the best of {plan.configs}{smaller}"])
+    rows.append(["confirm, validation", *interval_cells(results["confirm"]), counted(seeds, "fresh seed")])
+    for name, each in results["test"].items():
+        rows.append([f"test, {name} anomalies" if name else "test", *interval_cells(each), models])
+    return Table("mean AUROC by stage", ("stage", "mean AUROC", "95 % interval", "of"), rows)
+
+
+def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label: str) -> Table:
+    rows: list[Sequence[str]] = []
+    for each in results["confirmed"]:
+        means = _mean([] if each["search"] is None else [each["search"]]), _mean(each["confirm"]), _mean(each["test"])
+        lead = interval_cells(differences.get(each["configuration"]), signed=True)
+        rows.append([_named(each), *means, *lead])
+    columns = ("configuration", "search", "confirmed", "test", "difference", "95 % interval")
+    return Table(f"what was confirmed; difference: {label}", columns, rows)
+
+
+def _classes(record: SweepRecord, results: Mapping[str, Any]) -> Table:
+    plan, winner = record.plan, results["winner"]["configuration"]
+    names, intervals = DATASETS[plan.base.dataset].class_names, results.get("test_auroc_by_class", {})
+    confirmed = [record.confirmed_classes(winner, seed) for seed in results["seeds"]]
+    rows: list[Sequence[str]] = []
+    for index in sorted(plan.classes):
+        values = results["test_by_class"]["auroc"][str(index)]
+        cells = interval_cells(intervals.get(str(index)))
+        validation = _mean([own[index] for own in confirmed if index in own])
+        rows.append([f"{index} {names[index]}", validation, _mean(values), cells[1]])
+    columns = (plan.base.exposure.named_class, "validation", "test", "95 % interval")
+    return Table("AUROC by class", columns, rows)
+
+
+def _own(plan: Plan, found: Mapping[str, Any]) -> tuple[Table, str]:
+    names = DATASETS[plan.base.dataset].class_names
+    rows = [
+        [f"{index} {names[int(index)]}", str(each["configuration"]), _mean(each["confirm"]), _mean(each["test"]),
+         *(number(each["params"][name]) for name in plan.space.names)]
+        for index, each in found["by_class"].items()
+    ]  # fmt: skip
+    columns = (plan.base.exposure.named_class, "configuration", "confirmed", "test", *plan.space.names)
+    return Table("each class's own best configuration", columns, rows), found["sentence"]
+
+
+def _class_intervals(plan: Plan, results: Mapping[str, Any]) -> dict[str, Bounded]:
+    names = DATASETS[plan.base.dataset].class_names
+    known = results.get("test_auroc_by_class", {})
+    return {f"{index} {names[int(index)]}": _bounded(each) for index, each in known.items() if each}
+
+
+def _subject(plan: Plan, results: Mapping[str, Any]) -> str:
+    name = _named(_winner(results))
+    return name if plan.space.is_grid else f"the winner ({name})"
+
+
+def _upper(text: str) -> str:
+    """With a capital first letter; `capitalize` would change the others as well."""
+    return text[:1].upper() + text[1:]
+
+
+def _winner(results: Mapping[str, Any]) -> Mapping[str, Any]:
+    number = results["winner"]["configuration"]
+    return next(each for each in results["confirmed"] if each["configuration"] == number)
+
+
+def _named(confirmed: Mapping[str, Any]) -> str:
+    """The name of a confirmed configuration: of its point if it has one."""
+    return confirmed["name"] or f"configuration {confirmed['configuration']}"
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{fmean(values):.4f}" if values else number(None)
+
+
+def _bounded(each: Mapping[str, float]) -> Bounded:
+    return each["value"], each["low"], each["high"]

@@ -1,0 +1,101 @@
+"""What the report says about the search: its history, how far configurations came, and what that cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from sweeps.engine.planning.predicted import predicted_means
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.report.table import Table, counted
+
+__all__ = ["Point", "cost_table", "history", "ladder_table", "saving"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A configuration with its mean AUROC over all classes: measured if it is complete, else predicted."""
+
+    number: int
+    params: dict[str, Any]
+    value: float
+    is_complete: bool
+
+
+def history(record: SweepRecord) -> list[Point]:
+    """Every configuration of the search that has a value, in the order in which they were proposed.
+
+    A stopped one has the value that the sampler was told: predicted from the classes and epochs that it was trained on.
+    One that diverged or failed has none.
+    """
+    known = [each for each in record.configurations.values() if each.state in ("complete", "stopped")]
+    order = sorted(record.plan.classes)
+    curves = [{order.index(index): own for index, own in each.curves.items()} for each in known]
+    predicted = predicted_means(curves, len(order), record.plan.search_config.epochs)
+    values = [each.mean if each.mean is not None else own for each, own in zip(known, predicted, strict=True)]
+    return [
+        Point(each.number, each.params, value, each.mean is not None)
+        for each, value in zip(known, values, strict=True)
+        if value is not None
+    ]
+
+
+def ladder_table(record: SweepRecord) -> Table:
+    """How many configurations reached each rung, and what ended there or on the way."""
+    every = list(record.configurations.values())
+    rows: list[Sequence[str]] = []
+    for place, rung in enumerate(record.ladder.rungs):
+        reached = sum(each.rung >= place for each in every)
+        stopped = sum(each.rung == place and each.state == "stopped" for each in every)
+        below = [each.state for each in every if each.rung == place - 1]
+        lost = below.count("diverged"), below.count("failed")
+        rows.append([str(each) for each in (place + 1, rung.classes, rung.epochs, reached, stopped, *lost)])
+    columns = ("rung", "classes", "epochs", "reached", "stopped here", "diverged on the way", "failed on the way")
+    return Table(f"the ladder of {counted(len(every), 'configuration')}", columns, rows)
+
+
+def saving(record: SweepRecord) -> str:
+    """What stopping saved, in a sentence."""
+    spent = _class_epochs(record)
+    whole = len(record.configurations) * len(record.plan.classes) * record.plan.search_config.epochs
+    return (
+        f"The search trained {spent} of the {whole} class-epochs that training every configuration to its end on all "
+        f"classes takes: stopping saved {1 - spent / whole:.0%}."
+    )
+
+
+def cost_table(record: SweepRecord, records_of_classes: Sequence[SweepRecord], seconds: float) -> Table:
+    """Trainings, class-epochs and time of each stage. seconds: of the command that finished the sweep."""
+    rows: list[Sequence[str]] = []
+    if not record.plan.space.is_grid:
+        rows.append(_search_row("search", [record]))
+    if records_of_classes:
+        rows.append(_search_row("search by class", records_of_classes))
+    trainings = sum(len(values) for name, values in record.all().items() if name.startswith("confirm_"))
+    rows.append(["confirm, fresh seeds", str(trainings), str(trainings * record.plan.base.epochs), ""])
+    rows.append(["last command, in all", "", "", duration(seconds)])
+    return Table("cost", ("", "trainings", "class-epochs", "time"), rows)
+
+
+def duration(seconds: float) -> str:
+    """A time in whole seconds, as h:mm:ss."""
+    return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def _search_row(name: str, records: Sequence[SweepRecord]) -> list[str]:
+    trainings = sum(len(each.curves) for record in records for each in record.configurations.values())
+    times = [
+        time
+        for record in records
+        for trial in record.study.get_trials(deepcopy=False)
+        for time in (trial.datetime_start, trial.datetime_complete)
+        if time is not None
+    ]
+    elapsed = duration((max(times) - min(times)).total_seconds()) if times else ""
+    return [name, str(trainings), str(sum(map(_class_epochs, records))), elapsed]
+
+
+def _class_epochs(record: SweepRecord) -> int:
+    return sum(len(values) for each in record.configurations.values() for values in each.curves.values())

@@ -1,0 +1,41 @@
+"""Tables of text, and how the report writes numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["Table", "counted", "interval_cells", "number"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows of text below the names of the columns; the first cell of a row is its heading."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def number(value: Any) -> str:
+    """A setting, or a dash for None."""
+    if value is None:
+        return "–"  # noqa: RUF001 # a dash
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def interval_cells(each: Mapping[str, float] | None, *, signed: bool = False) -> tuple[str, str]:
+    """A value and its interval, from {value, low, high}; AUROCs are cut at 1. Dashes for None."""
+    if each is None or not math.isfinite(each["value"]):
+        return number(None), number(None)
+    value, low, high = (each[name] for name in ("value", "low", "high"))
+    if signed:
+        return f"{value:+.4f}", f"{low:+.4f} to {high:+.4f}"
+    return f"{value:.4f}", f"{low:.4f} to {min(high, 1):.4f}"
+
+
+def counted(count: int, word: str) -> str:
+    """`3 classes`, `1 class`."""
+    return f"{count} {word}" + ("" if count == 1 else "es" if word.endswith("s") else "s")
