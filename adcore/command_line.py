@@ -52,6 +52,22 @@ class IntOrWord(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
         return Unlimited() if value == self.word else click.INT.convert(value, param, ctx)
 
 
+class Duration(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
+    """`45s`, `90m`, `3h`, `1h30m` or `2d` in seconds."""
+
+    name = "time"
+    parts = re.compile("".join(rf"(?:([0-9]+(?:[.][0-9]+)?){unit})?" for unit in "dhms"))
+    seconds = (86400, 3600, 60, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = self.parts.fullmatch(value)
+        if not value or found is None:
+            self.fail(f"{value!r}: expected a time such as 45s, 90m, 3h, 1h30m or 2d", param, ctx)
+        return sum(float(part) * unit for part, unit in zip(found.groups(), self.seconds, strict=True) if part)
+
+
 class Unlimited:
     """An explicit None, as opposed to an option that was not given."""
 
@@ -198,6 +214,8 @@ def _or_none(_context: click.Context, _flag: click.Parameter, given: tuple[str, 
 
 def _type_of(field: dataclasses.Field[Any]) -> Any:
     """How click reads a value of a field that is not a switch."""
+    if field.metadata["is_time"]:
+        return Duration()
     word = field.metadata["none"]
     return IntOrWord(word) if word else _TYPES[str(field.type)]
 

@@ -48,10 +48,12 @@ def option(
     choices: Sequence[str] = (),
     none: str | None = None,
     form: str | None = None,
+    is_time: bool = False,
 ) -> Any:
     """A dataclass field with its help text and legal range.
 
-    none: the word for None on the command line. form: what --help shows in place of a value.
+    none: the word for None on the command line. form: what --help shows in place of a value. is_time: seconds, given on
+    the command line as 45s, 90m, 3h, 1h30m or 2d.
     """
     metadata = {
         "help": text,
@@ -61,6 +63,7 @@ def option(
         "choices": tuple(choices),
         "none": none,
         "form": form,
+        "is_time": is_time,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

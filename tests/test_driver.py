@@ -42,7 +42,9 @@ def test_a_signal_while_ray_shuts_down_does_not_change_the_exit_code(
     monkeypatch.setattr(driver, "check_mlflow", full)
     home = SweepHome(tmp_path)
     home.record.touch()
-    code = driver.drive(small_plan(), SweepSettings(), home, {}, Interrupt(()), lambda _: pytest.fail("it began"))
+    code = driver.drive(
+        small_plan(), SweepSettings(), home, {}, Interrupt(()), lambda _: pytest.fail("it began"), started=0.0
+    )
     assert code == 1
     printed = capsys.readouterr()
     assert printed.out == ""

@@ -314,7 +314,9 @@ def test_a_grid_is_not_asked_for_a_number_of_configurations(capsys: pytest.Captu
 def test_a_sweep_is_given_the_train_part_alone_and_the_hashes_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[ImageDataset] = []
 
-    def drive(_plan: object, _settings: object, _home: object, attributes: Any, _interrupt: object, make: Any) -> int:
+    def drive(  # as the driver's
+        _plan: object, _settings: object, _home: object, attributes: Any, _interrupt: object, make: Any, **_more: Any
+    ) -> int:
         make(None)
         assert attributes["data"] == {"digits": {part: load("digits", part).content_hash for part in ("train", "test")}}
         return 0

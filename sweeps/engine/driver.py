@@ -46,13 +46,14 @@ def drive(
     interrupt: Interrupt,
     make_stages: MakeStages,
     *,
+    started: float,
     is_extended: bool = False,
 ) -> int:
     """Start or resume the sweep in `home`; returns the exit code: 0 complete, 1 with failed trials, 130 interrupted.
 
-    attributes: what a new record holds besides the plan. is_extended: the plan has more configurations than the record,
-    which is given that plan first. Raises UserError if Ray or MLflow cannot be used, or Ray
-    has too few resources for a trial.
+    attributes: what a new record holds besides the plan. started: when the command began, by time.monotonic().
+    is_extended: the plan has more configurations than the record, which is given that plan first. Raises UserError if
+    Ray or MLflow cannot be used, or Ray has too few resources for a trial.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     command = resume_command(plan.script, settings, home.name)
@@ -66,6 +67,7 @@ def drive(
         if settings.address != "local":
             home.token = files.enter_context(storage_token(home.folder))
             require_shared(home.token)
+        limit = settings.limit_on(resources.slots, resources.gpus)
         try:
             check_mlflow(settings, plan.script, home)
             if is_extended:
@@ -73,7 +75,7 @@ def drive(
             study = open_record(home, plan, attributes)
             sweep_id = study.user_attrs["sweep_id"]
             outbox = Outbox(home.outbox(sweep_id))
-            stages = make_stages(Session(study, home, command, resources, interrupt, outbox, display))
+            stages = make_stages(Session(study, home, command, resources, interrupt, outbox, display, started, limit))
         except StorageError as error:
             print(f"the sweep cannot start: {error}", file=sys.stderr)
             code = 1

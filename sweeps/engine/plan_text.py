@@ -9,12 +9,13 @@ from pathlib import Path
 
 from adcore.config import TrainConfig
 from adcore.datasets import describe
-from sweeps.engine.plan_time import Work, time_in_words
+from sweeps.engine.plan_time import Work, limit_in_words, time_in_words
 from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.overrides import fields_set
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.steering import POINT_NAME
+from sweeps.engine.planning.time_budget import images_of, normal_images
 
 __all__ = ["plan_in_words"]
 
@@ -37,7 +38,7 @@ def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
             config = dataclasses.replace(config, width=max(widths.ends))
         experiments = math.ceil(class_epochs / config.epochs)
         members = max(1, min(size, math.ceil(experiments / slots)))
-        images = _images(config) / len(plan.classes) * members
+        images = images_of(config) / len(plan.classes) * members
         return Work(name, config, members, math.ceil(experiments / members), images)
 
     confirmed = plan.seeds * len(plan.classes) * plan.base.epochs
@@ -61,8 +62,8 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     if plan.objective == "per-class":
         budget, trainings = budget + _own_budget(plan), trainings + plan.best * plan.seeds
     name = settings.name or settings.continued or "<name>"
-    search = budget * _images(plan.search_config) / (len(plan.classes) * plan.search_config.epochs)
-    confirm = trainings * _images(base)
+    search = budget * images_of(plan.search_config) / (len(plan.classes) * plan.search_config.epochs)
+    confirm = trainings * images_of(base)
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {_classes(base)}, protocol {base.protocol}",
@@ -74,6 +75,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         f"  cost       at most {'' if plan.space.is_grid else f'{_millions(search)} images in the search, '}"
         f"{_millions(confirm)} images to confirm",
         f"  time       {time_in_words(lambda slots: _works(plan, settings, slots), settings)}",
+        *_limit_lines(plan, settings),
         f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",
     ]
     return "\n".join(lines)
@@ -81,6 +83,12 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
 
 def _millions(images: float) -> str:
     return f"{images / 1e6:.1f} M" if images >= 1e5 else f"{images:,.0f}"
+
+
+def _limit_lines(plan: Plan, settings: SweepSettings) -> list[str]:
+    if not (settings.time_limit or settings.gpu_hours):
+        return []
+    return [f"  limit      {limit_in_words(plan, lambda slots: _works(plan, settings, slots)[0], settings)}"]
 
 
 def _search_lines(plan: Plan) -> list[str]:
@@ -133,20 +141,8 @@ def _classes(config: TrainConfig) -> str:
 
 def _training(config: TrainConfig, plan: Plan) -> str:
     """One configuration's training in words, with ranges in place of what is searched."""
-    images, own = _normal_images(config), {**vars(config), **plan.space.ranges}
+    images, own = normal_images(config), {**vars(config), **plan.space.ranges}
     return (
         f"{counted(len(config.classes), 'class')} x {counted(config.epochs, 'epoch')} x 2 x {images} images "
         f"(width {own['width']}, batch {own['batch_size']}, {own['schedule']})"
     )
-
-
-def _normal_images(config: TrainConfig) -> int:
-    """The most normal images of an experiment; under leave-one-out they are of all classes but one."""
-    dataset = describe(config.dataset)
-    classes = len(dataset.class_names) - 1 if config.protocol == "leave-one-out" else 1
-    return classes * min(config.images_per_class or 10**9, dataset.smallest_class)
-
-
-def _images(config: TrainConfig) -> int:
-    """Images that a configuration is trained on, over all classes and epochs."""
-    return 2 * _normal_images(config) * config.epochs * len(config.classes)

@@ -19,14 +19,18 @@ from adcore.system.device import cuda_devices
 from adcore.train.probe import Probe, known_probe, probe
 from sweeps.engine.machine.cluster import check_address, prepare_environment, ray_cluster
 from sweeps.engine.machine.resources import Resources, resources_of_cluster, resources_of_nodes
+from sweeps.engine.planning.time_budget import Pace, duration, images_of, reserve
 
 if TYPE_CHECKING:
+    from sweeps.engine.planning.plan import Plan
     from sweeps.engine.planning.settings import SweepSettings
 
-__all__ = ["Work", "time_in_words"]
+__all__ = ["Work", "limit_in_words", "time_in_words"]
 
 #: Training speed at width 8 and batch 64, images per second per CPU core: benchmarks/throughput.py on 2 cores.
 CPU_SPEED_AT_WIDTH_8 = 1300
+#: Seconds that the workers' start is taken to last.
+STARTUP = 10.0
 MEASURING = "measuring, about ten seconds ..."
 
 
@@ -60,6 +64,32 @@ def time_in_words(works_of: Callable[[int], list[Work]], settings: SweepSettings
         return f"not known: {error}"
     with _devices_of(resources):
         return _on_this_machine(works_of(resources.slots), settings, resources)
+
+
+def limit_in_words(plan: Plan, search_of: Callable[[int], Work], settings: SweepSettings) -> str:
+    """How a limit would be divided between the search and what follows, if this machine has been measured.
+
+    search_of: the search's trials for a number of slots. Raises UserError for --gpu-hours without GPUs.
+    """
+    resources = resources_of_nodes([{"CPU": allotted_cpus(), "GPU": cuda_devices()}], settings)
+    if settings.address != "local":
+        return "divided by the speed that the search measures"
+    seconds, work = settings.limit_on(resources.slots, resources.gpus) or 0.0, search_of(resources.slots)
+    with _devices_of(resources):
+        found = known_probe(work.config, work.members, resources.cpus)
+    if found is None:
+        return f"{duration(seconds)}, divided by the speed that the search measures, or --plan --probe now"
+    share = min(1.0, resources.gpus or 1.0)
+    per_class_epoch = images_of(work.config) / work.config.epochs / len(plan.classes)
+    pace = Pace(found.images_per_second * share / per_class_epoch, STARTUP)
+    kept = reserve(plan, pace, resources.slots, seconds)
+    if kept >= seconds:
+        return f"{duration(seconds)} is too short: confirm and final alone take about {duration(kept)}"
+    searched = (seconds - kept) * pace.speed * resources.slots
+    return (
+        f"{duration(seconds)}: confirm and final at most {duration(kept)}, the search the rest, if it needs it: about "
+        f"{searched:.0f} class-epochs at the measured speed"
+    )
 
 
 def _on_this_machine(works: list[Work], settings: SweepSettings, resources: Resources) -> str:

@@ -34,7 +34,10 @@ INTERRUPTED = 130
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """study: the record, in `home`; command: resumes the sweep; resources: of a trial."""
+    """study: the record, in `home`; command: resumes the sweep; resources: of a trial.
+
+    started: when the command began, by time.monotonic(). limit: seconds that the sweep may run, if it has a limit.
+    """
 
     study: optuna.Study
     home: SweepHome
@@ -43,6 +46,8 @@ class Session:
     interrupt: Interrupt
     outbox: Outbox
     display: Display
+    started: float = dataclasses.field(default_factory=time.monotonic)
+    limit: float | None = None
 
 
 class StageRunner(StageListener):

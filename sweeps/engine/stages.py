@@ -9,9 +9,9 @@ from typing import Any
 
 from ray.tune import with_parameters
 
-from adcore.datasets import ImageDataset, load
+from adcore.datasets import ImageDataset
 from adcore.train.build import split_train
-from sweeps.engine.machine.data import require_same
+from sweeps.engine.machine.data import load_test
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.plan import Plan
@@ -37,6 +37,7 @@ from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.search.trial import run_trial
 from sweeps.engine.stage_runner import Session, StageRunner
+from sweeps.engine.time_limit import time_limit
 
 __all__ = ["Stages"]
 
@@ -52,6 +53,7 @@ class Stages(StageRunner):
         self.record = SweepRecord(session.study, plan, path=session.home.record)
         self.of_classes: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
         super().__init__(plan, settings, session, [self.record])
+        self.limit = time_limit(self.record, session)
         self.plan, self.data, self.sweep_settings = plan, data, settings
         self.packing = {"limit": session.study.user_attrs["members_per_trial"], "slots": session.resources.slots}
         extended = "".join(f" (extended from {size})" for size in earlier_sizes(self.record)[-1:])
@@ -66,6 +68,8 @@ class Stages(StageRunner):
         if not self.plan.space.is_grid:
             self._search("search", [self.record])
         chosen = self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
+        if self.limit and chosen:
+            chosen = self.limit.confirmed(chosen)
         if self._confirm("confirm", [(self.record, chosen)]).left:  # among only some of them another might win
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
@@ -84,11 +88,13 @@ class Stages(StageRunner):
 
     def _search(self, name: str, records: list[SweepRecord]) -> None:
         """Continue the searches of these records."""
-        search = LadderSearch(name, records, **self.packing)
+        search = self.limit.search(name, **self.packing) if self.limit else LadderSearch(name, records, **self.packing)
         self.tell_ended(search)  # what a killed driver could not report
         if search.turns:
             budget, spent = (sum(getattr(each.ladder, name) for each in records) for name in ("budget", "spent"))
             self.train(search, self._trainable, total=budget, done=spent)
+        if self.limit:
+            self.limit.require_time()
 
     def _confirm(self, name: str, chosen: Sequence[tuple[SweepRecord, list[Configuration]]]) -> ConfirmSearch:
         """Train what the chosen configurations lack; returns a search with what is still to train."""
@@ -113,6 +119,11 @@ class Stages(StageRunner):
         for each in (each for record in self._records for each in record.configurations.values()):
             if each.state not in ("running", "failed"):
                 drop_checkpoints(self.home, each.number, self.plan.base.train_seed, unfinished=True)
+
+    def tune_step(self) -> None:
+        if self.limit:
+            self.limit.step(self.display)
+        super().tune_step()
 
     def tell_ended(self, search: PackSearcher) -> None:
         """Tell MLflow which rungs were reached and what has ended; delete checkpoints that no training resumes from."""
@@ -188,6 +199,8 @@ class Stages(StageRunner):
         by_class: PerClass | None,
         state: str,
     ) -> None:
+        if self.limit:
+            self.limit.clock.note(now=True)
         home, winner, seconds = self.home, summary.winner, time.monotonic() - self.started
         with storage(home.folder):
             artifacts = [
@@ -212,6 +225,7 @@ class Stages(StageRunner):
         self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None
     ) -> None:
         own = [by_class.table(), by_class.sentence] if by_class else []
+        own += self.limit.in_words(candidates(self.record)) if self.limit else []
         commands = final_commands(self.plan, summary.winner, self.sweep_settings, self.command)
         commands.insert(0, f"files:   {self.home.folder}: {', '.join(self.home.results_present())}")
         for part in (*final_report(self.record, confirmed, summary, test), *own, *commands):
@@ -237,8 +251,5 @@ class Stages(StageRunner):
 
     @functools.cached_property
     def _test_part(self) -> ImageDataset:
-        name, settings = self.plan.base.dataset, self.settings
-        source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
-        data = load(name, "test", **source, image_size=self.plan.image_size)
-        require_same(self.record.read("data"), {name: {"test": data.content_hash}}, self.home.name)
-        return data
+        known, base = self.record.read("data"), self.plan.base
+        return load_test(base.dataset, self.settings, known, self.home.name, image_size=base.image_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -58,6 +59,7 @@ def launch(script: Script[Any, Any], text: str, argv: Sequence[str] | None = Non
 
 def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt) -> int:
     """Run or resume a sweep; returns the exit code. given: the flags. Raises UserError for bad input."""
+    started = time.monotonic()
     check_one_root()
     check_docstrings()
     settings = script.settings(**given)
@@ -86,5 +88,6 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     with one_driver(home, is_new=not settings.resume):
         return drive(
             plan, settings, home, attributes, interrupt,
-            lambda session: script.make_stages(plan, settings, session, data), is_extended="extend" in given,
+            lambda session: script.make_stages(plan, settings, session, data),
+            started=started, is_extended="extend" in given,
         )  # fmt: skip

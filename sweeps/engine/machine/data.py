@@ -14,7 +14,7 @@ from sweeps.engine.planning.run_settings import RunSettings
 if TYPE_CHECKING:
     from adcore.datasets import ImageDataset, Part
 
-__all__ = ["Hashes", "load_data", "require_same"]
+__all__ = ["Hashes", "load_data", "load_test", "require_same"]
 
 #: The hash of a part's content, by data set and part.
 Hashes = Mapping[str, Mapping[str, str]]
@@ -50,6 +50,16 @@ def load_data(
             if part in parts:
                 found[name, part] = data
     return found, hashes
+
+
+def load_test(name: str, settings: RunSettings, known: Hashes | None, sweep: str, *, image_size: int) -> ImageDataset:
+    """The test part of a data set. known: the recorded hashes. Raises UserError if it is not the recorded one."""
+    from adcore.datasets import load
+
+    source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
+    data = load(name, "test", **source, image_size=image_size)
+    require_same(known, {name: {"test": data.content_hash}}, sweep)
+    return data
 
 
 def require_same(before: Hashes | None, now: Hashes, sweep: str) -> None:

@@ -181,19 +181,19 @@ class Ladder:
         This corrects wrong stops as far as the budget goes, at each rung alike. Only a configuration that the budget
         could take to the top alone is promoted.
         """
-        found = [each for each in self._left_behind() if self._affords(sum(self._added[each[1] :]))]
+        found = [each for each in self.left_behind() if self._affords(sum(self._added[each[1] :]))]
         _, rung, configuration = max(found, default=(0, 0, 0))
         return (configuration, rung) if found else None
 
     def furthest(self) -> tuple[int, int] | None:
         """The next promotion beyond the budget: the best of the highest rung, while fewer than `best` are complete."""
-        found = self._left_behind()
+        found = self.left_behind()
         if not found or len(self._reached[-1]) >= self.best:
             return None
         _, rung, configuration = found[-1]
         return configuration, rung
 
-    def _left_behind(self) -> list[tuple[float, int, int]]:
+    def left_behind(self) -> list[tuple[float, int, int]]:
         """The best unpromoted one of each rung: the reduction that would promote it, the next rung, its number."""
         found: list[tuple[float, int, int]] = []
         for rung, reached in enumerate(self._reached[:-1]):

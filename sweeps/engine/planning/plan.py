@@ -203,6 +203,8 @@ def make_plan(
         raise UserError(
             f"--configs {settings.configs}: this script trains each of its {len(space.points)} points; leave it out"
         )
+    if space.is_grid and (settings.time_limit or settings.gpu_hours):
+        raise UserError(f"a time limit: this script trains each of its {len(space.points)} points; leave it out")
     search = {name: value for name, value in scale.search.items() if name not in (*own, *varied)}
     if "epochs" in search:  # a search is never longer than its confirmation
         search["epochs"] = min(search["epochs"], base.epochs)

@@ -45,6 +45,10 @@ class RunSettings:
         """The name of the sweep that is gone on with; None for a new one."""
         return self.resume
 
+    def limit_on(self, slots: int, gpus: float) -> float | None:
+        """Seconds that the sweep may run, with so many trials at a time and GPUs each; None without a limit."""
+        return None
+
     def __post_init__(self) -> None:
         check_options(self)
         if not self.storage or "\n" in self.storage:

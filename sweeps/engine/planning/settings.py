@@ -83,7 +83,9 @@ class SweepSettings(RunSettings):
     Raises UserError with field, value and legal range of a bad one.
     """
 
-    changeable: ClassVar[tuple[str, ...]] = (*RunSettings.changeable, "open_test_again", "probe", "extend")
+    changeable: ClassVar[tuple[str, ...]] = (
+        *RunSettings.changeable, "open_test_again", "probe", "extend", "time_limit", "gpu_hours",
+    )  # fmt: skip
 
     scale: str | None = option(None, "how much to search [default: gpu with CUDA, else laptop]", choices=tuple(SCALES))
     dataset: str | None = option(
@@ -137,6 +139,10 @@ class SweepSettings(RunSettings):
         False, "with --plan: train for about ten seconds, here or on a cluster worker, to estimate the time"
     )
     open_test_again: bool = option(False, "with --resume: score the test part again, and record that")
+    time_limit: float | None = option(
+        None, "how long the sweep may run, answer included: 45s, 90m, 3h, 1h30m, 2d", above=0, is_time=True
+    )
+    gpu_hours: float | None = option(None, "the same as hours x GPUs that trials can take at a time", above=0)
     extend: str | None = option(None, "go on with the sweep of this name up to more --configs, and confirm again")
 
     def __post_init__(self) -> None:
@@ -149,6 +155,10 @@ class SweepSettings(RunSettings):
             raise UserError("--extend cannot be combined with --name or --resume: it names the sweep that it continues")
         if self.extend and not self.configs:
             raise UserError(f"--extend {self.extend}: expected --configs with how many the sweep is to have in all")
+        if self.time_limit and self.gpu_hours:
+            raise UserError("--time-limit and --gpu-hours both say how long the sweep may run; give one")
+        if (self.time_limit or self.gpu_hours) and self.objective == "per-class":
+            raise UserError("--time-limit and --gpu-hours cannot be combined with --objective per-class")
         if self.probe and not self.plan:
             raise UserError("--probe: only measures speed for the time that --plan prints; use it with --plan")
         if self.dataset is not None:
@@ -159,6 +169,12 @@ class SweepSettings(RunSettings):
     @property
     def continued(self) -> str | None:
         return self.resume or self.extend
+
+    def limit_on(self, slots: int, gpus: float) -> float | None:
+        """As RunSettings.limit_on. Raises UserError for --gpu-hours if trials take no GPU."""
+        if self.gpu_hours and not gpus:
+            raise UserError(f"--gpu-hours {self.gpu_hours:g}: trials take no GPU here; give --time-limit")
+        return 3600 * self.gpu_hours / (slots * gpus) if self.gpu_hours else self.time_limit
 
     @property
     def train_fields(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from adcore.files import put_in_place
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.planning.base_plan import BasePlan
+from sweeps.engine.record.clock import CHOSEN, CLOCK
 from sweeps.engine.record.study import open_study, storage_of
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ __all__ = ["earlier_sizes", "earlier_test", "extend_record", "openings_before"]
 
 #: The attribute with what the sweep was before each extension.
 EXTENSIONS = "extensions"
-#: Attributes that an extension ends: the search is not over, and the test part is closed.
-ENDED = ("searched", "test")
+#: Attributes that an extension ends: the search is not over, the test part is closed, and the time begins anew.
+ENDED = ("searched", "test", CLOCK, CHOSEN)
 
 
 def extend_record(path: Path, plan: BasePlan) -> None:

@@ -15,6 +15,7 @@ from adcore.evaluation.figures import auroc_by_class
 from adcore.files import write_whole
 from adcore.metric_names import class_metric, mean_metric
 from sweeps.engine.planning.plan import Plan
+from sweeps.engine.record.clock import CHOSEN, CLOCK
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.extend import earlier_sizes
 from sweeps.engine.record.record import SweepRecord
@@ -121,6 +122,8 @@ def write_summary(
         "extended_from": earlier_sizes(record),
         "test_openings": record.read("test_openings"),
     }
+    if clock := record.read(CLOCK):
+        found["time"] = {"limit": clock["limit"], "used": round(clock["used"]), "confirmed": record.read(CHOSEN)}
     if per_class:
         found["per_class"] = per_class.as_record()
     return write_whole(path, json.dumps(found, indent=1) + "\n")  # --start-from of another sweep may read it

@@ -68,7 +68,7 @@ def stage_table(record: SweepRecord, summary: Summary) -> Table:
     for name in ("", "mean", "95 % interval"):
         table.add_column(name, justify="right" if name else "left")
     table.add_column("of")
-    chosen = f"1 seed, the best of {plan.configs}"
+    chosen = f"1 seed, the best of {len(record.configurations)}"
     if summary.search is None and summary.winner.configuration.mean is not None:
         table.add_row(
             "search, validation", f"{summary.winner.configuration.mean:.4f}", "", f"{chosen}, smaller trainings"

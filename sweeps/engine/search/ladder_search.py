@@ -76,9 +76,13 @@ class LadderSearch(PackSearcher):
         jobs = (*self.jobs.values(), *self.again, *self.cut)
         return len({id(job.owner) for job in jobs if job.owner.record is record})
 
+    def proposable(self, record: SweepRecord) -> int:
+        """How many new configurations may still begin."""
+        return record.plan.configs - record.ladder.begun
+
     def _next_of(self, record: SweepRecord) -> list[Job]:
         under_way, idle = self._under_way(record), max(1, self.slots - len(self.jobs))
-        proposed = record.plan.configs - record.ladder.begun
+        proposed = self.proposable(record)
         if not record.classes:  # the first configuration trains on all of them and gives their order
             return [] if under_way or not proposed else _jobs(record, Pack(0, new=1), idle)
         while pack := record.ladder.next_pack(

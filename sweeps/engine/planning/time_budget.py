@@ -1,0 +1,93 @@
+"""How much of a sweep's time its stages take: what the search may spend so that its best can still be confirmed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from statistics import median
+
+from adcore.config import TrainConfig
+from adcore.datasets import describe
+from sweeps.engine.planning.plan import Plan
+
+__all__ = ["Pace", "confirm_seconds", "confirmable", "duration", "images_of", "normal_images", "pace_of", "reserve"]
+
+#: Estimated times are multiplied by this: packs differ in speed, and other work may begin on the machine. The search
+#: leaves more than is asked for when it has ended, as its last packs may take longer than planned.
+MARGIN, RESERVED = 1.25, 1.5
+#: Trials whose pauses are more likely the start of a worker than the usual one.
+FIRST = 3
+#: Seconds for what does not grow with the trainings: figures, tables, MLflow's last updates, the end of Ray.
+CLOSING = 20.0
+#: Class-epochs that scoring the test part with a model is taken to cost: it has no backward pass, but more images.
+SCORING = 1
+#: The largest part of the limit that is kept free for confirming more than one configuration.
+SHARE = 0.5
+#: Cost of an image by a network's width, as a power of it, on a CPU (`plan_time`).
+WIDTH_POWER = 1.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """speed: class-epochs of the search that a slot trains in a second, with the usual pause between two trials.
+
+    startup: the longest pause before a trial, as when its worker starts, in seconds.
+    """
+
+    speed: float
+    startup: float
+
+
+def pace_of(trials: Sequence[tuple[float, float, float]], startup: float) -> Pace | None:
+    """The pace of trials, each as its seconds before training, its class-epochs and their seconds; None for none."""
+    if not trials:
+        return None
+    pauses, class_epochs, seconds = zip(*trials, strict=True)
+    pause = median(pauses) if len(trials) > FIRST else 0.0
+    return Pace(sum(class_epochs) / (sum(seconds) + pause * len(trials)), startup)
+
+
+def normal_images(config: TrainConfig) -> int:
+    """The most normal images of an experiment; under leave-one-out they are of all classes but one."""
+    dataset = describe(config.dataset)
+    classes = len(dataset.class_names) - 1 if config.protocol == "leave-one-out" else 1
+    return classes * min(config.images_per_class or 10**9, dataset.smallest_class)
+
+
+def images_of(config: TrainConfig) -> int:
+    """Images that a configuration is trained on, over all classes and epochs."""
+    return 2 * normal_images(config) * config.epochs * len(config.classes)
+
+
+def confirm_seconds(plan: Plan, pace: Pace, count: int, slots: int, margin: float = MARGIN) -> float:
+    """Seconds, with a margin, of confirming so many configurations and of all that follows."""
+    class_epochs = count * plan.seeds * len(plan.classes) * (plan.base.epochs + SCORING)
+    rate = min(slots, max(1, count * plan.seeds * len(plan.classes))) * pace.speed / _relative_cost(plan)
+    return CLOSING + margin * (pace.startup + class_epochs / rate)
+
+
+def confirmable(plan: Plan, pace: Pace, count: int, slots: int, seconds: float) -> int:
+    """How many of `count` configurations can be confirmed within so many seconds; at least one."""
+    fitting = (number for number in range(count, 1, -1) if confirm_seconds(plan, pace, number, slots) <= seconds)
+    return next(fitting, 1)
+
+
+def reserve(plan: Plan, pace: Pace, slots: int, limit: float) -> float:
+    """Seconds at the end of the limit that the search leaves for what follows."""
+    count = confirmable(plan, pace, plan.best + 1 + plan.paper, slots, SHARE * limit)
+    return confirm_seconds(plan, pace, count, slots, RESERVED)
+
+
+def duration(seconds: float) -> str:
+    """A time in words, such as 45 s or 1 h 30 min."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _relative_cost(plan: Plan) -> float:
+    """The cost of a class-epoch of the confirmation, as a multiple of one of the search."""
+    base, search = plan.base, plan.search_config
+    images = images_of(base) / base.epochs / (images_of(search) / search.epochs)
+    return images * (base.width / search.width) ** WIDTH_POWER

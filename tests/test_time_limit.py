@@ -1,0 +1,193 @@
+"""A sweep with a limit: the search leaves time to confirm its best, at whatever speed, and says what it left out."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from ray.tune.search import Searcher
+
+from adcore.command_line import Duration
+from adcore.errors import UserError
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.planning.time_budget import Pace, confirm_seconds, confirmable, images_of
+from sweeps.engine.record.clock import Clock
+from sweeps.engine.record.confirmation import candidates
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.search.timed_search import TimedSearch
+from sweeps.engine.time_limit import TimeLimit
+from tests.refusals import refused
+from tests.sweep_parts import Sweep, complete, record_of, searched, small_plan
+
+CONFIGS, STARTUP, PAUSE = 200, 8.0, 0.2
+
+
+def quality(number: int, index: int, epoch: int) -> float:
+    return 0.5 + (number * 37 % 101) / 300 + index / 1000 + epoch / 10_000
+
+
+def plan_of(configs: int = CONFIGS) -> Plan:
+    return small_plan((0, 3), configs=configs, epochs=8)
+
+
+class Machine(Sweep):
+    """One slot that trains `speed(seconds)` class-epochs in a second, on a clock of its own."""
+
+    def __init__(self, record: SweepRecord, limit: float, speed: Any, at: float = 0.0) -> None:
+        self.seconds, self.speed = at, speed
+        self.clock = Clock(record, limit, at, now=lambda: self.seconds)
+        self.timed = TimedSearch("search", record, self.clock, limit=10, slots=1)
+        super().__init__(record, quality, search=self.timed)
+        self.rates = images_of(record.plan.search_config) / record.plan.search_config.epochs / 2
+
+    def start(self) -> SimpleNamespace | None:
+        pause = PAUSE if self.started else STARTUP
+        trial = super().start()
+        self.seconds += pause
+        return trial
+
+    def report(self, trial: SimpleNamespace, epoch: int) -> dict[str, Any]:
+        training = [part for part in trial.parts if epoch > part.start]
+        self.seconds += sum(len(part.config.classes) for part in training) / self.speed(self.seconds)
+        result = super().report(trial, epoch)
+        self.clock.note()
+        return result
+
+
+@pytest.mark.parametrize(
+    "speed",
+    [lambda _: 4.0, lambda _: 1.5, lambda now: 4.0 if now < 60 else 2.0, lambda now: 1.5 if now < 60 else 4.0],
+    ids=["fast", "slow", "slows down", "speeds up"],
+)
+@pytest.mark.parametrize(("limit", "count"), [(90.0, 1), (180.0, 2)])
+def test_the_search_ends_early_enough_to_confirm_the_best(limit: float, count: int, speed: Any) -> None:
+    record = record_of(plan_of())
+    machine = Machine(record, limit, speed)
+    machine.run()
+    assert not machine.timed.too_short
+    assert record.is_searched
+    assert record.best(1)
+    assert 2 <= len(record.configurations) < CONFIGS
+    now = Pace(speed(machine.seconds), STARTUP)
+    assert confirm_seconds(record.plan, now, count, 1) <= machine.clock.left
+    assert machine.clock.left <= 0.75 * limit, "the time was not used"
+
+
+def test_with_time_enough_the_search_is_that_of_a_sweep_without_a_limit() -> None:
+    record = record_of(plan_of(24))
+    Machine(record, 10_000, lambda _: 5.0).run()
+    whole = searched(plan_of(24), quality)
+    assert len(record.configurations) == len(whole.configurations) == 24
+    assert [each.params for each in record.configurations.values()][:3] == list(plan_of().space.points.values())
+    assert record.counts()["complete"] >= whole.plan.complete
+    assert record.ladder.budget == whole.ladder.budget
+
+
+def test_a_time_that_is_too_short_is_said_once_the_speed_is_known_and_can_be_made_longer(tmp_path: Path) -> None:
+    record = record_of(plan_of(), path=tmp_path / "study.db")
+    machine = Machine(record, 60.0, lambda _: 0.3)
+    machine.run()
+    assert "the time limit is too short: to train and confirm one configuration takes about" in machine.timed.too_short
+    assert machine.clock.left > 0, "said in time"
+    assert not record.is_searched
+    with pytest.raises(UserError, match="resume it with a longer one"):
+        _limit_of(machine).require_time()
+    record = record_of(plan_of(), path=tmp_path / "study.db")
+    Machine(record, 1000.0, lambda _: 0.3).run()
+    assert record.best(1)
+
+
+def _limit_of(machine: Machine) -> TimeLimit:
+    limit = TimeLimit(machine.record, machine.clock, 1)
+    limit.searching = machine.timed
+    return limit
+
+
+def test_the_time_in_which_it_did_not_run_does_not_count(tmp_path: Path) -> None:
+    record = record_of(plan_of(), path=tmp_path / "study.db")
+    first = Machine(record, 120.0, lambda _: 5.0)
+    first.run(trials=4)
+    first.clock.note(now=True)
+    again = record_of(plan_of(), path=tmp_path / "study.db")
+    second = Machine(again, 120.0, lambda _: 5.0, at=10**6)
+    assert second.clock.used == pytest.approx(first.clock.used)
+    assert second.clock.pace == first.clock.pace
+    second.run()
+    assert again.is_searched
+    assert 0 < second.clock.left < 120 - first.clock.used
+
+
+@pytest.mark.parametrize(("left", "chosen"), [(1000.0, [3, 2, 0]), (52.0, [3, 0]), (41.0, [3]), (-5.0, [3])])
+def test_what_there_is_time_for_is_confirmed_the_best_first_then_the_default(left: float, chosen: list[int]) -> None:
+    plan = dataclasses.replace(plan_of(4), best=2)
+    record = complete(record_of(plan), 0.6, 0.7, 0.8, 0.9)
+    clock = Clock(record, 1000.0, left - 1000.0, now=lambda: 0.0)
+    clock.trained(0.0, 100, 50.0)
+    limit = TimeLimit(record, clock, 1)
+    assert confirmable(plan, Pace(2.0, 0.0), 3, 1, left) == len(chosen)
+    assert [each.number for each in limit.confirmed(candidates(record))] == chosen
+    lines = "\n".join(limit.in_words(candidates(record)))
+    assert ("There was no time to confirm" in lines) == (len(chosen) < 3)
+    assert ("0 (default)" in lines) == (0 not in chosen)
+    late = TimeLimit(record, Clock(record, 10**6, 0.0, now=lambda: 0.0), 1)
+    assert [each.number for each in late.confirmed(candidates(record))] == chosen, (
+        "a resumed sweep decides nothing anew"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("45s", 45), ("90m", 5400), ("3h", 10800), ("1h30m", 5400), ("2d", 172800), ("1.5h", 5400), ("1d1s", 86401)],
+)
+def test_times_on_the_command_line(text: str, seconds: float) -> None:
+    assert Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "3", "h", "3 h", "3H", "-3h", "1m1h", "3h30", "nan", "1e3s", "٣h"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="expected a time such as 45s, 90m, 3h, 1h30m or 2d"):
+        Duration().convert(text, None, None)
+
+
+def test_gpu_hours_are_shared_by_what_trains_at_a_time() -> None:
+    settings = SweepSettings(gpu_hours=12.0)
+    assert settings.limit_on(4, 1.0) == 3 * 3600
+    assert settings.limit_on(4, 0.5) == 6 * 3600
+    with pytest.raises(UserError, match="--gpu-hours 12: trials take no GPU here; give --time-limit"):
+        settings.limit_on(4, 0.0)
+    assert SweepSettings(time_limit=60.0).limit_on(4, 1.0) == 60
+    assert SweepSettings().limit_on(4, 1.0) is None
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--time-limit", "90"], "'90': expected a time such as 45s"),
+        (["--time-limit", "0s"], "> 0"),
+        (["--gpu-hours", "-1"], "> 0"),
+        (["--gpu-hours", "1", "--time-limit", "1h"], "give one"),
+        (
+            ["--time-limit", "1h", "--objective", "per-class"],
+            "cannot be combined with --objective per-class",
+        ),
+    ],
+)
+def test_limits_that_cannot_be_planned_for_are_refused(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refused(arguments, capsys)
+
+
+def test_nothing_is_left_to_hand_out_when_the_time_is_up() -> None:
+    record = complete(record_of(plan_of()), 0.9)
+    machine = Machine(record, 100.0, lambda _: 1.0)
+    machine.clock.trained(1.0, 10, 10.0)
+    machine.seconds = 99.0
+    assert machine.timed.suggest("trial") == Searcher.FINISHED
+    assert record.is_searched
