@@ -13,6 +13,9 @@ from ray.tune.search import Searcher
 
 from adcore.command_line import Duration
 from adcore.errors import UserError
+from adcore.train.probe import Probe
+from sweeps.engine import plan_time
+from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.time_budget import Pace, confirm_seconds, confirmable, images_of
@@ -191,3 +194,17 @@ def test_nothing_is_left_to_hand_out_when_the_time_is_up() -> None:
     machine.seconds = 99.0
     assert machine.timed.suggest("trial") == Searcher.FINISHED
     assert record.is_searched
+
+
+def test_the_plan_shows_how_the_time_would_be_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shown(seconds: float) -> str:
+        settings = SweepSettings(scale="smoke", time_limit=seconds, max_concurrent=1, gpus_per_trial=0)
+        [line] = [each for each in plan_in_words(plan_of(), settings).splitlines() if "  limit " in each]
+        return line
+
+    assert "--plan --probe" in shown(3600.0) or "measured speed" in shown(3600.0)
+    monkeypatch.setattr(plan_time, "known_probe", lambda *_: Probe("a CPU", 2420.0))  # ten class-epochs in a second
+    kept = 20 + 1.5 * (10 + 2 * 2 * 9 / 10)
+    assert f"1 h 0 min: confirm and final at most {kept:.0f} s" in shown(3600.0)
+    assert f"about {(3600 - kept) * 10:.0f} class-epochs" in shown(3600.0)
+    assert "30 s is too short" in shown(30.0)

@@ -156,7 +156,8 @@ class Stages(StageRunner):
             is_grid=self.plan.space.is_grid,
         )
         by_class = per_class(self.plan, confirmed, own, test) if own else None
-        failed, total = self._failed_count(), len(self._records) * self.plan.configs
+        failed = sum(record.counts()["failed"] for record in self._records)
+        total = len(self._records) * self.plan.configs
         is_complete = not self.failures and not failed
         own_numbers = [number for number in numbers.values() if self.plan.owner(number) is not None]
         self._publish(confirmed, own_numbers, summary, test, by_class, "complete" if is_complete else "failed")
@@ -245,9 +246,6 @@ class Stages(StageRunner):
     @property
     def _records(self) -> list[SweepRecord]:
         return [self.record, *self.of_classes.values()]
-
-    def _failed_count(self) -> int:
-        return sum(record.counts()["failed"] for record in self._records)
 
     @functools.cached_property
     def _test_part(self) -> ImageDataset:

@@ -91,7 +91,7 @@ class TimedSearch(LadderSearch):
         plan, ladder, slots = self.record.plan, self.record.ladder, self.slots
         left = self.clock.left - reserve(plan, pace, slots, self.clock.limit)
         last = plan.search_config.epochs / pace.speed  # a training that begins in the last moment
-        seconds = max(0.0, left - pace.startup - last)
+        seconds = max(0.0, left - last)
         ahead = seconds * pace.speed * slots - self._under_way_left()
         ladder.budget = min(plan.budget, ladder.spent + max(0.0, ahead))
         alone = seconds * pace.speed / plan.search_config.epochs  # experiments of one slot
