@@ -86,7 +86,11 @@ _TYPES: dict[str, Any] = {
 
 def dataclass_flags(settings: type[Any]) -> list[click.Parameter]:
     """One option per field of a dataclass made with adcore.options.option, inherited fields last; None if not given."""
-    owner = {name: place for place, kind in enumerate(settings.__mro__) for name in inspect.get_annotations(kind)}
+    owner = {
+        name: place
+        for place, kind in reversed([*enumerate(settings.__mro__)])
+        for name in inspect.get_annotations(kind)
+    }
     return [_flag(field) for field in sorted(dataclasses.fields(settings), key=lambda field: owner[field.name])]
 
 

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class HttpServer:
-    """Answers every request with one status, as a server or as a proxy; asked: what it was asked for."""
+    """Answers every request with one status and body, as a server or as a proxy; asked: what it was asked for."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, body: bytes = b"") -> None:
         self.asked: list[str] = []
         outer = self
 
@@ -17,8 +17,13 @@ class HttpServer:
             def do_GET(self) -> None:
                 outer.asked.append(self.path)
                 self.send_response(status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.do_GET()
 
             def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (http.server's)
                 pass

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray.tune.search import Searcher
@@ -15,6 +17,7 @@ from sweeps.engine.record.confirmation import candidates, confirmations, referen
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.confirm_search import ConfirmSearch
+from sweeps.engine.stages import Stages
 from sweeps.gan_loss_weights import SPACE
 from tests.sweep_parts import Sweep, complete, record_of, small_plan
 
@@ -121,6 +124,29 @@ def test_a_model_that_is_not_the_one_on_record_is_said_and_trained_again(
     assert len(search_of(record, SweepHome(tmp_path)).left) == 1
     assert capsys.readouterr().err == f"{path}: {reason}; the model is trained again\n"
     assert not path.exists(), "the training would go on behind it"
+
+
+@pytest.mark.parametrize(("epochs", "left"), [([1, 2], 0), ([2], 0), ([1, 1], 1)])
+def test_a_training_that_leaves_a_half_trained_model_is_repeated_at_once(
+    epochs: list[int], left: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """epochs: of the models that each training leaves on disk, whatever it has reported."""
+    record, home, trained = record_with(0.95), SweepHome(tmp_path), list[int]()
+
+    def train(search: ConfirmSearch, *_: object, total: float) -> None:
+        Sweep(record, lambda *_: 0.9, search=search).run()
+        for index in CLASSES:
+            leave_model(home, 0, index, 1, 0.9, epochs=epochs[len(trained)])
+        trained.append(int(total))
+
+    stages: Any = SimpleNamespace(
+        home=home, plan=record.plan, packing={"limit": 10, "slots": 1},
+        train=train, _trainable=None, tell_ended=lambda _: None,
+    )  # fmt: skip
+    search = Stages._confirm(stages, "confirm", [(record, candidates(record))])
+    assert (len(trained), len(search.left)) == (len(epochs), left)
+    said = "trained for 1 of 2 epochs; the model is trained again\n"
+    assert capsys.readouterr().err.count(said) == 2 * epochs.count(1)
 
 
 def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:

@@ -31,7 +31,6 @@ from sweeps.engine.record.extend import extend_record
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results import model_scores
-from sweeps.engine.results import test_part as final
 from sweeps.engine.results.test_part import opened_again, opened_before, score_models
 from sweeps.engine.results.test_result import TestResult as Result
 from tests.sweep_parts import record_of, small_plan
@@ -152,14 +151,19 @@ def test_scores_of_a_model_that_was_trained_again_since_are_not_taken(
     home: SweepHome, digits_test: ImageDataset, tmp_path: Path
 ) -> None:
     shutil.copytree(home.checkpoints, tmp_path / "checkpoints")
-    training = (0, CLASSES, 1)
-    [(_, first)] = model_scores.scored_trainings([training], SweepHome(tmp_path), digits_test, THIS_PROCESS)
-    [(_, again)] = model_scores.scored_trainings([training], SweepHome(tmp_path), None, THIS_PROCESS)  # type: ignore[arg-type]
-    assert torch.equal(first.scores, again.scores), "from disk: the images are not looked at"
+    own = SweepHome(tmp_path)
+
+    def scored(configuration: int, data: ImageDataset | None) -> Scores:
+        """The scores of configuration 0, with the AUROCs of this one on record."""
+        aurocs = {(0, CLASSES, 1): [_auroc(home, configuration, index, 1) for index in CLASSES]}
+        [(_, found)] = model_scores.scored_trainings(aurocs, own, data, THIS_PROCESS)  # type: ignore[arg-type]
+        return found
+
+    first = scored(0, digits_test)
+    assert torch.equal(first.scores, scored(0, None).scores), "from disk: the images are not looked at"
     for index in CLASSES:
-        shutil.copy(SweepHome(tmp_path).checkpoint(1, index, 1), SweepHome(tmp_path).checkpoint(0, index, 1))
-    [(_, other)] = model_scores.scored_trainings([training], SweepHome(tmp_path), digits_test, THIS_PROCESS)
-    assert not torch.equal(first.scores, other.scores)
+        shutil.copy(own.checkpoint(1, index, 1), own.checkpoint(0, index, 1))
+    assert not torch.equal(first.scores, scored(1, digits_test).scores)
 
 
 def test_a_second_call_reads_the_record_and_opens_nothing(
@@ -208,6 +212,30 @@ def test_a_model_that_is_not_the_confirmed_one_keeps_the_test_part_closed(
         with pytest.raises(UserError, match=rf"class-3\.ckpt: {reason}.*; the test part stays closed"):
             score_models(record, confirmed, SweepHome(tmp_path), never)
     assert record.read("test_openings") is None
+
+
+def test_a_model_that_changes_after_the_opening_is_not_scored(
+    home: SweepHome, digits_test: ImageDataset, tmp_path: Path
+) -> None:
+    """As when a worker of a node that was given up still writes to the storage."""
+    record = record_of(tiny_plan())
+    confirmed = confirmed_of(record, home)
+    shutil.copytree(home.checkpoints, tmp_path / "checkpoints")
+    own = SweepHome(tmp_path)
+
+    def opened() -> ImageDataset:
+        shutil.copy(own.checkpoint(0, 3, 1), own.checkpoint(1, 3, 2))
+        return digits_test
+
+    with pytest.raises(
+        UserError, match=r"seed-2/class-3\.ckpt: validation AUROC .*; it was not scored; --resume trains"
+    ):
+        score_models(record, confirmed, own, opened)
+    assert record.read("test") is None
+    assert len(record.read("test_openings")) == 1
+    shutil.copy(home.checkpoint(1, 3, 2), own.checkpoint(1, 3, 2))
+    assert list(score_models(record, confirmed, own, Opened(digits_test)).measured) == MODELS
+    assert len(record.read("test_openings")) == 1, "the resume goes on with the same opening"
 
 
 def test_the_opening_is_on_record_before_the_test_part_is_opened(home: SweepHome, digits_test: ImageDataset) -> None:
@@ -349,9 +377,8 @@ def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
         columns = [_scores_of(detector.number, detector.seed, index) for index in detector.classes]
         return Scores(config, torch.stack(columns, 1), LABELS)
 
-    monkeypatch.setattr(final, "_require_models", lambda *_: None)
     monkeypatch.setattr(model_scores, "load_detector", load)
-    monkeypatch.setattr(model_scores, "_models", lambda *_: [])
+    monkeypatch.setattr(model_scores, "difference_to_record", lambda *_: "")
     monkeypatch.setattr(evaluation, "score_test", score)
 
 

@@ -29,7 +29,6 @@ from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results import model_scores
-from sweeps.engine.results import test_part as final
 from sweeps.engine.results.per_class import own_best, per_class
 from sweeps.engine.results.test_part import opened_before, score_models
 from sweeps.engine.results.test_result import OWN_BEST
@@ -202,13 +201,12 @@ def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
         return scores_of(number, tuple(int(path.stem.split("-")[1]) for path in paths), seed), torch.nn.Identity()
 
     monkeypatch.setattr(model_scores, "load_detector", load)
-    monkeypatch.setattr(model_scores, "_models", lambda *_: [])
+    monkeypatch.setattr(model_scores, "difference_to_record", lambda *_: "")
     monkeypatch.setattr(evaluation, "score_test", lambda detector, scores, data: scores)
     plan = dataclasses.replace(plan_of((0, 3), configs=2), seeds=2)
     record, own = record_of(plan), {0: 0, 3: 4 * OWN_NUMBERS}
     seeds = {seed: {0: 0.5, 3: 0.5} for seed in plan.confirm_seeds}
     both = [Confirmation(Configuration(number, {}), seeds) for number in (0, 1)]
-    monkeypatch.setattr(final, "_require_models", lambda *_: None)
     data = SimpleNamespace(channels=1)
     test = score_models(record, both, SweepHome(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
     return SimpleNamespace(record=record, own=own, both=both, test=test, plan=plan)

@@ -220,10 +220,14 @@ def test_pollution_that_leaves_no_anomaly_to_be_labelled_is_refused(capsys: pyte
     assert "take a smaller share" in line
 
 
+#: What MLflow answers to the calls of the check.
+MLFLOW = b'{"experiment": {"name": "gan_loss_weights"}, "experiments": []}'
+
+
 def test_a_server_that_answers_passes_and_the_next_check_is_made(
     dead_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server, address = HttpServer(200), f"127.0.0.1:{dead_port}"
+    server, address = HttpServer(200, MLFLOW), f"127.0.0.1:{dead_port}"
     assert "--address" in refused(["--tracking-uri", f"http://{server.address}", "--address", address], capsys)
     server.end()
 

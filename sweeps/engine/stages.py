@@ -43,6 +43,8 @@ __all__ = ["Stages"]
 
 #: The metric of a configuration's models on the test part.
 TESTED = "test_auroc_mean"
+#: Times that a model is trained in one go until it is the one on record.
+TRAININGS = 2
 UNCONFIRMED = "confirmation is incomplete; --resume retries what failed"
 
 
@@ -97,13 +99,17 @@ class Stages(StageRunner):
             self.limit.require_time()
 
     def _confirm(self, name: str, chosen: Sequence[tuple[SweepRecord, list[Configuration]]]) -> ConfirmSearch:
-        """Train what the chosen configurations lack; returns a search with what is still to train."""
+        """Train what the chosen configurations lack, a model that is not the one on record once more.
+
+        Returns a search with what is still to train.
+        """
         search = ConfirmSearch(name, chosen, self.home, **self.packing)
         self.tell_ended(search)
-        if not search.left:
-            return search
-        self.train(search, self._trainable, total=search.members * self.plan.base.epochs)
-        return ConfirmSearch(name, chosen, self.home, **self.packing)
+        trained = 0
+        while search.left and (not trained or (search.has_other_models and trained < TRAININGS)):
+            self.train(search, self._trainable, total=search.members * self.plan.base.epochs)
+            search, trained = ConfirmSearch(name, chosen, self.home, **self.packing), trained + 1
+        return search
 
     @functools.cached_property
     def _trainable(self) -> Callable[..., Any]:

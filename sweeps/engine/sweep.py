@@ -11,10 +11,16 @@ import click
 
 from adcore.command_line import dataclass_flags, run
 from adcore.files import check_writable
-from sweeps.engine.machine.cluster import check_address, check_docstrings, prepare_environment
+from sweeps.engine.machine.cluster import (
+    check_address,
+    check_docstrings,
+    cluster_has_gpus,
+    prepare_environment,
+)
 from sweeps.engine.machine.code import check_one_root, current_code
 from sweeps.engine.machine.data import load_data, require_same
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
+from sweeps.engine.machine.job import check_job
 from sweeps.engine.machine.locations import absolute
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.run_settings import RunSettings
@@ -63,9 +69,15 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     check_one_root()
     check_docstrings()
     settings = script.settings(**given)
+    check_job(settings, is_whole=not settings.resume)
     home = find_home(script.name, settings)
     if settings.continued:
         settings = stored_settings(script.name, script.settings, home, given)
+        check_job(settings)
+    elif settings.scale is None and settings.address != "local":  # the GPUs of this machine say nothing
+        scale = settings.default_scale(has_gpus=cluster_has_gpus(settings))
+        settings = dataclasses.replace(settings, scale=scale)
+        interrupt.listen()
     plan = script.make_plan(settings, home)
     require_same_plan(home, plan, but=EXTENDED if "extend" in given else ())
     if settings.plan:

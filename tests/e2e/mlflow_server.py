@@ -1,4 +1,4 @@
-"""An MLflow server as a process of its own."""
+"""A real MLflow server on an address of its own."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.sweep_process import poll
 class Server:
     """An MLflow server on an address of its own, which can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        self.uri, self.backend = f"http://127.0.0.1:{port}", f"sqlite:///{folder / 'server.db'}"
+        self.port, self.uri, self.backend = port, f"http://127.0.0.1:{port}", f"sqlite:///{folder / 'server.db'}"
         program = str(Path(sys.executable).with_name("mlflow"))
         self.command = [
             program, "server", "--backend-store-uri", self.backend,
             "--artifacts-destination", str(folder / "artifacts"),
-            "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+            "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *options,
         ]  # fmt: skip
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None

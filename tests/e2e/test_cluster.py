@@ -33,6 +33,29 @@ def test_more_gpus_than_any_node_has_is_refused_with_what_it_has(
     assert not (tmp_path / "mlflow.db").exists()
 
 
+def test_without_a_scale_the_gpus_of_the_cluster_decide(cluster: ClusterProcess, begin: Begin, tmp_path: Path) -> None:
+    sweep = begin(tmp_path, "--plan", "--address", cluster.told["address"], CUDA_VISIBLE_DEVICES="", **cluster.env)
+    assert sweep.wait() == 0, sweep.err
+    assert "scale gpu" in sweep.out
+
+
+def test_a_token_that_is_missing_and_one_that_is_wrong_are_told_apart(
+    cluster: ClusterProcess, begin: Begin, tmp_path: Path
+) -> None:
+    """What the line says, by what is set here."""
+    (tmp_path / "home").mkdir()
+    none = f"there is none here; copy ~/.ray/auth_token of its head to {tmp_path}"
+    said = {"": none, "0" * 64: "the token of RAY_AUTH_TOKEN is not that of this cluster"}
+    for token, hint in said.items():
+        own = {"RAY_AUTH_TOKEN": token} if token else {}
+        sweep = begin(
+            tmp_path, "--scale", "smoke", "--address", cluster.told["address"], HOME=str(tmp_path / "home"), **own
+        )
+        assert sweep.wait() == 2, sweep.out
+        assert hint in sweep.err
+        assert len(sweep.err.splitlines()) == 1, sweep.err
+
+
 def test_a_plan_measures_a_worker_of_the_cluster(cluster: ClusterProcess, begin: Begin, tmp_path: Path) -> None:
     sweep = begin(tmp_path, *ARGUMENTS, "--plan", "--probe", "--address", cluster.told["address"], **cluster.env)
     assert sweep.wait() == 0, sweep.err

@@ -30,13 +30,18 @@ class BaselineSettings(RunSettings):
     """The flags of the table of baselines. Raises UserError with field, value and legal range of a bad one."""
 
     scale: str | None = option(
-        None, "how much to train [default: full with CUDA, else laptop]", choices=tuple(TABLE_SCALES)
+        None, "how much to train [default: full if there are GPUs, else laptop]", choices=tuple(TABLE_SCALES)
     )
     only: str | None = option(None, "rows by name, separated by commas [default: all]")
     seeds: int | None = option(
         None, "trainings of each experiment, one per seed [default: the scale's]", at_least=1, at_most=100
     )
     seed: int = option(0, "the first seed", at_least=0, at_most=2**53 - 100)
+
+    @staticmethod
+    def default_scale(*, has_gpus: bool) -> str:
+        """The scale for a machine or a cluster, if none is given."""
+        return "full" if has_gpus else "laptop"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +151,7 @@ def plan_baselines(script: str, settings: BaselineSettings, rows: Sequence[Basel
             raise unknown_name("row", name, names)
         if chosen.count(name) > 1:
             raise UserError(f"--only: {name} is given twice; give each row once")
-    scale = settings.scale or ("full" if has_cuda_device() else "laptop")
+    scale = settings.scale or settings.default_scale(has_gpus=has_cuda_device())
     selected = {place: row for place, row in enumerate(rows) if row.name in chosen}
     return BaselinePlan(script, scale, selected, settings.seeds or TABLE_SCALES[scale].seeds, settings.seed)
 

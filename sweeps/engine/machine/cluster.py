@@ -21,11 +21,13 @@ from adcore.system.device import has_cuda_device
 from sweeps.engine.machine.code import copied
 from sweeps.engine.machine.interrupt import shielded
 from sweeps.engine.machine.locations import check_name
+from sweeps.engine.machine.nodes import alive_nodes
 from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = [
     "check_address",
     "check_docstrings",
+    "cluster_has_gpus",
     "prepare_environment",
     "probe",
     "ray_cluster",
@@ -35,6 +37,8 @@ __all__ = [
 PROBE_SECONDS = 3.0
 #: Bytes of the local object store: a data set's train part is 47 MB (Fashion-MNIST) to 154 MB (CIFAR-10).
 OBJECT_STORE_BYTES = 600_000_000
+#: What Ray says of a cluster that answers, and refuses this process's token.
+UNJOINED = "Failed to connect to Ray cluster"
 #: Longest name of a socket, in bytes, and what Ray appends to its temporary folder for the name of one.
 SOCKET_BYTES, SOCKET_NAME = 107, "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 
@@ -115,6 +119,7 @@ def prepare_environment(settings: RunSettings) -> None:
     )
     if settings.address != "local":
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # what Ray cannot join is an error of ours
     else:
         for name, value in PATIENT_THREADS.items():
             os.environ.setdefault(name, value)
@@ -152,16 +157,37 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         with copied() as environment["py_modules"], shielded(), contextlib.chdir("/"):
             ray.init(**options)
     except AuthenticationError as error:
-        raise UserError(
-            f"--address {settings.address}: the cluster refuses this token; copy its ~/.ray/auth_token here, "
-            "or set RAY_AUTH_MODE=disabled for a cluster without tokens"
-        ) from error
+        raise UserError(f"--address {settings.address}: {_token_hint()}") from error
     except SystemExit as error:  # what Ray makes of SIGTERM while it starts
         raise KeyboardInterrupt from error
     except Exception as error:  # Ray also raises bare Exceptions, as for a node that starts slowly
         reason = textwrap.shorten(str(error).partition("Traceback")[0], 500)
-        raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason})") from error
+        hint = f"; {_token_hint()}" if settings.address != "local" and UNJOINED in reason else ""
+        raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason}){hint}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def cluster_has_gpus(settings: RunSettings) -> bool:
+    """Whether a node of the running cluster has a GPU. Raises UserError if it cannot be joined."""
+    check_address(settings)
+    prepare_environment(settings)
+    with ray_cluster(settings):
+        return any(node["Resources"].get("GPU", 0) for node in alive_nodes())
+
+
+def _token_hint() -> str:
+    """What to do about a token that is missing here, or that the cluster refuses."""
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        return f"the cluster asks for a token, and RAY_AUTH_MODE is {os.environ.get('RAY_AUTH_MODE')!r}; unset it"
+    file = Path("~/.ray/auth_token").expanduser()
+    places = [name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if os.environ.get(name)]
+    place = places[0] if places else f"{file}" if file.exists() else ""
+    if place:
+        return f"the token of {place} is not that of this cluster, it seems; copy the one of its head there"
+    return (
+        f"the cluster asks for a token, and there is none here; copy ~/.ray/auth_token of its head to {file}, or set "
+        "RAY_AUTH_MODE=disabled for a cluster without tokens"
+    )

@@ -7,8 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import click
+
 from adcore.errors import UserError
 from adcore.system.device import has_cuda_device
+from sweeps.engine.machine.nodes import alive_nodes
 from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = ["THIS_PROCESS", "Resources", "resources_of_cluster", "resources_of_nodes"]
@@ -51,16 +54,26 @@ THIS_PROCESS = Resources(cpus=1, gpus=0, slots=1, workers=False)
 
 
 def resources_of_cluster(settings: RunSettings) -> Resources:
-    """Resources of a trial on the joined cluster. Raises UserError if no node can hold one."""
-    import ray
+    """Resources of a trial on the joined cluster; says so if GPUs that join later would not be used.
 
-    return resources_of_nodes([node["Resources"] for node in ray.nodes() if node["Alive"]], settings)
+    Raises UserError if no node can hold a trial.
+    """
+    nodes = [node["Resources"] for node in alive_nodes()]
+    resources = resources_of_nodes(nodes, settings)
+    if settings.address != "local" and settings.gpus_per_trial is None and not resources.gpus:
+        click.echo("no node of the cluster has a GPU: the trials train on CPUs, also when one joins later", err=True)
+    return resources
 
 
 def resources_of_nodes(nodes: Sequence[Mapping[str, float]], settings: RunSettings) -> Resources:
     """Resources of a trial on nodes with these numbers of "CPU" and "GPU". Raises UserError if none can hold one."""
     has_gpus = any(node.get("GPU", 0) for node in nodes)
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(has_gpus)
+    if settings.address != "local" and settings.gpus_per_trial is None and settings.is_for_gpus and not has_gpus:
+        raise UserError(
+            f"--scale {settings.scale}: no node of the cluster has a GPU yet; start nodes with GPUs first, or train on "
+            "CPUs with --gpus-per-trial 0"
+        )
     if gpus > 1 and gpus != int(gpus):
         raise UserError(f"--gpus-per-trial {gpus:g}: expected a share below 1 or a whole number")
     for flag, kind, wanted in (("cpus", "CPU", settings.cpus_per_trial), ("gpus", "GPU", gpus)):

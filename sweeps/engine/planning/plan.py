@@ -193,7 +193,7 @@ def make_plan(
     """
     varied = list(ranges_given(settings.range))
     own = fields_set(settings.set, space, varied)
-    name = settings.scale or ("gpu" if has_cuda_device() else "laptop")
+    name = settings.scale or settings.default_scale(has_gpus=has_cuda_device())
     scale = SCALES[name]
     base = base_config(settings, scale, own)
     space = started(steered(space, base, settings))

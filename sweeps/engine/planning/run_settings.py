@@ -38,6 +38,7 @@ class RunSettings:
     report_timeout: float = option(
         30.0, "minutes without a report after which a trial is restarted from its checkpoint", above=0
     )
+    scale: str | None = option(None, "how much to compute")  # each script has scales of its own
     plan: bool = option(False, "print what would run and what it would cost, without running it")
 
     @property
@@ -48,6 +49,16 @@ class RunSettings:
     def limit_on(self, slots: int, gpus: float) -> float | None:
         """Seconds that the sweep may run, with so many trials at a time and GPUs each; None without a limit."""
         return None
+
+    @property
+    def is_for_gpus(self) -> bool:
+        """Whether the scale is out of reach without a GPU."""
+        return False
+
+    @staticmethod
+    def default_scale(*, has_gpus: bool) -> str:
+        """The scale for a machine or a cluster, if none is given."""
+        raise NotImplementedError
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -87,7 +87,9 @@ class SweepSettings(RunSettings):
         *RunSettings.changeable, "open_test_again", "probe", "extend", "time_limit", "gpu_hours",
     )  # fmt: skip
 
-    scale: str | None = option(None, "how much to search [default: gpu with CUDA, else laptop]", choices=tuple(SCALES))
+    scale: str | None = option(
+        None, "how much to search [default: gpu if there are GPUs, else laptop]", choices=tuple(SCALES)
+    )
     dataset: str | None = option(
         None, "data set, or data of your own: folder:PATH, npz:FILE or csv:FILE [default: the scale's]"
     )
@@ -180,6 +182,16 @@ class SweepSettings(RunSettings):
     def train_fields(self) -> dict[str, Any]:
         """The TrainConfig fields that were given, by flags of the same names."""
         return {name: value for name in OF_TRAINING if (value := getattr(self, name, None)) is not None}
+
+    @property
+    def is_for_gpus(self) -> bool:
+        """Whether the scale is out of reach without a GPU."""
+        return self.scale == "gpu"
+
+    @staticmethod
+    def default_scale(*, has_gpus: bool) -> str:
+        """The scale for a machine or a cluster, if none is given."""
+        return "gpu" if has_gpus else "laptop"
 
     @property
     def members(self) -> int:

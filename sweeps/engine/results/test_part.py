@@ -16,12 +16,11 @@ from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.metrics import auroc_influence
 from sweeps.engine.machine.resources import THIS_PROCESS, Resources
-from sweeps.engine.record.checkpoint_files import difference_to_record
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.extend import earlier_test, openings_before
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.results.model_scores import Training, drop_scores, scored_trainings
+from sweeps.engine.results.model_scores import Training, Trainings, difference_of, drop_scores, scored_trainings
 from sweeps.engine.results.test_result import OWN_BEST, TestResult, own_of
 
 if TYPE_CHECKING:
@@ -107,13 +106,13 @@ def score_models(
         return TestResult.from_record(known)
     models = _models(record, confirmed, own)
     remedy = "--resume trains this model again" if stored is None else "start a new sweep"
-    _require_models(record, confirmed, models, home, remedy)
+    trainings = _trainings(record, confirmed, models)
+    _require_models(trainings, home, remedy)
     openings = record.read("test_openings") or []
     if len(openings) == openings_before(record) or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record.write("test_openings", [*openings, now])
         drop_scores(home)
-    trainings = list(dict.fromkeys((*own, seed) for (_, seed), networks in models.items() for own in networks.values()))
     scored: dict[Training, TestScores] = {}
     for training, scores in scored_trainings(trainings, home, open_test(), resources):
         scored[training] = scores
@@ -141,21 +140,24 @@ def _models(
     return found
 
 
-def _require_models(
-    record: SweepRecord,
-    confirmed: Sequence[Confirmation],
-    models: Mapping[tuple[int, int], Networks],
-    home: SweepHome,
-    remedy: str,
-) -> None:
-    """Raises UserError if one is not the model that was confirmed: the test part is not opened for others."""
+def _trainings(
+    record: SweepRecord, confirmed: Sequence[Confirmation], models: Mapping[tuple[int, int], Networks]
+) -> Trainings:
+    """The trainings that the models' networks come from."""
     values = {(each.number, seed): found for each in confirmed for seed, found in each.by_seed.items()}
+    found: Trainings = {}
     for (_, seed), networks in models.items():
-        for index, (number, _) in networks.items():
-            known = values.get((number, seed)) or record.of_class(index).confirmed(number, seed) or {}
-            path = home.checkpoint(number, index, seed)
-            if reason := difference_to_record(path, known.get(index, math.nan)):
-                raise UserError(f"{path}: {reason}; the test part stays closed; {remedy}")
+        for number, classes in networks.values():
+            known = values.get((number, seed)) or record.of_class(classes[0]).confirmed(number, seed) or {}
+            found[number, classes, seed] = [known.get(index, math.nan) for index in classes]
+    return found
+
+
+def _require_models(trainings: Trainings, home: SweepHome, remedy: str) -> None:
+    """Raises UserError if one is not the model that was confirmed: the test part is not opened for others."""
+    for training, aurocs in trainings.items():
+        if reason := difference_of(home, training, aurocs):
+            raise UserError(f"{reason}; the test part stays closed; {remedy}")
 
 
 def _result(models: Mapping[tuple[int, int], Networks], scored: Mapping[Training, TestScores]) -> TestResult:

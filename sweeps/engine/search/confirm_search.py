@@ -47,6 +47,7 @@ class ConfirmSearch(PackSearcher):
     """Hands out every candidate x seed x class that the records do not hold yet, in packs of equal size.
 
     chosen: each record with its candidates. limit: experiments in a pack at most; slots: packs at a time.
+    has_other_models: whether a model on disk was not the one on record; it was deleted, and is to be trained again.
     """
 
     keeps_checkpoints = True  # the winner's score the test part
@@ -67,6 +68,7 @@ class ConfirmSearch(PackSearcher):
         self.runs = {run.key: run for run in runs}
         self.known = {run.key: run.record.confirmed_classes(*run.key) for run in runs}
         missing = {run.key: _missing(run, self.known[run.key], home) for run in runs}
+        self.has_other_models = any(missing[run.key] & self.known[run.key].keys() for run in runs)
         # packs are cut from all runs: with the same number of slots, a resumed sweep has the same packs
         self.left = [job for pack in _packs(runs, limit, slots) if (job := _job(pack, missing))]
         self.open = set(self.runs)

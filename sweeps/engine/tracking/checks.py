@@ -13,6 +13,7 @@ from sweeps.engine.machine.locations import SQLITE, database_path
 from sweeps.engine.machine.storage import StorageError, check_database
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.tracking.api import check_api
 from sweeps.engine.tracking.artifacts import check_artifacts
 from sweeps.engine.tracking.store import check_tracking_uri
 from sweeps.engine.tracking.variables import ignored
@@ -31,6 +32,8 @@ def check_tracking(settings: RunSettings, experiment: str, *, is_named: bool) ->
         click.echo(line, err=True)
     try:
         check_tracking_uri(settings.tracking_uri)
+        if not settings.tracking_uri.startswith(SQLITE):
+            check_api(settings.tracking_uri, experiment)
     except UserError as error:
         if not settings.resume or is_named or not settings.tracking_uri.startswith("http"):
             raise

@@ -1,0 +1,36 @@
+"""A sweep that was submitted with `ray job submit`: what is relative to its folder is lost when Ray deletes that."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from adcore.errors import UserError
+from sweeps.engine.machine.locations import SQLITE
+from sweeps.engine.planning.run_settings import RunSettings
+
+__all__ = ["check_job"]
+
+#: Set by Ray for the entrypoint of a job, and for no other process.
+IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+
+
+def check_job(settings: RunSettings, *, is_whole: bool = True) -> None:
+    """Raises UserError within a Ray job for places in its own folder, a package that Ray deletes, and for a second Ray.
+
+    is_whole: whether the settings are all known; those that a record holds are not before it is read.
+    """
+    if IN_JOB not in os.environ or settings.plan:
+        return
+    wrong: dict[str, str] = {}
+    if not Path(settings.storage).expanduser().is_absolute():
+        wrong[f"--storage {settings.storage}"] = "--storage /FOLDER/OF/ALL/NODES"
+    if is_whole and settings.tracking_uri.startswith(SQLITE) and not settings.tracking_uri.startswith(f"{SQLITE}/"):
+        wrong[f"--tracking-uri {settings.tracking_uri}"] = f"--tracking-uri {SQLITE}/FOLDER/OF/ALL/NODES/mlflow.db"
+    if is_whole and settings.address == "local":
+        wrong["--address local"] = "--address auto"
+    if wrong:
+        raise UserError(
+            f"{', '.join(wrong)}: within a Ray job, files in its folder are deleted, and a second Ray would start "
+            f"beside the cluster; expected {' '.join(wrong.values())}"
+        )

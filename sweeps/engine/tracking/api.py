@@ -1,0 +1,67 @@
+"""One real call of a tracking server: it may answer, and still refuse every update."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from adcore.errors import UserError
+from sweeps.engine.tracking.variables import set_variables
+
+__all__ = ["check_api"]
+
+#: MLflow's variable for the seconds that an answer may take, and our limit unless the user has set one.
+TIMEOUT, SECONDS = "MLFLOW_HTTP_REQUEST_TIMEOUT", "15"
+#: What MLflow's server says to a request for a host name that it was not started for.
+OTHER_HOST = "Invalid Host header"
+
+
+def check_api(uri: str, experiment: str) -> None:
+    """Raises UserError, with the reason, if a server does not answer like the MLflow that a sweep needs."""
+    with _short_timeout(uri):
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        client, is_mlflow = MlflowClient(uri), False
+        try:
+            found = client.get_experiment_by_name(experiment)
+            if found is not None and found.name != experiment:
+                raise UserError(f"--tracking-uri {uri}: what answers there is not MLflow; correct the address")
+            is_mlflow = True
+            client.search_experiments(max_results=1)
+        except MlflowException as error:
+            raise UserError(f"--tracking-uri {uri}: {_reason(uri, error, is_mlflow=is_mlflow)}") from error
+
+
+@contextmanager
+def _short_timeout(uri: str) -> Generator[None]:
+    """MLflow's variables as a sweep sets them, for the time of the block with a time-out that suits a check."""
+    given = os.environ.get(TIMEOUT)
+    set_variables(uri)
+    usual, os.environ[TIMEOUT] = os.environ[TIMEOUT], given or SECONDS
+    try:
+        yield
+    finally:
+        os.environ[TIMEOUT] = usual
+
+
+def _reason(uri: str, error: Exception, *, is_mlflow: bool) -> str:
+    """What is wrong, and what to do. is_mlflow: whether another call went well before."""
+    text, code = " ".join(str(error).split()), getattr(error, "error_code", "")
+    if OTHER_HOST in text:
+        host = urlsplit(uri).netloc
+        return f"the server refuses this host name (HTTP 403); start it with `mlflow server --allowed-hosts {host}`"
+    if code == "UNAUTHENTICATED":
+        return (
+            "the server asks who you are (HTTP 401); set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "MLFLOW_TRACKING_TOKEN"
+        )
+    if code == "PERMISSION_DENIED":
+        return f"the server forbids this (HTTP 403): {text}; ask for access, or give another address"
+    if is_mlflow and code == "ENDPOINT_NOT_FOUND":
+        return "this MLflow is too old, it lacks experiments/search; expected 1.28 or later"
+    if code == "ENDPOINT_NOT_FOUND" or "not in a valid JSON format" in text:
+        return "what answers there is not MLflow; correct the address"
+    return f"the server does not do what it is asked ({text})"
