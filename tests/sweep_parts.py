@@ -11,7 +11,8 @@ from typing import Any
 import optuna
 from ray.tune.search import Searcher
 
-from sweeps.engine.planning.plan import Plan, make_plan
+from sweeps.engine.planning.make_plan import make_plan
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.record import SweepRecord

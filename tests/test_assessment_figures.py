@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from adcore.augment import Resampler
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.evaluation import figures
+from adcore.evaluation import figures, image_figures
 from adcore.evaluation.assessment import assess
 from adcore.evaluation.assessment_figures import write_auroc_by_class, write_figures
 from adcore.networks import IMAGE_SIZE
@@ -83,7 +83,7 @@ def test_reconstructions_are_of_each_class_in_turn_as_the_networks_see_them(
     digits_train: ImageDataset, digits_test: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[Any] = []
-    draw = figures.reconstructions
+    draw = image_figures.reconstructions
     monkeypatch.setattr(
         figures, "reconstructions", lambda *kinds, title: shown.extend(kinds) or draw(*kinds, title=title)
     )

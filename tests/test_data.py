@@ -13,7 +13,7 @@ from adcore.datasets import load
 from adcore.errors import UserError
 from adcore.protocols.splits import require_every_class
 from sweeps.engine.machine.data import load_data, require_same
-from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.stages import Stages
 from sweeps.gan_loss_weights import SPACE

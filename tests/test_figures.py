@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from adcore.evaluation import figures
+from adcore.evaluation import figures, image_figures
 
 SCORES = np.array([4.0, 1.0, 6.0, 3.0, 2.0, 5.0])
 ANOMALOUS = np.array([False, False, True, True, False, True])
@@ -33,8 +33,8 @@ def scored(*values: float) -> tuple[np.ndarray, np.ndarray]:
 EVERY: dict[str, Callable[[], Figure]] = {
     "roc": lambda: figures.roc(SCORES, ANOMALOUS, title="t", thresholds={"best F1": 3.0}),
     "confusion_matrix": lambda: figures.confusion_matrix(np.array([[2, 1], [0, 3]]), title="t"),
-    "reconstructions": lambda: figures.reconstructions(pictures(2), pictures(1), title="t"),
-    "scored_images": lambda: figures.scored_images(scored(3), scored(1), title="t", shown=2),
+    "reconstructions": lambda: image_figures.reconstructions(pictures(2), pictures(1), title="t"),
+    "scored_images": lambda: image_figures.scored_images(scored(3), scored(1), title="t", shown=2),
     "score_densities": lambda: figures.score_densities(SCORES, ANOMALOUS, title="t"),
     "loss_curves": lambda: figures.loss_curves({"abc": [3.0, 2.0]}, title="t"),
     "auroc_by_class": lambda: figures.auroc_by_class({"gan": [0.9, 0.8]}, ["a", "b"], title="t"),
@@ -52,7 +52,7 @@ def test_every_figure_draws_and_has_its_title(name: str) -> None:
 
 
 def test_images_go_from_the_best_scored_to_the_worst_and_each_is_shown_once() -> None:
-    figure = figures.scored_images(scored(3, 1, 2, 5, 4), scored(7, 9, 8), title="", shown=2)
+    figure = image_figures.scored_images(scored(3, 1, 2, 5, 4), scored(7, 9, 8), title="", shown=2)
     normal, anomalous = ([tick.get_text() for tick in axes.get_xticklabels()] for axes in figure.axes)
     assert normal == ["1", "2", "4", "5"]
     assert anomalous == ["9", "8", "7"]
@@ -78,7 +78,9 @@ def test_a_confusion_matrix_shows_numbers_and_shares_of_a_row() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_error_maps_share_a_scale_and_name_their_mean(channels: int) -> None:
-    figure = figures.reconstructions(pictures(3, channels, value=0.25), pictures(2, channels, value=0.75), title="")
+    figure = image_figures.reconstructions(
+        pictures(3, channels, value=0.25), pictures(2, channels, value=0.75), title=""
+    )
     rows = figure.axes[:3]
     assert [text.get_text() for text in rows[0].texts] == ["normal", "anomalous"]
     assert [len(axes.images) for axes in rows] == [5, 5, 5]
@@ -90,7 +92,7 @@ def test_error_maps_share_a_scale_and_name_their_mean(channels: int) -> None:
 
 
 def test_images_of_a_column_stand_below_each_other_and_apart_from_the_next() -> None:
-    figure = figures.reconstructions(pictures(2), pictures(2), title="")
+    figure = image_figures.reconstructions(pictures(2), pictures(2), title="")
     extents = [[image.get_extent() for image in axes.images] for axes in figure.axes[:3]]
     assert extents[0] == extents[1] == extents[2]
     lefts, rights = ([extent[side] for extent in extents[0]] for side in (0, 1))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.train.members import SHARED
+from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.overrides import FLAGS, fields_set, point_values, ranges_given
-from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import NOT_SEARCHED, Choice, Integers, LogUniform, Range, Uniform
 from sweeps.gan_loss_weights import SPACE

@@ -8,7 +8,7 @@ import pytest
 
 from adcore.config import TrainConfig
 from adcore.detectors import DETECTORS
-from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.tracking.params import READERS, as_config, as_text, run_params
 from sweeps.gan_loss_weights import SPACE

@@ -22,7 +22,8 @@ from adcore.metrics import auroc_influence
 from sweeps import loss_ablation
 from sweeps.engine.main import main
 from sweeps.engine.plan_text import plan_in_words
-from sweeps.engine.planning.plan import OWN_NUMBERS, Plan, make_plan
+from sweeps.engine.planning.make_plan import make_plan
+from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation

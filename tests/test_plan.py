@@ -18,7 +18,7 @@ from adcore.protocols.definitions import PROTOCOLS
 from adcore.system.device import has_cuda_device
 from adcore.train import train
 from sweeps.engine.plan_text import plan_in_words
-from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Choice, Integers, LogUniform, Uniform
 from sweeps.engine.record.home import SweepHome

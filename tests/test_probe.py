@@ -21,7 +21,7 @@ from adcore.train import probe
 from adcore.train.probe import Probe, known_probe
 from sweeps.engine import plan_time
 from sweeps.engine.plan_text import plan_in_words
-from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID

@@ -11,7 +11,7 @@ import pytest
 
 from adcore.errors import UserError
 from sweeps.engine.main import main
-from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import is_held, one_driver

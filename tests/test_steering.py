@@ -11,7 +11,8 @@ import pytest
 from adcore.errors import UserError
 from sweeps.engine.main import main
 from sweeps.engine.plan_text import plan_in_words
-from sweeps.engine.planning.plan import Plan, make_plan
+from sweeps.engine.planning.make_plan import make_plan
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Choice, LogUniform
 from sweeps.gan_loss_weights import SPACE

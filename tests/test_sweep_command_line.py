@@ -19,7 +19,7 @@ import pytest
 
 from adcore.datasets import ImageDataset, load
 from sweeps.engine.main import main
-from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID

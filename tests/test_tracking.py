@@ -20,7 +20,8 @@ from mlflow.tracking import MlflowClient
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from sweeps.engine.search.trial import Part
-from sweeps.engine.tracking.events import SWEEP, Tracking, run_key
+from sweeps.engine.tracking.events import Tracking
+from sweeps.engine.tracking.keys import SWEEP, run_key
 from sweeps.engine.tracking.outbox import DataInput, Outbox, RunUpdate
 from sweeps.engine.tracking.runs import KEY_TAG, require_known_runs
 from sweeps.engine.tracking.view import links
@@ -351,7 +352,7 @@ def test_a_delivery_that_broke_in_the_middle_makes_no_second_run(
     uri: str, sweep_id: str, monkeypatch: pytest.MonkeyPatch, outbox: Outbox
 ) -> None:
     failing = _FailsTwice(MlflowClient(uri))
-    monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda _: failing)
+    monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda *_, **__: failing)
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     writer.outbox.put(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
     poll(lambda: "warm-up" in writer.run_writer.ends, "the first run")

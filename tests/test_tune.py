@@ -8,7 +8,8 @@ from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.detectors import DETECTORS
 from adcore.errors import UserError
 from sweeps.engine.detector_sweep import DetectorSettings, detector_space, main
-from sweeps.engine.planning.plan import Plan, make_plan
+from sweeps.engine.planning.make_plan import make_plan
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.space import LogUniform
 from sweeps.gan_loss_weights import SPACE
 

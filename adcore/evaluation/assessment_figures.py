@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, describe
-from adcore.evaluation import figures
+from adcore.evaluation import figures, image_figures
 from adcore.evaluation.assessment import BEST_F1, Assessment
 from adcore.evaluation.test_scores import tested_positions
 from adcore.metric_names import of_class
@@ -102,7 +102,7 @@ def _scored_images(test_part: ImageDataset, assessment: Assessment, title: str) 
     images = test_part.images[tested_positions(assessment.config, test_part.labels)].double().div(255).numpy()
     scores, anomalous = assessment.scores.double().numpy(), assessment.anomalous.numpy()
     kinds = [(images[anomalous == kind], scores[anomalous == kind]) for kind in (False, True)]
-    return figures.scored_images(*kinds, title=title, shown=RECONSTRUCTED)
+    return image_figures.scored_images(*kinds, title=title, shown=RECONSTRUCTED)
 
 
 def _reconstructions(
@@ -116,7 +116,7 @@ def _reconstructions(
         plain = by_batch(detector, images, lambda plain: plain)
         output = by_batch(detector, images, detector.reconstruct)[:, member]
         shown.append(tuple(unit_range(each).clamp(0, 1).double().numpy() for each in (plain, output)))
-    return figures.reconstructions(*shown, title=title)
+    return image_figures.reconstructions(*shown, title=title)
 
 
 def _class_by_class(labels: Tensor) -> Tensor:

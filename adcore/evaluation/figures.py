@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "auroc_by_class", "confusion_matrix", "loss_curves", "reconstructions", "roc", "score_densities", "scored_images"
+    "COLOURS",
+    "KINDS",
+    "auroc_by_class",
+    "confusion_matrix",
+    "loss_curves",
+    "new_figure",
+    "roc",
+    "score_densities",
 ]  # fmt: skip
 
 KINDS = ("normal", "anomalous")
 COLOURS = ("tab:blue", "tab:orange")
-#: Side of a reconstructed image, and gap between normal and anomalous ones, in units of the images' spacing.
-IMAGE_SIDE, GROUP_GAP = 0.92, 0.3
 
 
 def auroc_by_class(
@@ -109,42 +114,6 @@ def confusion_matrix(counts: NDArray[Any], *, title: str) -> Figure:
     return figure
 
 
-def reconstructions(
-    normal: tuple[NDArray[Any], NDArray[Any]], anomalous: tuple[NDArray[Any], NDArray[Any]], *, title: str
-) -> Figure:
-    """Input, reconstruction and error map of images, normal ones on the left and anomalous ones on the right.
-
-    Each argument: images and their reconstructions in [0, 1], [n, channels, height, width] both. The error is the mean
-    over the channels of the absolute difference, on one colour scale; each image's mean error is printed below it.
-    """
-    import numpy as np
-
-    rows = [np.concatenate([own[part] for own in (normal, anomalous)]) for part in (0, 1)]
-    errors = np.abs(rows[0] - rows[1]).mean(1)
-    count, width = len(errors), len(errors) + GROUP_GAP
-    figure = _new(0.9 * width + 1.2, 3.5)
-    # one axes per row, not per image: each one slows constrained layout
-    panels = figure.subplots(3, 1)
-    lefts = [place + GROUP_GAP * (place >= len(normal[0])) for place in range(count)]
-    shown: Any = None
-    for place, left in enumerate(lefts):
-        extent = (left, left + IMAGE_SIDE, 0, IMAGE_SIDE)
-        for axes, images in zip(panels, rows, strict=False):
-            axes.imshow(*_picture(images[place]), vmin=0, vmax=1, extent=extent)
-        shown = panels[2].imshow(errors[place], cmap="magma", vmin=0, vmax=errors.max(), extent=extent)
-    for axes, name in zip(panels, ("input", "reconstruction", "error"), strict=True):
-        axes.set(xlim=(0, width), ylim=(0, IMAGE_SIDE), xticks=[], yticks=[])
-        axes.set_ylabel(name, rotation=0, ha="right", va="center")
-        axes.spines[:].set_visible(False)
-    for kind, first, own in ((0, 0, len(normal[0])), (1, len(normal[0]) + GROUP_GAP, len(anomalous[0]))):
-        panels[0].text(first + own / 2, 1, KINDS[kind], color=COLOURS[kind], ha="center", va="bottom")
-    panels[2].set_xticks([left + IMAGE_SIDE / 2 for left in lefts], [f"{each.mean():.3f}" for each in errors])
-    panels[2].tick_params(length=0)
-    figure.colorbar(shown, ax=list(panels), shrink=0.3, anchor=(0, 0.03), pad=0.01)
-    figure.suptitle(title)
-    return figure
-
-
 def score_densities(
     scores: NDArray[Any], anomalous: NDArray[Any], *, title: str, thresholds: Mapping[str, float] | None = None
 ) -> Figure:
@@ -171,39 +140,11 @@ def score_densities(
     return figure
 
 
-def scored_images(
-    normal: tuple[NDArray[Any], NDArray[Any]], anomalous: tuple[NDArray[Any], NDArray[Any]], *, title: str, shown: int
-) -> Figure:
-    """The images of each kind that are scored best, on the left, and worst, on the right, with their scores below.
-
-    Each kind: images in [0, 1], [n, channels, height, width], and their scores, [n]. shown: images at each end.
-    """
-    import numpy as np
-
-    figure = _new(0.9 * (2 * shown + GROUP_GAP) + 1.2, 2.9)
-    panels = figure.subplots(2, 1)
-    for kind, (axes, (images, scores)) in enumerate(zip(panels, (normal, anomalous), strict=True)):
-        order = np.argsort(-scores if kind else scores, kind="stable")
-        best, worst = order[:shown], order[shown:][-shown:]
-        places, both = [*range(len(best)), *(GROUP_GAP + 2 * shown - np.arange(len(worst), 0, -1))], [*best, *worst]
-        for left, image in zip(places, both, strict=True):
-            axes.imshow(*_picture(images[image]), vmin=0, vmax=1, extent=(left, left + IMAGE_SIDE, 0, IMAGE_SIDE))
-        axes.set(xlim=(0, 2 * shown + GROUP_GAP), ylim=(0, IMAGE_SIDE), yticks=[])
-        axes.set_xticks([left + IMAGE_SIDE / 2 for left in places], [f"{scores[image]:.3g}" for image in both])
-        axes.tick_params(length=0)
-        axes.set_ylabel(KINDS[kind], rotation=0, ha="right", va="center", color=COLOURS[kind])
-        axes.spines[:].set_visible(False)
-    panels[0].text(shown / 2, 1, "scored best", ha="center", va="bottom")
-    panels[0].text(1.5 * shown + GROUP_GAP, 1, "scored worst", ha="center", va="bottom")
-    figure.suptitle(title)
-    return figure
-
-
 def loss_curves(curves: Mapping[str, Sequence[float]], *, title: str) -> Figure:
     """A panel for each loss, because their scales differ: its mean over each epoch, from epoch 1."""
     columns = min(4, len(curves))
     rows = math.ceil(len(curves) / columns)
-    figure = _new(max(2.8 * columns, 4), 2.2 * rows + 0.6)  # as wide as a title of two lines
+    figure = new_figure(max(2.8 * columns, 4), 2.2 * rows + 0.6)  # as wide as a title of two lines
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, (name, values) in zip(panels, curves.items(), strict=False):
         axes.plot(range(1, len(values) + 1), values, marker=".", color="black")
@@ -216,17 +157,13 @@ def loss_curves(curves: Mapping[str, Sequence[float]], *, title: str) -> Figure:
     return figure
 
 
-def _picture(image: NDArray[Any]) -> tuple[NDArray[Any], str | None]:
-    """Arguments of imshow: [height, width] and its colour map, or [height, width, 3]."""
-    return (image[0], "gray") if len(image) == 1 else (image.transpose(1, 2, 0), None)
-
-
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = _new(width, height)
+    figure = new_figure(width, height)
     return figure, figure.subplots()
 
 
-def _new(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches, whose parts make room for each other."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")

@@ -20,7 +20,8 @@ import numpy as np
 import optuna
 
 from sweeps.engine.planning import proposals
-from sweeps.engine.planning.plan import Plan, make_plan
+from sweeps.engine.planning.make_plan import make_plan
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.predicted import predicted_means
 from sweeps.engine.planning.samplers import NEEDED, SAMPLERS
 from sweeps.engine.planning.settings import SweepSettings

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.base_plan import Data
-from sweeps.engine.planning.plan import Plan, make_plan
+from sweeps.engine.planning.make_plan import make_plan
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
 from sweeps.engine.planning.start_from import start_from

@@ -10,7 +10,6 @@ from typing import Any
 from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset
-from adcore.train.build import split_train
 from sweeps.engine.machine.data import load_test
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.planning.labels import counted
@@ -18,16 +17,15 @@ from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.checkpoint_files import drop_checkpoints
 from sweeps.engine.record.configuration import Configuration
-from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations, references
+from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations
 from sweeps.engine.record.extend import earlier_sizes
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report.render import try_report
 from sweeps.engine.results.commands import final_commands
-from sweeps.engine.results.description import winner_tags
-from sweeps.engine.results.files import write_figure, write_summary, write_table
-from sweeps.engine.results.per_class import PerClass, own_best, per_class
-from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
-from sweeps.engine.results.tables import final_report, grid_sentence
+from sweeps.engine.results.files import write_table
+from sweeps.engine.results.outcome import Outcome, conclude, publish
+from sweeps.engine.results.per_class import own_best
+from sweeps.engine.results.tables import final_report
 from sweeps.engine.results.test_part import opened_again, opened_before, score_models
 from sweeps.engine.results.test_result import TestResult
 from sweeps.engine.results.winner_figures import inspect_model
@@ -41,8 +39,6 @@ from sweeps.engine.time_limit import time_limit
 
 __all__ = ["Stages"]
 
-#: The metric of a configuration's models on the test part.
-TESTED = "test_auroc_mean"
 #: Times that a model is trained in one go until it is the one on record.
 TRAININGS = 2
 UNCONFIRMED = "confirmation is incomplete; --resume retries what failed"
@@ -153,24 +149,18 @@ class Stages(StageRunner):
         self._inspect(confirmed[0].number, self.plan.confirm_seeds[0])
         if not self.plan.space.is_grid:  # there nothing wins
             register_winner(self.record, confirmed[0], home=self.home, tracking=self.tracking, train=self.data)
-        summary = summarise(
-            confirmed,
-            test,
-            {each.number: name for name, each in references(self.record).items()},
-            validation_images=len(split_train(self.plan.base, self.data.labels).validation),
-            same_training=not self.plan.search,
-            is_grid=self.plan.space.is_grid,
-        )
-        by_class = per_class(self.plan, confirmed, own, test) if own else None
+        found = conclude(self.record, confirmed, own, test, self.data.labels)
         failed = sum(record.counts()["failed"] for record in self._records)
-        total = len(self._records) * self.plan.configs
         is_complete = not self.failures and not failed
-        own_numbers = [number for number in numbers.values() if self.plan.owner(number) is not None]
-        self._publish(confirmed, own_numbers, summary, test, by_class, "complete" if is_complete else "failed")
-        self._print(confirmed, summary, test, by_class)
-        if report := try_report(self.home, self.record):
-            self.tracking.add_files(report)
-            self.display.print(f"report:  {report[0]}")
+        if self.limit:
+            self.limit.clock.note(now=True)
+        commands = final_commands(self.plan, found.summary.winner, self.sweep_settings, self.command)
+        publish(
+            found, self.record, home=self.home, tracking=self.tracking, commands=commands,
+            seconds=time.monotonic() - self.started, state="complete" if is_complete else "failed",
+        )  # fmt: skip
+        self._print(found, commands)
+        total = len(self._records) * self.plan.configs
         return 0 if is_complete else self.report_failure(f"{failed} of {total} configurations failed")
 
     def _score(self, confirmed: list[Confirmation], own: Mapping[int, int], *, again: bool) -> TestResult:
@@ -197,46 +187,17 @@ class Stages(StageRunner):
         )  # fmt: skip
         self.record.write("inspected", winner)
 
-    def _publish(
-        self,
-        confirmed: list[Confirmation],
-        own: list[int],
-        summary: Summary,
-        test: TestResult,
-        by_class: PerClass | None,
-        state: str,
-    ) -> None:
-        if self.limit:
-            self.limit.clock.note(now=True)
-        home, winner, seconds = self.home, summary.winner, time.monotonic() - self.started
-        with storage(home.folder):
-            artifacts = [
-                write_table(home.table, self.record, confirmed_means(confirmed, test)),
-                write_summary(home.results, self.record, confirmed, summary, test, seconds, by_class),
-                write_figure(home.auroc_figure, self.plan, winner, test),
-                home.record,
-            ]
-        metrics = final_metrics(summary, test) | (by_class.metrics() if by_class else {})
-        opening = len(self.record.read("test_openings")) - 1
-        for number, means in confirmed_means(confirmed, test).items():
-            self.tracking.close_confirmed("confirm", number, {TESTED: means[TESTED]}, opening=opening)
-        for number in own:
-            self.tracking.close_confirmed("confirm by class", number, {}, opening=opening)
-        verdict = grid_sentence(self.record, confirmed, summary) if self.plan.space.is_grid else summary.sentence
-        commands = final_commands(self.plan, winner, self.sweep_settings, self.command)
-        tags = winner_tags(self.plan, confirmed, summary, verdict, commands)
-        params = {} if self.plan.space.is_grid else winner.params
-        self.tracking.close_sweep(state, metrics, artifacts, step=opening, params=params, tags=tags)
-
-    def _print(
-        self, confirmed: list[Confirmation], summary: Summary, test: TestResult, by_class: PerClass | None
-    ) -> None:
-        own = [by_class.table(), by_class.sentence] if by_class else []
+    def _print(self, found: Outcome, commands: list[str]) -> None:
+        """Print the results, and write the report, which takes some seconds."""
+        own = [found.by_class.table(), found.by_class.sentence] if found.by_class else []
         own += self.limit.in_words(candidates(self.record)) if self.limit else []
-        commands = final_commands(self.plan, summary.winner, self.sweep_settings, self.command)
-        commands.insert(0, f"files:   {self.home.folder}: {', '.join(self.home.results_present())}")
-        for part in (*final_report(self.record, confirmed, summary, test), *own, *commands):
+        files = f"files:   {self.home.folder}: {', '.join(self.home.results_present())}"
+        results = final_report(self.record, found.confirmed, found.summary, found.test)
+        for part in (*results, *own, files, *commands):
             self.display.print(part)
+        if report := try_report(self.home, self.record):
+            self.tracking.add_files(report)
+            self.display.print(f"report:  {report[0]}")
 
     def _without_winner(self) -> int:
         with storage(self.home.folder):

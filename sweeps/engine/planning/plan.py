@@ -1,27 +1,22 @@
-"""Turn flags into a plan; nothing is run."""
+"""Plan: everything that a search will do; nothing is run."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import describe
-from adcore.errors import UserError
 from adcore.options import as_plain
-from adcore.system.device import has_cuda_device
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.labels import class_label, configuration_label
 from sweeps.engine.planning.ladder import REDUCTION, Rung, budget_for, rungs_of
-from sweeps.engine.planning.overrides import fields_set, ranges_given
-from sweeps.engine.planning.samplers import check_sampler
-from sweeps.engine.planning.settings import SCALES, SweepSettings
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
-from sweeps.engine.planning.steering import base_config, check_steered, steered
 
-__all__ = ["OWN_NUMBERS", "Plan", "make_plan"]
+__all__ = ["OWN_NUMBERS", "Plan"]
 
 #: TrainConfig fields that decide which images are labelled.
 LABELLING = ("classes", "split_seed", "exposure")
@@ -182,57 +177,3 @@ class Plan(BasePlan):
         for config in (self.search_config, self.base):
             fit, own = split_train(config, train.labels).fit, {name: getattr(config, name) for name in LABELLING}
             require_labelled_anomalies(train.labels, fit, **own, only=train.info.normal_class)
-
-
-def make_plan(
-    script: str, settings: SweepSettings, space: Space, started: Callable[[Space], Space] = lambda space: space
-) -> Plan:
-    """Resolve scale, data set, classes, counts and space. Raises UserError for flags that contradict each other.
-
-    started: adds the first configuration of --start-from to the space.
-    """
-    varied = list(ranges_given(settings.range))
-    own = fields_set(settings.set, space, varied)
-    name = settings.scale or settings.default_scale(has_gpus=has_cuda_device())
-    scale = SCALES[name]
-    base = base_config(settings, scale, own)
-    space = started(steered(space, base, settings))
-    space.check(base)
-    check_sampler(settings.sampler)
-    if space.is_grid and settings.configs:
-        raise UserError(
-            f"--configs {settings.configs}: this script trains each of its {len(space.points)} points; leave it out"
-        )
-    if space.is_grid and (settings.time_limit or settings.gpu_hours):
-        raise UserError(f"a time limit: this script trains each of its {len(space.points)} points; leave it out")
-    search = {name: value for name, value in scale.search.items() if name not in (*own, *varied)}
-    if "epochs" in search:  # a search is never longer than its confirmation
-        search["epochs"] = min(search["epochs"], base.epochs)
-    plan = Plan(
-        script=script,
-        scale=name,
-        base=base,
-        search=search,
-        space=space,
-        configs=len(space.points) if space.is_grid else settings.configs or scale.configs,
-        best=scale.best,
-        seeds=scale.seeds,
-        paper=scale.paper,
-        search_seed=settings.seed,
-        objective=settings.objective,
-        sampler=settings.sampler,
-    )
-    if plan.objective == "per-class":
-        _check_per_class(plan)
-    check_steered(plan.space, settings, plan.configs, detector=base.detector, own=list(own), varied=varied)
-    return plan
-
-
-def _check_per_class(plan: Plan) -> None:
-    """Raises UserError unless each class can have its own search."""
-    if plan.space.is_grid:
-        raise UserError(f"--objective per-class: this script trains only its {len(plan.space.points)} points")
-    if len(plan.classes) < 2:
-        raise UserError("--objective per-class: expected at least 2 classes, got 1")
-    if plan.configs >= OWN_NUMBERS:
-        raise UserError(f"--configs {plan.configs}: expected at most {OWN_NUMBERS - 1} with --objective per-class")

@@ -15,27 +15,16 @@ from adcore.metric_names import class_metric, of_class
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.labels import class_label
 from sweeps.engine.search.trial import Part
+from sweeps.engine.tracking.keys import SWEEP, config_key, run_key
 from sweeps.engine.tracking.means import of_validation, over_classes, over_seeds
 from sweeps.engine.tracking.outbox import DataInput, ModelFolder, Outbox, RunUpdate
 from sweeps.engine.tracking.params import as_text, run_params
 
-__all__ = ["SWEEP", "Tracking", "config_key", "run_key"]
+__all__ = ["Tracking"]
 
-#: Key of the sweep's own run.
-SWEEP = "sweep"
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 #: MLflow's status of a run, by its state.
 STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
-
-
-def run_key(stage: str, configuration: int, seed: int) -> str:
-    """Key of the run of a configuration with a seed in a stage."""
-    return f"{stage}/{configuration}/{seed}"
-
-
-def config_key(stage: str, configuration: int, seeds: Sequence[int], seed: int) -> str:
-    """Key of a configuration's own run: if it has several seeds in a stage, the parent of their runs."""
-    return f"{stage}/{configuration}" if len(seeds) > 1 else run_key(stage, configuration, seed)
 
 
 class Tracking:

@@ -1,0 +1,57 @@
+"""How click reads the values of flags that are neither a number nor plain text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+__all__ = ["ClassList", "Duration", "IntOrWord", "Unlimited"]
+
+
+class ClassList(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] # generic from click 8.4 on
+    """`all`, `6` or `0,3,6` as a tuple of class indices; empty for all."""
+
+    name = "classes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if not isinstance(value, str):
+            return tuple(value)
+        if value == "all":
+            return ()
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: expected all, a class such as 6, or several such as 0,3,6", param, ctx)
+
+
+class IntOrWord(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
+    """A whole number, or a word that stands for None."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.name = f"integer|{word}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Unlimited:
+        return Unlimited() if value == self.word else click.INT.convert(value, param, ctx)
+
+
+class Duration(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
+    """`45s`, `90m`, `3h`, `1h30m` or `2d` in seconds."""
+
+    name = "time"
+    parts = re.compile("".join(rf"(?:([0-9]+(?:[.][0-9]+)?){unit})?" for unit in "dhms"))
+    seconds = (86400, 3600, 60, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = self.parts.fullmatch(value)
+        if not value or found is None:
+            self.fail(f"{value!r}: expected a time such as 45s, 90m, 3h, 1h30m or 2d", param, ctx)
+        return sum(float(part) * unit for part, unit in zip(found.groups(), self.seconds, strict=True) if part)
+
+
+class Unlimited:
+    """An explicit None, as opposed to an option that was not given."""

@@ -1,0 +1,96 @@
+"""Outcome: what a sweep has found, and how it gets into its folder and into MLflow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from adcore.train.build import split_train
+from sweeps.engine.machine.storage import storage
+from sweeps.engine.record.confirmation import Confirmation, references
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.results.description import winner_tags
+from sweeps.engine.results.files import write_figure, write_summary, write_table
+from sweeps.engine.results.per_class import PerClass, per_class
+from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
+from sweeps.engine.results.tables import grid_sentence
+from sweeps.engine.results.test_result import TestResult
+from sweeps.engine.tracking.events import Tracking
+
+__all__ = ["Outcome", "conclude", "publish"]
+
+#: The metric of a configuration's models on the test part.
+TESTED = "test_auroc_mean"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """confirmed: the confirmed configurations, best first. own: each class's best, if the classes were searched.
+
+    by_class: what one configuration for all classes costs, if they were.
+    """
+
+    confirmed: list[Confirmation]
+    own: Mapping[int, Confirmation]
+    test: TestResult
+    summary: Summary
+    by_class: PerClass | None
+
+
+def conclude(
+    record: SweepRecord,
+    confirmed: list[Confirmation],
+    own: Mapping[int, Confirmation],
+    test: TestResult,
+    labels: Tensor,
+) -> Outcome:
+    """Compare the confirmed configurations. labels: of the train part, int64 [n]."""
+    plan = record.plan
+    summary = summarise(
+        confirmed,
+        test,
+        {each.number: name for name, each in references(record).items()},
+        validation_images=len(split_train(plan.base, labels).validation),
+        same_training=not plan.search,
+        is_grid=plan.space.is_grid,
+    )
+    return Outcome(confirmed, own, test, summary, per_class(plan, confirmed, dict(own), test) if own else None)
+
+
+def publish(
+    found: Outcome,
+    record: SweepRecord,
+    *,
+    home: SweepHome,
+    tracking: Tracking,
+    commands: Sequence[str],
+    seconds: float,
+    state: str,
+) -> None:
+    """Write the outcome's files and tell MLflow. commands: to browse, resume and repeat. Raises StorageError."""
+    plan, winner, means = record.plan, found.summary.winner, confirmed_means(found.confirmed, found.test)
+    with storage(home.folder):
+        artifacts = [
+            write_table(home.table, record, means),
+            write_summary(home.results, record, found.confirmed, found.summary, found.test, seconds, found.by_class),
+            write_figure(home.auroc_figure, plan, winner, found.test),
+            home.record,
+        ]
+    opening = len(record.read("test_openings")) - 1
+    for number, values in means.items():
+        tracking.close_confirmed("confirm", number, {TESTED: values[TESTED]}, opening=opening)
+    for each in found.own.values():
+        if plan.owner(each.number) is not None:
+            tracking.close_confirmed("confirm by class", each.number, {}, opening=opening)
+    verdict = grid_sentence(record, found.confirmed, found.summary) if plan.space.is_grid else found.summary.sentence
+    tracking.close_sweep(
+        state,
+        final_metrics(found.summary, found.test) | (found.by_class.metrics() if found.by_class else {}),
+        artifacts,
+        step=opening,
+        params={} if plan.space.is_grid else winner.params,
+        tags=winner_tags(plan, found.confirmed, found.summary, verdict, commands),
+    )
