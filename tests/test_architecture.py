@@ -25,6 +25,7 @@ ROOMS = (
         "adcore.metric_names",
         "adcore.system",
     ),
+    ("adcore.flag_types",),
     ("adcore.command_line",),
     ("adcore.datasets",),
     ("adcore.protocols",),

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from adcore.augment import Resampler
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.evaluation import figures, image_figures
+from adcore.evaluation import image_figures
 from adcore.evaluation.assessment import assess
 from adcore.evaluation.assessment_figures import write_auroc_by_class, write_figures
 from adcore.networks import IMAGE_SIZE
@@ -85,7 +85,7 @@ def test_reconstructions_are_of_each_class_in_turn_as_the_networks_see_them(
     shown: list[Any] = []
     draw = image_figures.reconstructions
     monkeypatch.setattr(
-        figures, "reconstructions", lambda *kinds, title: shown.extend(kinds) or draw(*kinds, title=title)
+        image_figures, "reconstructions", lambda *kinds, title: shown.extend(kinds) or draw(*kinds, title=title)
     )
     settings, result = trained(digits_train, "gan")
     found = assess(result.detector, settings, digits_train, digits_test)

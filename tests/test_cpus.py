@@ -13,7 +13,7 @@ from adcore.errors import UserError
 from adcore.system.cpus import allotted_cpus
 from sweeps.engine import plan_text
 from sweeps.engine.machine import cluster
-from sweeps.engine.planning import plan
+from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 
@@ -94,7 +94,7 @@ def test_the_plan_and_what_a_trial_may_take_go_by_what_is_allotted(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
     settings = SweepSettings(scale="laptop")
-    assert "min, 1 at a time" in plan_text.plan_in_words(plan.make_plan("gan_loss_weights", settings, SPACE), settings)
+    assert "min, 1 at a time" in plan_text.plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings)
     with pytest.raises(UserError) as refused:
         cluster.check_address(SweepSettings(cpus_per_trial=2))
     assert "--cpus-per-trial 2" in str(refused.value)

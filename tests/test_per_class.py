@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from adcore.config import TrainConfig
+from adcore.datasets import DATASETS
 from adcore.errors import UserError
 from adcore.evaluation import test_scores as evaluation
 from adcore.metrics import auroc_influence
@@ -208,7 +209,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     record, own = record_of(plan), {0: 0, 3: 4 * OWN_NUMBERS}
     seeds = {seed: {0: 0.5, 3: 0.5} for seed in plan.confirm_seeds}
     both = [Confirmation(Configuration(number, {}), seeds) for number in (0, 1)]
-    data = SimpleNamespace(channels=1)
+    data = SimpleNamespace(channels=1, info=DATASETS["digits"])
     test = score_models(record, both, SweepHome(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
     return SimpleNamespace(record=record, own=own, both=both, test=test, plan=plan)
 
@@ -238,7 +239,7 @@ def test_the_own_best_is_scored_class_by_class_on_the_same_images(scored: Simple
 
 
 def test_a_difference_of_the_same_models_is_zero(scored: SimpleNamespace, tmp_path: Path) -> None:
-    data, own = SimpleNamespace(channels=1), dict.fromkeys((0, 3), 0)
+    data, own = SimpleNamespace(channels=1, info=DATASETS["digits"]), dict.fromkeys((0, 3), 0)
     test = score_models(record_of(scored.plan), scored.both, SweepHome(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
     assert test.image_variance("", OWN_BEST, minus=0) == pytest.approx(0, abs=1e-12)
     assert per_class(scored.plan, scored.both, dict.fromkeys((0, 3), scored.both[0]), test).cost.value == 0
@@ -278,6 +279,6 @@ def test_the_plan_tells_its_cost() -> None:
         plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings)
         for settings in (SweepSettings(scale="laptop"), SweepSettings(scale="laptop", objective="per-class"))
     )
-    assert "at most 0.6 M images in the search, 0.5 M to confirm" in mean
-    assert "at most 2.6 M images in the search, 0.7 M to confirm" in by_class
+    assert "at most 0.6 M images in the search, 0.5 M images to confirm" in mean
+    assert "at most 2.6 M images in the search, 0.7 M images to confirm" in by_class
     assert "by class   10 searches" in by_class

@@ -30,7 +30,7 @@ from tests.small_idx import idx_images, idx_labels, write_train
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 ROOT = Path(__file__).parents[1]
-NO_SWEEPS = ("__init__.py", "console.py", "show.py")
+NO_SWEEPS = ("__init__.py", "console.py", "show.py", "ui.py")
 SCRIPTS = sorted(path for path in (ROOT / "sweeps").glob("*.py") if path.name not in NO_SWEEPS)
 #: Not needed to answer a mistake on the command line, and slow to import.
 HEAVY = ("torch", "ray", "mlflow", "optuna", "pytorch_lightning", "sklearn", "matplotlib", "torchvision")
@@ -287,7 +287,7 @@ def test_plan_tells_the_cost_and_runs_nothing(monkeypatch: pytest.MonkeyPatch, t
         "--plan", "--scale", "smoke", "--normal-class", "6", "--tracking-uri", "sqlite:///x.db"
     )
     assert code == 0
-    assert "4 configurations, each until stopped, at most 1 classes x 2 epochs" in out
+    assert "4 configurations, each until stopped, at most 1 class x 2 epochs" in out
     assert "if a core trains 1300 images/s at width 8; --plan --probe measures it" in out
     assert "sqlite:///x.db" in out
 

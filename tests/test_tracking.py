@@ -500,7 +500,7 @@ def test_metrics_reach_mlflow_in_batches(
     uri: str, sweep_id: str, monkeypatch: pytest.MonkeyPatch, outbox: Outbox
 ) -> None:
     counting = _CountsBatches(MlflowClient(uri))
-    monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda _: counting)
+    monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda *_, **__: counting)
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     writer.outbox.put(RunUpdate("warm-up", tags={"level": "x", "stage": "x"}))
     poll(lambda: "warm-up" in writer.run_writer.ends, "the first run")

@@ -95,15 +95,16 @@ def predict(models: Sequence[Path], request: Request, source: str = "--model") -
     prepare_process()
     from adcore.predict.models import load_model, read_states
 
-    model = load_model(read_states(models), request.chosen, source)
+    states = read_states(models)
+    if request.onnx is not None:
+        from adcore.predict.onnx_export import check_exported
+
+        check_exported(states[0].config.detector)
+    model = load_model(states, request.chosen, source)
     if request.heatmaps is not None:
         from adcore.predict.heatmaps import check_reconstructs
 
         check_reconstructs(model.config.detector)
-    if request.onnx is not None:
-        from adcore.predict.onnx_export import check_exported
-
-        check_exported(model.config.detector)
     click.echo(f"{model.title}; {_rule(model, request.threshold)}", err=True)
     code = _score(model, files, request) if files else 0
     if request.onnx is not None:

@@ -20,7 +20,6 @@ from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations
 from sweeps.engine.record.extend import earlier_sizes
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.report.render import try_report
 from sweeps.engine.results.commands import final_commands
 from sweeps.engine.results.files import write_table
 from sweeps.engine.results.outcome import Outcome, conclude, publish
@@ -192,9 +191,10 @@ class Stages(StageRunner):
         own = [found.by_class.table(), found.by_class.sentence] if found.by_class else []
         own += self.limit.in_words(candidates(self.record)) if self.limit else []
         files = f"files:   {self.home.folder}: {', '.join(self.home.results_present())}"
-        results = final_report(self.record, found.confirmed, found.summary, found.test)
-        for part in (*results, *own, files, *commands):
+        for part in (*final_report(self.record, found.confirmed, found.summary, found.test), *own, files, *commands):
             self.display.print(part)
+        from sweeps.engine.report.render import try_report  # here: it loads matplotlib
+
         if report := try_report(self.home, self.record):
             self.tracking.add_files(report)
             self.display.print(f"report:  {report[0]}")
