@@ -119,7 +119,6 @@ def prepare_environment(settings: RunSettings) -> None:
     )
     if settings.address != "local":
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # what Ray cannot join is an error of ours
     else:
         for name, value in PATIENT_THREADS.items():
             os.environ.setdefault(name, value)
@@ -154,7 +153,8 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         environment["env_vars"] = {**PATIENT_THREADS, **FILES_ALONE}
         options |= {"address": settings.address}
     try:
-        with copied() as environment["py_modules"], shielded(), contextlib.chdir("/"):
+        quiet = contextlib.nullcontext() if settings.address == "local" else _silent_stderr()
+        with copied() as environment["py_modules"], shielded(), contextlib.chdir("/"), quiet:
             ray.init(**options)
     except AuthenticationError as error:
         raise UserError(f"--address {settings.address}: {_token_hint()}") from error
@@ -168,6 +168,21 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _silent_stderr() -> Generator[None]:
+    """Within, standard error leads nowhere: Ray's C++ code writes lines of its own to it while it tries to join."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def cluster_has_gpus(settings: RunSettings) -> bool:
