@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
@@ -16,11 +19,25 @@ from typing import Any
 import psutil
 
 from sweeps.engine.tracking.runs import KEY_TAG
+from sweeps.engine.tracking.store import make_database
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = "gan_loss_weights"
 #: Seconds after which something hangs, also on a slow machine with other work.
 HANGS = 400.0
+
+
+@functools.cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="mlflow-")
+
+
+@functools.cache
+def _new_database() -> Path:
+    """MLflow's empty tables, as a sweep makes them in a file that is not there: it takes seconds each time."""
+    path = Path(_scratch().name) / "mlflow.db"
+    make_database(path)
+    return path
 
 
 class SweepProcess:
@@ -39,6 +56,8 @@ class SweepProcess:
         script: str = SCRIPT,
     ) -> None:
         self.folder, self.uri = folder, uri or f"sqlite:///{folder / 'mlflow.db'}"
+        if uri is None and not (folder / "mlflow.db").exists():
+            shutil.copyfile(_new_database(), folder / "mlflow.db")
         own = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "ADCORE_DATA")}
         places = ["--storage", str(storage or folder / "runs"), "--tracking-uri", self.uri]
         self.log = (folder / f"output-{time.monotonic_ns()}.txt").open("w+")

@@ -101,5 +101,5 @@ def test_the_data_set_is_listed_and_its_absence_is_one_line(ran: SimpleNamespace
 def test_the_sweep_plans_its_search_and_the_ablation_is_what_it_was(ran: SimpleNamespace) -> None:
     [plan, _] = commands("sweep")
     text = run(ran.copy, *plan)
-    assert "searched   weight_gradient_difference 0.01-10, weight_abc 0.1-10" in text
+    assert "searched   weight_gradient_difference 0.01-10 log, weight_abc 0.1-10 log" in text
     assert "up to 12 configurations" in run(ran.copy, "sweeps/loss_ablation.py", "--plan", "--scale", "laptop")

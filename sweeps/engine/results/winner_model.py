@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from adcore.datasets import ImageDataset
-from sweeps.engine.machine.storage import storage
+from sweeps.engine.machine.storage import one_line, storage
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
@@ -17,13 +19,22 @@ __all__ = ["register_winner"]
 def register_winner(
     record: SweepRecord, winner: Confirmation, *, home: SweepHome, tracking: Tracking, train: ImageDataset
 ) -> None:
-    """Save the winner's models, of all classes and fresh seeds, and tell MLflow; once. Raises StorageError."""
+    """Save the winner's models, of all classes and fresh seeds, and tell MLflow; once. Raises StorageError.
+
+    If MLflow cannot save them, that is printed, and a resume tries again.
+    """
+    from mlflow.exceptions import MlflowException
+
     if record.read("registered") == winner.number:
         return
     plan, classes = record.plan, sorted(record.plan.classes)
     paths = [path for seed in winner.by_seed for path in home.checkpoints_of(winner.number, classes, seed)]
-    with storage(home.folder):
-        save_model(home.model, paths, train)
+    try:
+        with storage(home.folder):
+            save_model(home.model, paths, train)
+    except MlflowException as error:
+        print(f"the winner is not registered in MLflow: {one_line(error)}", file=sys.stderr)
+        return
     tags = {"sweep": home.name, "configuration": str(winner.number), "scale": plan.scale}
     tracking.registered(winner.number, ModelFolder(str(home.model), model_name(plan.script, plan.base.dataset), tags))
     record.write("registered", winner.number)

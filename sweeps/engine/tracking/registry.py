@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import adcore
 from sweeps.engine.tracking.outbox import ModelFolder
+from sweeps.engine.tracking.store import without_stray_folders
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -52,7 +53,8 @@ def save_model(folder: Path, paths: Sequence[Path], data: ImageDataset) -> Path:
 
     states = [dataclasses.replace(state, optimizers=[]) for path in paths for state in checkpoints.read(path)]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".model-") as place:
+    # not in the sweep's folder: MLflow reads a % or a # in a path as part of an address
+    with tempfile.TemporaryDirectory(prefix="model-") as place:
         file, made = Path(place) / f"{served_model.ARTIFACT}.ckpt", Path(place) / "model"
         checkpoints.Checkpoints(file).save(states)
         mlflow.pyfunc.save_model(
@@ -64,8 +66,11 @@ def save_model(folder: Path, paths: Sequence[Path], data: ImageDataset) -> Path:
             input_example=pd.DataFrame({served_model.COLUMN: data.images[:2].movedim(1, 3).tolist()}),
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
         )
-        shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
+        part = folder.with_name(f".{folder.name}.part")
+        for old in (part, folder):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(made, part)
+        part.rename(folder)
     return folder
 
 
@@ -74,6 +79,11 @@ def deliver_model(client: MlflowClient, run_id: str, folder: str, *, model: Mode
 
     A version with this run and these tags is not made again. Raises what MLflow and the disk raise.
     """
+    with without_stray_folders(client.tracking_uri):
+        _deliver(client, run_id, folder, model)
+
+
+def _deliver(client: MlflowClient, run_id: str, folder: str, model: ModelFolder) -> None:
     from mlflow.exceptions import MlflowException
 
     client.log_artifacts(run_id, folder, PLACE)

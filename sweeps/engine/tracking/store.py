@@ -23,7 +23,7 @@ from sweeps.engine.tracking.variables import set_variables
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-__all__ = ["check_tracking_uri", "connect", "is_gone", "make_database", "require_database"]
+__all__ = ["check_tracking_uri", "connect", "is_gone", "make_database", "require_database", "without_stray_folders"]
 
 
 def check_tracking_uri(uri: str) -> None:
@@ -62,7 +62,7 @@ def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
     path = database_path(uri)
     check_artifacts(path, experiment)
     make_database(path)
-    with _without_stray_folders(uri):
+    with without_stray_folders(uri):
         try:
             client = MlflowClient(uri, registry_uri=uri)
         except MlflowException as error:
@@ -84,7 +84,7 @@ def make_database(path: Path) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         uri = database_uri(Path(folder) / "mlflow.db")
-        with _without_stray_folders(uri):
+        with without_stray_folders(uri):
             MlflowClient(uri).search_experiments(max_results=1)
         with closing(sqlite3.connect(Path(folder) / "mlflow.db")) as made:
             statements = list(made.iterdump())[1:-1]  # without the dump's own BEGIN and COMMIT
@@ -147,9 +147,12 @@ def _other_schema(path: Path, uri: str, text: str) -> str:
 
 
 @contextmanager
-def _without_stray_folders(uri: str) -> Generator[None]:
-    """Remove the folder that MLflow creates from the literal address, with %20 instead of a space."""
-    stray = Path(uri.removeprefix(SQLITE)).parent
+def without_stray_folders(uri: str) -> Generator[None]:
+    """Remove the folder that MLflow creates from the literal address, with %20 instead of a space.
+
+    uri: of a database; for a server there is none.
+    """
+    stray = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else Path.cwd()
     made = [folder for folder in (stray, *stray.parents) if not folder.exists()]
     try:
         yield
