@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -82,12 +83,18 @@ def test_ctrl_c_ends_watching_without_a_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sweeps.show", "a", "--watch", "0.1", "--storage", str(tmp_path)]
     with (
         one_driver(SweepHome(tmp_path / "a"), is_new=False),
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+        ) as watching,
     ):
         assert watching.stdout
         assert watching.stderr
         watching.stdout.readline()
         time.sleep(0.3)
-        watching.send_signal(2)
+        watching.send_signal(signal.SIGINT)
         assert watching.wait(60) == 130
         assert watching.stderr.read() == b""
