@@ -141,6 +141,21 @@ def test_a_record_from_before_the_flags_resumes(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.usefixtures("elsewhere")
+def test_a_record_from_before_a_setting_of_the_trainings_resumes(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = SweepSettings(scale="smoke", name="mine")
+    plan = make_plan("gan_loss_weights", settings, SPACE)
+    stored(plan, settings)
+    record = record_of(plan, path=Path("runs/mine/study.db").resolve())
+    before = json.loads(json.dumps(plan.as_record()))
+    del before["base"]["image_size"]
+    record.write("plan", before)
+    assert "4 configurations" in resumed(capsys)
+    before["base"]["width"] += 1
+    record.write("plan", before)
+    assert "other settings of: base" in refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_a_record_with_settings_of_a_later_version_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     settings = SweepSettings(scale="smoke", name="mine")
     plan = make_plan("gan_loss_weights", settings, SPACE)

@@ -7,8 +7,9 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+from adcore.config import TrainConfig
 from adcore.datasets import DatasetError
 from adcore.errors import UserError, unknown_name
 from adcore.options import flag_of, from_plain
@@ -17,7 +18,15 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import RECORD, SweepHome
 
-__all__ = ["EXTENDED", "default_name", "find_home", "read_attribute", "require_same_plan", "stored_settings"]
+__all__ = [
+    "EXTENDED",
+    "completed",
+    "default_name",
+    "find_home",
+    "read_attribute",
+    "require_same_plan",
+    "stored_settings",
+]
 
 #: What --extend changes in a plan.
 EXTENDED = ("configs",)
@@ -106,13 +115,26 @@ def require_same_plan(home: SweepHome, plan: BasePlan, *, but: Sequence[str] = (
     """Raises UserError if this code would compute another sweep than the one on record. but: what may differ."""
     if not home.is_begun:
         return
-    before, now = read_attribute(home, "plan"), json.loads(json.dumps(plan.as_record()))
+    before, now = completed(read_attribute(home, "plan")), json.loads(json.dumps(plan.as_record()))
     compared = [name for name in now if name not in but]
     different = [name for name in compared if not isinstance(before, dict) or now[name] != before.get(name)]
     if different:
         raise UserError(
             f"sweep {home.name!r} was started with other settings of: {', '.join(different)}; start a new one"
         )
+
+
+def completed(plan: Any) -> Any:
+    """A plan as a record has it; settings of a training that are newer than the record have their defaults."""
+    if not isinstance(plan, dict):
+        return plan
+    defaults = json.loads(json.dumps({field.name: field.default for field in dataclasses.fields(TrainConfig)}))
+    whole = dict(cast(dict[str, Any], plan))
+    if isinstance(whole.get("base"), dict):
+        whole["base"] = {**defaults, **whole["base"]}
+    if isinstance(whole.get("configs"), dict):  # of a table of baselines, by row
+        whole["configs"] = {name: {**defaults, **own} for name, own in whole["configs"].items()}
+    return whole
 
 
 def read_attribute(home: SweepHome, key: str, *default: Any) -> Any:

@@ -18,6 +18,7 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space, range_of
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.record.resume import completed
 from sweeps.engine.record.study import open_study
 
 __all__ = ["read_record", "stored_flags"]
@@ -26,7 +27,7 @@ __all__ = ["read_record", "stored_flags"]
 def read_record(home: SweepHome) -> SweepRecord:
     """The record of a search. Raises UserError for a damaged one, and for that of another version or of baselines."""
     study = open_study(home.record, create=False)
-    stored = study.user_attrs.get("plan")
+    stored = completed(study.user_attrs.get("plan"))
     if not isinstance(stored, dict) or "space" not in stored:
         raise UserError(f"{home.record}: expected the record of a search; a table of baselines has no report")
     try:
