@@ -4,76 +4,7 @@ python -m sweeps.ui
 python -m sweeps.ui --tracking-uri sqlite:///elsewhere/mlflow.db --port 5001
 """
 
-from __future__ import annotations
-
-import dataclasses
-import subprocess
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from adcore.command_line import dataclass_flags, run
-from adcore.errors import UserError
-from adcore.options import check_options, option
-from sweeps.engine.machine.locations import SQLITE, database_path, typed_database
-
-__all__ = ["UiSettings", "main"]
-
-#: Most links.
-SHOWN = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class UiSettings:
-    """The flags. Raises UserError with field, value and legal range of a bad one."""
-
-    tracking_uri: str = option("sqlite:///mlflow.db", "MLflow database, or server (http://HOST:PORT): then only links")
-    port: int = option(5000, "port of `mlflow ui`, on this machine's loopback address", at_least=1, at_most=65535)
-
-    def __post_init__(self) -> None:
-        check_options(self)
-
-
-def browse(settings: UiSettings) -> int:
-    """Print the links; serve a database until Ctrl-C. Raises UserError if there is no such database."""
-    uri = settings.tracking_uri
-    if not uri.startswith(SQLITE):
-        _print_links(uri, uri.rstrip("/"))
-        return 0
-    uri = typed_database(uri)
-    if not (path := database_path(uri)).is_file():
-        raise UserError(f"--tracking-uri {settings.tracking_uri}: there is no {path}; a sweep makes it")
-    _print_links(uri, f"http://127.0.0.1:{settings.port}")
-    words = ["ui", "--backend-store-uri", f"{SQLITE}{path.name}", "--host", "127.0.0.1", "--port", str(settings.port)]
-    try:
-        return subprocess.run([str(Path(sys.executable).with_name("mlflow")), *words], cwd=path.parent).returncode
-    except KeyboardInterrupt:
-        return 0
-
-
-def _print_links(uri: str, address: str) -> None:
-    from sweeps.engine.tracking.store import check_tracking_uri
-    from sweeps.engine.tracking.variables import set_variables
-    from sweeps.engine.tracking.view import links
-
-    check_tracking_uri(uri)
-    set_variables(uri)
-    found = links(uri, address)
-    for name, link in found[:SHOWN]:
-        print(f"{name}: {link}", flush=True)
-    if not found:
-        print(f"no sweep in {uri} has a table yet", flush=True)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-
-    def body(**given: Any) -> int:
-        return browse(UiSettings(**given))
-
-    run("python -m sweeps.ui", __doc__ or "", dataclass_flags(UiSettings), body, argv)
-
+from sweeps.engine.browsing import main
 
 if __name__ == "__main__":
-    main()
+    main(__doc__ or "")

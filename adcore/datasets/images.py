@@ -37,7 +37,7 @@ def has_colour(path: Path) -> bool:
                 used = image.convert("RGB").getcolors(256) or []
                 return any(len(set(np.atleast_1d(colour).tolist())) > 1 for _, colour in used)
             return image.mode not in GREY_MODES and not image.mode.startswith("I;16")
-    except Exception:  # as in `_attempt`
+    except Exception:  # on foreign bytes a decoder may raise anything
         return False
 
 

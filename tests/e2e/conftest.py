@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.kill_loop import KillLoop
+from tests.e2e.mlflow_server import Server
 from tests.sweep_process import SCRIPT, Begin, SweepProcess
 
 
@@ -36,6 +37,15 @@ def begin() -> Iterator[Begin]:
     yield _begin
     for sweep in begun:
         sweep.end()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A running MLflow server with its files in the test's folder."""
+    made = Server(tmp_path)
+    made.start()
+    yield made
+    made.kill()
 
 
 @pytest.fixture(scope="module")

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.e2e.equal_outcome import SMALL, after_packs, ends_as_ever
 from tests.e2e.kill_loop import KillLoop
 from tests.e2e.mlflow_server import Server
 from tests.sweep_process import Begin, poll
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
-    made.start()
-    yield made
-    made.kill()
 
 
 def test_what_mlflow_missed_is_delivered_in_mid_sweep_and_by_the_resume(

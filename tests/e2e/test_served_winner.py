@@ -11,7 +11,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +25,6 @@ from tests.sweep_process import ROOT, Begin, poll
 pytestmark = pytest.mark.xdist_group("served winner")
 
 NAME = "gan_loss_weights-digits"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
-    made.start()
-    yield made
-    made.kill()
 
 
 def test_the_winner_is_registered_once_loaded_by_its_alias_and_served(

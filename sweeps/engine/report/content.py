@@ -8,9 +8,10 @@ from statistics import fmean
 from typing import Any
 
 from adcore.datasets import DATASETS
+from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.report.table import Table, counted, interval_cells, number
+from sweeps.engine.report.table import Table, interval_cells, number
 
 __all__ = ["Content", "content"]
 

@@ -13,14 +13,14 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from sweeps.engine.report.importances import Importance
 from sweeps.engine.report.search import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from optuna.distributions import BaseDistribution
+    from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 __all__ = ["draw_history", "draw_importances", "draw_intervals", "draw_parallel", "draw_slice", "styled"]
 
@@ -158,7 +158,7 @@ def _places(name: str, points: Sequence[Point], distribution: BaseDistribution) 
 def _heights(name: str, points: Sequence[Point], distribution: BaseDistribution) -> list[float]:
     """The points' values from 0, the low end of the range, to 1."""
     places, ticks = _places(name, points, distribution)
-    ends: Any = (0, len(ticks) - 1) if ticks else (getattr(distribution, "low"), getattr(distribution, "high"))  # noqa: B009
+    ends = (0, len(ticks) - 1) if ticks else _limits(distribution)
     scale = np.log if _is_log(distribution) else np.asarray
     low, high = scale(ends)
     return ((scale(places) - low) / max(high - low, 1e-12)).tolist()
@@ -167,7 +167,14 @@ def _heights(name: str, points: Sequence[Point], distribution: BaseDistribution)
 def _ends(distribution: BaseDistribution) -> tuple[str, str]:
     if isinstance(distribution, CategoricalDistribution):
         return str(distribution.choices[0]), str(distribution.choices[-1])
-    return f"{getattr(distribution, 'low'):g}", f"{getattr(distribution, 'high'):g}"  # noqa: B009
+    low, high = _limits(distribution)
+    return f"{low:g}", f"{high:g}"
+
+
+def _limits(distribution: BaseDistribution) -> tuple[float, float]:
+    """The ends of a range of numbers."""
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return distribution.low, distribution.high
 
 
 def _is_log(distribution: BaseDistribution) -> bool:

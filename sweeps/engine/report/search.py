@@ -7,9 +7,10 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
+from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.predicted import predicted_means
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.report.table import Table, counted
+from sweeps.engine.report.table import Table
 
 __all__ = ["Point", "cost_table", "history", "ladder_table", "saving"]
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["Table", "counted", "interval_cells", "number"]
+__all__ = ["Table", "interval_cells", "number"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Table:
 def number(value: Any) -> str:
     """A setting, or a dash for None."""
     if value is None:
-        return "–"  # noqa: RUF001 # a dash
+        return "-"
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
@@ -34,8 +34,3 @@ def interval_cells(each: Mapping[str, float] | None, *, signed: bool = False) ->
     if signed:
         return f"{value:+.4f}", f"{low:+.4f} to {high:+.4f}"
     return f"{value:.4f}", f"{low:.4f} to {min(high, 1):.4f}"
-
-
-def counted(count: int, word: str) -> str:
-    """`3 classes`, `1 class`."""
-    return f"{count} {word}" + ("" if count == 1 else "es" if word.endswith("s") else "s")
