@@ -202,3 +202,4 @@ def _quiet_lightning() -> None:
     """Silence Lightning's start-up lines and advice, which are about settings that the caller did not choose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="lightning_fabric")
