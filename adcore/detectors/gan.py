@@ -53,6 +53,7 @@ class TwoDiscriminatorGAN(Detector):
     capturable: ClassVar[bool] = True
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     loss_weights: Tensor
+    latent_weights: Tensor
     #: Network classes, built from channels, width, norm, members and image_size; the generator also encodes.
     generator_network: ClassVar[Callable[..., Any]] = Generator
     discriminator_network: ClassVar[Callable[..., Any]] = Discriminator
