@@ -156,8 +156,8 @@ class TrainConfig:
             raise UserError(
                 f"--draws each-epoch: under protocol {self.protocol} the labelled anomalies are fixed; use --draws once"
             )
-        known = check_exposure(self.exposure, len(info.class_names))
-        object.__setattr__(self, "known_classes", known)
+        known_classes = check_exposure(self.exposure, len(info.class_names))
+        object.__setattr__(self, "known_classes", known_classes)
         check_detector(self.detector, self.protocol, has_anomalies=self.exposure.has_anomalies)
 
     @property

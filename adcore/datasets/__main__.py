@@ -40,9 +40,9 @@ def show(name: str) -> None:
     info = parts[0].info
     counts = [part.labels.bincount(minlength=len(info.class_names)).tolist() for part in parts]
     click.echo(f"{info.name}  {info.channels}x{info.size}x{info.size}")
-    for index, (title, *own) in enumerate(zip(info.class_names, *counts, strict=True)):
+    for index, (title, *class_counts) in enumerate(zip(info.class_names, *counts, strict=True)):
         role = "  (normal)" if index == info.normal_class else ""
-        click.echo(f"{index:4} {title}  train {own[0]}, test {own[1]}{role}")
+        click.echo(f"{index:4} {title}  train {class_counts[0]}, test {class_counts[1]}{role}")
     for part in parts:
         click.echo(f"{part.part}: {len(part.labels)} images, content {part.content_hash[:12]}")
         for note in part.notes:

@@ -44,7 +44,7 @@ class Detector(nn.Module):
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
         super().__init__()
-        self.seeds = [each.initial_seed() for each in generators]
+        self.seeds = [generator.initial_seed() for generator in generators]
 
     @property
     def members(self) -> int:

@@ -53,6 +53,7 @@ class TwoDiscriminatorGAN(Detector):
     capturable: ClassVar[bool] = True
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     loss_weights: Tensor
+    latent_weights: Tensor
     #: Network classes, built from channels, width, norm, members and image_size; the generator also encodes.
     generator_network: ClassVar[Callable[..., Any]] = Generator
     discriminator_network: ClassVar[Callable[..., Any]] = Discriminator
@@ -74,7 +75,7 @@ class TwoDiscriminatorGAN(Detector):
     ) -> None:
         super().__init__(generators)
         self.loss_names = tuple(weights[0])
-        by_loss = [[own[name] for own in weights] for name in self.loss_names]  # [losses, members]
+        by_loss = [[member[name] for member in weights] for name in self.loss_names]  # [losses, members]
         self.register_buffer("loss_weights", torch.tensor(by_loss, dtype=torch.float64), persistent=False)
         shape: dict[str, Any] = {
             "channels": channels, "width": width, "norm": norm, "members": self.members, "image_size": image_size,
@@ -147,16 +148,16 @@ class TwoDiscriminatorGAN(Detector):
 
         code: the normal images' latent; judged: `judge` of the outputs.
         """
-        each, (on_normal, on_anomalous) = self._by_member, judged
+        by_member, (on_normal, on_anomalous) = self._by_member, judged
         terms = {
-            "reconstruction": losses.reconstruction(each(normal), each(output_normal)),
-            "patch": losses.patch(each(normal), each(output_normal), **self.windows),
-            "latent": losses.latent(each(code), each(self.generator.encode(output_normal))),
+            "reconstruction": losses.reconstruction(by_member(normal), by_member(output_normal)),
+            "patch": losses.patch(by_member(normal), by_member(output_normal), **self.windows),
+            "latent": losses.latent(by_member(code), by_member(self.generator.encode(output_normal))),
             "adversarial_normal": losses.adversarial_normal(on_normal),
         }
         if on_anomalous is not None:
             terms["adversarial_anomaly"] = losses.adversarial_anomaly(on_anomalous)
-            terms["abc"] = losses.abc(each(anomalous), each(output_anomalous))
+            terms["abc"] = losses.abc(by_member(anomalous), by_member(output_anomalous))
         return terms
 
     def discriminator_losses(
@@ -167,10 +168,10 @@ class TwoDiscriminatorGAN(Detector):
         No gradient reaches the generator: the update computes only the discriminators' gradients.
         """
         (real_normal, real_anomalous), (fake_normal, fake_anomalous) = self.judge(normal, anomalous), judged
-        found = {"discriminator_normal": losses.discriminator(real_normal, fake_normal)}
+        terms = {"discriminator_normal": losses.discriminator(real_normal, fake_normal)}
         if real_anomalous is not None and fake_anomalous is not None:
-            found["discriminator_anomaly"] = losses.discriminator(real_anomalous, fake_anomalous)
-        return found
+            terms["discriminator_anomaly"] = losses.discriminator(real_anomalous, fake_anomalous)
+        return terms
 
     def score(self, images: Tensor) -> Tensor:
         """Reconstruction error of each image by each member, plus its weighted latent distance |E(x) - E(x')|.

@@ -129,8 +129,8 @@ def score_densities(
     shown = [*np.concatenate(ends), *finite.values()]
     bins = np.histogram_bin_edges(shown, 50).tolist()  # of some width even if all scores are equal
     for kind, (name, colour) in enumerate(zip(KINDS, COLOURS, strict=True)):
-        own = scores[anomalous == bool(kind)]
-        axes.hist(own, bins, density=True, alpha=0.55, color=colour, label=f"{name} (n = {len(own)})")
+        kind_scores = scores[anomalous == bool(kind)]
+        axes.hist(kind_scores, bins, density=True, alpha=0.55, color=colour, label=f"{name} (n = {len(kind_scores)})")
     for (name, value), style in zip(finite.items(), itertools.cycle(["-", "--", "-.", ":"])):
         axes.axvline(value, color="black", linestyle=style, linewidth=1, label=f"{name}: {value:.3g}")
     axes.set_xlabel("anomaly score")

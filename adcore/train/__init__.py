@@ -129,11 +129,11 @@ def train(
         TrainResult(
             reports.state(place),
             reports.histories[place],
-            images_per_epoch=images * len(own.classes),
+            images_per_epoch=images * len(trained_config.classes),
             seconds=images * reports.share_of_time(place),
             make_detector=packs[place],
         )
-        for place, own in enumerate(configs)
+        for place, trained_config in enumerate(configs)
     ]
     return results[0] if isinstance(config, TrainConfig) else results
 

@@ -33,8 +33,8 @@ def check_members(members: Sequence[TrainConfig]) -> None:
     for name in names:
         values = {getattr(member, name): None for member in members}
         if len(values) > 1:
-            found = ", ".join(map(str, values))
-            raise UserError(f"{flag_of(name)} {found}: expected one value for all configurations trained together")
+            listed = ", ".join(map(str, values))
+            raise UserError(f"{flag_of(name)} {listed}: expected one value for all configurations trained together")
 
 
 def one_configuration(members: Sequence[TrainConfig]) -> TrainConfig:

@@ -24,8 +24,8 @@ def predicted_means(curves: Sequence[Mapping[int, Sequence[float]]], classes: in
     if not curves:
         return []
     values = np.full((len(curves), classes, epochs), np.nan)
-    for row, own in zip(values, curves, strict=True):
-        for index, epoch_values in own.items():
+    for row, by_class in zip(values, curves, strict=True):
+        for index, epoch_values in by_class.items():
             row[index, : len(epoch_values)] = epoch_values[:epochs]
     values[~np.isfinite(values)] = np.nan
     effects = _class_effects(values.reshape(len(curves), -1)).reshape(classes, epochs)
@@ -39,8 +39,8 @@ def _class_effects(values: NDArray[np.float64]) -> NDArray[np.float64]:
     filled, rows, columns = np.where(seen, values, 0.0), seen.sum(axis=1), seen.sum(axis=0)
     effects = np.zeros(values.shape[1])
     for _ in range(ROUNDS):
-        own = ((filled - effects) * seen).sum(axis=1) / np.maximum(rows, 1)
-        effects = ((filled - own[:, None]) * seen).sum(axis=0) / np.maximum(columns, 1)
+        configuration_effects = ((filled - effects) * seen).sum(axis=1) / np.maximum(rows, 1)
+        effects = ((filled - configuration_effects[:, None]) * seen).sum(axis=0) / np.maximum(columns, 1)
     return np.where(columns > 0, effects, np.nan)
 
 

@@ -45,8 +45,8 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
     """The content of the report. results: of results.json; name: of the sweep. Raises LookupError if one is missing."""
     plan = record.plan
     label = f"test AUROC minus that of {plan.space.default}" if plan.space.is_grid else "test AUROC: winner minus this"
-    differences = {each["configuration"]: each["difference"] for each in results["comparisons"]}
-    names = {each["configuration"]: _named(each) for each in results["confirmed"]}
+    differences = {comparison["configuration"]: comparison["difference"] for comparison in results["comparisons"]}
+    names = {confirmed["configuration"]: _named(confirmed) for confirmed in results["confirmed"]}
     by_class = _class_intervals(plan, results)
     return Content(
         title=f"{plan.script}: sweep {name}",
@@ -58,7 +58,7 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
         confirmed=_confirmed(results, differences, label),
         classes=_classes(record, results),
         own=_own(plan, results["per_class"]) if "per_class" in results else None,
-        differences={names[key]: _bounded(each) for key, each in differences.items() if each},
+        differences={names[key]: _bounded(difference) for key, difference in differences.items() if difference},
         differences_label=label,
         class_intervals=by_class,
     )
@@ -69,16 +69,16 @@ def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
     names = DATASETS[plan.base.dataset].class_names
     over = f"the class {names[plan.classes[0]]}" if len(plan.classes) == 1 else f"all {len(plan.classes)} classes"
     value, interval = interval_cells(results["test"][""])
-    found = [
+    sentences = [
         f"{_upper(_subject(plan, results))}: a test AUROC of {value} (95 % interval {interval}) over {over} of "
         f"{plan.base.dataset}, with {seeds}."
     ]
-    found.append(results["sentence"])
+    sentences.append(results["sentence"])
     if len(results["seeds"]) == 1:
-        found.append("With one fresh seed the intervals cover other images only, not other seeds.")
+        sentences.append("With one fresh seed the intervals cover other images only, not other seeds.")
     if (openings := len(results["test_openings"])) > 1:
-        found.append(f"The test part was opened {openings} times for this sweep: it is no longer untouched.")
-    return found
+        sentences.append(f"The test part was opened {openings} times for this sweep: it is no longer untouched.")
+    return sentences
 
 
 def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
@@ -118,17 +118,21 @@ def _stages(plan: Plan, results: Mapping[str, Any]) -> Table:
         smaller = ", smaller trainings" if plan.search else ""
         rows.append(["search, validation", cells[0], alone or cells[1], f"1 seed, the best of {plan.configs}{smaller}"])
     rows.append(["confirm, validation", *interval_cells(results["confirm"]), counted(seeds, "fresh seed")])
-    for name, each in results["test"].items():
-        rows.append([f"test, {name} anomalies" if name else "test", *interval_cells(each), models])
+    for name, interval in results["test"].items():
+        rows.append([f"test, {name} anomalies" if name else "test", *interval_cells(interval), models])
     return Table("mean AUROC by stage", ("stage", "mean AUROC", "95 % interval", "of"), rows)
 
 
 def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label: str) -> Table:
     rows: list[Sequence[str]] = []
-    for each in results["confirmed"]:
-        means = _mean([] if each["search"] is None else [each["search"]]), _mean(each["confirm"]), _mean(each["test"])
-        lead = interval_cells(differences.get(each["configuration"]), signed=True)
-        rows.append([_named(each), *means, *lead])
+    for confirmed in results["confirmed"]:
+        means = (
+            _mean([] if confirmed["search"] is None else [confirmed["search"]]),
+            _mean(confirmed["confirm"]),
+            _mean(confirmed["test"]),
+        )
+        lead = interval_cells(differences.get(confirmed["configuration"]), signed=True)
+        rows.append([_named(confirmed), *means, *lead])
     columns = ("configuration", "search", "confirmed", "test", "difference", "95 % interval")
     return Table(f"what was confirmed; difference: {label}", columns, rows)
 
@@ -141,27 +145,27 @@ def _classes(record: SweepRecord, results: Mapping[str, Any]) -> Table:
     for index in sorted(plan.classes):
         values = results["test_by_class"]["auroc"][str(index)]
         cells = interval_cells(intervals.get(str(index)))
-        validation = _mean([own[index] for own in confirmed if index in own])
+        validation = _mean([aurocs[index] for aurocs in confirmed if index in aurocs])
         rows.append([f"{index} {names[index]}", validation, _mean(values), cells[1]])
     columns = (plan.base.exposure.named_class, "validation", "test", "95 % interval")
     return Table("AUROC by class", columns, rows)
 
 
-def _own(plan: Plan, found: Mapping[str, Any]) -> tuple[Table, str]:
+def _own(plan: Plan, per_class: Mapping[str, Any]) -> tuple[Table, str]:
     names = DATASETS[plan.base.dataset].class_names
     rows = [
-        [f"{index} {names[int(index)]}", str(each["configuration"]), _mean(each["confirm"]), _mean(each["test"]),
-         *(number(each["params"][name]) for name in plan.space.names)]
-        for index, each in found["by_class"].items()
+        [f"{index} {names[int(index)]}", str(best["configuration"]), _mean(best["confirm"]), _mean(best["test"]),
+         *(number(best["params"][name]) for name in plan.space.names)]
+        for index, best in per_class["by_class"].items()
     ]  # fmt: skip
     columns = (plan.base.exposure.named_class, "configuration", "confirmed", "test", *plan.space.names)
-    return Table("each class's own best configuration", columns, rows), found["sentence"]
+    return Table("each class's own best configuration", columns, rows), per_class["sentence"]
 
 
 def _class_intervals(plan: Plan, results: Mapping[str, Any]) -> dict[str, Bounded]:
     names = DATASETS[plan.base.dataset].class_names
-    known = results.get("test_auroc_by_class", {})
-    return {f"{index} {names[int(index)]}": _bounded(each) for index, each in known.items() if each}
+    intervals = results.get("test_auroc_by_class", {})
+    return {f"{index} {names[int(index)]}": _bounded(interval) for index, interval in intervals.items() if interval}
 
 
 def _subject(plan: Plan, results: Mapping[str, Any]) -> str:
@@ -176,7 +180,7 @@ def _upper(text: str) -> str:
 
 def _winner(results: Mapping[str, Any]) -> Mapping[str, Any]:
     number = results["winner"]["configuration"]
-    return next(each for each in results["confirmed"] if each["configuration"] == number)
+    return next(confirmed for confirmed in results["confirmed"] if confirmed["configuration"] == number)
 
 
 def _named(confirmed: Mapping[str, Any]) -> str:
@@ -188,5 +192,5 @@ def _mean(values: Sequence[float]) -> str:
     return f"{fmean(values):.4f}" if values else number(None)
 
 
-def _bounded(each: Mapping[str, float]) -> Bounded:
-    return each["value"], each["low"], each["high"]
+def _bounded(interval: Mapping[str, float]) -> Bounded:
+    return interval["value"], interval["low"], interval["high"]
