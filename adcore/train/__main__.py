@@ -69,6 +69,7 @@ def _train(
     from adcore.evaluation.test_scores import score_test
     from adcore.train import train
     from adcore.train.checkpoints import Checkpoints
+    from adcore.train.progress import epoch_bar
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(allotted_cpus())
@@ -80,7 +81,10 @@ def _train(
         test_part = load(config.dataset, "test", **source, progress=progress) if test else None
     _check_data(config, data, test_part, figures)
     checkpoints = Checkpoints(Path(checkpoint), every=0) if checkpoint else None
-    result = train(config, _print_epoch, data=data, checkpoints=checkpoints)
+    with epoch_bar(config.epochs) as (on_step, show):
+        result = train(
+            config, lambda epoch: show(_epoch_line(epoch)), data=data, checkpoints=checkpoints, on_step=on_step
+        )
     if result.state == "diverged":
         click.echo("diverged: a loss became NaN or infinite; try a lower --learning-rate", err=True)
         return 1
@@ -155,14 +159,14 @@ def _check_file(path: Path) -> None:
     check_writable(path.parent, flag)
 
 
-def _print_epoch(metrics: dict[str, float]) -> None:
+def _epoch_line(metrics: dict[str, float]) -> str:
     name, label = "val_auroc", "val AUROC"
     if mean_metric(name) not in metrics:
         name, label = "val_normal_score", "mean score of normal validation images"
     own = by_class(metrics, name)
     speed = f"{metrics['images_per_second']:.0f} images/s"
     mean = metrics[mean_metric(name)]
-    click.echo(f"epoch {metrics['epoch']:.0f}  {label} {mean:.4f} | {_by_class(own, own.values())} | {speed}")
+    return f"epoch {metrics['epoch']:.0f}  {label} {mean:.4f} | {_by_class(own, own.values())} | {speed}"
 
 
 def _by_class(classes: Any, values: Any) -> str:
