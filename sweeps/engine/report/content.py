@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord
@@ -66,7 +66,7 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
 
 def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
     seeds = counted(len(results["seeds"]), "fresh seed")
-    names = DATASETS[plan.base.dataset].class_names
+    names = describe(plan.base.dataset).class_names
     over = f"the class {names[plan.classes[0]]}" if len(plan.classes) == 1 else f"all {len(plan.classes)} classes"
     value, interval = interval_cells(results["test"][""])
     found = [
@@ -82,7 +82,7 @@ def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
 
 
 def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
-    base, names = plan.base, DATASETS[plan.base.dataset].class_names
+    base, names = plan.base, describe(plan.base.dataset).class_names
     states = ", ".join(f"{count} {state}" for state, count in results["states"].items() if count)
     rows = [
         ["data set", f"{base.dataset}, protocol {base.protocol}"],
@@ -135,7 +135,7 @@ def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label
 
 def _classes(record: SweepRecord, results: Mapping[str, Any]) -> Table:
     plan, winner = record.plan, results["winner"]["configuration"]
-    names, intervals = DATASETS[plan.base.dataset].class_names, results.get("test_auroc_by_class", {})
+    names, intervals = describe(plan.base.dataset).class_names, results.get("test_auroc_by_class", {})
     confirmed = [record.confirmed_classes(winner, seed) for seed in results["seeds"]]
     rows: list[Sequence[str]] = []
     for index in sorted(plan.classes):
@@ -148,7 +148,7 @@ def _classes(record: SweepRecord, results: Mapping[str, Any]) -> Table:
 
 
 def _own(plan: Plan, found: Mapping[str, Any]) -> tuple[Table, str]:
-    names = DATASETS[plan.base.dataset].class_names
+    names = describe(plan.base.dataset).class_names
     rows = [
         [f"{index} {names[int(index)]}", str(each["configuration"]), _mean(each["confirm"]), _mean(each["test"]),
          *(number(each["params"][name]) for name in plan.space.names)]
@@ -159,7 +159,7 @@ def _own(plan: Plan, found: Mapping[str, Any]) -> tuple[Table, str]:
 
 
 def _class_intervals(plan: Plan, results: Mapping[str, Any]) -> dict[str, Bounded]:
-    names = DATASETS[plan.base.dataset].class_names
+    names = describe(plan.base.dataset).class_names
     known = results.get("test_auroc_by_class", {})
     return {f"{index} {names[int(index)]}": _bounded(each) for index, each in known.items() if each}
 

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from adcore.errors import UserError
 from adcore.files import write_whole
 from sweeps.engine.machine.storage import one_line
@@ -148,7 +148,7 @@ def _interval_figure(
 
 def _pictures(home: SweepHome, record: SweepRecord, results: Mapping[str, Any]) -> list[ClassPictures]:
     """What the sweep has drawn of the winner's models, the class with the lowest test AUROC first."""
-    names = DATASETS[record.plan.base.dataset].class_names
+    names = describe(record.plan.base.dataset).class_names
     aurocs = {int(index): sum(own) / len(own) for index, own in results["test_by_class"]["auroc"].items()}
     found: list[ClassPictures] = []
     for index in sorted(aurocs, key=lambda index: (aurocs[index], index))[:MOST_CLASSES]:

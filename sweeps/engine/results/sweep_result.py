@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from adcore.errors import UserError
 from sweeps.engine.record.home import SweepHome
 
@@ -75,7 +75,7 @@ class SweepResult:
         """The winner by class: the class's name and each metric on the test part, mean over the seeds."""
         import pandas as pd
 
-        names = DATASETS[self.plan["base"]["dataset"]].class_names
+        names = describe(self.plan["base"]["dataset"]).class_names
         columns = {
             metric: {index: fmean(values) for index, values in by_class.items()}
             for metric, by_class in self.test_by_class.items()
