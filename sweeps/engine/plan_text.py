@@ -9,6 +9,7 @@ from pathlib import Path
 
 from adcore.config import TrainConfig
 from adcore.datasets import describe
+from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.plan_time import Work, limit_in_words, time_in_words
 from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.overrides import fields_set
@@ -67,6 +68,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {_classes(base)}, protocol {base.protocol}",
+        *([f"  validation {HELD_OUT_IN_WORDS}"] if base.protocol == HELD_OUT else []),
         *_set_lines(plan, settings),
         *([] if plan.space.is_grid else _search_lines(plan)),
         f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base, plan)}",

@@ -216,5 +216,4 @@ class Stages(StageRunner):
 
     @functools.cached_property
     def _test_part(self) -> ImageDataset:
-        known, base = self.record.read("data"), self.plan.base
-        return load_test(base.dataset, self.settings, known, self.home.name, image_size=base.image_size)
+        return load_test(self.plan.base, self.settings, self.record.read("data"), self.home.name)

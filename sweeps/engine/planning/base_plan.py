@@ -38,6 +38,11 @@ class BasePlan(abc.ABC):
         """The side of the networks' images, in pixels: images of one's own are brought to it."""
         return 32
 
+    @property
+    def protocol(self) -> str:
+        """The protocol under which the parts of its data sets are loaded."""
+        return "paper"
+
     @abc.abstractmethod
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""

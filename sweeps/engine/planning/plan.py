@@ -105,6 +105,11 @@ class Plan(BasePlan):
         return self.base.image_size
 
     @property
+    def protocol(self) -> str:
+        """That of all trainings."""
+        return self.base.protocol
+
+    @property
     def dataset_names(self) -> tuple[str, ...]:
         """The one data set."""
         return (self.base.dataset,)

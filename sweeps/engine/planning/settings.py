@@ -97,8 +97,8 @@ class SweepSettings(RunSettings):
     normal_class: tuple[int, ...] = option((), "classes that are normal in turn: all, 6, or 0,3,6")
     protocol: str | None = option(
         None,
-        "anomaly classes seen in training: paper (all), seen-unseen, one-class; or leave-one-out; names with a "
-        "number fix the image counts and need a single --normal-class [default: paper]",
+        "anomaly classes seen in training: paper (all), seen-unseen, one-class, held-out; or leave-one-out; names with "
+        "a number fix the image counts and need a single --normal-class [default: paper]",
         choices=PROTOCOLS,
     )
     known_classes: int | None = option(None, "seen-unseen: known anomaly classes [default: 1]", at_least=1)

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from adcore.datasets import describe
+from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord
@@ -86,6 +87,7 @@ def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
     states = ", ".join(f"{count} {state}" for state, count in results["states"].items() if count)
     rows = [
         ["data set", f"{base.dataset}, protocol {base.protocol}"],
+        *([["validation", HELD_OUT_IN_WORDS]] if base.protocol == HELD_OUT else []),
         [f"{base.exposure.named_class}es" if len(plan.classes) > 1 else base.exposure.named_class,
          ", ".join(names[index] for index in sorted(plan.classes))],
         ["detector", f"{base.detector}, width {base.width}, {counted(base.epochs, 'epoch')}"],

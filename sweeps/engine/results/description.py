@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.results.summary import Summary
@@ -46,7 +47,9 @@ def _question(plan: Plan) -> str:
     base, classes = plan.base, len(plan.classes)
     what = "Which variant gives" if plan.space.is_grid else f"Which {', '.join(plan.space.names)} give"
     over = f"the mean over {classes} classes" if classes > 1 else "one class"
-    return f"{what} detector `{base.detector}` the best AUROC on `{base.dataset}`, {over}, protocol `{base.protocol}`?"
+    note = f" ({HELD_OUT_IN_WORDS})" if base.protocol == HELD_OUT else ""
+    asked = f"{what} detector `{base.detector}` the best AUROC on `{base.dataset}`, {over}, protocol `{base.protocol}`?"
+    return asked + note
 
 
 def _answer(plan: Plan, summary: Summary) -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import describe
+from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.labels import class_label, counted
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
@@ -54,6 +55,8 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     lines.append(summary.sentence)
     if len(winner.by_seed) == 1:
         lines.append("With one fresh seed the intervals cover other images only, not other seeds.")
+    if record.plan.protocol == HELD_OUT:
+        lines.append(f"Protocol {HELD_OUT}: {HELD_OUT_IN_WORDS}.")
     if (openings := len(record.read("test_openings"))) > 1:
         lines.append(f"The test part was opened {openings} times for this sweep: it is no longer untouched.")
     return lines
