@@ -26,10 +26,13 @@ from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.tracking.outbox import DataInput, Outbox
+from sweeps.engine.tracking.system_metrics import SystemMetrics
 
 __all__ = ["INTERRUPTED", "Session", "StageRunner"]
 
 INTERRUPTED = 130
+#: Attribute: when the driver's machine was first sampled, in seconds since 1970.
+SAMPLED_FROM = "system_metrics_from"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +75,7 @@ class StageRunner(StageListener):
         self.failures: list[str] = []
         self.reason = ""
         self.started = time.monotonic()
+        self.system = SystemMetrics() if settings.system_metrics else None
 
     def run(self) -> int:
         """Run all stages that the record does not hold yet; returns the exit code."""
@@ -158,8 +162,17 @@ class StageRunner(StageListener):
     def tune_ready(self) -> None:
         self.interrupt.take_over()
 
+    def _sample_system(self) -> None:
+        """Log the use of this machine, if that was asked for and is due."""
+        if self.system and (found := self.system.sample()):
+            now, known = int(time.time()), self.records[0].read(SAMPLED_FROM)
+            if known is None:
+                self.records[0].write(SAMPLED_FROM, known := now)
+            self.tracking.system(found, max(0, now - known))
+
     def tune_step(self) -> None:
-        """End Tune's loop if the sweep cannot continue or was told to stop."""
+        """Sample the machine; end Tune's loop if the sweep cannot continue or was told to stop."""
+        self._sample_system()
         if self.broken:
             self.interrupt.end_tune()
         self.interrupt.pass_on()

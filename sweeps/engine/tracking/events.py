@@ -188,6 +188,10 @@ class Tracking:
                 self.outbox.put(RunUpdate(key, tags={"state": state}, status=STATUS[state]))
         self.opened.clear()
 
+    def system(self, metrics: Mapping[str, float], second: int) -> None:
+        """Log the use of the driver's machine with the sweep's run. second: since the first sample, the step."""
+        self._log(SWEEP, metrics, second, _now())
+
     def add_files(self, paths: Sequence[Path]) -> None:
         """Add files to the sweep's run, whether it has ended or not."""
         self.outbox.put(RunUpdate(SWEEP, artifacts=[str(path) for path in paths]))
