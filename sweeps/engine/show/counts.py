@@ -22,7 +22,10 @@ def is_table(plan: Mapping[str, Any]) -> bool:
 
 
 def counts(record: RecordFile) -> dict[str, Any]:
-    """`of` (configurations or trainings), `planned`, `tried` (with a result on record), and a number for each state."""
+    """`of` (configurations or trainings), `planned`, `tried` (with a result on record), and a number for each state.
+
+    With classes' own searches also `by_class`, the `planned` and `tried` of all of them.
+    """
     plan, attributes = record.attributes["plan"], record.attributes
     if is_table(plan):
         done = sum(key.startswith("done_") for key in attributes)
@@ -30,10 +33,24 @@ def counts(record: RecordFile) -> dict[str, Any]:
     states = [trial.state for trial in record.trials]
     found: dict[str, Any] = {"of": "configurations", "planned": plan["configs"]}
     if plan["space"]["ranges"]:
-        tried = {number for pack in _packs(attributes) for number in pack["trained"]}
-        return found | {"tried": len(tried)} | {state: states.count(state) for state in STATES}
+        found |= {"tried": _tried(attributes)} | {state: states.count(state) for state in STATES}
+        return found | _by_class(record)
     done = sum(len(each["confirm"]) == plan["seeds"] for each in confirmed(record))
     return found | {"tried": done, "complete": done}
+
+
+def _by_class(record: RecordFile) -> dict[str, Any]:
+    """How many the classes' own searches have tried together, if each class has one."""
+    plan = record.attributes["plan"]
+    if plan.get("objective") != "per-class":
+        return {}
+    planned = plan["configs"] * len(plan["base"]["classes"])
+    return {"by_class": {"planned": planned, "tried": sum(map(_tried, record.searches))}}
+
+
+def _tried(search: Mapping[str, Any]) -> int:
+    """Configurations of a search with a result on record. search: its attributes."""
+    return len({number for pack in _packs(search) for number in pack["trained"]})
 
 
 def best_so_far(record: RecordFile) -> dict[str, Any] | None:

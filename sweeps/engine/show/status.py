@@ -122,7 +122,8 @@ def _described(shown: SweepStatus, home: SweepHome, record: RecordFile) -> Sweep
     if shown.is_running and now_at == stage.get("name") and not is_table(plan):
         left = seconds_left(known, plan["base"]["epochs"], datetime.datetime.now(datetime.UTC))
     state = shown.state if shown.is_running else STATES.get(code, "") or _guessed(home, record)
-    files = {"record": home.record, "results": home.results, "table": home.table, "figure": home.auroc_figure}
+    table = home.folder / "baselines.csv" if is_table(plan) else home.table
+    files = {"record": home.record, "results": home.results, "table": table, "figure": home.auroc_figure}
     run = {field.name: settings[field.name] for field in dataclasses.fields(RunSettings) if field.name in settings}
     return dataclasses.replace(
         shown,
@@ -182,7 +183,8 @@ def _results(path: Path) -> dict[str, Any] | None:
     """The winner's intervals and the sentence of a finished sweep; None if there are none that can be read."""
     try:
         found = json.loads(path.read_text())
-        return {name: found[name] for name in ("winner", "confirm", "test", "sentence")}
+        own = {"per_class": found["per_class"]["sentence"]} if "per_class" in found else {}
+        return {name: found[name] for name in ("winner", "confirm", "test", "sentence")} | own
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 

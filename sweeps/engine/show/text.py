@@ -15,6 +15,9 @@ from sweeps.engine.show.status import SweepStatus
 
 __all__ = ["list_of", "page_of"]
 
+#: What counts hold besides a number for each state.
+NO_STATES = ("of", "planned", "tried", "by_class")
+
 
 def list_of(found: Sequence[SweepStatus]) -> RenderableType:
     """A row for each sweep, and below the table a line for each that cannot be shown."""
@@ -25,7 +28,8 @@ def list_of(found: Sequence[SweepStatus]) -> RenderableType:
         table.add_column(name, overflow="fold")
     for each in found:
         best = f"{each.best['value']:.4f}{_over(each)}" if each.best else ""
-        done = f"{each.counts['tried']} of {each.counts['planned']}" if each.counts else ""
+        now = _counted_now(each)
+        done = f"{now['tried']} of {now['planned']}" if now else ""
         times = (_time(each.started), _time(each.changed))
         cells = (each.name, each.script, ", ".join(each.data), each.state, each.stage, done, best, *times)
         table.add_row(*(Text(cell or "") for cell in cells))
@@ -69,8 +73,17 @@ def _facts(each: SweepStatus) -> list[tuple[str, str]]:
 def _counts(counts: dict[str, Any] | None) -> str:
     if counts is None:
         return ""
-    states = ", ".join(f"{number} {name}" for name, number in counts.items() if name not in ("of", "planned", "tried"))
-    return f"{counts['tried']} of {counts['planned']} {counts['of']} ({states})"
+    states = ", ".join(f"{number} {name}" for name, number in counts.items() if name not in NO_STATES)
+    own = counts.get("by_class")
+    by_class = f"; by class {own['tried']} of {own['planned']}" if own else ""
+    return f"{counts['tried']} of {counts['planned']} {counts['of']} ({states}){by_class}"
+
+
+def _counted_now(each: SweepStatus) -> dict[str, Any] | None:
+    """The counts of the search that the stage is about: of all classes together, or of each class's own."""
+    if each.counts and each.stage in ("search by class", "confirm by class"):
+        return each.counts["by_class"]
+    return each.counts
 
 
 def _best(each: SweepStatus) -> str:
@@ -97,7 +110,8 @@ def _results(results: dict[str, Any] | None) -> list[tuple[str, str]]:
         return []
     tests = ((f"test {name}".rstrip(), each) for name, each in results["test"].items())
     rows = [(name, _interval(each)) for name, each in (("validation", results["confirm"]), *tests)]
-    return [("winner", f"configuration {results['winner']['configuration']}"), *rows, ("", results["sentence"])]
+    sentences = [("", results[name]) for name in ("sentence", "per_class") if name in results]
+    return [("winner", f"configuration {results['winner']['configuration']}"), *rows, *sentences]
 
 
 def _interval(each: dict[str, float]) -> str:
