@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 
+from adcore.metric_names import LABELS
 from sweeps.engine.live.display import Display
 from sweeps.engine.live.monitor import Monitor, StageListener
 from sweeps.engine.machine.code import code_tags
@@ -65,6 +66,7 @@ class StageRunner(StageListener):
         self.settings, self.home, self.resources = settings, session.home, session.resources
         self.interrupt, self.outbox, self.display = session.interrupt, session.outbox, session.display
         self.command = session.command
+        self.display.metric = LABELS[plan.metric]
         self.tracking = Tracking(session.outbox, plan, session.home.name, code_tags(records[0].codes))
         self.tracking.inputs = [
             DataInput(name, part, digest)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
+
+import pytest
 
 from tests.own_images import stripes, write_images
 from tests.sweep_process import Begin, MlflowRuns
@@ -16,6 +19,7 @@ def test_a_sweep_over_a_folder_ends_and_is_not_resumed_with_other_images(tmp_pat
     write_images(folder / "test" / "dent", stripes(40, standing=True))
     (folder / "train" / "good" / "cut.png").write_bytes(b"\x89PNG")
     arguments = ["--scale", "smoke", "--dataset", "folder:Müll und Bilder", "--configs", "2", "--epochs", "1"]
+    arguments += ["--metric", "fpr95"]
     sweep = begin(tmp_path, *arguments, "--name", "own")
     assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
     assert "0 good" in sweep.out
@@ -26,7 +30,18 @@ def test_a_sweep_over_a_folder_ends_and_is_not_resumed_with_other_images(tmp_pat
     assert 0 <= results["test"][""]["value"] <= 1
     assert (results["plan"]["base"]["classes"], results["plan"]["base"]["protocol"]) == ([0], "held-out")
     assert "half of the test part" in (tmp_path / "runs" / "own" / "report.html").read_text()
-    MlflowRuns(sweep.uri).assert_whole()
+    assert results["plan"]["metric"] == "fpr95"
+    assert [fmean(each["confirm"]) for each in results["confirmed"]] == sorted(
+        fmean(each["confirm"]) for each in results["confirmed"]
+    ), "the lowest is the best"
+    assert results["test_fpr95_by_class"]["0"]["high"] > 0
+    assert "FPR at 95 % TPR (lower is better) of configuration" in sweep.out
+    assert (tmp_path / "runs" / "own" / "fpr95_by_class.png").exists()
+    runs = MlflowRuns(sweep.uri)
+    runs.assert_whole()
+    winner = runs.by_key[f"confirm/{results['winner']['configuration']}/1"].data.metrics
+    assert winner["val_fpr95_mean"] == pytest.approx(results["confirm"]["value"])
+    assert winner["test_fpr95_mean"] == pytest.approx(results["test"][""]["value"])
 
     write_images(tmp_path / "other", stripes(1, standing=True, seed=9))
     for image in sorted((folder / "test" / "dent").iterdir())[:20]:

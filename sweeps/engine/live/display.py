@@ -10,6 +10,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from adcore.metric_names import LABELS
+
 __all__ = ["Display"]
 
 #: Seconds between two plain lines when nothing has ended.
@@ -27,10 +29,10 @@ class _Bar(Progress):
 
 
 class Display:
-    """A progress bar per stage with counts, best mean, throughput and time left."""
+    """A progress bar per stage with counts, best mean, throughput and time left. metric: what the best mean is of."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
+        self.console, self.metric = console, LABELS["auroc"]
         self.progress: _Bar | None = None
         self.speeds: dict[str, float] = {}  # images per second of the trials under way
         self.stage, self.total, self.epochs_done, self.started, self.printed = "", 0.0, 0.0, 0.0, 0.0
@@ -50,7 +52,7 @@ class Display:
 
     def update(self, counts: str, best: float | None, *, event: bool) -> None:
         """Show how far the stage is; `event`: something ended, worth a line of its own."""
-        parts = [counts, f"best mean AUROC {best:.4f}" if best is not None else ""]
+        parts = [counts, f"best mean {self.metric} {best:.4f}" if best is not None else ""]
         parts += [f"{speed:.0f} images/s" if (speed := sum(self.speeds.values())) else ""]
         self._show(" | ".join(filter(None, parts)), event=event)
 

@@ -45,6 +45,7 @@ class Plan(BasePlan):
     objective: str
     sampler: str
     reduction: int = REDUCTION
+    metric: str = "auroc"
 
     @functools.cached_property
     def search_config(self) -> TrainConfig:

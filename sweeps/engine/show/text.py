@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from adcore.metric_names import in_words
 from sweeps.engine.machine.commands import browse_command
 from sweeps.engine.show.status import SweepStatus
 
@@ -56,6 +57,7 @@ def _facts(each: SweepStatus) -> list[tuple[str, str]]:
         ("reason", each.reason),
         *(("failed", line) for line in each.failures),
         ("what", f"{each.script}, scale {each.scale}, {', '.join(each.data)}" if each.script else ""),
+        ("metric", in_words(each.metric) if each.metric else ""),
         ("since", f"{_time(each.started)}, last change {_time(each.changed)}" if each.started else ""),
         ("done", _counts(each.counts)),
         ("best so far", _best(each)),

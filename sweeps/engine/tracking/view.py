@@ -9,7 +9,9 @@ import json
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
+from adcore.metric_names import MINIMISED, mean_metric
 from sweeps.engine.machine.locations import SQLITE
+from sweeps.engine.tracking.means import seed_spread
 
 __all__ = ["VIEW_TAG", "links", "view_key", "view_link", "view_state"]
 
@@ -17,8 +19,6 @@ __all__ = ["VIEW_TAG", "links", "view_key", "view_link", "view_state"]
 VIEW_TAG = "mlflow.sharedViewState."
 #: Where `mlflow ui` listens by default.
 LOCAL = "http://127.0.0.1:5000"
-#: Metrics that the table shows, before the searched parameters.
-METRICS = ("val_auroc_mean", "val_auroc_seed_std", "test_auroc_mean")
 
 
 def view_key(name: str, sweep_id: str) -> str:
@@ -26,17 +26,18 @@ def view_key(name: str, sweep_id: str) -> str:
     return f"{name}-{sweep_id[:8]}"
 
 
-def view_state(sweep_id: str, columns: Sequence[str]) -> str:
-    """The view: the confirmed configurations of a sweep, best mean first. columns: parameters to show."""
+def view_state(sweep_id: str, columns: Sequence[str], metric: str = "auroc") -> str:
+    """The view: the confirmed configurations of a sweep, best mean of a metric first. columns: parameters to show."""
+    means = [mean_metric(f"val_{metric}"), seed_spread(metric), mean_metric(f"test_{metric}")]
     state = {
         "searchFilter": f"tags.sweep_id = '{sweep_id}' and tags.level = 'config' and tags.stage = 'confirm'",
-        "orderByKey": f"metrics.`{METRICS[0]}`",
-        "orderByAsc": False,
+        "orderByKey": f"metrics.`{means[0]}`",
+        "orderByAsc": metric in MINIMISED,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [*(f"metrics.`{name}`" for name in METRICS), *(f"params.`{name}`" for name in columns)],
+        "selectedColumns": [*(f"metrics.`{name}`" for name in means), *(f"params.`{name}`" for name in columns)],
     }
     return json.dumps(state)
 
