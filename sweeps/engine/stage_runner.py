@@ -57,7 +57,8 @@ class Session:
 class StageRunner(StageListener):
     """Trains one stage after another. failures: what failed, one line each. reason: why the sweep is incomplete.
 
-    summary_line: the sweep in one line, printed at its start.
+    summary_line: the sweep in one line, printed at its start. winner: its number and first fresh seed, once
+    there is one.
     """
 
     summary_line: str
@@ -76,6 +77,7 @@ class StageRunner(StageListener):
         self.records = records
         self.failures: list[str] = []
         self.reason = ""
+        self.winner: tuple[int, int] | None = None
         self.started = time.monotonic()
         self.system = SystemMetrics() if settings.system_metrics else None
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from adcore.metric_names import MINIMISED, mean_metric
 from sweeps.engine.machine.locations import SQLITE
 from sweeps.engine.tracking.means import seed_spread
 
-__all__ = ["VIEW_TAG", "links", "view_key", "view_link", "view_state"]
+__all__ = ["VIEW_TAG", "curves_link", "links", "view_key", "view_link", "view_state"]
 
 #: What MLflow puts before a view's key, as the name of the experiment's tag.
 VIEW_TAG = "mlflow.sharedViewState."
@@ -44,9 +44,23 @@ def view_state(sweep_id: str, columns: Sequence[str], metric: str = "auroc") -> 
 
 def view_link(address: str, experiment_id: str, key: str) -> str:
     """The link that opens a view. address: MLflow's server, or the database that `mlflow ui` serves on this machine."""
-    query = urlencode({"workflowType": "machine_learning", "viewStateShareKey": key})
+    return _runs_link(address, experiment_id, viewStateShareKey=key)
+
+
+def curves_link(address: str, experiment_id: str, sweep_id: str, configuration: int, seed: int) -> str:
+    """The link that draws every metric of a confirmed training by epoch, each in one chart with a line for each class.
+
+    address: as for `view_link`.
+    """
+    tags = {"sweep_id": sweep_id, "level": "class", "stage": "confirm", "configuration": configuration, "seed": seed}
+    shown = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    return _runs_link(address, experiment_id, searchFilter=shown, compareRunsMode="CHART", isPreview="true")
+
+
+def _runs_link(address: str, experiment_id: str, **query: str) -> str:
     server = LOCAL if address.startswith(SQLITE) else address.rstrip("/")
-    return f"{server}/#/experiments/{experiment_id}/runs?{query}"
+    text = urlencode({"workflowType": "machine_learning", **query}, quote_via=quote)
+    return f"{server}/#/experiments/{experiment_id}/runs?{text}"
 
 
 def links(uri: str, address: str) -> list[tuple[str, str]]:
