@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import click
 import pytorch_lightning as pl
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
 
+from adcore.system.status_bar import StatusBar
 from adcore.train.datamodule import AnomalyDetectionDataModule
 from adcore.train.member_state import MemberState
 
@@ -64,21 +68,17 @@ def epoch_bar(epochs: int) -> Generator[tuple[OnStep | None, Callable[[str], Non
 
     Where standard output is no terminal, there is no bar: the first is None. epochs: of the whole training.
     """
-    import click
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
     console = Console()
     if not console.is_terminal:
         yield None, click.echo
         return
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}")
-    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
-        task, pace = bar.add_task("preparing", total=None, status=""), _Pace(epochs)
+    columns = TextColumn("{task.description}"), BarColumn()
+    with StatusBar(*columns, console=console, transient=True, refresh_per_second=4) as bar:
+        task, pace = bar.add_task("preparing", total=None), _Pace(epochs)
 
         def show(epoch: int, images: int, of: int) -> None:
-            status = pace.status(epoch, images, of, time.monotonic())
-            bar.update(task, description=f"epoch {epoch} of {epochs}", completed=images, total=of, status=status)
+            bar.status = pace.status(epoch, images, of, time.monotonic())
+            bar.update(task, description=f"epoch {epoch} of {epochs}", completed=images, total=of)
 
         yield show, partial(console.print, highlight=False, markup=False, soft_wrap=True)
 
