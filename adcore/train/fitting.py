@@ -207,4 +207,5 @@ def _fit(
 def _quiet_lightning() -> None:
     """Silence Lightning's start-up lines and advice, which are about settings that the caller did not choose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    for module in ("pytorch_lightning", "lightning_fabric"):  # the second advises `srun` where SLURM is installed
+        warnings.filterwarnings("ignore", module=module)
