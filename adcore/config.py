@@ -45,7 +45,8 @@ class TrainConfig:
     )
     protocol: str = option(
         "paper",
-        "anomaly classes seen in training: paper (all), seen-unseen (known ones), one-class (none); leave-one-out: "
+        "anomaly classes seen in training: paper (all), seen-unseen (known ones), one-class (none), held-out (none: "
+        "the train part has none, half of the test part's are for validation); leave-one-out: "
         "class i is anomalous, the rest normal; names with a number: fixed numbers of images, one class per run",
         choices=PROTOCOLS,
     )  # fmt: skip

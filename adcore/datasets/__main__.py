@@ -7,7 +7,7 @@ import sys
 import click
 
 from adcore.command_line import called_as, check_text
-from adcore.datasets import DATASETS, PARTS, check_name, load
+from adcore.datasets import DATASETS, PARTS, check_name
 from adcore.datasets.catalog import FILE_SETS
 from adcore.datasets.fetch_display import fetch_progress
 from adcore.datasets.fetching import FetchError, fill_cache
@@ -36,7 +36,9 @@ def list_datasets() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Read the data set NAME (or folder:PATH, npz:FILE, csv:FILE) and count each class's images."""
-    parts = [load(name, part) for part in PARTS]
+    from adcore.protocols.held_out import load_part  # with torch
+
+    parts = [load_part(name, part, "one-class") for part in PARTS]
     info = parts[0].info
     counts = [part.labels.bincount(minlength=len(info.class_names)).tolist() for part in parts]
     click.echo(f"{info.name}  {info.channels}x{info.size}x{info.size}")

@@ -28,6 +28,7 @@ from sweeps.engine.record.study import open_record
 from sweeps.engine.stage_runner import INTERRUPTED, Session, StageRunner
 from sweeps.engine.tracking.checks import check_mlflow
 from sweeps.engine.tracking.outbox import Outbox
+from sweeps.engine.tracking.view import curves_link
 from sweeps.engine.tracking.writer import MlflowWriter
 
 __all__ = ["close", "drive", "say_how_to_continue"]
@@ -102,6 +103,9 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
         close(writer, stages)
     if code != INTERRUPTED and stages.tracking.plan.columns and (link := writer.link(stages.home.name)):
         stages.display.print(f"open:    {link}")
+        if stages.winner:
+            curves = curves_link(writer.uri, writer.experiment_id, writer.run_writer.sweep_id, *stages.winner)
+            stages.display.print(f"curves:  {curves}")
     say_how_to_continue(stages, writer, code)
     return code
 

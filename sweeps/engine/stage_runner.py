@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 
+from adcore.metric_names import LABELS
 from sweeps.engine.live.display import Display
 from sweeps.engine.live.monitor import Monitor, StageListener
 from sweeps.engine.machine.code import code_tags
@@ -26,10 +27,13 @@ from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.tracking.outbox import DataInput, Outbox
+from sweeps.engine.tracking.system_metrics import SystemMetrics
 
 __all__ = ["INTERRUPTED", "Session", "StageRunner"]
 
 INTERRUPTED = 130
+#: Attribute: when the driver's machine was first sampled, in seconds since 1970.
+SAMPLED_FROM = "system_metrics_from"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Session:
 class StageRunner(StageListener):
     """Trains one stage after another. failures: what failed, one line each. reason: why the sweep is incomplete.
 
-    summary_line: the sweep in one line, printed at its start.
+    summary_line: the sweep in one line, printed at its start. winner: its number and first fresh seed, once
+    there is one.
     """
 
     summary_line: str
@@ -62,6 +67,7 @@ class StageRunner(StageListener):
         self.settings, self.home, self.resources = settings, session.home, session.resources
         self.interrupt, self.outbox, self.display = session.interrupt, session.outbox, session.display
         self.command = session.command
+        self.display.metric = LABELS[plan.metric]
         self.tracking = Tracking(session.outbox, plan, session.home.name, code_tags(records[0].codes))
         self.tracking.inputs = [
             DataInput(name, part, digest)
@@ -71,7 +77,9 @@ class StageRunner(StageListener):
         self.records = records
         self.failures: list[str] = []
         self.reason = ""
+        self.winner: tuple[int, int] | None = None
         self.started = time.monotonic()
+        self.system = SystemMetrics() if settings.system_metrics else None
 
     def run(self) -> int:
         """Run all stages that the record does not hold yet; returns the exit code."""
@@ -158,8 +166,17 @@ class StageRunner(StageListener):
     def tune_ready(self) -> None:
         self.interrupt.take_over()
 
+    def _sample_system(self) -> None:
+        """Log the use of this machine, if that was asked for and is due."""
+        if self.system and (found := self.system.sample()):
+            now, known = int(time.time()), self.records[0].read(SAMPLED_FROM)
+            if known is None:
+                self.records[0].write(SAMPLED_FROM, known := now)
+            self.tracking.system(found, max(0, now - known))
+
     def tune_step(self) -> None:
-        """End Tune's loop if the sweep cannot continue or was told to stop."""
+        """Sample the machine; end Tune's loop if the sweep cannot continue or was told to stop."""
+        self._sample_system()
         if self.broken:
             self.interrupt.end_tune()
         self.interrupt.pass_on()

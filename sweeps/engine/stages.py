@@ -158,6 +158,7 @@ class Stages(StageRunner):
             found, self.record, home=self.home, tracking=self.tracking, commands=commands,
             seconds=time.monotonic() - self.started, state="complete" if is_complete else "failed",
         )  # fmt: skip
+        self.winner = confirmed[0].number, self.plan.confirm_seeds[0]
         self._print(found, commands)
         total = len(self._records) * self.plan.configs
         return 0 if is_complete else self.report_failure(f"{failed} of {total} configurations failed")
@@ -216,5 +217,4 @@ class Stages(StageRunner):
 
     @functools.cached_property
     def _test_part(self) -> ImageDataset:
-        known, base = self.record.read("data"), self.plan.base
-        return load_test(base.dataset, self.settings, known, self.home.name, image_size=base.image_size)
+        return load_test(self.plan.base, self.settings, self.record.read("data"), self.home.name)

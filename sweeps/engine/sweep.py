@@ -88,7 +88,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     check_tracking(settings, script.name, is_named="tracking_uri" in given)
     check_address(settings)
     check_outboxes(home)
-    data, hashes = load_data(plan.dataset_names, plan.parts, settings, plan.image_size)
+    data, hashes = load_data(plan.dataset_names, plan.parts, settings, plan.image_size, plan.protocol)
     if settings.resume:
         require_same(read_attribute(home, "data", None), hashes, home.name)
     plan.check_data(data)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+
+from adcore.metric_names import LABELS
+from adcore.system.status_bar import StatusBar
 
 __all__ = ["Display"]
 
@@ -16,22 +17,12 @@ __all__ = ["Display"]
 QUIET_SECONDS = 30.0
 
 
-class _Bar(Progress):
-    """A stage's bar, and below it, wrapped where a terminal is narrow, how far the stage is."""
-
-    status = ""
-
-    def get_renderables(self) -> Iterator[RenderableType]:
-        yield self.make_tasks_table(self.tasks)
-        yield Text(self.status)
-
-
 class Display:
-    """A progress bar per stage with counts, best mean, throughput and time left."""
+    """A progress bar per stage with counts, best mean, throughput and time left. metric: what the best mean is of."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
-        self.progress: _Bar | None = None
+        self.console, self.metric = console, LABELS["auroc"]
+        self.progress: StatusBar | None = None
         self.speeds: dict[str, float] = {}  # images per second of the trials under way
         self.stage, self.total, self.epochs_done, self.started, self.printed = "", 0.0, 0.0, 0.0, 0.0
         self.already = 0.0
@@ -43,14 +34,14 @@ class Display:
         self.started, self.printed = time.monotonic(), 0.0
         if self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
-            self.progress = _Bar(*columns, TimeElapsedColumn(), console=self.console)
+            self.progress = StatusBar(*columns, TimeElapsedColumn(), console=self.console)
             task = self.progress.add_task(stage, total=epochs, left="")
             self.progress.update(task, completed=done)
             self.progress.start()
 
     def update(self, counts: str, best: float | None, *, event: bool) -> None:
         """Show how far the stage is; `event`: something ended, worth a line of its own."""
-        parts = [counts, f"best mean AUROC {best:.4f}" if best is not None else ""]
+        parts = [counts, f"best mean {self.metric} {best:.4f}" if best is not None else ""]
         parts += [f"{speed:.0f} images/s" if (speed := sum(self.speeds.values())) else ""]
         self._show(" | ".join(filter(None, parts)), event=event)
 

@@ -14,12 +14,12 @@ ROUNDS = 30
 
 
 def predicted_means(curves: Sequence[Mapping[int, Sequence[float]]], classes: int, epochs: int) -> list[float | None]:
-    """Each configuration's mean AUROC over all classes after the last epoch; None for one that has no finite value.
+    """Each configuration's mean over all classes after the last epoch; None for one that has no finite value.
 
-    curves: of each configuration, AUROC by class (0 to classes - 1) and epoch. A complete one has its own mean. For the
-    others, the AUROC in a class after an epoch is modelled as the sum of an effect of the configuration and one of the
-    class and epoch, fitted by alternating least squares; classes that no configuration has finished count like the
-    average of those that some have.
+    curves: of each configuration, the metric's values by class (0 to classes - 1) and epoch. A complete one has its own
+    mean. For the others, the value in a class after an epoch is modelled as the sum of an effect of the configuration
+    and one of the class and epoch, fitted by alternating least squares; classes that no configuration has finished
+    count like the average of those that some have.
     """
     if not curves:
         return []

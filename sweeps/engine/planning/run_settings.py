@@ -22,7 +22,7 @@ class RunSettings:
 
     changeable: ClassVar[tuple[str, ...]] = (
         "resume", "name", "plan", "storage", "tracking_uri", "data_dir", "address",
-        "gpus_per_trial", "cpus_per_trial", "max_concurrent", "report_timeout",
+        "gpus_per_trial", "cpus_per_trial", "max_concurrent", "report_timeout", "system_metrics",
     )  # fmt: skip
 
     data_dir: str | None = option(None, "folder with the data set's files; no other place is searched")
@@ -38,6 +38,7 @@ class RunSettings:
     report_timeout: float = option(
         30.0, "minutes without a report after which a trial is restarted from its checkpoint", above=0
     )
+    system_metrics: bool = option(False, "log the use of the driver's CPUs, memory, disk, network and GPUs to MLflow")
     scale: str | None = option(None, "how much to compute")  # each script has scales of its own
     plan: bool = option(False, "print what would run and what it would cost, without running it")
 

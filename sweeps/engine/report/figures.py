@@ -34,7 +34,6 @@ ACCENT, PALE, DARK = "#0b5cad", "#7d8590", "#1f2328"
 COLOUR_MAP = "viridis_r"
 #: More marks than this are drawn as pixels; lines are thinned out to as many.
 MOST = 150
-AUROC = "mean AUROC (validation)"
 
 
 @contextmanager
@@ -44,36 +43,37 @@ def styled() -> Generator[None]:
         yield
 
 
-def draw_history(points: Sequence[Point]) -> Figure:
-    """Mean AUROC of configurations in the order of their proposal, and the best of the complete ones so far."""
+def draw_history(points: Sequence[Point], label: str) -> Figure:
+    """Means of configurations in the order of their proposal, and the best of the complete ones so far."""
     figure, axes = _figure(WIDTH, HEIGHT)
-    _scatter(axes, [(point.number, point) for point in points])
-    complete = [point for point in points if point.is_complete]
-    best = list(itertools.accumulate((point.value for point in complete), max))
+    _scatter(axes, [(each.number, each) for each in points])
+    complete = [each for each in points if each.is_complete]
+    leaders = itertools.accumulate(complete, lambda one, other: max(one, other, key=lambda each: each.goodness))
+    best = [each.value for each in leaders]
     if best:
-        ends = [*(point.number for point in complete), points[-1].number]
+        ends = [*(each.number for each in complete), points[-1].number]
         axes.step(ends, [*best, best[-1]], where="post", color=ACCENT, linewidth=1.5, label="best so far")
-    axes.set(xlabel="configuration, in the order of proposal", ylabel=AUROC)
+    axes.set(xlabel="configuration, in the order of proposal", ylabel=f"mean {label} (validation)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper left", ncols=3, fontsize=9, frameon=False)
     return figure
 
 
-def draw_importances(importances: Sequence[Importance]) -> Figure:
+def draw_importances(found: Sequence[Importance]) -> Figure:
     """Each parameter's importance: the mean over the evaluator's seeds as a bar, the values of the seeds as dots."""
-    figure, axes = _figure(WIDTH, 0.9 + 0.38 * len(importances))
-    rows = range(len(importances))
-    axes.barh(rows, [importance.mean for importance in importances], color="#a8c7e8")
-    for row, importance in zip(rows, importances, strict=True):
-        axes.plot(importance.by_seed, [row] * len(importance.by_seed), "o", color=ACCENT, markersize=4, clip_on=False)
-    axes.set_yticks(rows, [importance.name for importance in importances])
+    figure, axes = _figure(WIDTH, 0.9 + 0.38 * len(found))
+    rows = range(len(found))
+    axes.barh(rows, [each.mean for each in found], color="#a8c7e8")
+    for row, each in zip(rows, found, strict=True):
+        axes.plot(each.by_seed, [row] * len(each.by_seed), "o", color=ACCENT, markersize=4, clip_on=False)
+    axes.set_yticks(rows, [each.name for each in found])
     axes.invert_yaxis()
     axes.set(xlabel="share of the variance that parameters explain", xlim=(0, 1))
     return figure
 
 
-def draw_slice(name: str, points: Sequence[Point], distribution: BaseDistribution) -> Figure:
-    """Mean AUROC over the values of one parameter."""
+def draw_slice(name: str, points: Sequence[Point], distribution: BaseDistribution, label: str) -> Figure:
+    """Means over the values of one parameter."""
     figure, axes = _figure(3.4, 2.6)
     places, ticks = _places(name, points, distribution)
     _scatter(axes, list(zip(places, points, strict=True)))
@@ -84,46 +84,46 @@ def draw_slice(name: str, points: Sequence[Point], distribution: BaseDistributio
         axes.xaxis.set_minor_locator(NullLocator())
     if ticks:
         axes.set_xticks(range(len(ticks)), ticks)
-    axes.set(xlabel=name, ylabel="mean AUROC")
+    axes.set(xlabel=name, ylabel=f"mean {label}")
     return figure
 
 
-def draw_parallel(points: Sequence[Point], distributions: dict[str, BaseDistribution]) -> Figure:
-    """One line per configuration through its parameters' values, coloured by its mean AUROC, the best on top.
+def draw_parallel(points: Sequence[Point], distributions: dict[str, BaseDistribution], label: str) -> Figure:
+    """One line per configuration through its parameters' values, coloured by its mean, the best on top.
 
     Of many, the best ones are drawn, and some of the others, spread evenly over the ranks.
     """
-    ranked = sorted(points, key=lambda point: point.value)
+    ranked = sorted(points, key=lambda each: each.goodness)
     if len(ranked) > MOST:
         kept = np.unique(np.linspace(0, len(ranked) - 1, MOST).round().astype(int))
         ranked = [ranked[place] for place in kept]
     figure, axes = _figure(max(WIDTH, 1.35 * len(distributions) + 1.2), 3.6)
-    columns = [_heights(name, ranked, distribution) for name, distribution in distributions.items()]
-    lines = [list(enumerate(heights)) for heights in zip(*columns, strict=True)]
-    values = np.array([point.value for point in ranked])
+    columns = [_heights(name, ranked, each) for name, each in distributions.items()]
+    lines = [list(enumerate(own)) for own in zip(*columns, strict=True)]
+    values = np.array([each.value for each in ranked])
     shown = LineCollection(lines, cmap=COLOUR_MAP, array=values, linewidths=np.linspace(0.8, 2, len(lines)))
     shown.set_rasterized(len(lines) >= MOST)
     axes.add_collection(shown)
-    for place, distribution in enumerate(distributions.values()):
+    for place, each in enumerate(distributions.values()):
         axes.vlines(place, 0, 1, color=DARK, linewidth=0.8)
-        for height, text in zip((0, 1), _ends(distribution), strict=True):
+        for height, text in zip((0, 1), _ends(each), strict=True):
             axes.text(place, height + 0.03 * (1 if height else -1), text, ha="center", va="bottom" if height else "top")
     axes.set(xlim=(-0.3, len(distributions) - 0.7), ylim=(-0.12, 1.12), yticks=[])
     axes.set_xticks(range(len(distributions)), [_wrapped(name) for name in distributions], fontsize=9)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    figure.colorbar(shown, ax=axes, label="mean AUROC", pad=0.02)
+    figure.colorbar(shown, ax=axes, label=f"mean {label}", pad=0.02)
     return figure
 
 
 def draw_intervals(
-    names: Sequence[str], intervals: Sequence[tuple[float, float, float]], *, label: str, zero: bool = False
+    names: Sequence[str], each: Sequence[tuple[float, float, float]], *, label: str, zero: bool = False
 ) -> Figure:
     """Values with their intervals, one row each: (value, low, high). zero: with a line at 0, for differences."""
     figure, axes = _figure(WIDTH, 0.9 + 0.32 * len(names))
     rows = range(len(names))
-    values = [value for value, _, _ in intervals]
-    errors = [[value - low for value, low, _ in intervals], [high - value for value, _, high in intervals]]
+    values = [value for value, _, _ in each]
+    errors = [[value - low for value, low, _ in each], [high - value for value, _, high in each]]
     if zero:
         axes.axvline(0, color=PALE, linewidth=1, linestyle="--")
     axes.errorbar(values, rows, xerr=errors, fmt="o", color=ACCENT, capsize=3, markersize=5)
@@ -139,17 +139,17 @@ def _scatter(axes: Axes, placed: Sequence[tuple[float, Point]]) -> None:
     """Complete configurations as dots, predicted ones as rings."""
     styles = {True: ("complete", ACCENT), False: ("stopped, predicted", "none")}
     for is_complete, (name, inside) in styles.items():
-        marks = [(place, point.value) for place, point in placed if point.is_complete == is_complete]
-        if marks:
+        own = [(place, each.value) for place, each in placed if each.is_complete == is_complete]
+        if own:
             axes.scatter(
-                *zip(*marks, strict=True), s=26 if is_complete else 20, facecolors=inside, zorder=2 + is_complete,
-                edgecolors=ACCENT if is_complete else PALE, label=name, rasterized=len(marks) > MOST,
+                *zip(*own, strict=True), s=26 if is_complete else 20, facecolors=inside, zorder=2 + is_complete,
+                edgecolors=ACCENT if is_complete else PALE, label=name, rasterized=len(own) > MOST,
             )  # fmt: skip
 
 
 def _places(name: str, points: Sequence[Point], distribution: BaseDistribution) -> tuple[list[float], list[str]]:
     """Where the points' values lie on an axis, and its ticks' names if they are choices."""
-    values = [point.params[name] for point in points]
+    values = [each.params[name] for each in points]
     if isinstance(distribution, CategoricalDistribution):
         return [float(distribution.choices.index(value)) for value in values], list(map(str, distribution.choices))
     return values, []

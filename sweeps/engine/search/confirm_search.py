@@ -7,9 +7,11 @@ import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from adcore.config import TrainConfig
+from adcore.metric_names import goodness
 from adcore.train.members import SHARED
 from sweeps.engine.record.checkpoint_files import difference_to_record
 from sweeps.engine.record.configuration import Configuration
@@ -62,7 +64,7 @@ class ConfirmSearch(PackSearcher):
         slots: int,
     ) -> None:
         super().__init__([record for record, _ in chosen])
-        self.name = name
+        self.name, self.ranked_by = name, chosen[0][0].plan.metric
         candidates = [(record, each) for record, own in chosen for each in own]
         runs = [SeedRun(record, each, seed) for record, each in candidates for seed in record.plan.confirm_seeds]
         self.runs = {run.key: run for run in runs}
@@ -97,7 +99,7 @@ class ConfirmSearch(PackSearcher):
             found.setdefault(number, []).append(statistics.fmean(values.values()))
         done = sum(map(len, found.values()))
         means = [mean for own in found.values() if math.isfinite(mean := statistics.fmean(own))]
-        best = max(means, default=None) if len(self.records) == 1 else None
+        best = max(means, key=partial(goodness, self.ranked_by), default=None) if len(self.records) == 1 else None
         return f"{done} of {len(self.runs)} trainings done, {running} running, {failed} failed", best
 
     def newly_closed(self) -> list[Ended]:
@@ -126,7 +128,7 @@ def _missing(run: SeedRun, known: Mapping[int, float], home: SweepHome) -> set[i
         return missing
     for index in set(known) - missing:
         path = home.checkpoint(run.configuration.number, index, run.seed)
-        if reason := difference_to_record(path, known[index]):
+        if reason := difference_to_record(path, known[index], run.record.plan.metric):
             print(f"{path}: {reason}; the model is trained again", file=sys.stderr)
             path.unlink(missing_ok=True)
             missing.add(index)

@@ -42,6 +42,7 @@ class LadderSearch(PackSearcher):
         super().__init__(records)
         # what trains at the same time is proposed without each other's results: so only a quarter of all at once
         self.at_once = math.ceil(max(slots, math.ceil(records[0].plan.configs / 4)) / slots)
+        self.ranked_by = records[0].plan.metric
         self.name, self.ladders, self.limit, self.slots = name, list(records), limit, slots
         self.turns = deque(record for record in records if not record.is_searched)
         self.cut: deque[Job] = deque()  # the rest of a pack that several free slots train

@@ -42,13 +42,15 @@ class Job:
 class PackSearcher(Searcher):
     """Tells a stage which pack is next, how far the stage is, and what has ended.
 
-    name: of the stage. keeps_checkpoints: whether the checkpoints of what has ended are still needed. A pack that fails
-    is retried, and then each of its configurations alone, so that one cannot fail the others.
+    name: of the stage. ranked_by: the metric that counts. keeps_checkpoints: whether the checkpoints of what has
+    ended are still needed. A pack that fails is retried, and then each of its configurations alone, so that one cannot
+    fail the others.
     All its state is in the sweep's record: Tune saves and restores nothing.
     """
 
     name: str
     keeps_checkpoints: bool
+    ranked_by = "auroc"
 
     def __init__(self, records: Sequence[Attributes]) -> None:
         super().__init__()
@@ -56,7 +58,7 @@ class PackSearcher(Searcher):
         self.jobs: dict[str, Job] = {}  # under way, by Ray trial id
         self.again: deque[Job] = deque()  # what has failed and is to be retried
         self.tried: set[Job] = set()
-        self.heard: dict[str, list[dict[int, list[float]]]] = {}  # AUROC by part, class and epoch, by Ray trial id
+        self.heard: dict[str, list[dict[int, list[float]]]] = {}  # `ranked_by` by part, class and epoch, by trial id
         self.is_exhausted = False  # nothing is left to train
         self._new: dict[str, list[tuple[Part, dict[str, float]]]] = {}  # what the last report added
 
@@ -65,7 +67,7 @@ class PackSearcher(Searcher):
         raise NotImplementedError
 
     def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
-        """Record the results of a pack. curves: by part and class, the AUROC of each epoch; None if it has failed.
+        """Record the results of a pack. curves: by part and class, the values of each epoch; None if it has failed.
 
         result: the last report of its trial.
         """
@@ -100,7 +102,7 @@ class PackSearcher(Searcher):
             if metrics is None or metrics["epoch"] != part.start + heard + 1:
                 continue
             for index in part.config.classes:
-                curves.setdefault(index, []).append(metrics[class_metric("val_auroc", index)])
+                curves.setdefault(index, []).append(metrics[class_metric(f"val_{self.ranked_by}", index)])
             self._new[trial_id].append((part, metrics))
 
     def new_epochs(self, trial_id: str) -> list[tuple[Part, dict[str, float]]]:
