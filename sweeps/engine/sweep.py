@@ -75,7 +75,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
         settings = stored_settings(script.name, script.settings, home, given)
         check_job(settings)
     elif settings.scale is None and settings.address != "local":  # the GPUs of this machine say nothing
-        scale = settings.default_scale(has_gpus=cluster_has_gpus(settings))
+        scale = settings.default_scale(has_gpus=settings.asks_for_gpus or cluster_has_gpus(settings))
         settings = dataclasses.replace(settings, scale=scale)
         interrupt.listen()
     plan = script.make_plan(settings, home)

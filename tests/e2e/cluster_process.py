@@ -13,12 +13,12 @@ from typing import Any
 
 
 class ClusterProcess:
-    """start_cluster.py as a process of its own: Ray reads its token once, when it is imported."""
+    """start_cluster.py as a process of its own: Ray reads its token once, when it is imported. nodes: with a GPU."""
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: int = 2) -> None:
         self.env = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("start_cluster.py"))],
+            [sys.executable, str(Path(__file__).with_name("start_cluster.py")), str(nodes)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env={**os.environ, **self.env}, start_new_session=True,
         )  # fmt: skip
@@ -30,6 +30,11 @@ class ClusterProcess:
             if line.startswith("{"):
                 return json.loads(line)
         raise AssertionError("the cluster did not start")
+
+    def add_a_node(self) -> str:
+        """Another node with a GPU; its id."""
+        self._tell("add")
+        return self._line()["added"]
 
     def remove_a_node(self) -> None:
         """As if its plug were pulled."""

@@ -1,10 +1,11 @@
-"""A head and two worker nodes with a fake GPU each, on this machine, until stdin ends.
+"""A head and worker nodes with a fake GPU each, two unless told otherwise, on this machine, until stdin ends.
 
-    RAY_AUTH_MODE=token RAY_AUTH_TOKEN=... python start_cluster.py
+    RAY_AUTH_MODE=token RAY_AUTH_TOKEN=... python start_cluster.py [NODES]
 
 Prints one line of JSON: {"address", "workers"}. Obeys lines of stdin: `usage` prints the shares of each node's GPU that
-were in use at some time, and by node how many actors ran there; `remove` removes a node as if its plug were pulled;
-`private FOLDER` adds a node with a file system of its own mounted there (as root), and prints a line when it is there.
+were in use at some time, and by node how many actors ran there; `add` adds such a node; `remove` removes the last as
+if its plug were pulled; `private FOLDER` adds a node with a file system of its own mounted there (as root). Both print
+a line when a node is there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray._private.state import actors, available_resources_per_node
@@ -26,7 +28,7 @@ MEMORY = 200_000_000
 
 def main() -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": MEMORY})
-    workers = [cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=MEMORY) for _ in range(2)]
+    workers = [_add(cluster) for _ in range(int(sys.argv[1]) if sys.argv[1:] else 2)]
     cluster.wait_for_nodes()
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
     print(json.dumps({"address": cluster.address, "workers": [node.node_id for node in workers]}), flush=True)
@@ -40,6 +42,9 @@ def main() -> None:
             if line == "usage\n":
                 shares = {node: sorted(seen) for node, seen in dict(used).items()}
                 print(json.dumps({"used": shares, "ran": _ran()}), flush=True)
+            elif line == "add\n":
+                workers.append(_add(cluster))
+                print(json.dumps({"added": workers[-1].node_id}), flush=True)
             elif line == "remove\n":
                 cluster.remove_node(workers.pop(), allow_graceful=False)
             elif line.startswith("private "):
@@ -52,6 +57,10 @@ def main() -> None:
             used[node].add(round(1 - room.get("GPU", 0.0), 4))
     ray.shutdown()
     cluster.shutdown()
+
+
+def _add(cluster: Cluster) -> Any:
+    return cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=MEMORY)
 
 
 def _add_private(address: str, folder: str) -> None:

@@ -53,6 +53,8 @@ def check_address(settings: RunSettings) -> None:
     """Raises UserError if a cluster does not answer, or this process has fewer CPUs than a local trial needs."""
     cpus = allotted_cpus()
     if settings.address == "local":
+        if settings.wait_for:
+            raise UserError(f"--wait-for {settings.wait_for}: a local Ray does not grow; expected an --address")
         if settings.cpus_per_trial > cpus:
             there = os.cpu_count() or cpus
             allotted = f", of which {cpus} are allotted to this process" if cpus < there else ""
@@ -114,6 +116,7 @@ def prepare_environment(settings: RunSettings) -> None:
         TUNE_DISABLE_SIGINT_HANDLER="1",
         TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are not used
         RAY_AIR_NEW_OUTPUT="0",  # the new output prints its own box at any verbosity
+        RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE="1",  # search/ray_tuner.py forgives the loss of a node, any way
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # a trial that asks for no GPU sees none
         **FILES_ALONE,
     )
