@@ -11,14 +11,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.sweep_process import ROOT
+
 
 class ClusterProcess:
-    """start_cluster.py as a process of its own: Ray reads its token once, when it is imported. nodes: with a GPU."""
+    """start_cluster.py as a process of its own: Ray reads its token once, when it is imported.
 
-    def __init__(self, nodes: int = 2) -> None:
+    nodes: with a GPU. most: nodes that an autoscaler may start.
+    """
+
+    def __init__(self, nodes: int = 2, *, most: int = 0) -> None:
         self.env = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("start_cluster.py")), str(nodes)],
+            [sys.executable, "-m", "tests.e2e.start_cluster", str(nodes), str(most)], cwd=ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env={**os.environ, **self.env}, start_new_session=True,
         )  # fmt: skip
