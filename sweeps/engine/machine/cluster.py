@@ -53,8 +53,6 @@ def check_address(settings: RunSettings) -> None:
     """Raises UserError if a cluster does not answer, or this process has fewer CPUs than a local trial needs."""
     cpus = allotted_cpus()
     if settings.address == "local":
-        if settings.wait_for:
-            raise UserError(f"--wait-for {settings.wait_for}: a local Ray does not grow; expected an --address")
         if settings.cpus_per_trial > cpus:
             there = os.cpu_count() or cpus
             allotted = f", of which {cpus} are allotted to this process" if cpus < there else ""
