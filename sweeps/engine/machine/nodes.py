@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from adcore.errors import UserError
 
-__all__ = ["alive_nodes", "ask_every_node"]
+__all__ = ["alive_nodes", "ask_every_node", "is_alive", "node_of"]
 
 Answer = TypeVar("Answer")
 #: Seconds that a node may take to start a worker.
@@ -19,6 +19,18 @@ def alive_nodes() -> list[dict[str, Any]]:
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def node_of(actor: Any) -> str | None:
+    """The id of the node that an actor runs on, or ran on; None if Ray does not know it any longer."""
+    from ray._private.state import actors  # the state API for users needs a dashboard
+
+    return actors(actor._actor_id.hex()).get("Address", {}).get("NodeID")
+
+
+def is_alive(node: str | None) -> bool:
+    """Whether a node with this id is alive."""
+    return any(each["NodeID"] == node for each in alive_nodes())
 
 
 def ask_every_node(question: Callable[..., Answer], *given: Any) -> Iterator[tuple[str, Answer]]:

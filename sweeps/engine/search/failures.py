@@ -10,7 +10,7 @@ from sweeps.engine.machine.shared_storage import NOT_SEEN
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.search.trial import parts_of
 
-__all__ = ["describe_failure", "lost_its_node", "storage_trouble"]
+__all__ = ["describe_failure", "storage_trouble"]
 
 MEMORY = (
     "out of memory; to need less: fewer trials at a time (--max-concurrent) or a whole GPU for each "
@@ -20,8 +20,6 @@ MEMORY = (
 DISK = "the storage is full; free some space, then --resume"
 READ_ONLY = "the storage is read-only; mount it writable, then --resume"
 NOT_SHARED = "mount the storage on every node at the same path, then --resume"
-#: What Ray says of a worker whose node is gone, and how Tune begins the entry of a failure in a log.
-NODE_LOST, ENTRY = "its node has died", "Failure # "
 #: Texts in a log, in lower case, and what they mean.
 ADVICE = {
     "cuda out of memory": MEMORY,
@@ -57,11 +55,6 @@ def storage_trouble(trial: Trial) -> StorageError | None:
     if _advice(text) not in (DISK, READ_ONLY, NOT_SHARED):
         return None
     return StorageError(text.strip().splitlines()[-1])
-
-
-def lost_its_node(trial: Trial) -> bool:
-    """Whether a trial's last failure is the loss of its node, by a plug or by preemption."""
-    return NODE_LOST in _log(trial).rpartition(ENTRY)[2]
 
 
 def _log(trial: Trial) -> str:

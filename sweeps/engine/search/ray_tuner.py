@@ -15,7 +15,8 @@ from ray.tune.search import ConcurrencyLimiter
 from sweeps.engine.machine.room import Room
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.search.failures import lost_its_node, storage_trouble
+from sweeps.engine.search.failures import storage_trouble
+from sweeps.engine.search.node_losses import NodeLosses
 from sweeps.engine.search.searcher import PackSearcher
 
 __all__ = ["fit"]
@@ -76,6 +77,7 @@ class _ToTheEnd(FIFOScheduler):
     ) -> None:
         super().__init__()
         self.search, self.limiter, self.room, self.on_storage_error = search, limiter, room, on_storage_error
+        self.losses = NodeLosses()
         self.workers = 0  # idle ones to keep
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
@@ -86,6 +88,8 @@ class _ToTheEnd(FIFOScheduler):
         if self.limiter.max_concurrent != self.room.resources.slots:
             self.limiter.set_max_concurrency(self.room.resources.slots)
             tune_controller.update_max_pending_trials()
+        if not self.room.is_fixed:
+            self.losses.follow(tune_controller.get_live_trials())
         found = super().choose_trial_to_run(tune_controller)
         if trials := tune_controller.get_trials():
             self._keep_workers(tune_controller, trials[0])
@@ -95,11 +99,9 @@ class _ToTheEnd(FIFOScheduler):
         """Called for each failure, before Tune restarts the trial or the search learns of its end."""
         # a trial that was given to the idle worker of a lost node would stay among these, and never be started again
         tune_controller._resetting_trials.discard(trial)
-        is_lost = lost_its_node(trial)
+        is_lost = not self.room.is_fixed and self.losses.forgive(trial)
         self.search.lost = trial.trial_id if is_lost else ""
-        if is_lost:
-            trial.run_metadata.num_failures = max(0, trial.run_metadata.num_failures - 1)
-        elif error := storage_trouble(trial):
+        if not is_lost and (error := storage_trouble(trial)):
             self.on_storage_error(error)
 
     def _keep_workers(self, tune_controller: Any, trial: Trial) -> None:
