@@ -84,16 +84,21 @@ class _ToTheEnd(FIFOScheduler):
         self._keep_workers(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Called at each step of Tune: follow the room."""
+        """Called at each step of Tune: follow the room. The trial that may have an idle worker, or else a new one.
+
+        Tune would take the first that waits, and end the worker that is just starting for it, perhaps on a new node.
+        """
         if self.limiter.max_concurrent != self.room.resources.slots:
             self.limiter.set_max_concurrency(self.room.resources.slots)
             tune_controller.update_max_pending_trials()
         if not self.room.is_fixed:
             self.losses.follow(tune_controller.get_live_trials())
-        found = super().choose_trial_to_run(tune_controller)
-        if trials := tune_controller.get_trials():
+        trials: list[Trial] = tune_controller.get_trials()
+        if trials:
             self._keep_workers(tune_controller, trials[0])
-        return found
+        assigned = tune_controller._trial_to_actor
+        without = (trial for trial in trials if trial.status == Trial.PENDING and trial not in assigned)
+        return next(without, None) or super().choose_trial_to_run(tune_controller)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Called for each failure, before Tune restarts the trial or the search learns of its end."""
