@@ -88,9 +88,11 @@ def test_new_slots_are_used_and_no_more_than_a_quarter_of_the_configurations_is_
 
 def test_a_trial_that_loses_its_node_again_and_again_goes_on_and_one_that_crashes_fails() -> None:
     record, sweep = _search(4, limit=1)
+    configs = []
     for _ in range(5):
         trial = sweep.start()
         assert trial
+        configs.append(trial.config)
         sweep.report(trial, 1)
         sweep.search.lost = trial.trial_id
         sweep.fail(trial)
@@ -98,10 +100,11 @@ def test_a_trial_that_loses_its_node_again_and_again_goes_on_and_one_that_crashe
     for _ in range(2):
         crashed = sweep.start()
         assert crashed
-        assert crashed.config == trial.config
+        configs.append(crashed.config)
         sweep.search.lost = ""
         sweep.fail(crashed)
     assert record.configurations[0].state == "failed"
+    assert configs == [configs[0]] * 7
 
 
 def test_the_confirmation_is_cut_anew_for_the_slots_that_are_there(tmp_path: Path) -> None:
