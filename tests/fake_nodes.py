@@ -50,14 +50,14 @@ class Machines:
 
     def alive(self) -> list[dict[str, Any]]:
         """As `alive_nodes` says it."""
-        return [{"Resources": node} for node in self.nodes]
+        return [{"NodeID": str(place), "Resources": node} for place, node in enumerate(self.nodes)]
 
 
 class AskedFor:
     """Stands for Demand: what an autoscaler was asked for, in order."""
 
-    def __init__(self, bundles: Any = (), strategy: str = "PACK") -> None:
-        self.bundles, self.strategy, self.counts = bundles, strategy, list[int]()
+    def __init__(self, bundles: Any = (), strategy: str = "PACK", node: str | None = None) -> None:
+        self.bundles, self.strategy, self.node, self.counts = bundles, strategy, node, list[int]()
 
     def ask(self, count: int) -> None:
         self.counts.append(count)

@@ -82,3 +82,13 @@ def test_a_worker_that_could_not_be_reached_has_crashed_if_its_node_turns_out_to
 
 def test_a_trial_that_left_no_word_has_crashed(tmp_path: Path) -> None:
     assert not Cluster().losses.forgive(_trial(tmp_path, "a"))
+
+
+def test_a_node_that_does_not_see_the_storage_is_named_and_does_not_count(tmp_path: Path) -> None:
+    cluster, trial = Cluster(), _trial(tmp_path, "a")
+    cluster.losses.follow([trial])
+    _fail(trial, CRASHED)
+    assert cluster.losses.cut_off(trial) is None
+    _fail(trial, "UserError: node gpu7 does not see what the driver writes to /shared/n")
+    assert cluster.losses.cut_off(trial) == "a"
+    assert trial.run_metadata.num_failures == 1

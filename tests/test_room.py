@@ -110,3 +110,29 @@ def test_idle_workers_are_ended_when_nothing_was_ready_for_a_while() -> None:
     assert room.workers == 0
     room.need(1, 3)
     assert room.workers == 2
+
+
+def test_a_node_that_is_shunned_gets_no_trials_as_long_as_another_can_have_them() -> None:
+    machines, keepers = Machines(GPU, GPU), list[AskedFor]()
+
+    def keeper(*given: object) -> AskedFor:
+        keepers.append(AskedFor(*given))
+        return keepers[-1]
+
+    room = Room(Resources(cpus=1, gpus=1, slots=4), is_fixed=False, nodes=machines.alive, keeper=keeper)  # type: ignore[arg-type]
+    assert room.shun("1")
+    assert (keepers[0].bundles, keepers[0].node, keepers[0].counts) == ([{"CPU": 1}], "1", [4]), "all its CPUs are kept"
+    assert room.count()
+    assert room.present == 2
+    assert not room.shun("0"), "no other is left"
+    assert room.shun("1"), "it has failed once more"
+    machines.nodes[0] = HEAD
+    assert not room.count()
+    assert keepers[0].counts[-1] == 0, "the next trial there says what is wrong"
+    assert room.present == 2
+    machines.nodes[0] = GPU
+    assert room.shun("1")
+    del machines.nodes[1]
+    room.count()
+    assert keepers[1].counts[-1] == 0, "a node that is gone needs no keeping"
+    assert not room.shunned

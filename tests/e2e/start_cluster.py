@@ -14,11 +14,13 @@ Obeys lines of stdin:
 from __future__ import annotations
 
 import json
+import queue
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter, defaultdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,30 +45,32 @@ def main() -> None:
         wait_for_the_autoscaler()
     print(json.dumps({"address": cluster.address, "workers": [node.node_id for node in workers]}), flush=True)
 
-    ended = threading.Event()
-
     used: defaultdict[str, set[float]] = defaultdict(set)
-
-    def obey() -> None:
-        for line in sys.stdin:
-            if line == "usage\n":
-                shares = {node: sorted(seen) for node, seen in dict(used).items()}
-                print(json.dumps({"used": shares, "ran": _ran(), "waiting": _waiting()}), flush=True)
-            elif line == "add\n":
-                workers.append(_add(cluster))
-                print(json.dumps({"added": workers[-1].node_id}), flush=True)
-            elif line == "remove\n":
-                cluster.remove_node(workers.pop(), allow_graceful=False)
-            elif line.startswith("private "):
-                _add_private(cluster.address, line.removeprefix("private ").strip())
-        ended.set()
-
-    threading.Thread(target=obey, daemon=True).start()
-    while not ended.wait(0.1):
+    told: queue.Queue[str] = queue.Queue()  # obeyed in this thread: Ray handles signals where it starts a node
+    threading.Thread(target=lambda: [told.put(line) for line in chain(sys.stdin, ["end"])], daemon=True).start()
+    while (command := _next(told)) != "end":
         for node, room in available_resources_per_node().items():
             used[node].add(round(1 - room.get("GPU", 0.0), 4))
+        if command == "usage":
+            shares = {node: sorted(seen) for node, seen in used.items()}
+            print(json.dumps({"used": shares, "ran": _ran(), "waiting": _waiting()}), flush=True)
+        elif command == "add":
+            workers.append(_add(cluster))
+            print(json.dumps({"added": workers[-1].node_id}), flush=True)
+        elif command == "remove":
+            cluster.remove_node(workers.pop(), allow_graceful=False)
+        elif command.startswith("private "):
+            _add_private(cluster.address, command.removeprefix("private "))
     ray.shutdown()
     cluster.shutdown()
+
+
+def _next(told: queue.Queue[str]) -> str:
+    """The next command; empty if there is none for a moment."""
+    try:
+        return told.get(timeout=0.1).strip()
+    except queue.Empty:
+        return ""
 
 
 def _add(cluster: Cluster) -> Any:

@@ -140,6 +140,7 @@ def prepare_environment(settings: RunSettings) -> None:
 def ray_cluster(settings: RunSettings) -> Generator[None]:
     """Start a local Ray or join a cluster; disconnect on exit. Raises UserError if that fails."""
     import ray
+    from ray._private import worker
     from ray.exceptions import AuthenticationError
 
     # Workers run a copy of the driver's code: edits of its files do not reach a running sweep. Ray starts in "/", as
@@ -151,6 +152,8 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         options |= {"address": "local", "num_cpus": allotted_cpus(), "include_dashboard": False}
         options |= {"object_store_memory": OBJECT_STORE_BYTES}
     else:
+        # Ray would print pages of its own state for each node that is lost; the sweep says what became of the trials
+        vars(worker)["listen_error_messages"] = lambda *_: None
         environment["env_vars"] = {**PATIENT_THREADS, **FILES_ALONE}
         options |= {"address": settings.address}
     try:

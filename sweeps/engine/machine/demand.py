@@ -17,14 +17,15 @@ NO_TYPE = re.compile(r"node_[0-9a-f]{56}")
 
 
 class Demand:
-    """Equal placement groups: each asks for room for `bundles`.
+    """Equal placement groups: each asks for room for `bundles`, on the node with this id if one is given.
 
     Ray's autoscalers start nodes for those that wait. Ray removes them with this driver's job, however that ends; what
     `ray.autoscaler.sdk.request_resources` asks for would stay, and replace what others have asked for.
     """
 
-    def __init__(self, bundles: Sequence[Mapping[str, float]], strategy: str = "PACK") -> None:
+    def __init__(self, bundles: Sequence[Mapping[str, float]], strategy: str = "PACK", node: str | None = None) -> None:
         self.bundles, self.strategy = [dict(each) for each in bundles], strategy
+        self.where = [{"ray.io/node-id": node}] * len(self.bundles) if node else None
         self.groups: list[PlacementGroup] = []
 
     def hold(self, count: int) -> None:
@@ -34,7 +35,9 @@ class Demand:
         while len(self.groups) > count:
             remove_placement_group(self.groups.pop())
         while len(self.groups) < count:
-            self.groups.append(placement_group(self.bundles, strategy=self.strategy))
+            self.groups.append(
+                placement_group(self.bundles, strategy=self.strategy, bundle_label_selector=self.where)  # pyright: ignore[reportArgumentType] # None is its default
+            )
 
     def ask(self, count: int) -> None:
         """Have so many groups wait; those that a node has room for give it up: it is the trials'."""

@@ -10,6 +10,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 
 from sweeps.engine.machine.nodes import is_alive, node_of
+from sweeps.engine.machine.shared_storage import NOT_SEEN
 
 __all__ = ["NodeLosses", "last_failure"]
 
@@ -55,8 +56,20 @@ class NodeLosses:
         if LOST not in text:
             _, node = self.places.get(trial.trial_id, (None, None))
             self.doubts.append((self.clock() + DOUBT, node, trial))
-        trial.run_metadata.num_failures = max(0, trial.run_metadata.num_failures - 1)
+        _uncount(trial)
         return True
+
+    def cut_off(self, trial: Trial) -> str | None:
+        """The node of a trial that has failed as it did not see the storage there, which does not count; else None."""
+        node = self.places.get(trial.trial_id, (None, None))[1]
+        if node is None or NOT_SEEN not in last_failure(trial):
+            return None
+        _uncount(trial)
+        return node
+
+
+def _uncount(trial: Trial) -> None:
+    trial.run_metadata.num_failures = max(0, trial.run_metadata.num_failures - 1)
 
 
 def last_failure(trial: Trial) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -105,8 +106,12 @@ class _ToTheEnd(FIFOScheduler):
         # a trial that was given to the idle worker of a lost node would stay among these, and never be started again
         tune_controller._resetting_trials.discard(trial)
         is_lost = not self.room.is_fixed and self.losses.forgive(trial)
+        error = None if is_lost else storage_trouble(trial)
+        if error and (node := self.losses.cut_off(trial)) and self.room.shun(node):
+            print(f"{error}: it gets no trials; mount the storage there at the same path", file=sys.stderr)
+            is_lost, error = True, None
         self.search.lost = trial.trial_id if is_lost else ""
-        if not is_lost and (error := storage_trouble(trial)):
+        if error:
             self.on_storage_error(error)
 
     def _keep_workers(self, tune_controller: Any, trial: Trial) -> None:
