@@ -1,4 +1,4 @@
-"""A node that has a folder of its own where the others share the storage is refused; if it joins late, it gets no trials."""
+"""A node with a folder of its own where the others share the storage is refused; one that joins late gets no trials."""
 
 from __future__ import annotations
 
