@@ -161,8 +161,8 @@ def test_the_display_shows_the_slots_and_the_time_left_follows_them(monkeypatch:
     display.update("counts", None, event=True)
     assert file.getvalue().splitlines() == [
         "search: counts | 2 slots | 1 images/s | at most 60 s left",
-        "the cluster's nodes have changed: slots for 4 trials, 2 before",
+        "the cluster's nodes have changed: 4 slots for trials, 2 before",
         "search: counts | 4 slots | 1 images/s | at most 30 s left",
-        "the cluster's nodes have changed: slots for 0 trials, 4 before",
+        "the cluster's nodes have changed: 0 slots for trials, 4 before",
         "search: counts | no slot, waiting for a node | 1 images/s | time left unknown",
     ]

@@ -10,6 +10,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from sweeps.engine.planning.labels import counted
+
 __all__ = ["Display"]
 
 #: Seconds between two plain lines when nothing has ended.
@@ -45,7 +47,7 @@ class Display:
     def follow(self, slots: int) -> None:
         """From now on, a cluster has room for so many trials."""
         if self.slots is not None and slots != self.slots:
-            self.print(f"the cluster's nodes have changed: slots for {slots} trials, {self.slots} before")
+            self.print(f"the cluster's nodes have changed: {counted(slots, 'slot')} for trials, {self.slots} before")
         self.slot_seconds, self.since = self._slot_seconds(), time.monotonic()
         self.slots = slots
 
@@ -64,7 +66,9 @@ class Display:
 
     def update(self, counts: str, best: float | None, *, event: bool) -> None:
         """Show how far the stage is; `event`: something ended, worth a line of its own."""
-        slots = "" if self.slots is None else f"{self.slots} slots" if self.slots else "no slot, waiting for a node"
+        slots = (
+            "" if self.slots is None else counted(self.slots, "slot") if self.slots else "no slot, waiting for a node"
+        )
         parts = [counts, slots, f"best mean AUROC {best:.4f}" if best is not None else ""]
         parts += [f"{speed:.0f} images/s" if (speed := sum(self.speeds.values())) else ""]
         self._show(" | ".join(filter(None, parts)), event=event)

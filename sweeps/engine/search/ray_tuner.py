@@ -108,7 +108,8 @@ class _ToTheEnd(FIFOScheduler):
         is_lost = not self.room.is_fixed and self.losses.forgive(trial)
         error = None if is_lost else storage_trouble(trial)
         if error and (node := self.losses.cut_off(trial)) and self.room.shun(node):
-            print(f"{error}: it gets no trials; mount the storage there at the same path", file=sys.stderr)
+            reason = str(error).rpartition("Error: ")[2]
+            print(f"{reason}: it gets no trials; mount the storage there at the same path", file=sys.stderr)
             is_lost, error = True, None
         self.search.lost = trial.trial_id if is_lost else ""
         if error:
