@@ -232,3 +232,11 @@ def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_scale_takes_every_protocol(scale: str, protocol: str) -> None:
     plan = _plan(scale=scale, protocol=protocol, normal_class=(0,))
     assert plan.base.protocol == plan.search_config.protocol == protocol
+
+
+def test_a_plan_says_what_is_waited_for() -> None:
+    settings = SweepSettings(scale="smoke", address="10.0.0.1:6379", wait_for="16gpus", wait_minutes=60)
+    line = "  cluster    begins once it has 16 GPUs; waits 60 minutes at most"
+    assert line in plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings).splitlines()
+    assert SweepSettings(wait_for="1nodes", address="auto").wait_in_words.startswith("begins once it has 1 node;")
+    assert SweepSettings().wait_in_words == ""

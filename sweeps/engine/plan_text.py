@@ -80,6 +80,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         f"{_millions(confirm)} images to confirm",
         f"  time       {time_in_words(lambda slots: _works(plan, settings, slots), settings)}",
         *_limit_lines(plan, settings),
+        *([f"  cluster    {wait}"] if (wait := settings.wait_in_words) else []),
         f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",
     ]
     return "\n".join(lines)

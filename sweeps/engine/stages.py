@@ -50,7 +50,7 @@ class Stages(StageRunner):
         self.record = SweepRecord(session.study, plan, path=session.home.record)
         self.of_classes: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
         super().__init__(plan, settings, session, [self.record])
-        self.limit = time_limit(self.record, session)
+        self.limit = time_limit(self.record, session, settings)
         self.plan, self.data, self.sweep_settings = plan, data, settings
         self.packing = {"limit": session.study.user_attrs["members_per_trial"], "slots": session.resources.slots}
         extended = "".join(f" (extended from {size})" for size in earlier_sizes(self.record)[-1:])
@@ -123,7 +123,7 @@ class Stages(StageRunner):
 
     def tune_step(self) -> None:
         if self.limit:
-            self.limit.step(self.display)
+            self.limit.step(self.display, self.resources.slots)
         super().tune_step()
 
     def tell_ended(self, search: PackSearcher) -> None:

@@ -8,6 +8,7 @@ trains only what the next rung adds.
 from __future__ import annotations
 
 import bisect
+import copy
 import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
@@ -149,6 +150,12 @@ class Ladder:
             self.begin(*first)
             return Pack(first[1], first[:1])
         return None
+
+    def copy(self) -> Ladder:
+        """Another ladder with the same progress: what begins on one has not begun on the other."""
+        ahead = copy.copy(self)
+        ahead._begun = [set(begun) for begun in self._begun]
+        return ahead
 
     def _gathered(
         self, first: tuple[int, int], following: Callable[[], tuple[int, int] | None], limit: int, idle: int

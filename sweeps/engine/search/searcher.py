@@ -54,10 +54,11 @@ class PackSearcher(Searcher):
 
     def __init__(self, records: Sequence[Attributes]) -> None:
         super().__init__()
-        self.records = records
+        self.records, self.slots = records, 1
         self.jobs: dict[str, Job] = {}  # under way, by Ray trial id
         self.again: deque[Job] = deque()  # what has failed and is to be retried
         self.tried: set[Job] = set()
+        self.lost = ""  # the trial that failed last, if that was because its node was lost
         self.heard: dict[str, list[dict[int, list[float]]]] = {}  # `ranked_by` by part, class and epoch, by trial id
         self.is_exhausted = False  # nothing is left to train
         self._new: dict[str, list[tuple[Part, dict[str, float]]]] = {}  # what the last report added
@@ -65,6 +66,15 @@ class PackSearcher(Searcher):
     def next_job(self) -> Job | None:
         """The next pack; None if there is none now."""
         raise NotImplementedError
+
+    @property
+    def ready(self) -> int:
+        """How many packs beyond those under way could begin, were there slots for them."""
+        raise NotImplementedError
+
+    def resize(self, slots: int) -> None:
+        """From now on, so many packs can train at a time."""
+        self.slots = slots
 
     def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
         """Record the results of a pack. curves: by part and class, the values of each epoch; None if it has failed.
@@ -118,6 +128,8 @@ class PackSearcher(Searcher):
         self._new.pop(trial_id, None)
         if not error:
             self.finish(job, curves, result or {})
+        elif self.lost == trial_id:
+            self.again.append(job)
         elif job not in self.tried:
             self.tried.add(job)
             self.again.append(job)
