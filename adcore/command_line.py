@@ -88,8 +88,8 @@ def run(
     def callback(**values: Any) -> int | None:
         given = {name: value for name, value in values.items() if value is not None}
         for name, value in given.items():
-            for each in value if isinstance(value, tuple) else (value,):
-                check_text(name, each)
+            for item in value if isinstance(value, tuple) else (value,):
+                check_text(name, item)
         _check_current_folder()
         try:
             return body(**{name: None if isinstance(value, Unlimited) else value for name, value in given.items()})
@@ -162,7 +162,9 @@ def _flag(field: dataclasses.Field[Any]) -> click.Option:
 
 def _choices(field: dataclasses.Field[Any]) -> Callable[[Any, Any, str], list[str]]:
     """What a shell completes a value to."""
-    return lambda _context, _parameter, begun: [each for each in field.metadata["choices"] if each.startswith(begun)]
+    return lambda _context, _parameter, begun: [
+        choice for choice in field.metadata["choices"] if choice.startswith(begun)
+    ]
 
 
 def _or_none(_context: click.Context, _flag: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...] | None:

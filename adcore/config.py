@@ -18,6 +18,7 @@ PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 #: The default side of images and all that the networks can be built for, as in adcore.networks, which needs torch.
 IMAGE_SIZE = 32
 IMAGE_SIZES = (IMAGE_SIZE, 64, 128)
+PATCH_SIZES = (4, 8, 16, 32)
 NORMAL, ANOMALOUS = "normal images", "anomalies"
 
 
@@ -44,7 +45,8 @@ class TrainConfig:
     )
     protocol: str = option(
         "paper",
-        "anomaly classes seen in training: paper (all), seen-unseen (known ones), one-class (none); leave-one-out: "
+        "anomaly classes seen in training: paper (all), seen-unseen (known ones), one-class (none), held-out (none: "
+        "the train part has none, half of the test part's are for validation); leave-one-out: "
         "class i is anomalous, the rest normal; names with a number: fixed numbers of images, one class per run",
         choices=PROTOCOLS,
     )  # fmt: skip
@@ -79,6 +81,18 @@ class TrainConfig:
     bandwidth: float = option(
         0.5, "autoencoder-kde: width of the Gaussian kernel, in standard deviations of the embeddings", above=0
     )
+
+    patch_size: int = option(
+        16, "gan: side in pixels of the patch loss's windows, on images of 32 pixels: 4, 8, 16 or 32", at_least=4
+    )
+    score_latent: float = option(
+        0.0, "GANs: weight of the latent distance in the score, beside the reconstruction error", at_least=0
+    )
+    average_weights: float = option(
+        0.0,
+        "GANs: decay per step of a moving average of the generator's weights, which scores images; 0: no average",
+        at_least=0, at_most=0.99999,
+    )  # fmt: skip
 
     weight_reconstruction: float = _weight(1.5, "the L1 reconstruction loss", NORMAL)
     weight_patch: float = _weight(1.5, "the worst patches' reconstruction loss", NORMAL)
@@ -128,6 +142,8 @@ class TrainConfig:
         object.__setattr__(self, "protocol", protocol_of(info, self.protocol))
         if self.image_size not in IMAGE_SIZES:
             raise UserError(f"--image-size {self.image_size}: expected one of {', '.join(map(str, IMAGE_SIZES))}")
+        if self.patch_size not in PATCH_SIZES:
+            raise UserError(f"--patch-size {self.patch_size}: expected one of {', '.join(map(str, PATCH_SIZES))}")
         object.__setattr__(self, "classes", experiments_of(info, self.classes, "classes"))
         check_one_experiment(self.protocol, self.classes, "classes")
         if self.pollution and not info.has_anomalies:
@@ -141,8 +157,8 @@ class TrainConfig:
             raise UserError(
                 f"--draws each-epoch: under protocol {self.protocol} the labelled anomalies are fixed; use --draws once"
             )
-        known = check_exposure(self.exposure, len(info.class_names))
-        object.__setattr__(self, "known_classes", known)
+        known_classes = check_exposure(self.exposure, len(info.class_names))
+        object.__setattr__(self, "known_classes", known_classes)
         check_detector(self.detector, self.protocol, has_anomalies=self.exposure.has_anomalies)
 
     @property

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from adcore.datasets import DatasetInfo
 from adcore.errors import UserError
 from adcore.options import check_classes
+from adcore.protocols.definitions import HELD_OUT
 
-__all__ = ["experiments_of", "protocol_of", "require_anomalies"]
+__all__ = ["compared_under", "experiments_of", "protocol_of"]
 
 
 def experiments_of(info: DatasetInfo, classes: Sequence[int], flag: str) -> tuple[int, ...]:
@@ -27,13 +28,25 @@ def experiments_of(info: DatasetInfo, classes: Sequence[int], flag: str) -> tupl
     return chosen
 
 
-def require_anomalies(info: DatasetInfo) -> None:
-    """Raises UserError if the train part has no anomalies: a search compares configurations by their AUROC."""
-    if not info.has_anomalies:
+def compared_under(info: DatasetInfo, protocol: str | None) -> str | None:
+    """The protocol of a sweep over these data; None: the default. protocol: the one that was asked for, if any.
+
+    Configurations are compared by AUROC on validation images. If there are no anomalies to train on, some of the test
+    part's are held out for that; raises UserError if there are none either, or for another protocol.
+    """
+    if info.has_anomalies:
+        return protocol
+    if len(info.class_names) < 2:
         raise UserError(
-            f"--dataset {info.name}: its train part has no anomalies, so there is no AUROC to compare configurations "
-            "by; train a single one with python -m adcore.train"
+            f"--dataset {info.name}: it has no anomalies, so there is no AUROC to compare configurations by; train a "
+            "single one with python -m adcore.train"
         )
+    if protocol not in (None, HELD_OUT):
+        raise UserError(
+            f"--protocol {protocol}: the train part of {info.name} has no anomalies to compare configurations by; use "
+            f"--protocol {HELD_OUT}, which takes half of the test part's for validation"
+        )
+    return HELD_OUT
 
 
 def protocol_of(info: DatasetInfo, protocol: str) -> str:
@@ -43,7 +56,11 @@ def protocol_of(info: DatasetInfo, protocol: str) -> str:
     """
     if not info.has_anomalies and protocol in ("paper", "one-class"):
         return "one-class"
-    if not info.has_anomalies:
+    if protocol == HELD_OUT and info.has_anomalies:
+        reason = "has anomalies in its train part; --protocol one-class validates on some of them and trains on none"
+    elif protocol == HELD_OUT and len(info.class_names) > 1:
+        return protocol
+    elif not info.has_anomalies:
         reason = "has no anomalies to train on; use --protocol one-class"
     elif info.normal_class is not None and protocol == "leave-one-out":
         reason = f"is sorted by kind, and {info.class_names[info.normal_class]!r} is no anomaly; use another protocol"

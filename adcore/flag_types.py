@@ -47,10 +47,10 @@ class Duration(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        found = self.parts.fullmatch(value)
-        if not value or found is None:
+        match = self.parts.fullmatch(value)
+        if not value or match is None:
             self.fail(f"{value!r}: expected a time such as 45s, 90m, 3h, 1h30m or 2d", param, ctx)
-        return sum(float(part) * unit for part, unit in zip(found.groups(), self.seconds, strict=True) if part)
+        return sum(float(part) * unit for part, unit in zip(match.groups(), self.seconds, strict=True) if part)
 
 
 class Unlimited:

@@ -23,6 +23,7 @@ __all__ = [
     "adversarial_normal",
     "discriminator",
     "latent",
+    "latent_distance",
     "patch",
     "reconstruction",
     "reconstruction_error",
@@ -71,6 +72,16 @@ def latent(code: Tensor, output_code: Tensor) -> Tensor:
     """
     _require_equal_shapes(code, output_code)
     return (code - output_code).abs().mean((0, 2, 3, 4))
+
+
+def latent_distance(code: Tensor, output_code: Tensor) -> Tensor:
+    """Mean absolute difference of each image's latent and its reconstruction's, mean |E(x) - E(x')|, for the score.
+
+    code, output_code: as for `latent`. Returns [batch, members], >= 0. As a score: GANomaly, Akcay et al. 2018 (arXiv
+    1805.06725), eq. 5.
+    """
+    _require_equal_shapes(code, output_code)
+    return (code - output_code).abs().mean((2, 3, 4))
 
 
 def adversarial_normal(score: Tensor) -> Tensor:

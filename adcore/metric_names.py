@@ -1,10 +1,29 @@
-"""Names of metrics: val_auroc_3 is val_auroc of class 3, val_auroc_mean its mean over the classes."""
+"""Names of metrics: val_auroc_3 is val_auroc of class 3, val_auroc_mean its mean over the classes.
+
+And which metrics a sweep can be run for, and which way they are better.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
-__all__ = ["by_class", "class_metric", "mean_metric", "of_class"]
+__all__ = ["LABELS", "MINIMISED", "by_class", "class_metric", "goodness", "in_words", "mean_metric", "of_class"]
+
+#: The metrics that a sweep can be run for, as they are shown.
+LABELS: Mapping[str, str] = MappingProxyType({"auroc": "AUROC", "ap": "average precision", "fpr95": "FPR at 95 % TPR"})
+#: Those of which a lower value is better.
+MINIMISED = ("fpr95",)
+
+
+def goodness(metric: str, value: float) -> float:
+    """A metric's value, in [0, 1], as a number in [0, 1] that is higher for a better model."""
+    return 1 - value if metric in MINIMISED else value
+
+
+def in_words(metric: str) -> str:
+    """A metric of LABELS for a heading: with a note if a lower value is better."""
+    return LABELS[metric] + (" (lower is better)" if metric in MINIMISED else "")
 
 
 def class_metric(name: str, index: int) -> str:

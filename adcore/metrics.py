@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from torch import Tensor
 
-__all__ = ["METRICS", "auroc_influence", "measure"]
+__all__ = ["METRICS", "auroc_influence", "measure", "measure_one"]
 
 #: The metrics that `measure` returns; anomalies are the positives, except in ap_normal.
 METRICS = ("auroc", "ap", "ap_normal", "fpr95", "tpr5")
@@ -33,6 +33,14 @@ def measure(scores: Tensor, anomalous: Tensor) -> dict[str, float]:
         "fpr95": float(false_positives[np.searchsorted(true_positives, 0.95)]),
         "tpr5": float(true_positives[np.searchsorted(false_positives, 0.05, side="right") - 1]),
     }
+
+
+def measure_one(metric: str, truth: NDArray[np.bool_], values: NDArray[np.float64]) -> float:
+    """One of auroc, ap and fpr95, as `measure` has it. truth: which images are anomalies; values: their scores; [n]."""
+    if metric == "fpr95":
+        false_positives, true_positives, _ = roc_curve(truth, values, drop_intermediate=False)
+        return float(false_positives[np.searchsorted(true_positives, 0.95)])
+    return float({"auroc": roc_auc_score, "ap": average_precision_score}[metric](truth, values))
 
 
 def auroc_influence(scores: Tensor, anomalous: Tensor) -> NDArray[np.float64]:

@@ -48,9 +48,9 @@ class Generator(nn.Module):
         self.down = nn.ModuleList([_down(channels, width, members, norm=None)])
         self.down.extend(_down(before, after, members, norm=norm) for before, after in itertools.pairwise(wide))
         # from the second on, inputs are twice as wide: they carry a skip
-        inputs = [wide[-1], *(2 * each for each in reversed(wide[:-1]))]
+        inputs = [wide[-1], *(2 * narrow for narrow in reversed(wide[:-1]))]
         outputs = reversed(wide[:-1])
-        self.up = nn.ModuleList(_up(*each, members, norm=norm) for each in zip(inputs, outputs, strict=False))
+        self.up = nn.ModuleList(_up(*widths, members, norm=norm) for widths in zip(inputs, outputs, strict=False))
         self.up.append(_up(inputs[-1], channels, members, norm=None))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:

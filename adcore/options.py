@@ -96,7 +96,7 @@ def _check_type(field: dataclasses.Field[Any], value: Any) -> None:
 
 
 def _are_texts(values: Any) -> bool:
-    return all(isinstance(each, str) for each in values)
+    return all(isinstance(value, str) for value in values)
 
 
 def _check_number(field: dataclasses.Field[Any], value: float) -> None:

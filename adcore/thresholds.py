@@ -122,8 +122,8 @@ class TwoScores:
     @classmethod
     def of(cls, first: Tensor, second: Tensor, anomalous: Tensor) -> TwoScores:
         """Measured on validation images: first, second, [n] each. Raises ValueError if a score does not vary."""
-        normal = [values[~truth] for truth, values in (_arrays(each, anomalous) for each in (first, second))]
-        spreads = [float(each.std()) for each in normal]
+        normal = [values[~truth] for truth, values in (_arrays(scores, anomalous) for scores in (first, second))]
+        spreads = [float(values.std()) for values in normal]
         if not all(spreads):
             raise ValueError("expected scores that vary over normal images, got equal ones")
         return cls((float(normal[0].mean()), float(normal[1].mean())), (spreads[0], spreads[1]))

@@ -40,3 +40,26 @@ def answer_as_nodes(monkeypatch: pytest.MonkeyPatch, nodes: Mapping[str, Answers
     monkeypatch.setattr(ray, "nodes", lambda: known)
     monkeypatch.setattr(ray, "remote", lambda **_: Remote)
     monkeypatch.setattr(ray, "get", lambda answer, timeout: answer())
+
+
+class Machines:
+    """The nodes of a cluster by what each of them has, such as {"CPU": 4, "GPU": 1}; they come and go."""
+
+    def __init__(self, *nodes: dict[str, float]) -> None:
+        self.nodes = list(nodes)
+
+    def alive(self) -> list[dict[str, Any]]:
+        """As `alive_nodes` says it."""
+        return [{"NodeID": str(place), "Resources": node} for place, node in enumerate(self.nodes)]
+
+
+class AskedFor:
+    """Stands for Demand: what an autoscaler was asked for, in order."""
+
+    def __init__(self, bundles: Any = (), strategy: str = "PACK", node: str | None = None) -> None:
+        self.bundles, self.strategy, self.node, self.counts = bundles, strategy, node, list[int]()
+
+    def ask(self, count: int) -> None:
+        self.counts.append(count)
+
+    hold = ask

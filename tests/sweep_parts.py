@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 from ray.tune.search import Searcher
 
+from adcore.metric_names import LABELS
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
@@ -24,7 +25,7 @@ from sweeps.gan_loss_weights import SPACE
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-#: AUROC of a configuration in a class after an epoch: of its number, class and epoch.
+#: The metric of a configuration in a class after an epoch: of its number, class and epoch.
 Quality = Callable[[int, int, int], float]
 
 
@@ -97,9 +98,9 @@ class Sweep:
 
 
 def metrics_of(part: Part, epoch: int, quality: Quality) -> dict[str, float]:
-    """What training reports of a part after an epoch."""
+    """What training reports of a part after an epoch; the metrics that a sweep can be run for have the same values."""
     values = {index: quality(part.configuration, index, epoch) for index in part.config.classes}
-    metrics = {f"val_auroc_{index}": value for index, value in values.items()}
+    metrics = {f"val_{metric}_{index}": value for index, value in values.items() for metric in LABELS}
     return {"epoch": float(epoch), "images_per_second": 100.0, **metrics}
 
 

@@ -48,7 +48,7 @@ BAD = {
     "unknown detector": (["--detector", "gam"], "did you mean 'gan'"),
     "supervised without labels": (["--detector", "cnn", "--protocol", "one-class"], "--detector cnn"),
     "negative seed": (["--train-seed", "-1"], "--train-seed -1"),
-    "unknown protocol": (["--protocol", "seen"], "paper, seen-unseen, one-class, leave-one-out"),
+    "unknown protocol": (["--protocol", "seen"], "paper, seen-unseen, one-class, held-out, leave-one-out"),
     "known classes without a protocol that has them": (["--known-classes", "2"], "--known-classes"),
     "nothing left unseen": (["--protocol", "seen-unseen", "--known-classes", "9"], "--known-classes 9"),
     "several classes under a counted protocol": (["--protocol", "rare-504", "--classes", "0,3"], "--classes 0,3"),

@@ -59,8 +59,9 @@ def test_another_kind_of_value_is_refused(values: dict[str, Any], part: str) -> 
 def test_every_field_but_switches_has_a_legal_range_that_is_tested_here() -> None:
     tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, *SHARES, *POSITIVE, "classes", "fold"}
     tested |= {"dropout", "weight_decay", "image_size"}
+    tested |= {"patch_size", "score_latent", "average_weights"}  # in test_weight_average.py
     assert tested == set(FIELDS) - set(SWITCHES)
-    assert len(tested) == 36
+    assert len(tested) == 39
 
 
 @pytest.mark.parametrize("size", [0, 28, 33, 256])

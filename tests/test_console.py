@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -59,6 +60,15 @@ def test_a_command_plans_what_its_script_does(name: str, script: str, tmp_path: 
     assert planned.stdout == by_script.stdout
 
 
+#: The values in the answer that each shell's script reads.
+ANSWERS: dict[str, Callable[[str], list[str]]] = {
+    "bash": lambda text: [line.partition(",")[2] for line in text.splitlines()],
+    "zsh": lambda text: text.splitlines()[1::3],  # kind, value, help
+    "fish": lambda text: [line.partition(",")[2].partition("\t")[0] for line in text.splitlines()],
+}
+
+
+@pytest.mark.parametrize("shell", ANSWERS)
 @pytest.mark.parametrize(
     ("name", "typed", "expected"),
     [
@@ -68,11 +78,13 @@ def test_a_command_plans_what_its_script_does(name: str, script: str, tmp_path: 
         ("adsweep-datasets", ["f"], ["fetch"]),
     ],
 )
-def test_a_shell_completes_flags_and_values(name: str, typed: list[str], expected: list[str]) -> None:
-    asked = {"COMP_WORDS": " ".join([name, *typed]), "COMP_CWORD": str(len(typed))}
-    found = called(name, **{f"_{name.upper().replace('-', '_')}_COMPLETE": "bash_complete"}, **asked)
+def test_a_shell_completes_flags_and_values(name: str, typed: list[str], expected: list[str], shell: str) -> None:
+    current = typed[-1] if shell == "fish" else str(len(typed))  # fish gives the word itself, the others its place
+    asked = {"COMP_WORDS": " ".join([name, *typed]), "COMP_CWORD": current}
+    found = called(name, **{f"_{name.upper().replace('-', '_')}_COMPLETE": f"{shell}_complete"}, **asked)
     assert found.returncode == 0, found.stderr
-    assert found.stdout.split() == [f"plain,{each}" for each in expected]
+    assert "plain" in found.stdout
+    assert ANSWERS[shell](found.stdout) == expected
 
 
 def test_a_shell_completes_the_names_of_sweeps(tmp_path: Path) -> None:

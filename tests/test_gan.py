@@ -265,6 +265,26 @@ def test_score_is_one_continuous_number_per_image_and_member(channels: int, memb
         torch.testing.assert_close(scores[:, member], (images - output).abs().mean((1, 2, 3)), rtol=1e-12, atol=0)
 
 
+def test_the_latent_distance_is_added_to_the_score_by_each_members_weight() -> None:
+    detector, plain = make(score_latent=[0.0, 0.5, 2.0]), make()
+    images = torch.rand(20, 1, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(0)).double()
+    added = detector.score(images) - plain.score(images)
+    detector.eval()
+    output, code = detector.generator(images.repeat(1, 3, 1, 1))
+    distance = (code - detector.generator.encode(output)).unflatten(1, (3, -1)).abs().mean((2, 3, 4))
+    assert distance.min() > 0
+    torch.testing.assert_close(added, distance * torch.tensor([0.0, 0.5, 2.0]), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize(("size", "windows"), [(4, 225), (8, 49), (16, 9), (32, 1)])
+def test_the_patch_losss_windows_overlap_by_half_and_the_worst_third_counts(size: int, windows: int) -> None:
+    detector = make((0,), patch_size=size)
+    assert detector.windows == {"size": size, "stride": size // 2, "worst": max(1, windows // 3)}
+    error = torch.zeros(1, 1, 1, IMAGE_SIZE, IMAGE_SIZE).double()
+    positions = torch.nn.functional.avg_pool2d(error[0], size, size // 2)
+    assert positions[0].numel() == windows
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_scoring_an_image_alone_or_among_others_is_the_same_and_changes_nothing(
     training: bool, digits_train: ImageDataset

@@ -148,6 +148,24 @@ def test_what_is_ready_is_shared_by_the_free_slots() -> None:
     assert late.configurations
 
 
+@pytest.mark.parametrize("kinds", [1, 3])
+@pytest.mark.parametrize("classes", [1, 10])
+def test_every_configuration_begins_even_if_each_is_better_than_all_before(classes: int, kinds: int) -> None:
+    rungs = rungs_of(classes, 8)
+    ladder = Ladder(rungs, 4, budget_for(rungs, 4, 40, best=2), 2, kind=lambda number: number % kinds)
+    promoted = 0
+    while pack := ladder.next_pack(new=40 - ladder.begun, at_once=1, limit=10, idle=1, under_way=0):
+        promoted += len(pack.configurations) if ladder.begun < 40 else 0
+        begun = pack.configurations or (ladder.begun,)
+        if pack.new:
+            ladder.begin(ladder.begun)
+        for number in begun:
+            ladder.reach(number, pack.rung, number)
+    assert ladder.begun == 40
+    assert promoted > 10, "promotions do not wait until all have begun"
+    assert ladder.spent <= ladder.budget
+
+
 def test_a_decision_hears_of_order_and_not_of_arrival() -> None:
     """The same values in any order lead to the same promotions, once all have arrived."""
     values = {number: math.sin(number) for number in range(30)}

@@ -110,7 +110,9 @@ def test_every_field_of_a_flag_is_refused_and_no_other() -> None:
     flags = {field.name for field in dataclasses.fields(SweepSettings)} & set(FIELDS)
     assert set(FLAGS) == flags | {"classes", "train_seed", "detector"}
     assert set(NOT_SEARCHED) < set(FIELDS)
-    assert set(SHARED) - set(NOT_SEARCHED) == {"width", "norm", "latent_size", "batch_size"}, "one kind a pack"
+    assert set(SHARED) - set(NOT_SEARCHED) == {
+        "width", "norm", "latent_size", "patch_size", "average_weights", "batch_size",
+    }, "one kind a pack"  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,16 @@ def without_graph(step: Callable[[], None]) -> Callable[[], None]:
 
 
 def mixed(name: str, **changes: Any) -> list[TrainConfig]:
-    """Three configurations that differ in all that decides no shape: weights, rates, classes, seeds, augmentation."""
-    common: dict[str, Any] = {"precision": "64-true", **changes}
+    """Three configurations that differ in all that decides no shape: weights, rates, classes, seeds, augmentation.
+
+    GANs score with averaged weights.
+    """
+    common: dict[str, Any] = {"precision": "64-true", "average_weights": 0.9, **changes}
     return [
         config(name, **common, classes=(3,), learning_rate=3e-3, weight_abc=0.3, dropout=0.4, vae_score="elbo"),
         config(
             name, **common, train_seed=5, schedule="constant", crop=True, mirrored_scores=True, weight_decay=1e-3,
-            reconstruction="l1",
+            reconstruction="l1", score_latent=0.5,
         ),
         config(name, **common, classes=(3,), weight_patch=0.0, split_seed=3, draws="each-epoch", bandwidth=0.2),
     ]  # fmt: skip
@@ -98,7 +101,8 @@ def test_a_captured_step_starts_from_where_the_pack_was(
     found: list[list[MemberState]] = []
     for strategy in ("captured", "plain"):
         files = Checkpoints(tmp_path / f"{strategy}.ckpt")
-        train(config(name, precision="64-true"), ignore, data=digits_train, strategy=strategy, checkpoints=files)
+        settings: dict[str, Any] = {"precision": "64-true", "average_weights": 0.9}
+        train(config(name, **settings), ignore, data=digits_train, strategy=strategy, checkpoints=files)
         found.append(read(tmp_path / f"{strategy}.ckpt"))
     for warm, cold in zip(*found, strict=True):
         for tensor, value in cold.networks.items():
@@ -249,7 +253,8 @@ def test_a_checkpoint_is_a_members_own_on_the_cpu_and_knows_no_pack(digits_train
         assert {name: value.shape for name, value in state.networks.items()} == {n: v.shape for n, v in alone.items()}
         moments = [value for adam in state.optimizers for each in adam for value in each.values()]
         tensors: list[Tensor] = [*state.networks.values(), *moments]
-        assert len(moments) == 3 * len([name for name, _ in Pack([member], 1, strategy="plain").named_parameters()])
+        trained = [each for each in Pack([member], 1, strategy="plain").parameters() if each.requires_grad]
+        assert len(moments) == 3 * len(trained)
         assert {tensor.device.type for tensor in tensors} == {"cpu"}
         assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in tensors), "more than its own part"
     both, detector = load_detector(paths[1:3], 1)
@@ -342,7 +347,7 @@ def test_members_of_one_class_and_seed_share_one_stream_of_images(digits_train: 
 OTHER: dict[str, Any] = {
     "dataset": "mnist", "image_size": 64, "images_per_class": 63, "validation_images": 61, "protocol": "one-class",
     "fold": 2, "detector": "gan-small", "width": 5, "norm": "group", "latent_size": 9, "epochs": 3, "batch_size": 16,
-    "precision": "64-true",
+    "precision": "64-true", "patch_size": 8, "average_weights": 0.9,
 }  # fmt: skip
 
 

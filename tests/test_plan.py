@@ -14,7 +14,7 @@ from optuna.distributions import FloatDistribution
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
 from adcore.errors import UserError
-from adcore.protocols.definitions import PROTOCOLS
+from adcore.protocols.definitions import HELD_OUT, PROTOCOLS
 from adcore.system.device import has_cuda_device
 from adcore.train import train
 from sweeps.engine.plan_text import plan_in_words
@@ -227,8 +227,16 @@ def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         assert _plan().scale == "laptop"
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [each for each in PROTOCOLS if each != HELD_OUT])
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_scale_takes_every_protocol(scale: str, protocol: str) -> None:
     plan = _plan(scale=scale, protocol=protocol, normal_class=(0,))
     assert plan.base.protocol == plan.search_config.protocol == protocol
+
+
+def test_a_plan_says_what_is_waited_for() -> None:
+    settings = SweepSettings(scale="smoke", address="10.0.0.1:6379", wait_for="16gpus", wait_minutes=60)
+    line = "  cluster    begins once it has 16 GPUs; waits 60 minutes at most"
+    assert line in plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings).splitlines()
+    assert SweepSettings(wait_for="1nodes", address="auto").wait_in_words.startswith("begins once it has 1 node;")
+    assert SweepSettings().wait_in_words == ""

@@ -128,7 +128,7 @@ def test_names_are_text_whatever_they_contain(tmp_path: Path, monkeypatch: pytes
     info = dataclasses.replace(DATASETS["digits"], class_names=(name, *"123456789"))
     home = finished(tmp_path / "mine")
     for module in ("content", "render"):
-        monkeypatch.setattr(f"sweeps.engine.report.{module}.DATASETS", {"digits": info})
+        monkeypatch.setattr(f"sweeps.engine.report.{module}.describe", lambda _: info)
     page = page_of(home)
     assert "b" not in page.tags
     assert f"0 {name}" in page.words
@@ -162,7 +162,7 @@ def test_configurations_that_diverged_or_failed_are_counted_and_have_no_value(tm
 def points(count: int, value: Any = lambda x: x["a"]) -> list[Point]:
     draws = np.random.default_rng(0).uniform(0, 1, (count, 2))
     params = [{"a": float(a), "b": float(b), "c": "x" if b < 0.5 else "y"} for a, b in draws]
-    return [Point(number, each, value(each), number % 2 == 0) for number, each in enumerate(params)]
+    return [Point(number, each, value(each), number % 2 == 0, value(each)) for number, each in enumerate(params)]
 
 
 SPACE = {"a": FloatDistribution(0, 1), "b": FloatDistribution(0, 1), "c": CategoricalDistribution(["x", "y"])}
@@ -178,9 +178,9 @@ def test_the_parameter_that_decides_comes_first_and_has_its_direction() -> None:
 
 def test_too_few_or_equal_configurations_are_said_to_be_so() -> None:
     assert too_few(points(8)) == ""
-    assert "7 with a mean AUROC, of which 4 complete" in too_few(points(7))
+    assert "7 with a mean, of which 4 complete" in too_few(points(7))
     assert "0 complete" in too_few([dataclasses.replace(each, is_complete=False) for each in points(20)])
-    assert "same mean AUROC" in too_few(points(20, lambda _: 0.5))
+    assert "same mean" in too_few(points(20, lambda _: 0.5))
 
 
 def test_a_failure_of_the_report_is_one_line_with_the_command(

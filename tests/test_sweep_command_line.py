@@ -82,6 +82,8 @@ PURE = {
     "address": (["--address", "here"], ["--address 'here'", "HOST:PORT"]),
     "address without a port": (["--address", "127.0.0.1:"], ["--address '127.0.0.1:'", "HOST:PORT"]),
     "more CPUs than there are": (["--cpus-per-trial", "4096"], ["--cpus-per-trial 4096", f"has {os.cpu_count()} CPUs"]),
+    "more waited for than a machine can have": (["--wait-for", "2gpus"], ["--wait-for 2gpus", "does not grow"]),
+    "waited for in no unit": (["--wait-for", "16"], ["--wait-for '16'", "such as 16gpus, 8cpus or 3nodes"]),
     "more GPUs than there are": (["--gpus-per-trial", "0.5"], ["--gpus-per-trial 0.5", "0 GPUs"]),
     "configs beyond counting": (["--configs", "9" * 400], ["--configs 9", "expected a whole number"]),
     "members per trial beyond counting": (["--members-per-trial", "9" * 5000], ["--members-per-trial '9"]),

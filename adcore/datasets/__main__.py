@@ -7,7 +7,7 @@ import sys
 import click
 
 from adcore.command_line import called_as, check_text
-from adcore.datasets import DATASETS, PARTS, check_name, load
+from adcore.datasets import DATASETS, PARTS, check_name
 from adcore.datasets.catalog import FILE_SETS
 from adcore.datasets.fetch_display import fetch_progress
 from adcore.datasets.fetching import FetchError, fill_cache
@@ -36,13 +36,15 @@ def list_datasets() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Read the data set NAME (or folder:PATH, npz:FILE, csv:FILE) and count each class's images."""
-    parts = [load(name, part) for part in PARTS]
+    from adcore.protocols.held_out import load_part  # with torch
+
+    parts = [load_part(name, part, "one-class") for part in PARTS]
     info = parts[0].info
     counts = [part.labels.bincount(minlength=len(info.class_names)).tolist() for part in parts]
     click.echo(f"{info.name}  {info.channels}x{info.size}x{info.size}")
-    for index, (title, *own) in enumerate(zip(info.class_names, *counts, strict=True)):
+    for index, (title, *class_counts) in enumerate(zip(info.class_names, *counts, strict=True)):
         role = "  (normal)" if index == info.normal_class else ""
-        click.echo(f"{index:4} {title}  train {own[0]}, test {own[1]}{role}")
+        click.echo(f"{index:4} {title}  train {class_counts[0]}, test {class_counts[1]}{role}")
     for part in parts:
         click.echo(f"{part.part}: {len(part.labels)} images, content {part.content_hash[:12]}")
         for note in part.notes:

@@ -117,9 +117,9 @@ def read_verified(path: Path, file: DataFile, *, label: str | None = None, allow
         raise UnverifiedError(f"{label}: cannot be verified, no {MANIFEST} beside it lists {file.name}; not used")
     if len(data) < file.size:
         raise UnverifiedError(f"{label}: cut short, {len(data)} bytes instead of {file.size}; not used")
-    found = hashlib.sha256(data).hexdigest()
-    if found != expected:
-        sums = f"SHA-256 {found[:12]}... instead of {expected[:12]}..."
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != expected:
+        sums = f"SHA-256 {sha256[:12]}... instead of {expected[:12]}..."
         raise UnverifiedError(f"{label}: not the published {file.name}, {sums}; not used")
     return data
 

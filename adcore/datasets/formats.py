@@ -41,9 +41,11 @@ def _idx_shape(content: Content, magic: int, *, dimensions: int) -> tuple[int, .
     header = 4 + 4 * dimensions
     if len(content.data) < header:
         raise DatasetError(f"{content.path}: {len(content.data)} bytes, too short for an IDX file")
-    found, *shape = struct.unpack(f">{1 + dimensions}I", content.data[:header])  # big-endian
-    if found != magic:
-        raise DatasetError(f"{content.path}: not the expected IDX file, magic number 0x{found:08x}, not 0x{magic:08x}")
+    actual_magic, *shape = struct.unpack(f">{1 + dimensions}I", content.data[:header])  # big-endian
+    if actual_magic != magic:
+        raise DatasetError(
+            f"{content.path}: not the expected IDX file, magic number 0x{actual_magic:08x}, not 0x{magic:08x}"
+        )
     expected = header + math.prod(shape)
     if shape[0] == 0:
         raise DatasetError(f"{content.path}: 0 images or labels, expected at least one")

@@ -55,11 +55,11 @@ def decode_all(
     read: list[int] = []
     problems: dict[Path, str] = {}
     for place, path in enumerate(files):
-        found = _attempt(lambda path=path: _decode(path, channels, size))
-        if isinstance(found, str):
-            problems[path] = found
+        outcome = _attempt(lambda path=path: _decode(path, channels, size))
+        if isinstance(outcome, str):
+            problems[path] = outcome
         else:
-            images[len(read)] = found
+            images[len(read)] = outcome
             read.append(place)
     return images[: len(read)], read, problems
 
@@ -71,10 +71,10 @@ def read_image(path: Path, channels: int) -> NDArray[np.uint8]:
     colour, 16 bits a channel become 8, transparent pixels are laid on white. Raises UserError, one line that names the
     file, if it is missing, cut or of another kind, and for a TIFF file of several pages.
     """
-    found = _attempt(lambda: _pixels(path, channels))
-    if isinstance(found, str):
-        raise UserError(f"{path}: {found}")
-    return found
+    outcome = _attempt(lambda: _pixels(path, channels))
+    if isinstance(outcome, str):
+        raise UserError(f"{path}: {outcome}")
+    return outcome
 
 
 def as_pixels(image: Image, channels: int) -> NDArray[np.uint8]:
@@ -94,8 +94,8 @@ def resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
     planes = images.reshape(-1, *images.shape[2:])
     to = (size, size), Image.Resampling.BILINEAR
-    found = np.stack([np.asarray(Image.fromarray(plane).resize(*to)) for plane in planes])
-    return found.reshape(*images.shape[:2], size, size)
+    stretched = np.stack([np.asarray(Image.fromarray(plane).resize(*to)) for plane in planes])
+    return stretched.reshape(*images.shape[:2], size, size)
 
 
 def _attempt(function: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | str:

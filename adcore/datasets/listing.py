@@ -41,21 +41,21 @@ def facts(name: str, counts: Mapping[Part, Mapping[str, int]], *, channels: int)
     and `anomaly`, or if the training part has images of one class only. Raises DatasetError if there are no training
     images, or too many classes.
     """
-    train = {each: count for each, count in counts["train"].items() if count}
+    train = {title: count for title, count in counts["train"].items() if count}
     if not train:
         raise DatasetError(f"{name}: no images to train on")
-    every = sorted({*train, *(each for each, count in counts["test"].items() if count)})
-    normal = next(iter(train)) if len(train) == 1 else NORMAL if set(every) == {NORMAL, ANOMALY} else None
+    class_names = sorted({*train, *(title for title, count in counts["test"].items() if count)})
+    normal = next(iter(train)) if len(train) == 1 else NORMAL if set(class_names) == {NORMAL, ANOMALY} else None
     if normal == ANOMALY:
         raise DatasetError(f"{name}: images of class {ANOMALY!r} only, expected some of {NORMAL!r}")
     if normal is not None:
-        every.remove(normal)
-        every.insert(0, normal)
-    if len(every) > MOST_CLASSES:
-        raise DatasetError(f"{name}: {len(every)} classes, expected at most {MOST_CLASSES}")
+        class_names.remove(normal)
+        class_names.insert(0, normal)
+    if len(class_names) > MOST_CLASSES:
+        raise DatasetError(f"{name}: {len(class_names)} classes, expected at most {MOST_CLASSES}")
     smallest = min(train.values()) if normal is None else train[normal]
     return DatasetInfo(
-        name, tuple(every), channels, 32, None, round(smallest * 5 / 6),
+        name, tuple(class_names), channels, 32, None, round(smallest * 5 / 6),
         normal_class=None if normal is None else 0, has_anomalies=len(train) > 1,
     )  # fmt: skip
 
@@ -82,9 +82,9 @@ def class_name(text: str, of: str) -> str:
 
 def in_words(names: Iterable[object]) -> str:
     """The first names, and how many more there are."""
-    every = [str(name) for name in names]
-    more = f" and {len(every) - MOST_NAMED} more" if len(every) > MOST_NAMED else ""
-    return ", ".join(every[:MOST_NAMED]) + more
+    texts = [str(name) for name in names]
+    more = f" and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
+    return ", ".join(texts[:MOST_NAMED]) + more
 
 
 def _digest(path: Path, root: Path) -> bytes:

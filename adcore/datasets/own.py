@@ -95,8 +95,6 @@ def read_own(name: str, part: Part, image_size: int) -> OwnPart:
     if not labels:
         raise DatasetError(f"{name}: no image of the {part} part can be read; {_problems(problems)}")
     notes = [f"{name}: {note}" for note in source.notes if part == "train"]
-    if part == "train" and not info.has_anomalies:
-        notes.append(f"{name}: no anomalies to train on: one-class training, validated by its scores, without AUROC")
     if problems:
         total = len(labels) + len(problems)
         notes.append(f"{name}: {len(problems)} of {total} files of the {part} part {_problems(problems)}")

@@ -59,15 +59,15 @@ def load(
     if is_own(name):
         if data_dir is not None:
             raise DatasetError(f"--data-dir {str(data_dir)!r}: {name} has its own place; leave --data-dir out")
-        own = read_own(canonical(name), part, image_size)
+        loaded = read_own(canonical(name), part, image_size)
     else:
         info, read = _REGISTRY[name]
-        own = OwnPart(info, *read(info, Request(part, data_dir, allow_unverified, progress)), notes=())
-    info, images, labels = own.info, own.images, own.labels
+        loaded = OwnPart(info, *read(info, Request(part, data_dir, allow_unverified, progress)), notes=())
+    info, images, labels = loaded.info, loaded.images, loaded.labels
     _check_arrays(info, images, labels)
     content_hash = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     # copy: the arrays are views of read-only bytes, which a tensor must not share
-    return ImageDataset(info, part, torch.tensor(images), torch.tensor(labels).long(), content_hash, own.notes)
+    return ImageDataset(info, part, torch.tensor(images), torch.tensor(labels).long(), content_hash, loaded.notes)
 
 
 def check_name(name: str) -> None:

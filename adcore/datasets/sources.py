@@ -44,9 +44,9 @@ def from_archive(mirror: str, archive: DataFile, files: Sequence[DataFile], fold
     packed = folder / archive.name
     _download(mirror + archive.name, packed, archive.size, progress)
     with open(packed, "rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != archive.sha256:
-        raise DatasetError(f"{mirror}{archive.name}: not the published archive, SHA-256 is {found[:12]}...; not used")
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    if sha256 != archive.sha256:
+        raise DatasetError(f"{mirror}{archive.name}: not the published archive, SHA-256 is {sha256[:12]}...; not used")
     _unpack(packed, files, folder)
     packed.unlink()
     sums = [hashlib.sha256((folder / file.name).read_bytes()).hexdigest() for file in files]

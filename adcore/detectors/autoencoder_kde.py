@@ -68,7 +68,7 @@ class AutoencoderKDE(ReconstructionDetector):
     @references.setter
     def references(self, references: Mapping[str, Tensor]) -> None:
         self._references = references
-        self._densities = {kind: self._density(each) for kind, each in references.items()}
+        self._densities = {kind: self._density(embeddings) for kind, embeddings in references.items()}
 
     def losses(self, normal: Tensor, anomalous: Tensor) -> dict[str, Tensor]:
         error = self.errors(normal).mean()
@@ -78,17 +78,17 @@ class AutoencoderKDE(ReconstructionDetector):
 
     def finish_epoch(self, batches: Batches) -> None:
         """Embed the epoch's images, up to REFERENCES of each kind."""
-        found: dict[str, list[Tensor]] = {"normal": [], "anomalous": []}
+        embedded: dict[str, list[Tensor]] = {"normal": [], "anomalous": []}
         count = 0
         with self.evaluating():
             for batch in batches():
-                for kind, images in zip(found, batch, strict=True):
-                    found[kind].append(self._embed(images))
+                for kind, images in zip(embedded, batch, strict=True):
+                    embedded[kind].append(self._embed(images))
                 count += len(batch[0])
                 if count >= REFERENCES:
                     break
-        joined = {kind: torch.cat(parts)[:REFERENCES].cpu() for kind, parts in found.items()}
-        self.references = {kind: each for kind, each in joined.items() if len(each)}
+        joined = {kind: torch.cat(parts)[:REFERENCES].cpu() for kind, parts in embedded.items()}
+        self.references = {kind: embeddings for kind, embeddings in joined.items() if len(embeddings)}
 
     def scores(self, images: Tensor) -> Tensor:
         densities = self._log_densities(images)
@@ -100,9 +100,9 @@ class AutoencoderKDE(ReconstructionDetector):
         images: [batch, channels, size, size] in [-1, 1]. The last score is missing if the protocol has no anomalies.
         """
         with self.evaluating():
-            found = {"reconstruction": self.errors(images)}
-            found |= {f"log_density_{kind}": each for kind, each in self._log_densities(images).items()}
-        return {name: each[:, None] for name, each in found.items()}
+            scores = {"reconstruction": self.errors(images)}
+            scores |= {f"log_density_{kind}": log_density for kind, log_density in self._log_densities(images).items()}
+        return {name: values[:, None] for name, values in scores.items()}
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """The references: not buffers, because their size is unknown before an epoch's end."""
@@ -117,15 +117,15 @@ class AutoencoderKDE(ReconstructionDetector):
     def _log_densities(self, images: Tensor) -> dict[str, Tensor]:
         """Log density of each image's embedding by kind of reference, [batch] each; NaN if a number is not finite."""
         points = self._embed(images)
-        return {kind: _log_density(each, points) for kind, each in self._densities.items()}
+        return {kind: _log_density(density, points) for kind, density in self._densities.items()}
 
     def _density(self, references: Tensor) -> KernelDensity | None:
         """None if an embedding is not finite."""
         if not references.isfinite().all():
             return None
-        known = references.double().numpy()
-        spread = max(float(known.var(0).mean()) ** 0.5, MINIMUM_SPREAD)
-        return KernelDensity(kernel="gaussian", bandwidth=self.bandwidth * spread).fit(known)
+        points = references.double().numpy()
+        spread = max(float(points.var(0).mean()) ** 0.5, MINIMUM_SPREAD)
+        return KernelDensity(kernel="gaussian", bandwidth=self.bandwidth * spread).fit(points)
 
 
 def _log_density(density: KernelDensity | None, points: Tensor) -> Tensor:

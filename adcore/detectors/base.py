@@ -22,7 +22,7 @@ class Detector(nn.Module):
 
     Constructor arguments, by keyword: channels, generators (one CPU random generator per member, the source of all its
     random numbers) and its `config_fields` except learning_rate, schedule and weight_decay, which go to its optimisers.
-    A grouped detector takes `weights` as a sequence by member; its other fields are the same for all members.
+    A grouped detector takes its `by_member` fields as sequences; its other fields are the same for all members.
 
     config_fields: names of the TrainConfig attributes that it takes. search: the range of each that a search varies, on
     a log scale. has_normal_loss: whether it has `normal_loss`; if not, early stopping watches validation AUROC.
@@ -33,6 +33,7 @@ class Detector(nn.Module):
     """
 
     config_fields: ClassVar[tuple[str, ...]] = ()
+    by_member: ClassVar[tuple[str, ...]] = ()
     search: ClassVar[Mapping[str, tuple[float, float]]] = {}
     has_normal_loss: ClassVar[bool] = False
     reconstructs: ClassVar[bool] = False
@@ -43,7 +44,7 @@ class Detector(nn.Module):
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
         super().__init__()
-        self.seeds = [each.initial_seed() for each in generators]
+        self.seeds = [generator.initial_seed() for generator in generators]
 
     @property
     def members(self) -> int:

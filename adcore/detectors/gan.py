@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from adcore import losses
 from adcore.detectors.base import Detector, full
 from adcore.detectors.optimisation import MemberAdam
+from adcore.detectors.weight_average import WeightAverage
 from adcore.networks import IMAGE_SIZE, Discriminator, Generator, initialise
 
 __all__ = ["TwoDiscriminatorGAN"]
@@ -27,13 +28,16 @@ class TwoDiscriminatorGAN(Detector):
     running statistics, which are used in scoring, cover both kinds. The latent loss's pass E(G(x)) over normal
     reconstructions also updates the encoder's statistics.
 
-    generators: one CPU random generator per member, for its initial weights. weights: of the six generator losses, by
-    member.
+    generators: one CPU random generator per member, for its initial weights. weights, score_latent: of the six
+    generator losses, and of the latent distance in the score, by member. average_weights: 0, or the decay of the
+    average of the generator's weights that scores and reconstructs.
     """
 
     config_fields: ClassVar[tuple[str, ...]] = (
-        "image_size", "width", "norm", "weights", "learning_rate", "schedule",
+        "image_size", "width", "norm", "patch_size", "weights", "score_latent", "average_weights", "learning_rate",
+        "schedule",
     )  # fmt: skip
+    by_member: ClassVar[tuple[str, ...]] = ("weights", "score_latent")
     search: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType(
         {
             "weight_patch": (0.01, 5.0),
@@ -49,13 +53,12 @@ class TwoDiscriminatorGAN(Detector):
     capturable: ClassVar[bool] = True
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     loss_weights: Tensor
+    latent_weights: Tensor
     #: Network classes, built from channels, width, norm, members and image_size; the generator also encodes.
     generator_network: ClassVar[Callable[..., Any]] = Generator
     discriminator_network: ClassVar[Callable[..., Any]] = Discriminator
     #: Standard deviation of the initial weights; None: PyTorch's own distribution.
     deviation: ClassVar[float | None] = 0.02
-    #: How the patch loss divides an image of IMAGE_SIZE pixels; on larger ones, windows and strides grow with the side.
-    patches: ClassVar[Mapping[str, int]] = MappingProxyType({"size": 16, "stride": 8, "worst": 3})
 
     def __init__(
         self,
@@ -64,24 +67,44 @@ class TwoDiscriminatorGAN(Detector):
         width: int,
         image_size: int = IMAGE_SIZE,
         norm: str = "batch",
+        patch_size: int = 16,
         weights: Sequence[Mapping[str, float]],
+        score_latent: Sequence[float] | None = None,
+        average_weights: float = 0.0,
         generators: Sequence[torch.Generator],
     ) -> None:
         super().__init__(generators)
         self.loss_names = tuple(weights[0])
-        by_loss = [[own[name] for own in weights] for name in self.loss_names]  # [losses, members]
+        by_loss = [[member[name] for member in weights] for name in self.loss_names]  # [losses, members]
         self.register_buffer("loss_weights", torch.tensor(by_loss, dtype=torch.float64), persistent=False)
         shape: dict[str, Any] = {
             "channels": channels, "width": width, "norm": norm, "members": self.members, "image_size": image_size,
         }  # fmt: skip
-        scale = image_size // IMAGE_SIZE
-        self.windows = {name: value * (1 if name == "worst" else scale) for name, value in self.patches.items()}
+        self.windows = self.patches(patch_size, image_size // IMAGE_SIZE)
+        latent = score_latent or [0.0] * self.members
+        self.scores_latent = any(latent)
+        self.register_buffer("latent_weights", torch.tensor(latent, dtype=torch.float64), persistent=False)
         with torch.random.fork_rng(devices=[]):  # layers first draw from the global generator; all are replaced
             self.generator = self.generator_network(**shape)
             self.discriminator_normal = self.discriminator_network(**shape)
             self.discriminator_anomaly = self.discriminator_network(**shape)
         for network in (self.generator, self.discriminator_normal, self.discriminator_anomaly):
             initialise(network, generators, deviation=self.deviation)
+        self.average = WeightAverage(self.generator, average_weights) if average_weights else None
+
+    @staticmethod
+    def patches(size: int, scale: int) -> dict[str, int]:
+        """The arguments of the patch loss: windows overlap by half, and the worst third of them count.
+
+        size: of a window on an image of IMAGE_SIZE pixels. scale: how many times larger the images are.
+        """
+        count = (2 * IMAGE_SIZE // size - 1) ** 2
+        return {"size": size * scale, "stride": size * scale // 2, "worst": max(1, count // 3)}
+
+    @property
+    def scoring_network(self) -> Any:
+        """The generator that scores and reconstructs: the averaged one, if there is one."""
+        return self.average.network if self.average else self.generator
 
     def optimised(self) -> list[list[nn.Parameter]]:
         """The generator's parameters, and those of both discriminators."""
@@ -100,6 +123,8 @@ class TwoDiscriminatorGAN(Detector):
         weights = dict(zip(self.loss_names, self.loss_weights, strict=True))
         total = torch.stack([weights[name] * value for name, value in terms.items()])
         of_generator.step(total, retain_graph=True)
+        if self.average:
+            self.average.update(self.generator)
 
         critics = self.discriminator_losses(normal, anomalous, judged)
         of_critics.step(torch.stack([*critics.values()]))
@@ -123,16 +148,16 @@ class TwoDiscriminatorGAN(Detector):
 
         code: the normal images' latent; judged: `judge` of the outputs.
         """
-        each, (on_normal, on_anomalous) = self._by_member, judged
+        by_member, (on_normal, on_anomalous) = self._by_member, judged
         terms = {
-            "reconstruction": losses.reconstruction(each(normal), each(output_normal)),
-            "patch": losses.patch(each(normal), each(output_normal), **self.windows),
-            "latent": losses.latent(each(code), each(self.generator.encode(output_normal))),
+            "reconstruction": losses.reconstruction(by_member(normal), by_member(output_normal)),
+            "patch": losses.patch(by_member(normal), by_member(output_normal), **self.windows),
+            "latent": losses.latent(by_member(code), by_member(self.generator.encode(output_normal))),
             "adversarial_normal": losses.adversarial_normal(on_normal),
         }
         if on_anomalous is not None:
             terms["adversarial_anomaly"] = losses.adversarial_anomaly(on_anomalous)
-            terms["abc"] = losses.abc(each(anomalous), each(output_anomalous))
+            terms["abc"] = losses.abc(by_member(anomalous), by_member(output_anomalous))
         return terms
 
     def discriminator_losses(
@@ -143,22 +168,29 @@ class TwoDiscriminatorGAN(Detector):
         No gradient reaches the generator: the update computes only the discriminators' gradients.
         """
         (real_normal, real_anomalous), (fake_normal, fake_anomalous) = self.judge(normal, anomalous), judged
-        found = {"discriminator_normal": losses.discriminator(real_normal, fake_normal)}
+        terms = {"discriminator_normal": losses.discriminator(real_normal, fake_normal)}
         if real_anomalous is not None and fake_anomalous is not None:
-            found["discriminator_anomaly"] = losses.discriminator(real_anomalous, fake_anomalous)
-        return found
+            terms["discriminator_anomaly"] = losses.discriminator(real_anomalous, fake_anomalous)
+        return terms
 
     def score(self, images: Tensor) -> Tensor:
-        """Reconstruction error of each image by each member.
+        """Reconstruction error of each image by each member, plus its weighted latent distance |E(x) - E(x')|.
 
         images: [batch, channels, size, size] in [-1, 1], the same for every member. Returns [batch, members].
         """
-        repeated = images[:, None].expand(-1, self.members, -1, -1, -1)
-        return losses.reconstruction_error(repeated, self.reconstruct(images))
+        with self.evaluating():
+            repeated = images.repeat(1, self.members, 1, 1)
+            output, code = self.scoring_network(repeated)
+            error = losses.reconstruction_error(self._by_member(repeated), self._by_member(output))
+            if not self.scores_latent:
+                return error
+            output_code = self.scoring_network.encode(output)
+            distance = losses.latent_distance(self._by_member(code), self._by_member(output_code))
+            return error + self.latent_weights.to(distance.dtype) * distance
 
     def reconstruct(self, images: Tensor) -> Tensor:
         with self.evaluating():
-            return self._by_member(self.generator(images.repeat(1, self.members, 1, 1))[0])
+            return self._by_member(self.scoring_network(images.repeat(1, self.members, 1, 1))[0])
 
     def _by_member(self, grouped: Tensor) -> Tensor:
         """[batch, members*channels, height, width] to [batch, members, channels, height, width], for losses."""

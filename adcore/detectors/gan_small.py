@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -81,8 +80,13 @@ class SmallGAN(TwoDiscriminatorGAN):
     Images are in [-1, 1], in the report 28x28 pixels in [0, 1]: reconstruction errors are twice as large here.
     """
 
-    config_fields: ClassVar[tuple[str, ...]] = ("image_size", "width", "weights", "learning_rate", "schedule")
+    config_fields: ClassVar[tuple[str, ...]] = (
+        "image_size", "width", "weights", "score_latent", "average_weights", "learning_rate", "schedule",
+    )  # fmt: skip
     generator_network: ClassVar[Callable[..., Any]] = SmallGenerator
     discriminator_network: ClassVar[Callable[..., Any]] = SmallDiscriminator
     deviation: ClassVar[float | None] = None
-    patches: ClassVar[Mapping[str, int]] = MappingProxyType({"size": 8, "stride": 8, "worst": 16})
+
+    @staticmethod
+    def patches(size: int, scale: int) -> dict[str, int]:
+        return {"size": 8 * scale, "stride": 8 * scale, "worst": 16}

@@ -39,7 +39,9 @@ class MemberAdam:
         self.parameters = list(parameters)
         self.members = len(weight_decay)
         # views: Adam's changes to them reach the networks
-        self.views = [[nn.Parameter(view) for view in each.detach().chunk(self.members)] for each in parameters]
+        self.views = [
+            [nn.Parameter(view) for view in parameter.detach().chunk(self.members)] for parameter in parameters
+        ]
         groups = [
             {"params": [views[member] for views in self.views], "weight_decay": decay}
             for member, decay in enumerate(weight_decay)
@@ -59,18 +61,18 @@ class MemberAdam:
 
     def step(self, losses: Tensor, *, retain_graph: bool = False) -> None:
         """Update only these parameters by the gradient of the losses' sum; no other gradient is computed."""
-        found = torch.autograd.grad(losses.sum(), self.parameters, retain_graph=retain_graph, allow_unused=True)
-        gradients = cast("tuple[Tensor | None, ...]", found)  # torch's annotation does not know allow_unused
+        computed = torch.autograd.grad(losses.sum(), self.parameters, retain_graph=retain_graph, allow_unused=True)
+        gradients = cast("tuple[Tensor | None, ...]", computed)  # torch's annotation does not know allow_unused
         for views, gradient in zip(self.views, gradients, strict=True):
-            own = gradient.chunk(self.members) if gradient is not None else (None,) * self.members
-            for view, part in zip(views, own, strict=True):
+            parts = gradient.chunk(self.members) if gradient is not None else (None,) * self.members
+            for view, part in zip(views, parts, strict=True):
                 view.grad = part if part is None else _laid_out(view, part)
         self.optimizer.step()
 
     def state(self, member: int) -> list[dict[str, Tensor]]:
         """A member's moments and step count for each parameter, on the CPU; empty if there was no gradient yet."""
-        found = [self.optimizer.state.get(views[member], {}) for views in self.views]
-        return [{name: value.detach().to("cpu", copy=True) for name, value in each.items()} for each in found]
+        states = [self.optimizer.state.get(views[member], {}) for views in self.views]
+        return [{name: value.detach().to("cpu", copy=True) for name, value in state.items()} for state in states]
 
     def load(self, member: int, state: Sequence[dict[str, Tensor]]) -> None:
         """Restore what `state` returned. Raises ValueError for a state of other parameters."""
@@ -80,7 +82,7 @@ class MemberAdam:
             if stored.keys() not in (set(), STATE):
                 raise ValueError(f"expected {', '.join(sorted(STATE))} of a parameter, got {', '.join(stored)}")
             if stored:
-                self.optimizer.state[views[member]] = {n: _like(views[member], each) for n, each in stored.items()}
+                self.optimizer.state[views[member]] = {n: _like(views[member], value) for n, value in stored.items()}
 
 
 def _laid_out(view: Tensor, gradient: Tensor) -> Tensor:

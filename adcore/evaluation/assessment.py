@@ -60,12 +60,12 @@ class Assessment:
         test_<metric> for each metric in `measured`; threshold_<rule>, test_accuracy_<rule> etc. for each rule in
         `decisions`.
         """
-        found = {f"test_{name}": value for name, value in self.measured.items()}
-        for rule, own in self.decisions.items():
+        metrics = {f"test_{name}": value for name, value in self.measured.items()}
+        for rule, decisions in self.decisions.items():
             name = "_".join(rule.lower().replace("%", "percent").split())
-            found[f"threshold_{name}"] = own.threshold
-            found |= {f"test_{figure}_{name}": value for figure, value in own.figures.items()}
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+            metrics[f"threshold_{name}"] = decisions.threshold
+            metrics |= {f"test_{figure}_{name}": value for figure, value in decisions.figures.items()}
+        return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def assess(
@@ -85,17 +85,19 @@ def assess(
     pairs = test_pairs = None
     if detector.kind.has_named_scores:
         test_images = test_part.images[tested_positions(config, test_part.labels)]
-        pairs, test_pairs = (_score_pairs(detector, config, each) for each in (images, test_images))
-    found: dict[int, Assessment] = {}
+        pairs, test_pairs = (_score_pairs(detector, config, part) for part in (images, test_images))
+    assessments: dict[int, Assessment] = {}
     for member, experiment in enumerate(config.classes):
         shown, truth = validation_images(labels, config.exposure, experiment, config.split_seed)
         kinds = truth[shown], ~test.normal(experiment)
-        own = scores[shown, member], test.scores[:, member]
-        decisions = _decide(RULES, own, kinds)
+        member_scores = scores[shown, member], test.scores[:, member]
+        decisions = _decide(RULES, member_scores, kinds)
         if pairs is not None and test_pairs is not None:
             decisions |= _decide_by_two((pairs[shown, member], test_pairs[:, member]), kinds)
-        found[experiment] = Assessment(config, experiment, own[1], kinds[1], measured[experiment], decisions)
-    return found
+        assessments[experiment] = Assessment(
+            config, experiment, member_scores[1], kinds[1], measured[experiment], decisions
+        )
+    return assessments
 
 
 def _decide(
@@ -104,14 +106,14 @@ def _decide(
     anomalous: tuple[Tensor, Tensor],
 ) -> dict[str, Decisions]:
     """Each rule's decisions; none if a score is not finite. scores, anomalous: of validation and of test, [n] each."""
-    if not all(own.isfinite().all() for own in scores):
+    if not all(part.isfinite().all() for part in scores):
         return {}
-    found: dict[str, Decisions] = {}
+    decisions: dict[str, Decisions] = {}
     for name, rule in rules.items():
         threshold = rule(scores[0], anomalous[0])
         on_test = scores[1], anomalous[1], threshold
-        found[name] = Decisions(threshold, at_threshold(*on_test), confusion(*on_test))
-    return found
+        decisions[name] = Decisions(threshold, at_threshold(*on_test), confusion(*on_test))
+    return decisions
 
 
 def _decide_by_two(pairs: tuple[Tensor, Tensor], anomalous: tuple[Tensor, Tensor]) -> dict[str, Decisions]:
@@ -120,7 +122,7 @@ def _decide_by_two(pairs: tuple[Tensor, Tensor], anomalous: tuple[Tensor, Tensor
         normal = TwoScores.of(pairs[0][:, 0], pairs[0][:, 1], anomalous[0])
     except ValueError:  # a score that is not finite, or the same for every normal image, has no unit of distance
         return {}
-    validation, test = (normal.distance(own[:, 0], own[:, 1]) for own in pairs)
+    validation, test = (normal.distance(pair[:, 0], pair[:, 1]) for pair in pairs)
     return _decide({TWO_SCORES: most_correct}, (validation, test), anomalous)
 
 

@@ -66,19 +66,23 @@ def write_auroc_by_class(folder: Path, assessments: dict[int, Assessment]) -> li
 
     Under seen-unseen, seen and unseen anomalies have their own bars. Raises OSError like `write_figures`.
     """
-    known = {index: each for index, each in assessments.items() if math.isfinite(each.measured["auroc"])}
-    if len(known) < 2:
+    finite = {
+        index: assessment for index, assessment in assessments.items() if math.isfinite(assessment.measured["auroc"])
+    }
+    if len(finite) < 2:
         return []
-    first = next(iter(known.values()))
+    first = next(iter(finite.values()))
     endings = [name.removeprefix("auroc") for name in first.measured if name.startswith("auroc")]
     series = {
-        f"test AUROC{ending.replace('_', ', ')}": [each.measured[f"auroc{ending}"] for each in known.values()]
+        f"test AUROC{ending.replace('_', ', ')}": [
+            assessment.measured[f"auroc{ending}"] for assessment in finite.values()
+        ]
         for ending in endings
     }
     names = describe(first.config.dataset).class_names
     drawn = figures.auroc_by_class(
         series,
-        [names[index] for index in known],
+        [names[index] for index in finite],
         title=f"{first.config.detector} on {first.config.dataset}",
         xlabel=first.config.exposure.named_class,
     )
@@ -111,11 +115,11 @@ def _reconstructions(
     anomalous = assessment.config.exposure.anomalous(test_part.labels, assessment.experiment)
     shown = []
     for kind in (~anomalous, anomalous):
-        own = kind.nonzero()[:, 0]
-        images = test_part.images[own[_class_by_class(test_part.labels[own])[:RECONSTRUCTED]]]
+        positions = kind.nonzero()[:, 0]
+        images = test_part.images[positions[_class_by_class(test_part.labels[positions])[:RECONSTRUCTED]]]
         plain = by_batch(detector, images, lambda plain: plain)
         output = by_batch(detector, images, detector.reconstruct)[:, member]
-        shown.append(tuple(unit_range(each).clamp(0, 1).double().numpy() for each in (plain, output)))
+        shown.append(tuple(unit_range(images).clamp(0, 1).double().numpy() for images in (plain, output)))
     return image_figures.reconstructions(*shown, title=title)
 
 
@@ -123,8 +127,8 @@ def _class_by_class(labels: Tensor) -> Tensor:
     """Positions of all images, classes in turn and each class in its own order, int64 [n]. labels: int64 [n]."""
     turn = torch.zeros_like(labels)
     for index in labels.unique():
-        own = labels == index
-        turn[own] = torch.arange(int(own.sum()))
+        of_class = labels == index
+        turn[of_class] = torch.arange(int(of_class.sum()))
     return (turn * (labels.max() + 1) + labels).argsort()
 
 

@@ -34,8 +34,9 @@ def auroc_by_class(
     title: str,
     intervals: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     xlabel: str = "normal class",
+    ylabel: str = "AUROC",
 ) -> Figure:
-    """AUROC by class, a point per series with its value, and each series' mean in the legend.
+    """AUROC, or another metric, by class: a point per series with its value, and each series' mean in the legend.
 
     Points, not bars: the axis does not begin at 0.
 
@@ -63,7 +64,7 @@ def auroc_by_class(
     axes.grid(axis="y", alpha=0.3)
     axes.set_xticks(range(len(class_names)), class_names, rotation=30, ha="right")
     axes.set_xlabel(xlabel)
-    axes.set_ylabel("AUROC")
+    axes.set_ylabel(ylabel)
     axes.set_title(title)
     figure.legend(loc="outside lower center", ncols=len(series))  # outside: no point is hidden
     return figure
@@ -129,8 +130,8 @@ def score_densities(
     shown = [*np.concatenate(ends), *finite.values()]
     bins = np.histogram_bin_edges(shown, 50).tolist()  # of some width even if all scores are equal
     for kind, (name, colour) in enumerate(zip(KINDS, COLOURS, strict=True)):
-        own = scores[anomalous == bool(kind)]
-        axes.hist(own, bins, density=True, alpha=0.55, color=colour, label=f"{name} (n = {len(own)})")
+        kind_scores = scores[anomalous == bool(kind)]
+        axes.hist(kind_scores, bins, density=True, alpha=0.55, color=colour, label=f"{name} (n = {len(kind_scores)})")
     for (name, value), style in zip(finite.items(), itertools.cycle(["-", "--", "-.", ":"])):
         axes.axvline(value, color="black", linestyle=style, linewidth=1, label=f"{name}: {value:.3g}")
     axes.set_xlabel("anomaly score")

@@ -26,7 +26,7 @@ def reconstructions(
     """
     import numpy as np
 
-    rows = [np.concatenate([own[part] for own in (normal, anomalous)]) for part in (0, 1)]
+    rows = [np.concatenate([pair[part] for pair in (normal, anomalous)]) for part in (0, 1)]
     errors = np.abs(rows[0] - rows[1]).mean(1)
     count, width = len(errors), len(errors) + GROUP_GAP
     figure = new_figure(0.9 * width + 1.2, 3.5)
@@ -43,9 +43,9 @@ def reconstructions(
         axes.set(xlim=(0, width), ylim=(0, IMAGE_SIDE), xticks=[], yticks=[])
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
         axes.spines[:].set_visible(False)
-    for kind, first, own in ((0, 0, len(normal[0])), (1, len(normal[0]) + GROUP_GAP, len(anomalous[0]))):
-        panels[0].text(first + own / 2, 1, KINDS[kind], color=COLOURS[kind], ha="center", va="bottom")
-    panels[2].set_xticks([left + IMAGE_SIDE / 2 for left in lefts], [f"{each.mean():.3f}" for each in errors])
+    for kind, first, group_size in ((0, 0, len(normal[0])), (1, len(normal[0]) + GROUP_GAP, len(anomalous[0]))):
+        panels[0].text(first + group_size / 2, 1, KINDS[kind], color=COLOURS[kind], ha="center", va="bottom")
+    panels[2].set_xticks([left + IMAGE_SIDE / 2 for left in lefts], [f"{error_map.mean():.3f}" for error_map in errors])
     panels[2].tick_params(length=0)
     figure.colorbar(shown, ax=list(panels), shrink=0.3, anchor=(0, 0.03), pad=0.01)
     figure.suptitle(title)

@@ -43,8 +43,8 @@ class TestScores:
         if self.config.protocol != "seen-unseen":
             return {"": others}
         classes = len(describe(self.config.dataset).class_names)
-        known = known_anomalies(self.config.exposure, experiment, classes, self.config.split_seed)
-        seen = torch.isin(self.labels, torch.tensor(known))
+        known_classes = known_anomalies(self.config.exposure, experiment, classes, self.config.split_seed)
+        seen = torch.isin(self.labels, torch.tensor(known_classes))
         return {"": others, "seen": seen, "unseen": others & ~seen}
 
     def measured(self) -> dict[int, dict[str, float]]:
@@ -53,22 +53,22 @@ class TestScores:
         Raises UserError for a test part that lacks a kind of images.
         """
         self.require_every_kind()
-        found: dict[int, dict[str, float]] = {}
+        by_experiment: dict[int, dict[str, float]] = {}
         for member, experiment in enumerate(self.config.classes):
-            own = found[experiment] = {}
+            metrics = by_experiment[experiment] = {}
             for name, anomalous in self.anomalous(experiment).items():
                 shown = anomalous | self.normal(experiment)
                 ending = f"_{name}" if name else ""
                 values = measure(self.scores[shown, member], anomalous[shown])
-                own |= {f"{metric}{ending}": value for metric, value in values.items()}
-        return found
+                metrics |= {f"{metric}{ending}": value for metric, value in values.items()}
+        return by_experiment
 
     def require_every_kind(self) -> None:
         """Raises UserError if an experiment has no normal images, or none of a kind of anomalies."""
         for experiment in self.config.classes:
-            kinds = {f"{name} anomalies".lstrip(): own for name, own in self.anomalous(experiment).items()}
-            for name, own in {"normal images": self.normal(experiment), **kinds}.items():
-                if not own.any():
+            kinds = {f"{name} anomalies".lstrip(): anomalous for name, anomalous in self.anomalous(experiment).items()}
+            for name, mask in {"normal images": self.normal(experiment), **kinds}.items():
+                if not mask.any():
                     raise UserError(
                         f"the test part has no {name} of experiment {experiment}, expected some of each kind; "
                         f"leave class {experiment} out of the classes, or use another test part or none"

@@ -25,10 +25,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     run("python -m adcore.predict", _HELP, [MODEL, CLASS, *SHARED], _predict, argv)
 
 
-def _predict(model: tuple[str, ...] = (), **asked: Any) -> int:
+def _predict(model: tuple[str, ...] = (), **flags: Any) -> int:
     if not model:
         raise UserError("--model: expected a checkpoint of adcore.train or of a sweep, or a folder of them")
-    return predict([Path(each) for each in model], Request(**asked))
+    return predict([Path(place) for place in model], Request(**flags))
 
 
 if __name__ == "__main__":

@@ -154,13 +154,13 @@ def _write_table(place: str | None, scored: Sequence[Scored], threshold: float |
     from adcore.thresholds import decision
 
     text = io.StringIO()
-    has_heatmaps = any(each.heatmap for each in scored)
+    has_heatmaps = any(image.heatmap for image in scored)
     columns = ["image", "score", "decision", *(["heatmap"] if has_heatmaps else [])]
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    for each in scored:
-        row: dict[str, Any] = {"image": _text(each.name), "score": each.score, "heatmap": _text(each.heatmap)}
-        writer.writerow(row | {"decision": decision(each.score, threshold)})
+    for image in scored:
+        row: dict[str, Any] = {"image": _text(image.name), "score": image.score, "heatmap": _text(image.heatmap)}
+        writer.writerow(row | {"decision": decision(image.score, threshold)})
     if place is None:
         click.echo(text.getvalue(), nl=False)
         return

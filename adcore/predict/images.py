@@ -27,15 +27,15 @@ def find_files(places: Sequence[str]) -> list[Path]:
 
     Raises UserError for a place that does not exist, for a folder that cannot be read or holds no image.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     for place in map(Path, places):
         if place.is_dir():
-            found += _files_of(place)
+            paths += _files_of(place)
         elif place.exists():
-            found.append(place)
+            paths.append(place)
         else:
             raise UserError(f"{str(place)!r}: no such file or folder; name images, .npy or .npz files, or folders")
-    return found
+    return paths
 
 
 def read_file(path: Path, channels: int, side: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -88,13 +88,13 @@ def _files_of(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
-    found: list[Path] = []
+    paths: list[Path] = []
     for place, folders, files in os.walk(folder, onerror=refuse):
         folders.sort()
-        found += [Path(place) / name for name in sorted(files) if Path(name).suffix.lower() in (*SUFFIXES, *ARRAYS)]
-    if not found:
+        paths += [Path(place) / name for name in sorted(files) if Path(name).suffix.lower() in (*SUFFIXES, *ARRAYS)]
+    if not paths:
         raise UserError(f"{str(folder)!r}: no image in this folder, expected {', '.join((*SUFFIXES, *ARRAYS))} files")
-    return found
+    return paths
 
 
 def _array(path: Path) -> NDArray[np.uint8]:

@@ -52,9 +52,9 @@ class Model:
         """Detector, data set, class and seeds in words."""
         [index] = self.config.classes
         name, several = self.info.class_names[index], "s" * (len(self.seeds) > 1)
-        known = f"{self.config.exposure.named_class} {index}" + (f" ({name})" if name != str(index) else "")
+        class_title = f"{self.config.exposure.named_class} {index}" + (f" ({name})" if name != str(index) else "")
         seeds = f"training seed{several} {', '.join(map(str, self.seeds))}"
-        return f"{self.config.detector} on {self.config.dataset}, {known}, {seeds}"
+        return f"{self.config.detector} on {self.config.dataset}, {class_title}, {seeds}"
 
     def scores(self, images: Tensor) -> Tensor:
         """Anomaly scores of uint8 images [n, channels, side, side], higher is more anomalous: [n] on the CPU.
@@ -87,8 +87,8 @@ def class_index(config: TrainConfig, chosen: str) -> int:
         return names.index(chosen)
     if chosen.isdecimal() and int(chosen) < len(names):
         return int(chosen)
-    known = ", ".join(f"{index} ({name})" if name != str(index) else name for index, name in enumerate(names))
-    raise UserError(f"--class {chosen!r}: expected one of {known}")
+    choices = ", ".join(f"{index} ({name})" if name != str(index) else name for index, name in enumerate(names))
+    raise UserError(f"--class {chosen!r}: expected one of {choices}")
 
 
 def read_states(places: Sequence[Path]) -> list[MemberState]:
@@ -98,10 +98,10 @@ def read_states(places: Sequence[Path]) -> list[MemberState]:
     """
     files: list[Path] = []
     for place in places:
-        own = sorted(place.rglob("*.ckpt")) if place.is_dir() else [place]
-        if not own:
+        paths = sorted(place.rglob("*.ckpt")) if place.is_dir() else [place]
+        if not paths:
             raise UserError(f"--model {str(place)!r}: no *.ckpt file in this folder; {REMEDY}")
-        files += own
+        files += paths
     return [state for path in files for state in checkpoints.read(path, remedy=REMEDY)]
 
 
@@ -111,29 +111,31 @@ def load_model(states: Sequence[MemberState], chosen: str | None = None, source:
     source: where they come from, for messages. Raises UserError for a class that is missing or not chosen, for models
     that differ in more than their training seed, and for one that is untrained or diverged.
     """
-    own = _of_class(states, chosen, source)
-    config = own[0].config
-    for state in own:
+    class_states = _of_class(states, chosen, source)
+    config = class_states[0].config
+    for state in class_states:
         _require_same(config, state.config, source)
         if not state.networks or state.diverged:
             raise UserError(f"{source}: a model that {'diverged' if state.diverged else 'was not trained'}; {REMEDY}")
-    seeds = tuple(state.config.train_seed for state in own)
+    seeds = tuple(state.config.train_seed for state in class_states)
     if len(set(seeds)) < len(seeds):
         again = next(seed for seed in seeds if seeds.count(seed) > 1)
         raise UserError(f"{source}: training seed {again} is given twice; name each model once")
-    pack = Pack([each.config for each in own], describe(config.dataset).channels, strategy=scoring_strategy())
-    load_states(pack, own, source)
-    threshold, rule = _decision(own)
+    pack = Pack(
+        [state.config for state in class_states], describe(config.dataset).channels, strategy=scoring_strategy()
+    )
+    load_states(pack, class_states, source)
+    threshold, rule = _decision(class_states)
     return Model(config, pack.to(training_device()), seeds, threshold, rule, source)
 
 
 def _of_class(states: Sequence[MemberState], chosen: str | None, source: str) -> list[MemberState]:
-    known = sorted({state.config.classes[0] for state in states})
-    listed = ", ".join(map(str, known))
-    if chosen is None and len(known) > 1:
+    classes = sorted({state.config.classes[0] for state in states})
+    listed = ", ".join(map(str, classes))
+    if chosen is None and len(classes) > 1:
         raise UserError(f"{source}: models of the classes {listed}; choose one of them with --class")
-    index = known[0] if chosen is None else class_index(states[0].config, chosen)
-    if index not in known:
+    index = classes[0] if chosen is None else class_index(states[0].config, chosen)
+    if index not in classes:
         raise UserError(f"--class {chosen}: {source} has no model of it, only of {listed}")
     return [state for state in states if state.config.classes == (index,)]
 
@@ -151,7 +153,9 @@ def _require_same(first: TrainConfig, other: TrainConfig, source: str) -> None:
 
 def _decision(states: Sequence[MemberState]) -> tuple[float | None, str]:
     """The mean threshold and the name of its rule; None if a model has no threshold that this version knows."""
-    found = [state.decision for state in states]
-    if not all(each.get("anomalous") == DIRECTION and math.isfinite(each["threshold"]) for each in found):
+    decisions = [state.decision for state in states]
+    if not all(
+        decision.get("anomalous") == DIRECTION and math.isfinite(decision["threshold"]) for decision in decisions
+    ):
         return None, ""
-    return statistics.fmean(each["threshold"] for each in found), str(found[0]["rule"])
+    return statistics.fmean(decision["threshold"] for decision in decisions), str(decisions[0]["rule"])

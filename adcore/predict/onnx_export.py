@@ -92,8 +92,8 @@ def export(model: Model, path: Path) -> None:
 
 
 def _metadata(model: Model) -> dict[str, str]:
-    found = {"model": model.title, "anomalous": "scores at or above the threshold"}
-    return found if model.threshold is None else found | {"threshold": repr(model.threshold), "rule": model.rule}
+    metadata = {"model": model.title, "anomalous": "scores at or above the threshold"}
+    return metadata if model.threshold is None else metadata | {"threshold": repr(model.threshold), "rule": model.rule}
 
 
 @contextlib.contextmanager

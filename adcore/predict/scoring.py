@@ -60,7 +60,7 @@ def score_files(
             tensor = torch.from_numpy(np.stack(pixels))
             scores = model.scores(tensor).tolist()
             written = _heatmaps(model, tensor, names, len(scored), heatmaps) if heatmaps else [""] * len(names)
-            scored += [Scored(*each) for each in zip(names, scores, written, strict=True)]
+            scored += [Scored(*fields) for fields in zip(names, scores, written, strict=True)]
     return scored, unreadable
 
 
@@ -90,8 +90,8 @@ def _heatmaps(model: Model, images: Tensor, names: Sequence[str], before: int, f
     paths = [folder / file_name(before + place, name) for place, name in enumerate(names, 1)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path, image, own in zip(paths, plain, errors, strict=True):
-            write_heatmap(path, image, own)
+        for path, image, error_map in zip(paths, plain, errors, strict=True):
+            write_heatmap(path, image, error_map)
     except OSError as error:
         raise UserError(f"--heatmaps {str(folder)!r}: cannot be written ({error.strerror})") from error
     return [str(path) for path in paths]

@@ -1,9 +1,10 @@
 """Exposure: which anomalies training sees. No torch until something is drawn: configurations are checked here.
 
 paper (Kim et al. 2020): every anomaly class. seen-unseen (after Ruff et al. 2020, arXiv 1906.02694): k
-known anomaly classes, the others only in the test part. one-class: no anomalies. In all three, class i is normal
-in experiment i. leave-one-out is the reverse: class i is anomalous, all others are normal. In the counted protocols,
-COUNTS, class i is normal and the numbers of images are fixed; a run trains one experiment.
+known anomaly classes, the others only in the test part. one-class: no anomalies. held-out: no anomalies, for data
+whose train part has none (adcore.protocols.held_out). In these four, class i is normal in experiment i. leave-one-out
+is the reverse: class i is anomalous, all others are normal. In the counted protocols, COUNTS, class i is normal and the
+numbers of images are fixed; a run trains one experiment.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "COUNTS",
     "FOLDS",
+    "HELD_OUT",
+    "HELD_OUT_IN_WORDS",
     "PROTOCOLS",
     "Counts",
     "Exposure",
@@ -58,7 +61,13 @@ COUNTS: Mapping[str, Counts] = MappingProxyType(
 )
 #: Number of folds in k-fold cross-validation; each is the validation part in turn.
 FOLDS = 5
-PROTOCOLS = ("paper", "seen-unseen", "one-class", "leave-one-out", *COUNTS)
+#: The protocol whose validation has half of the test part's anomalies, and what has to be said of its figures.
+HELD_OUT = "held-out"
+HELD_OUT_IN_WORDS = (
+    "trained without anomalies; half of the test part's are for validation and chose the configuration, the other half "
+    "are for the test: its figures are not those of the whole test part"
+)
+PROTOCOLS = ("paper", "seen-unseen", "one-class", HELD_OUT, "leave-one-out", *COUNTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +86,7 @@ class Exposure:
     @property
     def has_anomalies(self) -> bool:
         """Whether training sees labelled anomalies."""
-        return self.counts.fits_anomalies if self.counts else self.protocol != "one-class"
+        return self.counts.fits_anomalies if self.counts else self.protocol not in ("one-class", HELD_OUT)
 
     @property
     def counts(self) -> Counts | None:
@@ -120,8 +129,8 @@ def check_one_experiment(protocol: str, classes: Sequence[int], flag: str) -> No
 def known_anomalies(exposure: Exposure, normal: int, classes: int, split_seed: int) -> list[int]:
     """The anomaly classes that experiment `normal` may learn from and be validated on, of 0..classes-1.
 
-    Under seen-unseen they are drawn by split_seed, the same for every training. One-class learns from none of them
-    and is validated on all. Under leave-one-out there is one, the class that names the experiment.
+    Under seen-unseen they are drawn by split_seed, the same for every training. One-class and held-out learn from none
+    of them and are validated on all. Under leave-one-out there is one, the class that names the experiment.
     """
     if exposure.protocol == "leave-one-out":
         return [normal]

@@ -91,6 +91,8 @@ def require_labelled_anomalies(
     only: int | None = None,
 ) -> None:
     """Raises UserError if pollution leaves no known anomaly to label; arguments as for `one_vs_rest`."""
+    if not exposure.has_anomalies and not exposure.pollution:
+        return
     own = labels[fit]
     for index in classes:
         known = known_anomalies(exposure, index, len(torch.bincount(own)), split_seed)

@@ -63,11 +63,13 @@ def split(
     images_per_class: int | None = None,
     validation_images: int | None = None,
     fold: int | None = None,
+    fitted: int | None = None,
 ) -> Split:
     """Fit and validation positions, stratified by class. labels: int64 [n] of the train part.
 
     images_per_class caps each class in both parts, validation_images the validation part as a whole; None: no cap.
-    fold: which of FOLDS equal parts, 0..FOLDS-1, is validation; None: one part of VALIDATION_SHARE.
+    fold: which of FOLDS equal parts, 0..FOLDS-1, is validation; None: one part of VALIDATION_SHARE. fitted: the class
+    that has fit images, of the others all are for validation; None: each has some.
     Raises UserError for fewer validation images than classes: AUROC needs one of each.
     """
     classes = labels.unique().tolist()
@@ -78,7 +80,7 @@ def split(
     for index in classes:
         own = (labels == index).nonzero()[:, 0]
         own = own[torch.randperm(len(own), generator=generator(split_seed, index, "split"))]
-        start, stop = _held_out(len(own), fold)
+        start, stop = _held_out(len(own), fold) if fitted in (None, index) else (0, len(own))
         validation.append(own[start:stop][:images_per_class])
         fit.append(torch.cat([own[:start], own[stop:]])[:images_per_class])
     sizes = [len(part) for part in validation]

@@ -39,8 +39,8 @@ def _quotas(root: Path) -> Iterator[float]:
         if controllers and "cpu" not in controllers.split(","):
             continue
         mounted = root / "sys/fs/cgroup" / controllers
-        own = mounted / path.lstrip("/")
-        for folder in (own, *own.parents):  # in a container the process's own cgroup is mounted
+        cgroup = mounted / path.lstrip("/")
+        for folder in (cgroup, *cgroup.parents):  # in a container the process's own cgroup is mounted
             if folder.is_relative_to(mounted) and (quota := _quota(folder)):
                 yield quota
 

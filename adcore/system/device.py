@@ -30,6 +30,6 @@ def device_name(root: Path = Path("/")) -> str:
     if has_cuda_device():
         file, pattern = min((root / "proc/driver/nvidia/gpus").glob("*/information"), default=file), r"Model:\s*(.+)"
     with contextlib.suppress(OSError):
-        if found := re.search(pattern, file.read_text()):
-            return found[1].strip()
+        if match := re.search(pattern, file.read_text()):
+            return match[1].strip()
     return platform.processor() or platform.machine()

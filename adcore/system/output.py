@@ -57,8 +57,8 @@ def is_lost() -> bool:
     return isinstance(raw, Lost) and raw.reason is not None
 
 
-def _wrapped(stream: Any, own: Any) -> tuple[io.TextIOWrapper, Lost] | None:
-    if stream is not own:
+def _wrapped(stream: Any, original: Any) -> tuple[io.TextIOWrapper, Lost] | None:
+    if stream is not original:
         return None
     if stream is None:  # it was closed before the program started
         raw = Lost(os.open(os.devnull, os.O_WRONLY), "w")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from adcore.datasets import ImageDataset
     from adcore.train.checkpoints import Checkpoints
     from adcore.train.pack import Pack
+    from adcore.train.progress import OnStep
 
 __all__ = ["Report", "ReportEach", "TrainResult", "train"]
 
@@ -57,6 +58,7 @@ def train(
     strategy: str = "auto",
     until: int | None = None,
     side_by_side: int | None = None,
+    on_step: OnStep | None = None,
 ) -> TrainResult: ...
 @overload
 def train(
@@ -68,6 +70,7 @@ def train(
     strategy: str = "auto",
     until: int | None = None,
     side_by_side: int | None = None,
+    on_step: OnStep | None = None,
 ) -> list[TrainResult]: ...
 def train(
     config: TrainConfig | Sequence[TrainConfig],
@@ -78,6 +81,7 @@ def train(
     strategy: str = "auto",
     until: int | None = None,
     side_by_side: int | None = None,
+    on_step: OnStep | None = None,
 ) -> TrainResult | list[TrainResult]:
     """Train detectors on the train part `data` of their data set and report after every epoch.
 
@@ -95,7 +99,8 @@ def train(
     strategy: how steps are executed, one of pack.STRATEGIES, with the same results; "auto" takes the fastest on this
     device. until: the epoch to pause after, from 1, None for the last; resuming later from checkpoints gives the same
     results as no pause. side_by_side: the maximum number of experiments trained at a time, None for all; if fewer, they
-    take turns, epoch by epoch.
+    take turns, epoch by epoch. on_step: called with the epoch, its images trained so far and all its images, about
+    ten times a second at most.
     If the train part has no anomalies, val_normal_score, the mean score of normal validation images, takes the place
     of the metrics, which need both kinds.
     Raises UserError for a checkpoint that is damaged, of other settings or of other data, for configurations that
@@ -123,17 +128,17 @@ def train(
     reports.catch_up()
     packs, images = fit_members(
         states, reports, data=data, checkpoints=checkpoints, strategy=strategy, until=last,
-        side_by_side=side_by_side or len(states),
+        side_by_side=side_by_side or len(states), on_step=on_step,
     )  # fmt: skip
     results = [
         TrainResult(
             reports.state(place),
             reports.histories[place],
-            images_per_epoch=images * len(own.classes),
+            images_per_epoch=images * len(trained_config.classes),
             seconds=images * reports.share_of_time(place),
             make_detector=packs[place],
         )
-        for place, own in enumerate(configs)
+        for place, trained_config in enumerate(configs)
     ]
     return results[0] if isinstance(config, TrainConfig) else results
 

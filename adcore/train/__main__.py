@@ -14,6 +14,7 @@ from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.files import check_local, check_writable
 from adcore.metric_names import by_class, mean_metric
+from adcore.protocols.definitions import HELD_OUT
 from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 
@@ -64,23 +65,27 @@ def _train(
         os.environ.setdefault(name, value)
     import torch
 
-    from adcore.datasets import load
     from adcore.datasets.fetch_display import fetch_progress
     from adcore.evaluation.test_scores import score_test
+    from adcore.protocols.held_out import load_part
     from adcore.train import train
     from adcore.train.checkpoints import Checkpoints
+    from adcore.train.progress import epoch_bar
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(allotted_cpus())
     source: dict[str, Any] = {"data_dir": data_dir, "allow_unverified": allow_unverified_data}
     source["image_size"] = config.image_size
-    with fetch_progress() as progress:
-        data = load(config.dataset, "train", **source, progress=progress)
+    with fetch_progress() as source["progress"]:
+        data = load_part(config.dataset, "train", config.protocol, **source)
         # before training, which a missing file would waste
-        test_part = load(config.dataset, "test", **source, progress=progress) if test else None
+        test_part = load_part(config.dataset, "test", config.protocol, **source) if test else None
     _check_data(config, data, test_part, figures)
     checkpoints = Checkpoints(Path(checkpoint), every=0) if checkpoint else None
-    result = train(config, _print_epoch, data=data, checkpoints=checkpoints)
+    with epoch_bar(config.epochs) as (on_step, show):
+        result = train(
+            config, lambda epoch: show(_epoch_line(epoch)), data=data, checkpoints=checkpoints, on_step=on_step
+        )
     if result.state == "diverged":
         click.echo("diverged: a loss became NaN or infinite; try a lower --learning-rate", err=True)
         return 1
@@ -100,7 +105,7 @@ def _check_data(config: TrainConfig, data: ImageDataset, test_part: ImageDataset
         click.echo(note, err=True)
     if test_part is not None:
         require_every_kind(config, test_part.labels)
-    if figures is not None and not data.info.has_anomalies:
+    if figures is not None and not data.info.has_anomalies and config.protocol != HELD_OUT:
         raise UserError(
             f"--figures {figures!r}: decisions need a threshold from validation anomalies, and the train part of "
             f"{data.name} has none; leave --figures out"
@@ -155,14 +160,14 @@ def _check_file(path: Path) -> None:
     check_writable(path.parent, flag)
 
 
-def _print_epoch(metrics: dict[str, float]) -> None:
+def _epoch_line(metrics: dict[str, float]) -> str:
     name, label = "val_auroc", "val AUROC"
     if mean_metric(name) not in metrics:
         name, label = "val_normal_score", "mean score of normal validation images"
     own = by_class(metrics, name)
     speed = f"{metrics['images_per_second']:.0f} images/s"
     mean = metrics[mean_metric(name)]
-    click.echo(f"epoch {metrics['epoch']:.0f}  {label} {mean:.4f} | {_by_class(own, own.values())} | {speed}")
+    return f"epoch {metrics['epoch']:.0f}  {label} {mean:.4f} | {_by_class(own, own.values())} | {speed}"
 
 
 def _by_class(classes: Any, values: Any) -> str:

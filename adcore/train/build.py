@@ -11,6 +11,7 @@ from torch import Tensor
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
+from adcore.protocols.definitions import HELD_OUT
 from adcore.protocols.splits import Split, split, split_counted
 from adcore.train import checkpoints
 from adcore.train.member_state import MemberState
@@ -31,7 +32,8 @@ def split_train(config: TrainConfig, labels: Tensor) -> Split:
     settings = {name: getattr(config, name) for name in names}
     if config.exposure.counts:
         return split_counted(labels, config.exposure, config.classes[0], **settings)
-    return split(labels, **settings)
+    fitted = config.classes[0] if config.protocol == HELD_OUT else None
+    return split(labels, **settings, fitted=fitted)
 
 
 def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainConfig, Pack]:

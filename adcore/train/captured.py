@@ -69,10 +69,10 @@ class Captured:
         finally:
             if self.pack.device.type == "cuda":
                 torch.cuda.synchronize()  # else a failed step's pending work would change restored values
-        known = {tensor.data_ptr() for tensor, _ in before}
+        addresses = {tensor.data_ptr() for tensor, _ in before}
         with torch.no_grad():
             for tensor in self._changing():
-                if tensor.data_ptr() not in known:  # created by the first steps: Adam's moments, sums of losses
+                if tensor.data_ptr() not in addresses:  # created by the first steps: Adam's moments, sums of losses
                     tensor.zero_()
             for tensor, value in before:
                 tensor.copy_(value)

@@ -91,18 +91,20 @@ class AnomalyDetectionDataModule(LightningDataModule):
     def _draw(self, epoch: int) -> Drawn:
         experiments = [stream.draw(epoch) for stream in self.streams]
         drawn = [self._draw_kind(experiments, kind, epoch) for kind in self.kinds]
-        positions, rows, columns, transpose = (torch.cat([each[field] for each in drawn], 1) for field in range(4))
+        positions, rows, columns, transpose = (
+            torch.cat([tensors[field] for tensors in drawn], 1) for field in range(4)
+        )
         return positions, Transform(rows, columns, transpose)
 
     def _draw_kind(self, experiments: list[Experiment], kind: str, epoch: int) -> list[Tensor]:
         """Positions in order of use, and the transform of each: rows, columns, transpose; [steps, half, streams]."""
         drawn: list[tuple[Tensor, ...]] = []
         for stream, experiment in zip(self.streams, experiments, strict=True):
-            own = experiment.normal if kind == "normal" else experiment.anomalous
+            positions = experiment.normal if kind == "normal" else experiment.anomalous
             seed, name = stream.train_seed, experiment.normal_class
-            order = permutation(len(own), seed, name, f"order-{kind}", epoch)
-            change = stream.augmentation.draw(len(own), generator(seed, name, f"augment-{kind}", epoch))
-            drawn.append((own[order], change.rows, change.columns, change.transpose))
+            order = permutation(len(positions), seed, name, f"order-{kind}", epoch)
+            change = stream.augmentation.draw(len(positions), generator(seed, name, f"augment-{kind}", epoch))
+            drawn.append((positions[order], change.rows, change.columns, change.transpose))
         used = self.steps_per_epoch * self.half
         return [torch.stack(field, 1)[:used].unflatten(0, (-1, self.half)) for field in zip(*drawn, strict=True)]
 

@@ -24,6 +24,7 @@ from adcore.train.execution import choose_strategy
 from adcore.train.image_streams import data_module
 from adcore.train.member_state import MemberState
 from adcore.train.pack import STRATEGIES, Pack
+from adcore.train.progress import OnStep, StepCounter
 from adcore.train.reports import Reports
 
 __all__ = ["fit_members"]
@@ -40,6 +41,7 @@ def fit_members(
     strategy: str,
     until: int,
     side_by_side: int,
+    on_step: OnStep | None = None,
 ) -> tuple[list[Callable[[], Pack]], int]:
     """Train every member to epoch `until`, or to its earlier end, at most `side_by_side` at a time.
 
@@ -47,7 +49,7 @@ def fit_members(
     Members at different epochs are not mixed: those that are behind train first, until they catch up.
     """
     _quiet_lightning()
-    fitting = _Fitting(states, reports, data, checkpoints, strategy, until, side_by_side)
+    fitting = _Fitting(states, reports, data, checkpoints, strategy, until, side_by_side, on_step)
     while fitting.under_way:
         fitting.run(*fitting.next_run())
     if not fitting.trained:  # all came from checkpoints: check that their networks fit this version
@@ -70,6 +72,7 @@ class _Fitting:
     strategy: str
     until: int
     largest: int
+    on_step: OnStep | None = None
     trained: tuple[Pack, list[MemberState]] | None = None
 
     def __post_init__(self) -> None:
@@ -122,7 +125,7 @@ class _Fitting:
         kind = DETECTORS[members[0].detector]
         pack = Pack(members, self.data.channels, strategy=self._strategy(choose_strategy(kind, self.device)))
         module = data_module(self.data, members, until)
-        callback = EpochEnd(
+        epoch_end = EpochEnd(
             states,
             self._validation(states),
             module,
@@ -130,7 +133,8 @@ class _Fitting:
             on_start=lambda pack: load_states(pack, states, self._files()) if states[0].epoch else None,
             on_epoch=self._on_epoch(states),
         )
-        _fit(pack, module, callback, until - states[0].epoch, self.device)
+        counter = [StepCounter(states, self.states, module, self.on_step)] if self.on_step else []
+        _fit(pack, module, [epoch_end, *counter], until - states[0].epoch, self.device)
         self.trained = pack, states
         self._keep(pack, states)
         pack.end_training()
@@ -173,13 +177,15 @@ class _Fitting:
         return [by_seed[state.config.split_seed] for state in states]
 
 
-def _fit(pack: Pack, module: pl.LightningDataModule, callback: EpochEnd, epochs: int, device: torch.device) -> None:
+def _fit(
+    pack: Pack, module: pl.LightningDataModule, callbacks: list[pl.Callback], epochs: int, device: torch.device
+) -> None:
     trainer = pl.Trainer(
         max_epochs=epochs,
         accelerator=device.type,
         devices=1,
         precision="64-true" if pack.dtype == torch.float64 else "32-true",  # the pack handles mixed precision itself
-        callbacks=[callback],
+        callbacks=callbacks,
         # one process, even if a launcher's variables are set: Lightning would use them
         plugins=[LightningEnvironment()],
         logger=False,
@@ -201,4 +207,5 @@ def _fit(pack: Pack, module: pl.LightningDataModule, callback: EpochEnd, epochs:
 def _quiet_lightning() -> None:
     """Silence Lightning's start-up lines and advice, which are about settings that the caller did not choose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    for module in ("pytorch_lightning", "lightning_fabric"):  # the second advises `srun` where SLURM is installed
+        warnings.filterwarnings("ignore", module=module)

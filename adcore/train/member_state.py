@@ -88,5 +88,5 @@ def join_states(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The state dict of a detector that holds these members. Raises KeyError for one that lacks a part."""
     if len(states) == 1:
         return dict(states[0])
-    parts = {name: [own[name] for own in states] for name in states[0]}
+    parts = {name: [state[name] for state in states] for name in states[0]}
     return {name: torch.cat(part) if part[0].dim() else part[0] for name, part in parts.items()}

@@ -14,7 +14,7 @@ __all__ = ["SHARED", "check_members", "members_of", "one_configuration"]
 #: The fields of TrainConfig that decide shapes or the length of a training: equal for all members of a pack.
 SHARED = (
     "dataset", "image_size", "images_per_class", "validation_images", "protocol", "fold", "detector", "width", "norm",
-    "latent_size", "epochs", "batch_size", "precision",
+    "latent_size", "patch_size", "average_weights", "epochs", "batch_size", "precision",
 )  # fmt: skip
 
 
@@ -33,8 +33,8 @@ def check_members(members: Sequence[TrainConfig]) -> None:
     for name in names:
         values = {getattr(member, name): None for member in members}
         if len(values) > 1:
-            found = ", ".join(map(str, values))
-            raise UserError(f"{flag_of(name)} {found}: expected one value for all configurations trained together")
+            listed = ", ".join(map(str, values))
+            raise UserError(f"{flag_of(name)} {listed}: expected one value for all configurations trained together")
 
 
 def one_configuration(members: Sequence[TrainConfig]) -> TrainConfig:

@@ -58,7 +58,7 @@ class Pack(LightningModule):
         self.kind = DETECTORS[members[0].detector]
         self.strategy = strategy if strategy != "captured" or self.kind.capturable else "plain"
         self.groups = _groups(len(members), together=strategy == "grouped" and self.kind.grouped)
-        self.detectors = nn.ModuleList([self._detector([members[m] for m in own], channels) for own in self.groups])
+        self.detectors = nn.ModuleList([self._detector([members[m] for m in group], channels) for group in self.groups])
         self.image_size = members[0].image_size
         self.to(DTYPES[members[0].precision])
         if self.strategy == "captured":
@@ -71,35 +71,37 @@ class Pack(LightningModule):
 
         images: [batch, channels, size, size] in [-1, 1], the same for every member.
         """
-        return torch.cat([each.score(images) for each in self], 1)
+        return torch.cat([detector.score(images) for detector in self], 1)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstructions in [-1, 1], [batch, members, channels, size, size], in eval mode. images: as for `score`."""
-        return torch.cat([each.reconstruct(images) for each in self], 1)
+        return torch.cat([detector.reconstruct(images) for detector in self], 1)
 
     def normal_loss(self, images: Tensor) -> Tensor:
         """The training loss of each image as a normal one, [batch, members], in eval mode. images: as for `score`."""
-        return torch.cat([each.normal_loss(images) for each in self], 1)
+        return torch.cat([detector.normal_loss(images) for detector in self], 1)
 
     def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
         """Scores for threshold rules, by name, [batch, members] each, in eval mode. images: as for `score`."""
-        found = [each.scores_by_name(images) for each in self]
-        return {name: torch.cat([own[name] for own in found], 1) for name in found[0]}
+        parts = [detector.scores_by_name(images) for detector in self]
+        return {name: torch.cat([scores[name] for scores in parts], 1) for name in parts[0]}
 
     def __iter__(self) -> Iterator[Detector]:
         return iter(self.detectors)  # type: ignore[arg-type] (a ModuleList's items count as Module)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """The Adams of every detector, on its current device."""
-        self.optimizers_of = [self._adams(each, group) for each, group in zip(self, self.groups, strict=True)]
+        self.optimizers_of = [self._adams(detector, group) for detector, group in zip(self, self.groups, strict=True)]
         return [adam.optimizer for adams in self.optimizers_of for adam in adams]
 
     def rates(self, epoch: int, steps_per_epoch: int) -> Tensor:
         """Learning rates of an epoch's steps, by member: float64 [steps, members]."""
         steps = range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch)
         length = {"steps_per_epoch": steps_per_epoch, "epochs": self.members[0].epochs}
-        each = [learning_rates(own.schedule, own.learning_rate, steps=steps, **length) for own in self.members]
-        return torch.stack(each, 1)
+        rates = [
+            learning_rates(config.schedule, config.learning_rate, steps=steps, **length) for config in self.members
+        ]
+        return torch.stack(rates, 1)
 
     def begin_epoch(self, batches: EpochBatches) -> None:
         """To be called before an epoch's first step."""
@@ -107,12 +109,12 @@ class Pack(LightningModule):
             total.zero_()
         self.execution.begin_epoch(batches)
         for detector, group in zip(self, self.groups, strict=True):
-            detector.begin_epoch(batches.epoch, lambda own=group: batches.of(own))
+            detector.begin_epoch(batches.epoch, lambda group=group: batches.of(group))
 
     def finish_epoch(self, batches: EpochBatches) -> None:
         """To be called after an epoch's last step, before scoring."""
         for detector, group in zip(self, self.groups, strict=True):
-            detector.finish_epoch(lambda own=group: batches.of(own))
+            detector.finish_epoch(lambda group=group: batches.of(group))
 
     def training_step(self, number: int, _: int) -> None:
         """The step of all members; numbers count from 0 in each epoch."""
@@ -140,12 +142,12 @@ class Pack(LightningModule):
 
         Copies on the CPU.
         """
-        found: list[tuple[dict[str, Any], list[list[dict[str, Tensor]]]]] = []
+        states: list[tuple[dict[str, Any], list[list[dict[str, Tensor]]]]] = []
         for place, detector in enumerate(self):
             adams = self.optimizers_of[place] if self.optimizers_of else []
             for member, networks in enumerate(split_state(detector.state_dict(), detector.members)):
-                found.append((networks, [adam.state(member) for adam in adams]))
-        return found
+                states.append((networks, [adam.state(member) for adam in adams]))
+        return states
 
     def load(self, states: Sequence[MemberState]) -> None:
         """Load each member's networks, and its optimisers' state if there are optimisers.
@@ -155,8 +157,8 @@ class Pack(LightningModule):
         for place, (detector, group) in enumerate(zip(self, self.groups, strict=True)):
             detector.load_state_dict(join_states([states[member].networks for member in group]))
             for number, adam in enumerate(self.optimizers_of[place] if self.optimizers_of else []):
-                for own, member in enumerate(group):
-                    adam.load(own, states[member].optimizers[number])
+                for position, member in enumerate(group):
+                    adam.load(position, states[member].optimizers[number])
 
     def end_training(self) -> None:
         """Release what only training needs: a captured step, the optimisers and the trainer hold memory."""
@@ -168,9 +170,8 @@ class Pack(LightningModule):
         if members[0].image_size != IMAGE_SIZE and "image_size" not in self.kind.config_fields:
             raise UserError(f"--image-size {members[0].image_size}: this detector takes only {IMAGE_SIZE}")
         settings = {name: getattr(members[0], name) for name in self.kind.config_fields if name not in OPTIMISATION}
-        if self.kind.grouped:
-            settings["weights"] = [own.weights for own in members]
-        generators = [generator(own.train_seed, own.classes[0], "init") for own in members]
+        settings |= {name: [getattr(config, name) for config in members] for name in self.kind.by_member}
+        generators = [generator(config.train_seed, config.classes[0], "init") for config in members]
         return cast(Any, self.kind)(channels=channels, generators=generators, **settings)
 
     def _adams(self, detector: Detector, group: range) -> list[MemberAdam]:

@@ -42,20 +42,20 @@ def probe(config: TrainConfig, members: int, threads: int) -> Probe:
     import torch
 
     torch.set_num_threads(threads)
-    found = Probe(device_name(), _speed(config, members))
+    measurement = Probe(device_name(), _speed(config, members))
     with contextlib.suppress(OSError):  # without a cache it is measured again
         path = _path(config, members, threads)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(dataclasses.asdict(found)))
-    return found
+        write_whole(path, json.dumps(dataclasses.asdict(measurement)))
+    return measurement
 
 
 def known_probe(config: TrainConfig, members: int, threads: int) -> Probe | None:
     """The last measurement with this device, torch version and number of threads, if any. Imports no torch."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # absent, truncated or foreign
         stored = json.loads(_path(config, members, threads).read_text())
-        found = Probe(str(stored["device"]), float(stored["images_per_second"]))
-        return found if 0 < found.images_per_second < float("inf") else None
+        measurement = Probe(str(stored["device"]), float(stored["images_per_second"]))
+        return measurement if 0 < measurement.images_per_second < float("inf") else None
     return None
 
 
@@ -86,9 +86,9 @@ def _images_per_second(config: TrainConfig, members: int, steps: int) -> float:
 
 def _short(config: TrainConfig, members: int, steps: int) -> list[TrainConfig]:
     """`members` experiments, each with its own images and `steps` steps an epoch."""
-    own: dict[str, Any] = {name: getattr(config, name) for name in DECISIVE}
+    decisive: dict[str, Any] = {name: getattr(config, name) for name in DECISIVE}
     short = TrainConfig(
-        **own, protocol="paper" if config.exposure.has_anomalies else "one-class", epochs=EPOCHS,
+        **decisive, protocol="paper" if config.exposure.has_anomalies else "one-class", epochs=EPOCHS,
         images_per_class=steps * max(1, config.batch_size // 2), validation_images=100, sampling="random",
     )  # fmt: skip
     classes = short.classes

@@ -71,9 +71,9 @@ def _joined(states: Sequence[MemberState], epoch: int, pack: dict[str, float]) -
     members = {state.config.classes[0]: state.history[min(epoch, state.epoch - 1)] for state in states}
     metrics = {"epoch": float(epoch + 1)}
     for name in (name for name in pack if name.startswith("val_")):
-        values = {index: own[name] for index, own in members.items()}
+        values = {index: epoch_metrics[name] for index, epoch_metrics in members.items()}
         metrics[mean_metric(name)] = sum(values.values()) / len(values)
         metrics |= {class_metric(name, index): value for index, value in values.items()}
     for name in (name for name in pack if name.startswith("loss_")):
-        metrics |= {class_metric(name, index): own[name] for index, own in members.items()}
+        metrics |= {class_metric(name, index): epoch_metrics[name] for index, epoch_metrics in members.items()}
     return {**metrics, "images_per_second": pack["images_per_second"]}

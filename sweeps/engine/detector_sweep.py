@@ -41,7 +41,7 @@ def detector_space(name: str) -> Space:
         others = ", ".join(other for other, kind in DETECTORS.items() if kind.search)
         raise UserError(f"--detector {name}: it has nothing to tune; expected one of {others}")
     defaults = TrainConfig()
-    point = {field: min(max(getattr(defaults, field), each.low), each.high) for field, each in ranges.items()}
+    point = {field: min(max(getattr(defaults, field), bounds.low), bounds.high) for field, bounds in ranges.items()}
     return Space(ranges=ranges, points={"default": point})
 
 

@@ -20,6 +20,7 @@ from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.machine.resources import resources_of_cluster
 from sweeps.engine.machine.shared_storage import require_shared, storage_token
 from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.machine.waiting import await_nodes
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.extend import extend_record
@@ -28,6 +29,7 @@ from sweeps.engine.record.study import open_record
 from sweeps.engine.stage_runner import INTERRUPTED, Session, StageRunner
 from sweeps.engine.tracking.checks import check_mlflow
 from sweeps.engine.tracking.outbox import Outbox
+from sweeps.engine.tracking.view import curves_link
 from sweeps.engine.tracking.writer import MlflowWriter
 
 __all__ = ["close", "drive", "say_how_to_continue"]
@@ -51,7 +53,8 @@ def drive(
 ) -> int:
     """Start or resume the sweep in `home`; returns the exit code: 0 complete, 1 with failed trials, 130 interrupted.
 
-    attributes: what a new record holds besides the plan. started: when the command began, by time.monotonic().
+    attributes: what a new record holds besides the plan. started: when the command began, by time.monotonic(); a time
+    limit does not count the wait for nodes.
     is_extended: the plan has more configurations than the record, which is given that plan first. Raises UserError if
     Ray or MLflow cannot be used, or Ray has too few resources for a trial.
     """
@@ -62,6 +65,7 @@ def drive(
     with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings), contextlib.ExitStack() as files:
         interrupt.listen()
         interrupt.check()
+        started += await_nodes(settings)
         require_same_code()
         resources = resources_of_cluster(settings)
         if settings.address != "local":
@@ -75,7 +79,8 @@ def drive(
             study = open_record(home, plan, attributes)
             sweep_id = study.user_attrs["sweep_id"]
             outbox = Outbox(home.outbox(sweep_id))
-            stages = make_stages(Session(study, home, command, resources, interrupt, outbox, display, started, limit))
+            session = Session(study, home, command, resources, interrupt, outbox, display, started, limit)
+            stages = make_stages(session)
         except StorageError as error:
             print(f"the sweep cannot start: {error}", file=sys.stderr)
             code = 1
@@ -102,6 +107,9 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
         close(writer, stages)
     if code != INTERRUPTED and stages.tracking.plan.columns and (link := writer.link(stages.home.name)):
         stages.display.print(f"open:    {link}")
+        if stages.winner:
+            curves = curves_link(writer.uri, writer.experiment_id, writer.run_writer.sweep_id, *stages.winner)
+            stages.display.print(f"curves:  {curves}")
     say_how_to_continue(stages, writer, code)
     return code
 

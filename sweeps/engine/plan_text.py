@@ -9,6 +9,8 @@ from pathlib import Path
 
 from adcore.config import TrainConfig
 from adcore.datasets import describe
+from adcore.metric_names import in_words
+from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.plan_time import Work, limit_in_words, time_in_words
 from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.overrides import fields_set
@@ -67,6 +69,8 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {_classes(base)}, protocol {base.protocol}",
+        *([f"  validation {HELD_OUT_IN_WORDS}"] if base.protocol == HELD_OUT else []),
+        f"  metric     {in_words(plan.metric)}, mean over the classes",
         *_set_lines(plan, settings),
         *([] if plan.space.is_grid else _search_lines(plan)),
         f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base, plan)}",
@@ -76,6 +80,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         f"{_millions(confirm)} images to confirm",
         f"  time       {time_in_words(lambda slots: _works(plan, settings, slots), settings)}",
         *_limit_lines(plan, settings),
+        *([f"  cluster    {wait}"] if (wait := settings.wait_in_words) else []),
         f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",
     ]
     return "\n".join(lines)
@@ -96,7 +101,7 @@ def _search_lines(plan: Plan) -> list[str]:
     rungs = ", ".join(f"{rung.classes} x {rung.epochs}" for rung in plan.rungs)
     names = describe(plan.base.dataset).class_names
     ranges = ", ".join(f"{name} {each}" for name, each in plan.space.ranges.items())
-    order = ", ".join(names[index] for index in plan.class_order) or "by the first configuration's AUROC, lowest first"
+    order = ", ".join(names[index] for index in plan.class_order) or "by the first configuration's results, worst first"
     return [
         f"  searched   {ranges}; sampler {plan.sampler}",
         *_point_lines(plan),

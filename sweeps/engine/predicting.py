@@ -32,21 +32,21 @@ def main(script: str, text: str, argv: Sequence[str] | None = None) -> None:
 def winners_models(home: SweepHome) -> list[Path]:
     """The winner's checkpoints, with every fresh seed. Raises UserError for a sweep that has not finished."""
     try:
-        found = json.loads(home.results.read_text())
-        winner, seeds = int(found["winner"]["configuration"]), [int(seed) for seed in found["seeds"]]
-        classes = [int(index) for index in found["plan"]["base"]["classes"]]
+        results = json.loads(home.results.read_text())
+        winner, seeds = int(results["winner"]["configuration"]), [int(seed) for seed in results["seeds"]]
+        classes = [int(index) for index in results["plan"]["base"]["classes"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # missing, or not a search's
         raise UserError(f"--sweep {home.name}: no winner of a finished search in {home.results}") from error
     return [path for seed in seeds for path in home.checkpoints_of(winner, classes, seed)]
 
 
-def _predict(sweep: str | None = None, storage: str | None = None, model: tuple[str, ...] = (), **asked: Any) -> int:
+def _predict(sweep: str | None = None, storage: str | None = None, model: tuple[str, ...] = (), **flags: Any) -> int:
     if bool(model) == (sweep is not None):
         both = f"--sweep {sweep} and --model: " if model else ""
         raise UserError(f"{both}expected either --sweep NAME or --model, the files of models")
     if sweep is None:
         if storage is not None:
             raise UserError(f"--storage {storage!r}: where sweeps are; use it with --sweep NAME")
-        return predict([Path(each) for each in model], Request(**asked))
+        return predict([Path(place) for place in model], Request(**flags))
     home = find_home("predict", RunSettings(storage=storage or RunSettings.storage, resume=sweep))
-    return predict(winners_models(home), Request(**asked), source=f"--sweep {sweep}")
+    return predict(winners_models(home), Request(**flags), source=f"--sweep {sweep}")

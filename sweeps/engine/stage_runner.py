@@ -11,11 +11,14 @@ from typing import Any
 
 import optuna
 
+from adcore.metric_names import LABELS
 from sweeps.engine.live.display import Display
 from sweeps.engine.live.monitor import Monitor, StageListener
 from sweeps.engine.machine.code import code_tags
+from sweeps.engine.machine.demand import Demand, autoscales
 from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.machine.resources import Resources
+from sweeps.engine.machine.room import Room
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
@@ -26,10 +29,13 @@ from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.tracking.outbox import DataInput, Outbox
+from sweeps.engine.tracking.system_metrics import SystemMetrics
 
 __all__ = ["INTERRUPTED", "Session", "StageRunner"]
 
 INTERRUPTED = 130
+#: Attribute: when the driver's machine was first sampled, in seconds since 1970.
+SAMPLED_FROM = "system_metrics_from"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,15 +59,18 @@ class Session:
 class StageRunner(StageListener):
     """Trains one stage after another. failures: what failed, one line each. reason: why the sweep is incomplete.
 
-    summary_line: the sweep in one line, printed at its start.
+    summary_line: the sweep in one line, printed at its start. winner: its number and first fresh seed, once
+    there is one.
     """
 
     summary_line: str
 
     def __init__(self, plan: BasePlan, settings: RunSettings, session: Session, records: list[Attributes]) -> None:
-        self.settings, self.home, self.resources = settings, session.home, session.resources
+        self.settings, self.home = settings, session.home
+        self.room = _room(session.resources, settings)
         self.interrupt, self.outbox, self.display = session.interrupt, session.outbox, session.display
         self.command = session.command
+        self.display.metric = LABELS[plan.metric]
         self.tracking = Tracking(session.outbox, plan, session.home.name, code_tags(records[0].codes))
         self.tracking.inputs = [
             DataInput(name, part, digest)
@@ -71,11 +80,18 @@ class StageRunner(StageListener):
         self.records = records
         self.failures: list[str] = []
         self.reason = ""
+        self.winner: tuple[int, int] | None = None
         self.started = time.monotonic()
+        self.system = SystemMetrics() if settings.system_metrics else None
 
     def run(self) -> int:
         """Run all stages that the record does not hold yet; returns the exit code."""
         raise NotImplementedError
+
+    @property
+    def resources(self) -> Resources:
+        """Of a trial, with the slots that the cluster has now."""
+        return self.room.resources
 
     @property
     def broken(self) -> StorageError | None:
@@ -101,19 +117,24 @@ class StageRunner(StageListener):
         self.note_code()
         self.records[0].write(STAGE, stage_begun(search.name, total - done, self.records[0].all()))
         self.tracking.open_sweep(search.name)
+        if not self.room.is_fixed:
+            self._count(search)
+            self.display.follow(self.room.present)
         self.display.begin(search.name, total, done)
+        self.searching = search
         monitor = Monitor(search, self.tracking, self.display, self, report_timeout=self.settings.report_timeout)
         self.interrupt.in_tune = True
         try:
             fit(
                 search, monitor, trainable,
-                home=self.home, resources=self.resources, on_storage_error=self.on_storage_error,
+                home=self.home, room=self.room, on_storage_error=self.on_storage_error,
             )  # fmt: skip
         except Exception:  # whatever Tune made of a StorageError; the error itself is in self.broken, raised below
             if not self.broken:
                 raise
         finally:
             self.interrupt.in_tune = False
+            self.room.withdraw()
             self.failures += monitor.failures
         if self.broken:
             raise self.broken
@@ -158,8 +179,34 @@ class StageRunner(StageListener):
     def tune_ready(self) -> None:
         self.interrupt.take_over()
 
+    def _sample_system(self) -> None:
+        """Log the use of this machine, if that was asked for and is due."""
+        if self.system and (found := self.system.sample()):
+            now, known = int(time.time()), self.records[0].read(SAMPLED_FROM)
+            if known is None:
+                self.records[0].write(SAMPLED_FROM, known := now)
+            self.tracking.system(found, max(0, now - known))
+
     def tune_step(self) -> None:
-        """End Tune's loop if the sweep cannot continue or was told to stop."""
+        """Sample the machine, follow the nodes; end Tune's loop if the sweep cannot continue or is to stop."""
+        self._sample_system()
         if self.broken:
             self.interrupt.end_tune()
+        if self.room.is_due():
+            self._count(self.searching)
         self.interrupt.pass_on()
+
+    def _count(self, search: PackSearcher) -> None:
+        """Count the slots, and let the search use them, and an autoscaler see how many more it could use."""
+        if self.room.count():
+            self.display.follow(self.room.present)
+        if search.slots != self.resources.slots:
+            search.resize(self.resources.slots)
+        self.room.need(len(search.jobs), search.ready)
+
+
+def _room(resources: Resources, settings: RunSettings) -> Room:
+    if settings.address == "local":
+        return Room(resources, is_fixed=True)
+    demand = Demand([resources.bundle]) if autoscales() else None
+    return Room(resources, is_fixed=False, most=settings.max_concurrent, demand=demand)

@@ -50,7 +50,7 @@ class Stages(StageRunner):
         self.record = SweepRecord(session.study, plan, path=session.home.record)
         self.of_classes: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
         super().__init__(plan, settings, session, [self.record])
-        self.limit = time_limit(self.record, session)
+        self.limit = time_limit(self.record, session, settings)
         self.plan, self.data, self.sweep_settings = plan, data, settings
         self.packing = {"limit": session.study.user_attrs["members_per_trial"], "slots": session.resources.slots}
         extended = "".join(f" (extended from {size})" for size in earlier_sizes(self.record)[-1:])
@@ -123,7 +123,7 @@ class Stages(StageRunner):
 
     def tune_step(self) -> None:
         if self.limit:
-            self.limit.step(self.display)
+            self.limit.step(self.display, self.resources.slots)
         super().tune_step()
 
     def tell_ended(self, search: PackSearcher) -> None:
@@ -158,6 +158,7 @@ class Stages(StageRunner):
             found, self.record, home=self.home, tracking=self.tracking, commands=commands,
             seconds=time.monotonic() - self.started, state="complete" if is_complete else "failed",
         )  # fmt: skip
+        self.winner = confirmed[0].number, self.plan.confirm_seeds[0]
         self._print(found, commands)
         total = len(self._records) * self.plan.configs
         return 0 if is_complete else self.report_failure(f"{failed} of {total} configurations failed")
@@ -216,5 +217,4 @@ class Stages(StageRunner):
 
     @functools.cached_property
     def _test_part(self) -> ImageDataset:
-        known, base = self.record.read("data"), self.plan.base
-        return load_test(base.dataset, self.settings, known, self.home.name, image_size=base.image_size)
+        return load_test(self.plan.base, self.settings, self.record.read("data"), self.home.name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from adcore.command_line import dataclass_flags, run
+from adcore.errors import UserError
 from adcore.files import check_writable
 from sweeps.engine.machine.cluster import (
     check_address,
@@ -75,9 +76,11 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
         settings = stored_settings(script.name, script.settings, home, given)
         check_job(settings, script.name)
     elif settings.scale is None and settings.address != "local":  # the GPUs of this machine say nothing
-        scale = settings.default_scale(has_gpus=cluster_has_gpus(settings))
+        scale = settings.default_scale(has_gpus=settings.asks_for_gpus or cluster_has_gpus(settings))
         settings = dataclasses.replace(settings, scale=scale)
         interrupt.listen()
+    if given.get("wait_for") and settings.address == "local":
+        raise UserError(f"--wait-for {settings.wait_for}: a local Ray does not grow; expected an --address")
     plan = script.make_plan(settings, home)
     require_same_plan(home, plan, but=EXTENDED if "extend" in given else ())
     if settings.plan:
@@ -88,7 +91,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     check_tracking(settings, script.name, is_named="tracking_uri" in given)
     check_address(settings)
     check_outboxes(home)
-    data, hashes = load_data(plan.dataset_names, plan.parts, settings, plan.image_size)
+    data, hashes = load_data(plan.dataset_names, plan.parts, settings, plan.image_size, plan.protocol)
     if settings.resume:
         require_same(read_attribute(home, "data", None), hashes, home.name)
     plan.check_data(data)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from adcore.errors import UserError
 from sweeps.engine.live.display import Display
 from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.time_budget import confirmable, duration
 from sweeps.engine.record.clock import CHOSEN, Clock
 from sweeps.engine.record.configuration import Configuration
@@ -20,10 +21,13 @@ __all__ = ["TimeLimit", "time_limit"]
 
 
 class TimeLimit:
-    """The limit of one sweep. clock: the time that it has used. slots: trials at a time."""
+    """The limit of one sweep. clock: the time that it has used. slots: trials at a time.
 
-    def __init__(self, record: SweepRecord, clock: Clock, slots: int) -> None:
-        self.record, self.clock, self.slots = record, clock, slots
+    of_slots: whether it limits the time of all slots together.
+    """
+
+    def __init__(self, record: SweepRecord, clock: Clock, slots: int, *, of_slots: bool = False) -> None:
+        self.record, self.clock, self.slots, self.of_slots = record, clock, slots, of_slots
         self.searching: TimedSearch | None = None
 
     def search(self, name: str, *, limit: int, slots: int) -> TimedSearch:
@@ -36,8 +40,15 @@ class TimeLimit:
         if self.searching and self.searching.too_short:
             raise UserError(f"{self.searching.too_short}; resume it with a longer one")
 
-    def step(self, display: Display) -> None:
-        """Keep the times of record and display up to date; an error is kept in the record, and ends the stage."""
+    def step(self, display: Display, slots: int) -> None:
+        """Keep the times of record and display up to date; an error is kept in the record, and ends the stage.
+
+        slots: trials at a time now.
+        """
+        if slots != self.slots:
+            if self.of_slots:
+                self.clock.limit = self.clock.used + self.clock.left * self.slots / slots
+            self.slots = slots
         if self.searching and display.stage == self.searching.name:
             display.total = self.record.ladder.budget
         with contextlib.suppress(StorageError):
@@ -74,8 +85,9 @@ class TimeLimit:
         return lines
 
 
-def time_limit(record: SweepRecord, session: Session) -> TimeLimit | None:
+def time_limit(record: SweepRecord, session: Session, settings: SweepSettings) -> TimeLimit | None:
     """The limit of a session's sweep, if it has one."""
     if session.limit is None:
         return None
-    return TimeLimit(record, Clock(record, session.limit, session.started), session.resources.slots)
+    clock = Clock(record, session.limit, session.started)
+    return TimeLimit(record, clock, session.resources.slots, of_slots=settings.gpu_hours is not None)

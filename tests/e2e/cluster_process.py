@@ -11,16 +11,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.sweep_process import ROOT
+
 
 class ClusterProcess:
-    """start_cluster.py as a process of its own: Ray reads its token once, when it is imported."""
+    """start_cluster.py as a process of its own: Ray reads its token once, when it is imported.
 
-    def __init__(self) -> None:
+    nodes: with a GPU. most: nodes that an autoscaler may start.
+    """
+
+    def __init__(self, nodes: int = 2, *, most: int = 0) -> None:
         self.env = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("start_cluster.py"))],
+            [sys.executable, "-m", "tests.e2e.start_cluster", str(nodes), str(most)], cwd=ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, **self.env}, start_new_session=True,
+            env={**os.environ, "RAY_worker_niceness": "0", **self.env}, start_new_session=True,  # else 15
         )  # fmt: skip
         self.told = self._line()
 
@@ -30,6 +35,11 @@ class ClusterProcess:
             if line.startswith("{"):
                 return json.loads(line)
         raise AssertionError("the cluster did not start")
+
+    def add_a_node(self) -> str:
+        """Another node with a GPU; its id."""
+        self._tell("add")
+        return self._line()["added"]
 
     def remove_a_node(self) -> None:
         """As if its plug were pulled."""

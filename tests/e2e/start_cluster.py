@@ -1,57 +1,80 @@
-"""A head and two worker nodes with a fake GPU each, on this machine, until stdin ends.
+"""A head and worker nodes with a fake GPU each, on this machine, until stdin ends.
 
-    RAY_AUTH_MODE=token RAY_AUTH_TOKEN=... python start_cluster.py
+    RAY_AUTH_MODE=token RAY_AUTH_TOKEN=... python -m tests.e2e.start_cluster NODES MOST
 
-Prints one line of JSON: {"address", "workers"}. Obeys lines of stdin: `usage` prints the shares of each node's GPU that
-were in use at some time, and by node how many actors ran there; `remove` removes a node as if its plug were pulled;
-`private FOLDER` adds a node with a file system of its own mounted there (as root), and prints a line when it is there.
+MOST: nodes that an autoscaler may start; 0 for a cluster without one. Prints one line of JSON: {"address", "workers"}.
+Obeys lines of stdin:
+    usage           prints the shares of each node's GPU that were in use at some time, by node how many actors ran
+                    there, and how many placement groups wait for a node
+    add             adds a node, and prints a line when it is there
+    remove          removes the last node as if its plug were pulled
+    private FOLDER  adds a node with a file system of its own mounted there (as root), and prints a line when it is up
 """
 
 from __future__ import annotations
 
 import json
+import queue
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter, defaultdict
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray._private.state import actors, available_resources_per_node
 from ray.cluster_utils import Cluster
+from ray.util import placement_group_table
+
+from tests.e2e.autoscaled import autoscaled_head, wait_for_the_autoscaler
 
 MEMORY = 200_000_000
 
 
 def main() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": MEMORY})
-    workers = [cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=MEMORY) for _ in range(2)]
+    count, most = map(int, sys.argv[1:])
+    head = autoscaled_head(most, MEMORY) if most else {}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": MEMORY, **head})
+    workers = [_add(cluster) for _ in range(count)]
     cluster.wait_for_nodes()
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
+    if most:
+        wait_for_the_autoscaler()
     print(json.dumps({"address": cluster.address, "workers": [node.node_id for node in workers]}), flush=True)
 
-    ended = threading.Event()
-
     used: defaultdict[str, set[float]] = defaultdict(set)
-
-    def obey() -> None:
-        for line in sys.stdin:
-            if line == "usage\n":
-                shares = {node: sorted(seen) for node, seen in dict(used).items()}
-                print(json.dumps({"used": shares, "ran": _ran()}), flush=True)
-            elif line == "remove\n":
-                cluster.remove_node(workers.pop(), allow_graceful=False)
-            elif line.startswith("private "):
-                _add_private(cluster.address, line.removeprefix("private ").strip())
-        ended.set()
-
-    threading.Thread(target=obey, daemon=True).start()
-    while not ended.wait(0.1):
+    told: queue.Queue[str] = queue.Queue()  # obeyed in this thread: Ray handles signals where it starts a node
+    threading.Thread(target=lambda: [told.put(line) for line in chain(sys.stdin, ["end"])], daemon=True).start()
+    while (command := _next(told)) != "end":
         for node, room in available_resources_per_node().items():
             used[node].add(round(1 - room.get("GPU", 0.0), 4))
+        if command == "usage":
+            shares = {node: sorted(seen) for node, seen in used.items()}
+            print(json.dumps({"used": shares, "ran": _ran(), "waiting": _waiting()}), flush=True)
+        elif command == "add":
+            workers.append(_add(cluster))
+            print(json.dumps({"added": workers[-1].node_id}), flush=True)
+        elif command == "remove":
+            cluster.remove_node(workers.pop(), allow_graceful=False)
+        elif command.startswith("private "):
+            _add_private(cluster.address, command.removeprefix("private "))
     ray.shutdown()
     cluster.shutdown()
+
+
+def _next(told: queue.Queue[str]) -> str:
+    """The next command; empty if there is none for a moment."""
+    try:
+        return told.get(timeout=0.1).strip()
+    except queue.Empty:
+        return ""
+
+
+def _add(cluster: Cluster) -> Any:
+    return cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=MEMORY)
 
 
 def _add_private(address: str, folder: str) -> None:
@@ -72,6 +95,11 @@ def _alive() -> int:
 def _ran() -> Counter[str]:
     """How many trials' actors ran, by node."""
     return Counter(each["Address"]["NodeID"] for each in actors().values() if "ImplicitFunc" in each["ActorClassName"])
+
+
+def _waiting() -> int:
+    """How many placement groups an autoscaler sees."""
+    return sum(each["state"] == "PENDING" for each in placement_group_table().values())
 
 
 if __name__ == "__main__":

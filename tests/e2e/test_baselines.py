@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.show.status import status_of
 from tests.sweep_process import Begin, MlflowRuns, poll
 
 ROWS = ("random", "autoencoder-kde", "cnn-folds", "conv-autoencoder")
@@ -42,6 +44,11 @@ def test_a_table_that_was_interrupted_and_killed_is_filled_without_repetition(be
     assert all(row["system"] in resumed.out for row in rows)
     for old in done:  # what was trained before the interruption was not trained again
         assert old["seconds"] == pytest.approx(float(next(r["seconds"] for r in rows if r["system"] == old["name"])))
+
+    shown = status_of(SweepHome(home))
+    assert (shown.state, shown.stage, shown.error) == ("complete", None, "")
+    assert shown.counts == {"of": "trainings", "planned": 8, "tried": 8, "complete": 8}
+    assert shown.files["table"] == str(home / "baselines.csv")
 
     runs = MlflowRuns(table.uri, "baselines")
     runs.assert_whole()

@@ -16,7 +16,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from sweeps.engine.tracking.view import links
+from sweeps.engine.tracking.view import curves_link, links
 from tests.e2e.browser import chromium
 from tests.e2e.kill_loop import KillLoop
 from tests.sweep_process import MlflowRuns, poll
@@ -91,6 +91,23 @@ def test_the_link_that_a_sweep_prints_opens_its_configurations_sorted_with_their
     poll(lambda: "weight_abc" in _text(browser), "the searched parameters")
     shots = Path(os.environ.get("SCREENSHOTS", str(tmp_path)))
     browser.save_screenshot(str(shots / "mlflow-configurations.png"))
+
+
+def test_the_link_to_the_curves_draws_each_metric_with_a_line_for_each_class(
+    ui: tuple[str, MlflowRuns], browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    address, runs = ui
+    one = next(iter(runs.level("config", "confirm").values()))
+    number, seed = (int(one.data.tags[name]) for name in ("configuration", "seed"))
+    browser.get(curves_link(address, one.info.experiment_id, one.data.tags["sweep_id"], number, seed))
+    classes = [run for run in runs.level("class").values() if run.data.tags["configuration"] == str(number)]
+    shown = {run.info.run_name for run in classes if run.data.tags["stage"] == "confirm"}
+    assert len(shown) == 2
+    poll(lambda: "val_auroc" in _text(browser), "the chart of AUROC")
+    poll(lambda: shown <= set(_text(browser).splitlines()), "both classes in the list beside it")
+    _close_assistant(browser)
+    shots = Path(os.environ.get("SCREENSHOTS", str(tmp_path)))
+    browser.save_screenshot(str(shots / "mlflow-curves.png"))
 
 
 def _answers(url: str) -> bool:

@@ -15,6 +15,7 @@ from adcore.train.build import load_detector
 from sweeps.engine.main import main
 from sweeps.engine.planning.plan import OWN_NUMBERS
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.show.status import status_of
 from sweeps.gan_loss_weights import SPACE
 from tests.sweep_process import MlflowRuns, SweepProcess
 
@@ -89,6 +90,15 @@ def test_mlflow_holds_the_classes_searches_below_the_sweep(swept: SimpleNamespac
     assert set(swept.mlflow.level("config", "search")) == {f"search/{number}/0" for number in range(4)}
     kept = {path.parent.name for path in swept.home.glob("checkpoints/*/*/*.ckpt")}
     assert kept == {"seed-1"}, "only what confirm trained scores the test part"
+
+
+def test_it_is_shown_with_both_searches_and_what_one_weight_vector_costs(swept: SimpleNamespace) -> None:
+    shown = status_of(SweepHome(swept.home))
+    assert (shown.state, shown.stage, shown.error) == ("complete", None, "")
+    assert shown.counts
+    assert shown.counts["by_class"] == {"planned": 2 * 4, "tried": 2 * 4}
+    assert shown.results
+    assert shown.results["per_class"] == swept.results["per_class"]["sentence"]
 
 
 def test_a_resume_with_another_objective_is_refused(swept: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:

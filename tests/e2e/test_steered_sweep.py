@@ -25,7 +25,7 @@ POINT = "abc=3,width=2,norm=group,crop=on"
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     folder = tmp_path_factory.mktemp("steered")
-    sizes = ["--scale", "smoke", "--normal-class", "0,3", "--epochs", "1", "--configs", "3"]
+    sizes = ["--scale", "smoke", "--normal-class", "0,3", "--epochs", "1", "--configs", "3", "--system-metrics"]
     flags = [*(f"--set={each}" for each in SET), *(f"--range={each}" for each in RANGES), f"--point={POINT}"]
     sweep = SweepProcess(folder, *sizes, *flags, "--name", "t")
     try:
@@ -60,6 +60,12 @@ def test_what_is_recorded_was_trained_and_logged(swept: SimpleNamespace) -> None
     [used] = checkpoints.read(path)
     assert {name: getattr(used.config, name) for name in params} == params == swept.study.trials[number].params
     assert used.config.batch_size == 16
+
+
+def test_the_use_of_the_machine_is_logged_with_the_sweeps_run(swept: SimpleNamespace) -> None:
+    logged = swept.mlflow.by_key["sweep"].data.metrics
+    assert 0 < logged["system/cpu_utilization_percentage"] <= 100
+    assert logged["system/system_memory_usage_megabytes"] > 0
 
 
 def test_the_report_names_the_point_and_repeats_what_was_set(swept: SimpleNamespace) -> None:

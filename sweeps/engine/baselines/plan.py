@@ -168,4 +168,6 @@ def rows_in_words(plan: BaselinePlan, settings: BaselineSettings) -> str:
             f"trainings: {len(trainings)}, epochs: {config.epochs}, width {config.width}; {reported}"
         )
     epochs = sum(plan.config(training).epochs for training in plan.trainings)
+    if wait := settings.wait_in_words:
+        lines.append(f"  cluster: {wait}")
     return "\n".join([*lines, f"  cost: {len(plan.trainings)} trainings, at most {epochs} epochs, in all"])

@@ -38,6 +38,10 @@ class BaselineSearch(PackSearcher):
         config = self.plan.config(training)
         return Job((Part(training.configuration, config),), config.epochs, training)
 
+    @property
+    def ready(self) -> int:
+        return len(self.again) + len(self.left)
+
     def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
         training, found = job.owner, None if curves is None else result.get("result")
         if found:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+
+from adcore.metric_names import LABELS
+from adcore.system.status_bar import StatusBar
+from sweeps.engine.planning.labels import counted
 
 __all__ = ["Display"]
 
@@ -16,41 +18,48 @@ __all__ = ["Display"]
 QUIET_SECONDS = 30.0
 
 
-class _Bar(Progress):
-    """A stage's bar, and below it, wrapped where a terminal is narrow, how far the stage is."""
-
-    status = ""
-
-    def get_renderables(self) -> Iterator[RenderableType]:
-        yield self.make_tasks_table(self.tasks)
-        yield Text(self.status)
-
-
 class Display:
-    """A progress bar per stage with counts, best mean, throughput and time left."""
+    """A progress bar per stage with counts, best mean, throughput and time left.
+
+    metric: what the best mean is of. slots: those of a cluster, now; None for a local Ray.
+    """
 
     def __init__(self, console: Console) -> None:
-        self.console = console
-        self.progress: _Bar | None = None
+        self.console, self.metric = console, LABELS["auroc"]
+        self.progress: StatusBar | None = None
         self.speeds: dict[str, float] = {}  # images per second of the trials under way
         self.stage, self.total, self.epochs_done, self.started, self.printed = "", 0.0, 0.0, 0.0, 0.0
         self.already = 0.0
+        self.slots: int | None = None
+        self.slot_seconds = 0.0  # of the stage, up to `since`, when the number of slots changed
+        self.since = 0.0
+
+    def follow(self, slots: int) -> None:
+        """From now on, a cluster has room for so many trials."""
+        if self.slots is not None and slots != self.slots:
+            self.print(f"the cluster's nodes have changed: {counted(slots, 'slot')} for trials, {self.slots} before")
+        self.slot_seconds, self.since = self._slot_seconds(), time.monotonic()
+        self.slots = slots
 
     def begin(self, stage: str, epochs: float, done: float) -> None:
         """Start a stage of at most `epochs` class-epochs, `done` of them before a resume."""
         self.end()
         self.stage, self.total, self.epochs_done, self.already = stage, epochs, done, done
         self.started, self.printed = time.monotonic(), 0.0
+        self.slot_seconds, self.since = 0.0, self.started
         if self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
-            self.progress = _Bar(*columns, TimeElapsedColumn(), console=self.console)
+            self.progress = StatusBar(*columns, TimeElapsedColumn(), console=self.console)
             task = self.progress.add_task(stage, total=epochs, left="")
             self.progress.update(task, completed=done)
             self.progress.start()
 
     def update(self, counts: str, best: float | None, *, event: bool) -> None:
         """Show how far the stage is; `event`: something ended, worth a line of its own."""
-        parts = [counts, f"best mean AUROC {best:.4f}" if best is not None else ""]
+        slots = (
+            "" if self.slots is None else counted(self.slots, "slot") if self.slots else "no slot, waiting for a node"
+        )
+        parts = [counts, slots, f"best mean {self.metric} {best:.4f}" if best is not None else ""]
         parts += [f"{speed:.0f} images/s" if (speed := sum(self.speeds.values())) else ""]
         self._show(" | ".join(filter(None, parts)), event=event)
 
@@ -95,7 +104,11 @@ class Display:
 
     def _left(self) -> str:
         done = self.epochs_done - self.already
-        if done <= 0:
+        if done <= 0 or self.slots == 0:
             return "time left unknown"
-        seconds = (time.monotonic() - self.started) / done * max(0.0, self.total - self.epochs_done)
+        seconds = self._slot_seconds() / done * max(0.0, self.total - self.epochs_done) / (self.slots or 1)
         return f"at most {seconds / 60:.0f} min left" if seconds >= 90 else f"at most {seconds:.0f} s left"
+
+    def _slot_seconds(self) -> float:
+        """The time that the slots of this stage have been there, all together."""
+        return self.slot_seconds + (time.monotonic() - self.since) * (1 if self.slots is None else self.slots)

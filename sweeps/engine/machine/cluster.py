@@ -114,6 +114,7 @@ def prepare_environment(settings: RunSettings) -> None:
         TUNE_DISABLE_SIGINT_HANDLER="1",
         TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are not used
         RAY_AIR_NEW_OUTPUT="0",  # the new output prints its own box at any verbosity
+        RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE="1",  # search/ray_tuner.py forgives the loss of a node, any way
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # a trial that asks for no GPU sees none
         **FILES_ALONE,
     )
@@ -139,6 +140,7 @@ def prepare_environment(settings: RunSettings) -> None:
 def ray_cluster(settings: RunSettings) -> Generator[None]:
     """Start a local Ray or join a cluster; disconnect on exit. Raises UserError if that fails."""
     import ray
+    from ray._private import worker
     from ray.exceptions import AuthenticationError
 
     # Workers run a copy of the driver's code: edits of its files do not reach a running sweep. Ray starts in "/", as
@@ -150,6 +152,8 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         options |= {"address": "local", "num_cpus": allotted_cpus(), "include_dashboard": False}
         options |= {"object_store_memory": OBJECT_STORE_BYTES}
     else:
+        # Ray would print pages of its own state for each node that is lost; the sweep says what became of the trials
+        worker.listen_error_messages = _ignore
         environment["env_vars"] = {**PATIENT_THREADS, **FILES_ALONE}
         options |= {"address": settings.address}
     try:
@@ -168,6 +172,10 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _ignore(*_: object) -> None:
+    """Stands for Ray's thread that prints the errors of the whole cluster."""
 
 
 @contextmanager

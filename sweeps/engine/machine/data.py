@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adcore.errors import UserError
+from adcore.protocols.definitions import HELD_OUT
 from sweeps.engine.planning.run_settings import RunSettings
 
 if TYPE_CHECKING:
+    from adcore.config import TrainConfig
     from adcore.datasets import ImageDataset, Part
 
 __all__ = ["Hashes", "load_data", "load_test", "require_same"]
@@ -21,16 +23,18 @@ Hashes = Mapping[str, Mapping[str, str]]
 
 
 def load_data(
-    names: Sequence[str], parts: Sequence[Part], settings: RunSettings, image_size: int = 32
+    names: Sequence[str], parts: Sequence[Part], settings: RunSettings, image_size: int = 32, protocol: str = "paper"
 ) -> tuple[dict[tuple[str, str], ImageDataset], dict[str, dict[str, str]]]:
     """Load these parts of each data set, by name and part; returns them with the hashes of all parts.
 
     The other part is opened too, to check that it exists and has images of every class, and then dropped. image_size:
-    side that images of one's own are brought to; what the user has to know of them is printed on stderr.
+    side that images of one's own are brought to; what the user has to know of them is printed on stderr. protocol: that
+    of the trainings.
     Raises UserError for files that are missing or damaged, and for classes without images.
     """
-    from adcore.datasets import PARTS, load
+    from adcore.datasets import PARTS
     from adcore.datasets.fetch_display import fetch_progress
+    from adcore.protocols.held_out import load_part
     from adcore.protocols.splits import require_every_class
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
@@ -39,9 +43,10 @@ def load_data(
     hashes: dict[str, dict[str, str]] = {name: {} for name in names}
     with fetch_progress() as progress:
         for name, part in itertools.product(names, PARTS):
-            data = load(name, part, **source, progress=progress)
+            data = load_part(name, part, protocol, **source, progress=progress)
             if part == "train":
-                require_every_class(data.labels, data.class_names)
+                only = data.info.normal_class if protocol == HELD_OUT else None
+                require_every_class(data.labels, data.class_names, only=only)
             else:
                 require_every_class(data.labels, data.class_names, at_least=1, of=f"the test part of {name}")
             for note in data.notes:
@@ -52,13 +57,13 @@ def load_data(
     return found, hashes
 
 
-def load_test(name: str, settings: RunSettings, known: Hashes | None, sweep: str, *, image_size: int) -> ImageDataset:
-    """The test part of a data set. known: the recorded hashes. Raises UserError if it is not the recorded one."""
-    from adcore.datasets import load
+def load_test(base: TrainConfig, settings: RunSettings, known: Hashes | None, sweep: str) -> ImageDataset:
+    """The test part for models of `base`. known: the recorded hashes. Raises UserError if it is another one."""
+    from adcore.protocols.held_out import load_part
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
-    data = load(name, "test", **source, image_size=image_size)
-    require_same(known, {name: {"test": data.content_hash}}, sweep)
+    data = load_part(base.dataset, "test", base.protocol, **source, image_size=base.image_size)
+    require_same(known, {base.dataset: {"test": data.content_hash}}, sweep)
     return data
 
 

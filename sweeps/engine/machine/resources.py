@@ -14,7 +14,7 @@ from adcore.system.device import has_cuda_device
 from sweeps.engine.machine.nodes import alive_nodes
 from sweeps.engine.planning.run_settings import RunSettings
 
-__all__ = ["THIS_PROCESS", "Resources", "resources_of_cluster", "resources_of_nodes"]
+__all__ = ["THIS_PROCESS", "Resources", "resources_of_cluster", "resources_of_nodes", "slots_on"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +40,13 @@ class Resources:
         return {"threads": self.cpus if self.workers else self.cpus * self.slots, "gpus": self.gpus}
 
     @property
-    def one_at_a_time(self) -> Resources:
-        """The same, one trial after another."""
-        return dataclasses.replace(self, slots=1)
+    def bundle(self) -> dict[str, float]:
+        """The share under Ray's names."""
+        return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus else {"CPU": self.cpus}
+
+    def at_a_time(self, slots: int) -> Resources:
+        """The same share for so many trials at a time."""
+        return dataclasses.replace(self, slots=slots)
 
     def as_request(self) -> dict[str, float]:
         """For tune.with_resources."""
@@ -61,7 +65,11 @@ def resources_of_cluster(settings: RunSettings) -> Resources:
     nodes = [node["Resources"] for node in alive_nodes()]
     resources = resources_of_nodes(nodes, settings)
     if settings.address != "local" and settings.gpus_per_trial is None and not resources.gpus:
-        click.echo("no node of the cluster has a GPU: the trials train on CPUs, also when one joins later", err=True)
+        click.echo(
+            "no node of the cluster has a GPU: the trials train on CPUs, also when one joins later; to train on GPUs "
+            "that are yet to come, give --gpus-per-trial 1",
+            err=True,
+        )
     return resources
 
 
@@ -71,8 +79,8 @@ def resources_of_nodes(nodes: Sequence[Mapping[str, float]], settings: RunSettin
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(has_gpus)
     if settings.address != "local" and settings.gpus_per_trial is None and settings.is_for_gpus and not has_gpus:
         raise UserError(
-            f"--scale {settings.scale}: no node of the cluster has a GPU yet; start nodes with GPUs first, or train on "
-            "CPUs with --gpus-per-trial 0"
+            f"--scale {settings.scale}: no node of the cluster has a GPU yet; start nodes with GPUs first, have them "
+            "started or waited for with --wait-for 1gpus, or train on CPUs with --gpus-per-trial 0"
         )
     if gpus > 1 and gpus != int(gpus):
         raise UserError(f"--gpus-per-trial {gpus:g}: expected a share below 1 or a whole number")
@@ -84,7 +92,7 @@ def resources_of_nodes(nodes: Sequence[Mapping[str, float]], settings: RunSettin
                 f"--{flag}-per-trial {wanted:g}: the largest node has {largest:g} {kind}s "
                 f"(cluster: {len(nodes)} nodes, {total:g} {kind}s)"
             )
-    slots = sum(_fitting(node, settings.cpus_per_trial, gpus) for node in nodes)
+    slots = slots_on(nodes, settings.cpus_per_trial, gpus)
     if not slots:
         shown = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
         raise UserError(
@@ -92,6 +100,11 @@ def resources_of_nodes(nodes: Sequence[Mapping[str, float]], settings: RunSettin
         )
     workers = settings.address != "local" or has_cuda_device()
     return Resources(settings.cpus_per_trial, gpus, min(slots, settings.max_concurrent or slots), workers)
+
+
+def slots_on(nodes: Sequence[Mapping[str, float]], cpus: int, gpus: float) -> int:
+    """How many trials with such a share fit on nodes with these numbers of "CPU" and "GPU" at a time."""
+    return sum(_fitting(node, cpus, gpus) for node in nodes)
 
 
 def _fitting(node: Mapping[str, float], cpus: int, gpus: float) -> int:

@@ -19,13 +19,14 @@ Data = Mapping[tuple[str, str], "ImageDataset"]
 class BasePlan(abc.ABC):
     """Everything that a sweep will do. A configuration is identified by its number.
 
-    script: the name of its file in sweeps/. parts: the parts of its data sets that are loaded at the start; a search
-    opens the test part at its end.
+    script: the name of its file in sweeps/. metric: by which it compares, of adcore.metric_names.LABELS. parts: the
+    parts of its data sets that are loaded at the start; a search opens the test part at its end.
     """
 
     script: str
     scale: str
     search_seed: int
+    metric: str = "auroc"
     parts: ClassVar[tuple[Part, ...]] = ("train",)
 
     @property
@@ -37,6 +38,11 @@ class BasePlan(abc.ABC):
     def image_size(self) -> int:
         """The side of the networks' images, in pixels: images of one's own are brought to it."""
         return 32
+
+    @property
+    def protocol(self) -> str:
+        """The protocol under which the parts of its data sets are loaded."""
+        return "paper"
 
     @abc.abstractmethod
     def as_record(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ trains only what the next rung adds.
 from __future__ import annotations
 
 import bisect
+import copy
 import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
@@ -130,13 +131,14 @@ class Ladder:
     def next_pack(self, *, new: int, at_once: int, limit: int, idle: int, under_way: int) -> Pack | None:
         """Begin the pack that a free slot trains next; None if there is nothing to do before running packs have ended.
 
-        Promotions come first, then new configurations, then late promotions. new: how many configurations may still be
-        proposed; at_once: of those in a pack, at most. limit: experiments in a pack at most, unless one configuration
-        has more. idle: free slots, which share what is ready. under_way: running packs. The caller begins new
-        configurations, by their numbers.
+        Promotions come first, as far as the budget still lets all new configurations begin, then new configurations,
+        then late promotions. new: how many configurations may still be proposed; at_once: of those in a pack, at most.
+        limit: experiments in a pack at most, unless one configuration has more. idle: free slots, which share what is
+        ready. under_way: running packs. The caller begins new configurations, by their numbers.
         """
-        if first := self.promotion():
-            return self._gathered(first, self.promotion, limit, idle)
+        promotion = partial(self.promotion, kept=new * self._added[0])
+        if first := promotion():
+            return self._gathered(first, promotion, limit, idle)
         affords = max(0, int((self.budget - self.spent) // self._added[0]))
         if count := min(new, affords if self._begun[0] else max(1, affords)):
             return Pack(0, new=min(count, at_once, max(1, limit // self._members[0]), -(-count // idle)))
@@ -148,6 +150,12 @@ class Ladder:
             self.begin(*first)
             return Pack(first[1], first[:1])
         return None
+
+    def copy(self) -> Ladder:
+        """Another ladder with the same progress: what begins on one has not begun on the other."""
+        ahead = copy.copy(self)
+        ahead._begun = [set(begun) for begun in self._begun]
+        return ahead
 
     def _gathered(
         self, first: tuple[int, int], following: Callable[[], tuple[int, int] | None], limit: int, idle: int
@@ -167,11 +175,15 @@ class Ladder:
         self.spent = spent + len(kept) * self._added[rung]
         return Pack(rung, kept)
 
-    def promotion(self) -> tuple[int, int] | None:
-        """The next promotion, (configuration, rung): the best 1 of `reduction` at each rung, the highest rung first."""
+    def promotion(self, kept: int = 0) -> tuple[int, int] | None:
+        """The next promotion, (configuration, rung): the best 1 of `reduction` at each rung, the highest rung first.
+
+        kept: class-epochs of the budget that are not for promotions. Where later configurations are better than earlier
+        ones, as a good sampler makes them, many are among the best for a while.
+        """
         for rung in reversed(range(len(self.rungs) - 1)):
             for _, configuration in self._reached[rung][: len(self._reached[rung]) // self.reduction]:
-                if configuration not in self._begun[rung + 1] and self._affords(self._added[rung + 1]):
+                if configuration not in self._begun[rung + 1] and self._affords(self._added[rung + 1] + kept):
                     return configuration, rung + 1
         return None
 

@@ -53,6 +53,7 @@ def make_plan(
         search_seed=settings.seed,
         objective=settings.objective,
         sampler=settings.sampler,
+        metric=settings.metric,
     )
     if plan.objective == "per-class":
         _check_per_class(plan)

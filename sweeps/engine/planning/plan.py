@@ -45,6 +45,7 @@ class Plan(BasePlan):
     objective: str
     sampler: str
     reduction: int = REDUCTION
+    metric: str = "auroc"
 
     @functools.cached_property
     def search_config(self) -> TrainConfig:
@@ -103,6 +104,11 @@ class Plan(BasePlan):
     def image_size(self) -> int:
         """That of all trainings."""
         return self.base.image_size
+
+    @property
+    def protocol(self) -> str:
+        """That of all trainings."""
+        return self.base.protocol
 
     @property
     def dataset_names(self) -> tuple[str, ...]:

@@ -14,18 +14,18 @@ ROUNDS = 30
 
 
 def predicted_means(curves: Sequence[Mapping[int, Sequence[float]]], classes: int, epochs: int) -> list[float | None]:
-    """Each configuration's mean AUROC over all classes after the last epoch; None for one that has no finite value.
+    """Each configuration's mean over all classes after the last epoch; None for one that has no finite value.
 
-    curves: of each configuration, AUROC by class (0 to classes - 1) and epoch. A complete one has its own mean. For the
-    others, the AUROC in a class after an epoch is modelled as the sum of an effect of the configuration and one of the
-    class and epoch, fitted by alternating least squares; classes that no configuration has finished count like the
-    average of those that some have.
+    curves: of each configuration, the metric's values by class (0 to classes - 1) and epoch. A complete one has its own
+    mean. For the others, the value in a class after an epoch is modelled as the sum of an effect of the configuration
+    and one of the class and epoch, fitted by alternating least squares; classes that no configuration has finished
+    count like the average of those that some have.
     """
     if not curves:
         return []
     values = np.full((len(curves), classes, epochs), np.nan)
-    for row, own in zip(values, curves, strict=True):
-        for index, epoch_values in own.items():
+    for row, by_class in zip(values, curves, strict=True):
+        for index, epoch_values in by_class.items():
             row[index, : len(epoch_values)] = epoch_values[:epochs]
     values[~np.isfinite(values)] = np.nan
     effects = _class_effects(values.reshape(len(curves), -1)).reshape(classes, epochs)
@@ -39,8 +39,8 @@ def _class_effects(values: NDArray[np.float64]) -> NDArray[np.float64]:
     filled, rows, columns = np.where(seen, values, 0.0), seen.sum(axis=1), seen.sum(axis=0)
     effects = np.zeros(values.shape[1])
     for _ in range(ROUNDS):
-        own = ((filled - effects) * seen).sum(axis=1) / np.maximum(rows, 1)
-        effects = ((filled - own[:, None]) * seen).sum(axis=0) / np.maximum(columns, 1)
+        configuration_effects = ((filled - effects) * seen).sum(axis=1) / np.maximum(rows, 1)
+        effects = ((filled - configuration_effects[:, None]) * seen).sum(axis=0) / np.maximum(columns, 1)
     return np.where(columns > 0, effects, np.nan)
 
 

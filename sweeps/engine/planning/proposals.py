@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from adcore.metric_names import goodness
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.predicted import predicted_means
 from sweeps.engine.planning.samplers import make_sampler
@@ -18,7 +19,7 @@ __all__ = ["Known", "propose"]
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """The results of a configuration: its trial in the study, its AUROC by class and epoch, its state, and, if it is
+    """The results of a configuration: its trial in the study, the metric by class and epoch, its state, and, if it is
     complete, its mean over all classes."""
 
     trial: FrozenTrial
@@ -57,11 +58,13 @@ def _as_complete(plan: Plan, known: Sequence[Known]) -> list[FrozenTrial]:
     known = [each for each in known if each.state != "failed"]
     order = sorted(plan.classes)
     curves = [{order.index(index): own for index, own in each.curves.items()} for each in known]
-    means = predicted_means(curves, len(order), plan.search_config.epochs)
+    predicted = predicted_means(curves, len(order), plan.search_config.epochs)
+    means = [None if mean is None else goodness(plan.metric, mean) for mean in predicted]
     least = min((mean for mean in means if mean is not None), default=None)
     found: list[FrozenTrial] = []
     for each, mean in zip(known, means, strict=True):
-        value = least if each.state == "diverged" else mean if each.mean is None else each.mean
+        own = mean if each.mean is None else goodness(plan.metric, each.mean)
+        value = least if each.state == "diverged" else own
         found.append(
             create_trial(
                 state=TrialState.RUNNING if value is None else TrialState.COMPLETE,

@@ -9,6 +9,7 @@ from typing import ClassVar
 from adcore.errors import UserError
 from adcore.files import check_local
 from adcore.options import check_options, option
+from sweeps.engine.planning.labels import counted
 
 __all__ = ["RunSettings", "check_sweep_name"]
 
@@ -22,7 +23,8 @@ class RunSettings:
 
     changeable: ClassVar[tuple[str, ...]] = (
         "resume", "name", "plan", "storage", "tracking_uri", "data_dir", "address",
-        "gpus_per_trial", "cpus_per_trial", "max_concurrent", "report_timeout",
+        "gpus_per_trial", "cpus_per_trial", "max_concurrent", "wait_for", "wait_minutes", "report_timeout",
+        "system_metrics",
     )  # fmt: skip
 
     data_dir: str | None = option(None, "folder with the data set's files; no other place is searched")
@@ -35,9 +37,17 @@ class RunSettings:
     gpus_per_trial: float | None = option(None, "GPUs per trial [default: 1 if there are GPUs]", at_least=0)
     cpus_per_trial: int = option(1, "CPUs and threads per trial", at_least=1)
     max_concurrent: int | None = option(None, "trials at a time [default: as many as fit]", at_least=1)
+    wait_for: str | None = option(
+        None, "with --address: begin once the cluster has so much, such as 16gpus, 8cpus or 3nodes that hold a trial",
+        form="NUMBERgpus|cpus|nodes",
+    )  # fmt: skip
+    wait_minutes: float = option(
+        30.0, "with --address: how long to wait for nodes before the first trial, in minutes", above=0
+    )
     report_timeout: float = option(
         30.0, "minutes without a report after which a trial is restarted from its checkpoint", above=0
     )
+    system_metrics: bool = option(False, "log the use of the driver's CPUs, memory, disk, network and GPUs to MLflow")
     scale: str | None = option(None, "how much to compute")  # each script has scales of its own
     plan: bool = option(False, "print what would run and what it would cost, without running it")
 
@@ -49,6 +59,33 @@ class RunSettings:
     def limit_on(self, slots: int, gpus: float) -> float | None:
         """Seconds that the sweep may run, with so many trials at a time and GPUs each; None without a limit."""
         return None
+
+    @property
+    def awaited(self) -> tuple[int, str] | None:
+        """The number and the kind of what --wait-for asks for: "gpus", "cpus" or "nodes"; None if it is not given."""
+        if self.wait_for is None:
+            return None
+        found = re.fullmatch(r"([1-9][0-9]{0,4})(gpu|cpu|node)s?", self.wait_for)
+        if found is None:
+            raise UserError(
+                f"--wait-for {self.wait_for!r}: expected a number from 1 to 99999 and gpus, cpus or nodes, such as "
+                "16gpus, 8cpus or 3nodes"
+            )
+        return int(found[1]), f"{found[2]}s"
+
+    @property
+    def wait_in_words(self) -> str:
+        """What is waited for before the first trial; empty if nothing."""
+        if self.address == "local" or self.awaited is None:
+            return ""
+        count, unit = self.awaited
+        named = counted(count, unit[:-1].replace("pu", "PU"))
+        return f"begins once it has {named}; waits {self.wait_minutes:g} minutes at most"
+
+    @property
+    def asks_for_gpus(self) -> bool:
+        """Whether trials will have GPUs, also where the cluster has none yet."""
+        return bool(self.gpus_per_trial) or (self.awaited or (0, ""))[1] == "gpus"
 
     @property
     def is_for_gpus(self) -> bool:
@@ -65,6 +102,7 @@ class RunSettings:
         if not self.storage or "\n" in self.storage:
             raise UserError(f"--storage {self.storage!r}: expected a path without line breaks")
         check_local(self.storage, "--storage")
+        _ = self.awaited  # refused here if it cannot be read
         check_sweep_name(self.name)
         check_sweep_name(self.resume)
         if self.name and self.resume:

@@ -12,6 +12,7 @@ from adcore.config import PRECISIONS
 from adcore.data_checks import experiments_of
 from adcore.datasets import describe
 from adcore.errors import UserError
+from adcore.metric_names import LABELS
 from adcore.options import option
 from adcore.protocols.definitions import PROTOCOLS
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
@@ -97,8 +98,8 @@ class SweepSettings(RunSettings):
     normal_class: tuple[int, ...] = option((), "classes that are normal in turn: all, 6, or 0,3,6")
     protocol: str | None = option(
         None,
-        "anomaly classes seen in training: paper (all), seen-unseen, one-class; or leave-one-out; names with a "
-        "number fix the image counts and need a single --normal-class [default: paper]",
+        "anomaly classes seen in training: paper (all), seen-unseen, one-class, held-out; or leave-one-out; names with "
+        "a number fix the image counts and need a single --normal-class [default: paper]",
         choices=PROTOCOLS,
     )
     known_classes: int | None = option(None, "seen-unseen: known anomaly classes [default: 1]", at_least=1)
@@ -112,6 +113,9 @@ class SweepSettings(RunSettings):
         "mean",
         "mean: one configuration for all classes; per-class: also one for each class",
         choices=("mean", "per-class"),
+    )
+    metric: str = option(
+        "auroc", "what is best on validation images, mean over the classes (fpr95: the lowest)", choices=tuple(LABELS)
     )
     set: tuple[str, ...] = option(
         (), "train with this value of any setting, such as --set width=16 --set norm=group; may be repeated",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adcore.config import TrainConfig
-from adcore.data_checks import experiments_of, require_anomalies
+from adcore.data_checks import compared_under, experiments_of
 from adcore.datasets import describe
 from adcore.errors import UserError
 from adcore.protocols.definitions import check_one_experiment
@@ -28,12 +28,12 @@ def base_config(settings: SweepSettings, scale: Scale, own: Mapping[str, Any]) -
     """
     train: dict[str, Any] = {**scale.train, "train_seed": settings.seed}
     train |= settings.train_fields
-    if train.get("protocol", TrainConfig.protocol) != "paper":
-        train.pop("draws", None)  # other protocols do not subsample anomalies
     info = describe(train.get("dataset", TrainConfig.dataset))
-    require_anomalies(info)
+    train["protocol"] = protocol = compared_under(info, settings.protocol) or TrainConfig.protocol
+    if protocol != "paper":
+        train.pop("draws", None)  # other protocols do not subsample anomalies
     train["classes"] = experiments_of(info, settings.normal_class, "normal-class")
-    check_one_experiment(train.get("protocol", TrainConfig.protocol), train["classes"], "normal-class")
+    check_one_experiment(protocol, train["classes"], "normal-class")
     with saying("--set {name}=", list(own)):
         return TrainConfig(**{**train, **own})
 

@@ -52,16 +52,16 @@ class Attributes:
     @property
     def codes(self) -> list[Code]:
         """The versions of the code that the sweep was run with, in order."""
-        return [Code(*each) for each in self.read("code") or [UNKNOWN]]
+        return [Code(*fields) for fields in self.read("code") or [UNKNOWN]]
 
     def note_code(self) -> None:
         """Record the running code; call before anything is trained or scored. If other code ran the sweep before, the
         record names both, and that is printed. Raises StorageError."""
-        known, now = self.codes, current_code()
-        if known[-1].sources == now.sources:
+        codes, now = self.codes, current_code()
+        if codes[-1].sources == now.sources:
             return
         print(
-            f"this sweep was run with other code before ({known[-1]}; now {now}): its results mix both",
+            f"this sweep was run with other code before ({codes[-1]}; now {now}): its results mix both",
             file=sys.stderr,
         )
-        self.write("code", [*known, now])
+        self.write("code", [*codes, now])

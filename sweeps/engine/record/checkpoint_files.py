@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from adcore.errors import UserError
+from adcore.metric_names import LABELS
 from sweeps.engine.record.home import SweepHome
 
 __all__ = ["check_checkpoints", "difference_to_record", "drop_checkpoints"]
@@ -30,8 +31,8 @@ def drop_checkpoints(home: SweepHome, configuration: int, seed: int, *, unfinish
             path.unlink()
 
 
-def difference_to_record(path: Path, auroc: float) -> str:
-    """Why a checkpoint is not the trained model whose last validation AUROC is on record; "" if it is."""
+def difference_to_record(path: Path, value: float, metric: str = "auroc") -> str:
+    """Why a checkpoint is not the trained model whose last validation value of a metric is on record; "" if it is."""
     from adcore.train import checkpoints
 
     if not path.exists():
@@ -45,6 +46,6 @@ def difference_to_record(path: Path, auroc: float) -> str:
     [state] = states
     if not state.finished:
         return f"trained for {state.epoch} of {state.config.epochs} epochs"
-    found = state.history[-1]["val_auroc"]
-    is_same = found == auroc or (math.isnan(found) and math.isnan(auroc))
-    return "" if is_same else f"validation AUROC {found:.6f} there, {auroc:.6f} on record"
+    found = state.history[-1][f"val_{metric}"]
+    is_same = found == value or (math.isnan(found) and math.isnan(value))
+    return "" if is_same else f"validation {LABELS[metric]} {found:.6f} there, {value:.6f} on record"

@@ -25,11 +25,11 @@ class Clock:
     def __init__(
         self, record: Attributes, limit: float, started: float, now: Callable[[], float] = time.monotonic
     ) -> None:
-        known = record.read(CLOCK) or {"used": 0.0, "startup": 0.0, "trials": []}
+        stored = record.read(CLOCK) or {"used": 0.0, "startup": 0.0, "trials": []}
         self.record, self.limit, self.now = record, limit, now
-        self.began = started - known["used"]
-        self.trials: list[tuple[float, float, float]] = [(s, n, t) for s, n, t in known["trials"]]
-        self.noted, self.startup = known["used"], known["startup"]
+        self.began = started - stored["used"]
+        self.trials: list[tuple[float, float, float]] = [(s, n, t) for s, n, t in stored["trials"]]
+        self.noted, self.startup = stored["used"], stored["startup"]
 
     @property
     def used(self) -> float:
@@ -55,5 +55,5 @@ class Clock:
         """Write the time to the record if the last note is old, or now. Raises StorageError."""
         if now or self.used - self.noted > EVERY:
             self.noted = self.used
-            own = {"limit": self.limit, "used": self.noted, "startup": self.startup, "trials": self.trials}
-            self.record.write(CLOCK, own)
+            state = {"limit": self.limit, "used": self.noted, "startup": self.startup, "trials": self.trials}
+            self.record.write(CLOCK, state)

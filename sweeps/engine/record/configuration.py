@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["Configuration", "Curves"]
 
-#: AUROC by class, after each trained epoch.
+#: The sweep's metric by class, after each trained epoch.
 Curves = Mapping[int, Sequence[float]]
 
 
@@ -16,8 +16,8 @@ Curves = Mapping[int, Sequence[float]]
 class Configuration:
     """Sampled fields, and their results in the search.
 
-    curves: AUROC by class and epoch. rung: the highest one reached, from 0 on; -1 before. value: the mean over that
-    rung's classes. state: running, or how it ended: complete, stopped, diverged, failed. mean: the value at
+    curves: the sweep's metric by class and epoch. rung: the highest one reached, from 0 on; -1 before. value: the mean
+    over that rung's classes. state: running, or how it ended: complete, stopped, diverged, failed. mean: the value at
     the top.
     """
 
@@ -30,5 +30,5 @@ class Configuration:
 
     @property
     def mean(self) -> float | None:
-        """Mean AUROC over all classes after the last epoch; None unless complete."""
+        """The metric's mean over all classes after the last epoch; None unless complete."""
         return self.value if self.state == "complete" else None

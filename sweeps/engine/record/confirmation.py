@@ -1,4 +1,4 @@
-"""The configurations to confirm, and their recorded validation AUROCs with fresh seeds."""
+"""The configurations to confirm, and their recorded validation values of the metric with fresh seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Confirmation", "candidates", "confirmations", "references"]
 
 @dataclasses.dataclass(frozen=True)
 class Confirmation:
-    """A configuration's validation AUROCs with fresh seeds: seed -> class -> AUROC."""
+    """A configuration's validation values of the metric with fresh seeds: seed -> class -> value."""
 
     configuration: Configuration
     by_seed: dict[int, dict[int, float]]
@@ -77,4 +77,4 @@ def confirmations(record: SweepRecord, chosen: Sequence[Configuration]) -> list[
             found.append(each)
     if record.plan.space.is_grid:  # nothing wins: the points keep their order, the default one first
         return found
-    return sorted(found, key=lambda each: (-each.mean, each.configuration.number))
+    return sorted(found, key=lambda each: (-record.goodness(each.mean), each.configuration.number))

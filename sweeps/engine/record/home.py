@@ -16,7 +16,7 @@ class SweepHome:
 
     record: the Optuna study from which everything is rebuilt. lock: held by the driver that works on the sweep.
     checkpoints: the folder of all checkpoints. table: a row per configuration. results: all figures of a finished
-    sweep, as JSON. auroc_figure: the winner's AUROC by class. figures: the folder of single models' figures.
+    sweep, as JSON. figures: the folder of single models' figures.
     report: all of that as one HTML file. model: the winner's as an MLflow model. test_scores: the folder of the test
     scores, while the test part is open. ray: what Ray Tune writes. token: a file that every node of a cluster has to
     see, while the sweep runs on one.
@@ -27,7 +27,7 @@ class SweepHome:
         self.record, self.lock = folder / RECORD, folder / ".lock"
         self.checkpoints, self.ray = folder / "checkpoints", folder / "ray"
         self.table, self.results = folder / "results.csv", folder / "results.json"
-        self.auroc_figure, self.figures = folder / "auroc_by_class.png", folder / "figures"
+        self.figures = folder / "figures"
         self.report, self.model = folder / "report.html", folder / "model"
         self.test_scores = folder / "test-scores"
         self.token: Path | None = None
@@ -39,8 +39,16 @@ class SweepHome:
 
     def results_present(self) -> list[str]:
         """The names of the result files that exist."""
-        files = (self.report, self.results, self.table, self.auroc_figure, self.figures, self.model)
+        files = (self.report, self.results, self.table, *self.class_figures(), self.figures, self.model)
         return [path.name for path in files if path.exists()]
+
+    def class_figure(self, metric: str) -> Path:
+        """The winner's values of a metric by class, as a figure."""
+        return self.folder / f"{metric}_by_class.png"
+
+    def class_figures(self) -> list[Path]:
+        """Such figures that exist: of one metric, unless files were copied."""
+        return sorted(self.folder.glob("*_by_class.png"))
 
     def outbox(self, sweep_id: str) -> Path:
         """The outbox: updates that MLflow has not taken yet."""

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from adcore.metric_names import goodness
 from adcore.train.members import SHARED
 from sweeps.engine.planning.ladder import Ladder
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
@@ -126,8 +127,12 @@ class SweepRecord(Attributes):
                 each.state = "stopped"
         self._tell_ended()
 
+    def goodness(self, value: float) -> float:
+        """A value of the metric as a number that is higher for a better configuration."""
+        return goodness(self.plan.metric, value)
+
     def value_at(self, configuration: Configuration, rung: int) -> float:
-        """Mean AUROC over a rung's classes at its epoch; of an experiment that ended early, at its last epoch."""
+        """The mean over a rung's classes at its epoch, or at the last one of an experiment that ended early."""
         epochs, curves = self.ladder.rungs[rung].epochs, configuration.curves
         values = [curves[index][:epochs][-1] for index in self.classes[: self.ladder.rungs[rung].classes]]
         return math.fsum(values) / len(values)
@@ -138,18 +143,18 @@ class SweepRecord(Attributes):
         return {state: states.count(state) for state in ("complete", "stopped", "diverged", "running", "failed")}
 
     def best(self, count: int) -> list[Configuration]:
-        """The complete configurations with the highest mean, best first."""
+        """The complete configurations with the best mean, best first."""
         complete = [each for each in self.configurations.values() if each.mean is not None]
-        return sorted(complete, key=lambda each: (-(each.mean or 0.0), each.number))[:count]
+        return sorted(complete, key=lambda each: (-self.goodness(each.mean or 0.0), each.number))[:count]
 
     def write_confirmed(self, configuration: int, seed: int, values: Mapping[int, float]) -> None:
-        """Add AUROCs by class of models trained with a fresh seed to those on record."""
+        """Add values by class of models trained with a fresh seed to those on record."""
         key = f"confirm_{configuration}_{seed}"
         known = self.read(key) or {}
         self.write(key, {**known, **{str(index): value for index, value in values.items()}})
 
     def confirmed_classes(self, configuration: int, seed: int) -> dict[int, float]:
-        """AUROC by class of a configuration's models trained with a fresh seed."""
+        """The metric by class of a configuration's models trained with a fresh seed."""
         return {int(index): value for index, value in (self.read(f"confirm_{configuration}_{seed}") or {}).items()}
 
     def confirmed(self, configuration: int, seed: int) -> dict[int, float] | None:
@@ -182,9 +187,9 @@ class SweepRecord(Attributes):
             own.state = "diverged"
             return
         if not self.classes:
-            self.classes = tuple(sorted(own.curves, key=lambda index: own.curves[index][-1]))
+            self.classes = tuple(sorted(own.curves, key=lambda index: self.goodness(own.curves[index][-1])))
         own.rung, own.value = rung, self.value_at(own, rung)
-        self.ladder.reach(own.number, rung, own.value)
+        self.ladder.reach(own.number, rung, self.goodness(own.value))
         if rung == len(self.ladder.rungs) - 1:
             own.state = "complete"
 
@@ -199,6 +204,7 @@ class SweepRecord(Attributes):
                 live.set_user_attr("state", own.state)
                 if own.state == "stopped":  # Optuna ranks those by (last step, value)
                     for rung in range(own.rung + 1):
-                        live.report(self.value_at(own, rung), rung)
-                self.study.tell(place, own.mean, state=_STATES.get(own.state, TrialState.FAIL))
+                        live.report(self.goodness(self.value_at(own, rung)), rung)
+                mean = None if own.mean is None else self.goodness(own.mean)
+                self.study.tell(place, mean, state=_STATES.get(own.state, TrialState.FAIL))
             self._told.add(own.number)

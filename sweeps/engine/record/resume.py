@@ -125,11 +125,13 @@ def require_same_plan(home: SweepHome, plan: BasePlan, *, but: Sequence[str] = (
 
 
 def completed(plan: Any) -> Any:
-    """A plan as a record has it; settings of a training that are newer than the record have their defaults."""
+    """A plan as a record has it; its metric and settings of a training that are newer have their defaults."""
     if not isinstance(plan, dict):
         return plan
     defaults = json.loads(json.dumps({field.name: field.default for field in dataclasses.fields(TrainConfig)}))
     whole = dict(cast(dict[str, Any], plan))
+    if "space" in whole:
+        whole.setdefault("metric", "auroc")
     if isinstance(whole.get("base"), dict):
         whole["base"] = {**defaults, **whole["base"]}
     if isinstance(whole.get("configs"), dict):  # of a table of baselines, by row

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
+from adcore.metric_names import in_words
+from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord
@@ -43,8 +45,12 @@ class Content:
 
 def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Content:
     """The content of the report. results: of results.json; name: of the sweep. Raises LookupError if one is missing."""
-    plan = record.plan
-    label = f"test AUROC minus that of {plan.space.default}" if plan.space.is_grid else "test AUROC: winner minus this"
+    plan, metric = record.plan, in_words(record.plan.metric)
+    label = (
+        f"test {metric} minus that of {plan.space.default}"
+        if plan.space.is_grid
+        else f"test {metric}: winner minus this"
+    )
     differences = {each["configuration"]: each["difference"] for each in results["comparisons"]}
     names = {each["configuration"]: _named(each) for each in results["confirmed"]}
     by_class = _class_intervals(plan, results)
@@ -66,12 +72,12 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
 
 def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
     seeds = counted(len(results["seeds"]), "fresh seed")
-    names = DATASETS[plan.base.dataset].class_names
+    names = describe(plan.base.dataset).class_names
     over = f"the class {names[plan.classes[0]]}" if len(plan.classes) == 1 else f"all {len(plan.classes)} classes"
     value, interval = interval_cells(results["test"][""])
     found = [
-        f"{_upper(_subject(plan, results))}: a test AUROC of {value} (95 % interval {interval}) over {over} of "
-        f"{plan.base.dataset}, with {seeds}."
+        f"{_upper(_subject(plan, results))}: a test {in_words(plan.metric)} of {value} (95 % interval {interval}) over "
+        f"{over} of {plan.base.dataset}, with {seeds}."
     ]
     found.append(results["sentence"])
     if len(results["seeds"]) == 1:
@@ -82,10 +88,11 @@ def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
 
 
 def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
-    base, names = plan.base, DATASETS[plan.base.dataset].class_names
+    base, names = plan.base, describe(plan.base.dataset).class_names
     states = ", ".join(f"{count} {state}" for state, count in results["states"].items() if count)
     rows = [
         ["data set", f"{base.dataset}, protocol {base.protocol}"],
+        *([["validation", HELD_OUT_IN_WORDS]] if base.protocol == HELD_OUT else []),
         [f"{base.exposure.named_class}es" if len(plan.classes) > 1 else base.exposure.named_class,
          ", ".join(names[index] for index in sorted(plan.classes))],
         ["detector", f"{base.detector}, width {base.width}, {counted(base.epochs, 'epoch')}"],
@@ -120,7 +127,8 @@ def _stages(plan: Plan, results: Mapping[str, Any]) -> Table:
     rows.append(["confirm, validation", *interval_cells(results["confirm"]), counted(seeds, "fresh seed")])
     for name, each in results["test"].items():
         rows.append([f"test, {name} anomalies" if name else "test", *interval_cells(each), models])
-    return Table("mean AUROC by stage", ("stage", "mean AUROC", "95 % interval", "of"), rows)
+    metric = in_words(plan.metric)
+    return Table(f"mean {metric} by stage", ("stage", f"mean {metric}", "95 % interval", "of"), rows)
 
 
 def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label: str) -> Table:
@@ -135,20 +143,20 @@ def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label
 
 def _classes(record: SweepRecord, results: Mapping[str, Any]) -> Table:
     plan, winner = record.plan, results["winner"]["configuration"]
-    names, intervals = DATASETS[plan.base.dataset].class_names, results.get("test_auroc_by_class", {})
+    names, intervals = describe(plan.base.dataset).class_names, results.get(f"test_{plan.metric}_by_class", {})
     confirmed = [record.confirmed_classes(winner, seed) for seed in results["seeds"]]
     rows: list[Sequence[str]] = []
     for index in sorted(plan.classes):
-        values = results["test_by_class"]["auroc"][str(index)]
+        values = results["test_by_class"][plan.metric][str(index)]
         cells = interval_cells(intervals.get(str(index)))
         validation = _mean([own[index] for own in confirmed if index in own])
         rows.append([f"{index} {names[index]}", validation, _mean(values), cells[1]])
     columns = (plan.base.exposure.named_class, "validation", "test", "95 % interval")
-    return Table("AUROC by class", columns, rows)
+    return Table(f"{in_words(plan.metric)} by class", columns, rows)
 
 
 def _own(plan: Plan, found: Mapping[str, Any]) -> tuple[Table, str]:
-    names = DATASETS[plan.base.dataset].class_names
+    names = describe(plan.base.dataset).class_names
     rows = [
         [f"{index} {names[int(index)]}", str(each["configuration"]), _mean(each["confirm"]), _mean(each["test"]),
          *(number(each["params"][name]) for name in plan.space.names)]
@@ -159,8 +167,8 @@ def _own(plan: Plan, found: Mapping[str, Any]) -> tuple[Table, str]:
 
 
 def _class_intervals(plan: Plan, results: Mapping[str, Any]) -> dict[str, Bounded]:
-    names = DATASETS[plan.base.dataset].class_names
-    known = results.get("test_auroc_by_class", {})
+    names = describe(plan.base.dataset).class_names
+    known = results.get(f"test_{plan.metric}_by_class", {})
     return {f"{index} {names[int(index)]}": _bounded(each) for index, each in known.items() if each}
 
 

@@ -34,7 +34,6 @@ ACCENT, PALE, DARK = "#0b5cad", "#7d8590", "#1f2328"
 COLOUR_MAP = "viridis_r"
 #: More marks than this are drawn as pixels; lines are thinned out to as many.
 MOST = 150
-AUROC = "mean AUROC (validation)"
 
 
 @contextmanager
@@ -44,16 +43,17 @@ def styled() -> Generator[None]:
         yield
 
 
-def draw_history(points: Sequence[Point]) -> Figure:
-    """Mean AUROC of configurations in the order of their proposal, and the best of the complete ones so far."""
+def draw_history(points: Sequence[Point], label: str) -> Figure:
+    """Means of configurations in the order of their proposal, and the best of the complete ones so far."""
     figure, axes = _figure(WIDTH, HEIGHT)
     _scatter(axes, [(each.number, each) for each in points])
     complete = [each for each in points if each.is_complete]
-    best = list(itertools.accumulate((each.value for each in complete), max))
+    leaders = itertools.accumulate(complete, lambda one, other: max(one, other, key=lambda each: each.goodness))
+    best = [each.value for each in leaders]
     if best:
         ends = [*(each.number for each in complete), points[-1].number]
         axes.step(ends, [*best, best[-1]], where="post", color=ACCENT, linewidth=1.5, label="best so far")
-    axes.set(xlabel="configuration, in the order of proposal", ylabel=AUROC)
+    axes.set(xlabel="configuration, in the order of proposal", ylabel=f"mean {label} (validation)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper left", ncols=3, fontsize=9, frameon=False)
     return figure
@@ -72,8 +72,8 @@ def draw_importances(found: Sequence[Importance]) -> Figure:
     return figure
 
 
-def draw_slice(name: str, points: Sequence[Point], distribution: BaseDistribution) -> Figure:
-    """Mean AUROC over the values of one parameter."""
+def draw_slice(name: str, points: Sequence[Point], distribution: BaseDistribution, label: str) -> Figure:
+    """Means over the values of one parameter."""
     figure, axes = _figure(3.4, 2.6)
     places, ticks = _places(name, points, distribution)
     _scatter(axes, list(zip(places, points, strict=True)))
@@ -84,16 +84,16 @@ def draw_slice(name: str, points: Sequence[Point], distribution: BaseDistributio
         axes.xaxis.set_minor_locator(NullLocator())
     if ticks:
         axes.set_xticks(range(len(ticks)), ticks)
-    axes.set(xlabel=name, ylabel="mean AUROC")
+    axes.set(xlabel=name, ylabel=f"mean {label}")
     return figure
 
 
-def draw_parallel(points: Sequence[Point], distributions: dict[str, BaseDistribution]) -> Figure:
-    """One line per configuration through its parameters' values, coloured by its mean AUROC, the best on top.
+def draw_parallel(points: Sequence[Point], distributions: dict[str, BaseDistribution], label: str) -> Figure:
+    """One line per configuration through its parameters' values, coloured by its mean, the best on top.
 
     Of many, the best ones are drawn, and some of the others, spread evenly over the ranks.
     """
-    ranked = sorted(points, key=lambda each: each.value)
+    ranked = sorted(points, key=lambda each: each.goodness)
     if len(ranked) > MOST:
         kept = np.unique(np.linspace(0, len(ranked) - 1, MOST).round().astype(int))
         ranked = [ranked[place] for place in kept]
@@ -112,7 +112,7 @@ def draw_parallel(points: Sequence[Point], distributions: dict[str, BaseDistribu
     axes.set_xticks(range(len(distributions)), [_wrapped(name) for name in distributions], fontsize=9)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    figure.colorbar(shown, ax=axes, label="mean AUROC", pad=0.02)
+    figure.colorbar(shown, ax=axes, label=f"mean {label}", pad=0.02)
     return figure
 
 

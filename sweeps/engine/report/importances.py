@@ -30,9 +30,9 @@ MOST, TREES = 100, 16
 
 @dataclasses.dataclass(frozen=True)
 class Importance:
-    """A parameter's share of what the parameters explain of AUROC's variance: one value per evaluator seed.
+    """A parameter's share of what the parameters explain of the metric's variance: one value per evaluator seed.
 
-    correlation: Spearman's, of parameter and mean AUROC; None for choices, or if one of them does not vary.
+    correlation: Spearman's, of parameter and mean; None for choices, or if one of them does not vary.
     """
 
     name: str
@@ -50,11 +50,11 @@ def too_few(points: Sequence[Point]) -> str:
     complete = sum(each.is_complete for each in points)
     if len(points) < LEAST or complete < LEAST_COMPLETE:
         return (
-            f"Too few configurations to tell which parameters matter: {len(points)} with a mean AUROC, of which "
+            f"Too few configurations to tell which parameters matter: {len(points)} with a mean, of which "
             f"{complete} complete; at least {LEAST} are needed, of which {LEAST_COMPLETE} complete."
         )
     if np.ptp([each.value for each in points]) == 0:
-        return "All configurations have the same mean AUROC: no parameter matters."
+        return "All configurations have the same mean: no parameter matters."
     return ""
 
 

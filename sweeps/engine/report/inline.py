@@ -27,10 +27,10 @@ def inline_svg(figure: Figure, name: str, label: str) -> Markup:
     figure.savefig(file, format="svg", metadata={"Date": None})
     root = ElementTree.fromstring(file.getvalue())
     for parent in [root, *root.iter(f"{{{SVG}}}defs")]:
-        for child in [each for each in parent if each.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style")]:
+        for child in [element for element in parent if element.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style")]:
             parent.remove(child)  # such a style would count for the whole page
-    for each in root.iter():
-        _rename_ids(each, name)
+    for element in root.iter():
+        _rename_ids(element, name)
     root.attrib |= {"role": "img", "aria-label": label, "style": "stroke-linejoin: round; stroke-linecap: butt"}
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)

@@ -23,7 +23,7 @@ __all__ = ["main"]
 def main(script: str, text: str, argv: Sequence[str] | None = None) -> None:
     """Parse argv and write the report. Exits with 0, or 2 for bad input."""
     name = click.Argument(["resume"], metavar="NAME", callback=_checked)
-    storage = [each for each in dataclass_flags(RunSettings) if each.name == "storage"]
+    storage = [flag for flag in dataclass_flags(RunSettings) if flag.name == "storage"]
 
     def body(**given: Any) -> int:
         check_one_root()

@@ -12,9 +12,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from adcore.errors import UserError
 from adcore.files import write_whole
+from adcore.metric_names import LABELS
 from sweeps.engine.machine.storage import one_line
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
@@ -89,13 +90,14 @@ def write_report(home: SweepHome, record: SweepRecord) -> Path:
 
 def _render(home: SweepHome, record: SweepRecord, results: Mapping[str, Any]) -> str:
     own = list(map(record.of_class, record.plan.classes)) if "per_class" in results else []
-    shown = content(record, results, home.name)
+    shown, metric = content(record, results, home.name), LABELS[record.plan.metric]
     with figures.styled():
         values = {
             "content": shown,
             "search": None if record.plan.space.is_grid else _search(record),
             "differences": _interval_figure("differences", shown.differences, shown.differences_label, zero=True),
-            "classes": _interval_figure("classes", shown.class_intervals, "test AUROC"),
+            "classes": _interval_figure("classes", shown.class_intervals, f"test {metric}"),
+            "metric": metric,
             "cost": cost_table(record, own, results["seconds"]),
             "pictures": _pictures(home, record, results),
             "commands": commands_of_record(record, home, results["winner"]["configuration"]),
@@ -110,18 +112,18 @@ def _render(home: SweepHome, record: SweepRecord, results: Mapping[str, Any]) ->
 
 def _search(record: SweepRecord) -> dict[str, Any]:
     """Figures and tables of the search; the figures need a configuration that has a value."""
-    points, distributions = history(record), record.plan.space.distributions()
+    points, distributions, metric = history(record), record.plan.space.distributions(), LABELS[record.plan.metric]
     found: dict[str, Any] = {"ladder": ladder_table(record), "saving": saving(record), "too_few": too_few(points)}
     drawn: dict[str, Any] = {"history": None, "slices": [], "parallel": None, "importances": None, "directions": None}
     if points:
-        label = f"mean AUROC of {len(points)} configurations in the order of their proposal, and the best so far"
-        drawn["history"] = inline_svg(figures.draw_history(points), "history", label)
+        label = f"mean {metric} of {len(points)} configurations in the order of their proposal, and the best so far"
+        drawn["history"] = inline_svg(figures.draw_history(points, metric), "history", label)
         drawn["slices"] = [
-            inline_svg(figures.draw_slice(name, points, each), f"slice-{place}", f"mean AUROC over {name}")
+            inline_svg(figures.draw_slice(name, points, each, metric), f"slice-{place}", f"mean {metric} over {name}")
             for place, (name, each) in enumerate(distributions.items())
         ]
-        label = "a line per configuration through its parameters, coloured by mean AUROC"
-        drawn["parallel"] = inline_svg(figures.draw_parallel(points, distributions), "parallel", label)
+        label = f"a line per configuration through its parameters, coloured by mean {metric}"
+        drawn["parallel"] = inline_svg(figures.draw_parallel(points, distributions, metric), "parallel", label)
     if not found["too_few"]:
         ranked = importances(points, distributions)
         drawn["importances"] = inline_svg(
@@ -132,7 +134,7 @@ def _search(record: SweepRecord) -> dict[str, Any]:
              number(None) if each.correlation is None else f"{each.correlation:+.2f}"]
             for each in ranked
         ]  # fmt: skip
-        columns = ("parameter", "importance", "over the evaluator's seeds", "rank correlation with AUROC")
+        columns = ("parameter", "importance", "over the evaluator's seeds", f"rank correlation with {metric}")
         drawn["directions"] = Table("which parameters matter", columns, rows)
     return found | drawn
 
@@ -148,7 +150,7 @@ def _interval_figure(
 
 def _pictures(home: SweepHome, record: SweepRecord, results: Mapping[str, Any]) -> list[ClassPictures]:
     """What the sweep has drawn of the winner's models, the class with the lowest test AUROC first."""
-    names = DATASETS[record.plan.base.dataset].class_names
+    names = describe(record.plan.base.dataset).class_names
     aurocs = {int(index): sum(own) / len(own) for index, own in results["test_by_class"]["auroc"].items()}
     found: list[ClassPictures] = []
     for index in sorted(aurocs, key=lambda index: (aurocs[index], index))[:MOST_CLASSES]:

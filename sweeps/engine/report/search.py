@@ -17,12 +17,16 @@ __all__ = ["Point", "cost_table", "history", "ladder_table", "saving"]
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """A configuration with its mean AUROC over all classes: measured if it is complete, else predicted."""
+    """A configuration with its mean over all classes: measured if it is complete, else predicted.
+
+    goodness: the mean as a number that is higher for a better configuration.
+    """
 
     number: int
     params: dict[str, Any]
     value: float
     is_complete: bool
+    goodness: float
 
 
 def history(record: SweepRecord) -> list[Point]:
@@ -37,7 +41,7 @@ def history(record: SweepRecord) -> list[Point]:
     predicted = predicted_means(curves, len(order), record.plan.search_config.epochs)
     values = [each.mean if each.mean is not None else own for each, own in zip(known, predicted, strict=True)]
     return [
-        Point(each.number, each.params, value, each.mean is not None)
+        Point(each.number, each.params, value, each.mean is not None, record.goodness(value))
         for each, value in zip(known, values, strict=True)
         if value is not None
     ]

@@ -27,10 +27,10 @@ def number(value: Any) -> str:
 
 
 def interval_cells(each: Mapping[str, float] | None, *, signed: bool = False) -> tuple[str, str]:
-    """A value and its interval, from {value, low, high}; AUROCs are cut at 1. Dashes for None."""
+    """A value and its interval, from {value, low, high}; it is cut at 0 and 1. Dashes for None."""
     if each is None or not math.isfinite(each["value"]):
         return number(None), number(None)
     value, low, high = (each[name] for name in ("value", "low", "high"))
     if signed:
         return f"{value:+.4f}", f"{low:+.4f} to {high:+.4f}"
-    return f"{value:.4f}", f"{low:.4f} to {min(high, 1):.4f}"
+    return f"{value:.4f}", f"{max(low, 0):.4f} to {min(high, 1):.4f}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from adcore.metric_names import LABELS, in_words
+from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.results.summary import Summary
@@ -46,7 +48,10 @@ def _question(plan: Plan) -> str:
     base, classes = plan.base, len(plan.classes)
     what = "Which variant gives" if plan.space.is_grid else f"Which {', '.join(plan.space.names)} give"
     over = f"the mean over {classes} classes" if classes > 1 else "one class"
-    return f"{what} detector `{base.detector}` the best AUROC on `{base.dataset}`, {over}, protocol `{base.protocol}`?"
+    note = f" ({HELD_OUT_IN_WORDS})" if base.protocol == HELD_OUT else ""
+    best = f"the best {LABELS[plan.metric]} on `{base.dataset}`"
+    asked = f"{what} detector `{base.detector}` {best}, {over}, protocol `{base.protocol}`?"
+    return asked + note
 
 
 def _answer(plan: Plan, summary: Summary) -> str:
@@ -56,7 +61,7 @@ def _answer(plan: Plan, summary: Summary) -> str:
         f"{each.value:.4f}{f' ({name} anomalies)' if name else ''}, 95 % interval {each.low:.4f} to {each.high:.4f}"
         for name, each in summary.test.items()
     )
-    return f"**{label_of(plan, summary.winner)}**: test AUROC {tested}."
+    return f"**{label_of(plan, summary.winner)}**: test {in_words(plan.metric)} {tested}."
 
 
 def _table(params: dict[str, Any]) -> str:

@@ -7,15 +7,17 @@ import json
 import math
 import statistics
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from adcore.datasets import describe
 from adcore.evaluation.figures import auroc_by_class
 from adcore.files import write_whole
-from adcore.metric_names import class_metric, mean_metric
+from adcore.metric_names import class_metric, in_words, mean_metric
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.clock import CHOSEN, CLOCK
+from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.extend import earlier_sizes
 from sweeps.engine.record.record import SweepRecord
@@ -29,12 +31,13 @@ __all__ = ["write_figure", "write_summary", "write_table"]
 
 
 def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str, float]]) -> Path:
-    """One row per configuration: sampled fields, state, how far up the ladder, the last AUROC of each class, the mean
+    """One row per configuration: sampled fields, state, how far up the ladder, the last value of each class, the mean
     over all classes of a complete one.
 
-    final: columns to add, by configuration: `confirm_auroc_mean` and `test_auroc_mean`.
+    final: columns to add, by configuration: such as `confirm_auroc_mean` and `test_auroc_mean`.
     """
-    classes = sorted(record.plan.base.classes)
+    classes, metric = sorted(record.plan.base.classes), record.plan.metric
+    own_name = f"val_{metric}"
     columns = [
         "configuration",
         "state",
@@ -42,26 +45,32 @@ def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str
         "classes",
         "epochs",
         *record.plan.space.names,
-        mean_metric("val_auroc"),
+        mean_metric(own_name),
     ]
-    columns += [*(class_metric("val_auroc", index) for index in classes), "confirm_auroc_mean", "test_auroc_mean"]
+    columns += [class_metric(own_name, index) for index in classes]
+    columns += [mean_metric(f"{part}_{metric}") for part in ("confirm", "test")]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        for own in sorted(record.configurations.values(), key=lambda one: (-one.rung, -(one.value or 0), one.number)):
+        for own in sorted(record.configurations.values(), key=partial(_place, record)):
             state = "" if record.plan.space.is_grid else own.state
             row: dict[str, Any] = {"configuration": own.number, "state": state, **own.params}
             if own.rung >= 0:
                 rung = record.ladder.rungs[own.rung]
                 row |= {"rung": own.rung + 1, "classes": rung.classes, "epochs": rung.epochs}
-            row |= {class_metric("val_auroc", index): values[-1] for index, values in own.curves.items() if values}
-            row |= {mean_metric("val_auroc"): own.mean, **final.get(own.number, {})}
+            row |= {class_metric(own_name, index): values[-1] for index, values in own.curves.items() if values}
+            row |= {mean_metric(own_name): own.mean, **final.get(own.number, {})}
             writer.writerow(row)
     return path
 
 
+def _place(record: SweepRecord, each: Configuration) -> tuple[float, ...]:
+    """For sorting: the furthest and best first."""
+    return -each.rung, 0.0 if each.value is None else -record.goodness(each.value), each.number
+
+
 def write_figure(path: Path, plan: Plan, winner: Confirmation, test: TestResult) -> Path:
-    """The winner's AUROC by class, validation beside test."""
+    """The winner's metric by class, validation beside test."""
     classes = sorted(plan.base.classes)
     names = describe(plan.base.dataset).class_names
     by_class, on_test = winner.by_class(), test.by_class(winner.number)
@@ -74,6 +83,7 @@ def write_figure(path: Path, plan: Plan, winner: Confirmation, test: TestResult)
         [names[i] for i in classes],
         title=f"{plan.base.dataset}: configuration {winner.number}",
         xlabel=plan.base.exposure.named_class,
+        ylabel=in_words(plan.metric),
     )
     figure.savefig(path, dpi=120)
     return path
@@ -102,7 +112,9 @@ def write_summary(
         "confirm": _plain(summary.confirm),
         "test": {name: _plain(each) for name, each in summary.test.items()},
         "test_by_class": {metric: test.by_class(winner.number, metric) for metric in metrics},
-        "test_auroc_by_class": {index: _plain(each) for index, each in class_intervals(confirmed, test).items()},
+        f"test_{test.metric}_by_class": {
+            index: _plain(each) for index, each in class_intervals(confirmed, test).items()
+        },
         "confirmed": [
             {
                 "configuration": each.number,

@@ -33,12 +33,12 @@ __all__ = ["Training", "Trainings", "difference_of", "drop_scores", "score_train
 
 #: A configuration's number, the classes whose models are scored, and the seed that they were trained with.
 Training = tuple[int, tuple[int, ...], int]
-#: By training, the validation AUROCs of its models that are on record, in the order of its classes.
+#: By training, the validation values of its models that are on record, in the order of its classes.
 Trainings = dict[Training, list[float]]
 
 
 def scored_trainings(
-    trainings: Trainings, home: SweepHome, data: ImageDataset, resources: Resources
+    trainings: Trainings, home: SweepHome, data: ImageDataset, resources: Resources, metric: str = "auroc"
 ) -> Iterator[tuple[Training, TestScores]]:
     """Each training's scores on the test part `data`: those on disk, then the others as they come, which are stored.
 
@@ -51,7 +51,7 @@ def scored_trainings(
             missing[training] = aurocs
         else:
             yield training, scores
-    for training, scores in _newly_scored(missing, home, data, resources):
+    for training, scores in _newly_scored(missing, home, data, resources, metric):
         with storage(home.folder):
             _store(home, training, trainings[training], scores)
         yield training, scores
@@ -62,21 +62,26 @@ def drop_scores(home: SweepHome) -> None:
     shutil.rmtree(home.test_scores, ignore_errors=True)
 
 
-def difference_of(home: SweepHome, training: Training, aurocs: Sequence[float]) -> str:
-    """Why a checkpoint of a training is not the model with this validation AUROC; "" if all are."""
+def difference_of(home: SweepHome, training: Training, values: Sequence[float], metric: str) -> str:
+    """Why a checkpoint of a training is not the model with this validation metric; "" if all are."""
     number, classes, seed = training
-    for path, auroc in zip(home.checkpoints_of(number, classes, seed), aurocs, strict=True):
-        if reason := difference_to_record(path, auroc):
+    for path, value in zip(home.checkpoints_of(number, classes, seed), values, strict=True):
+        if reason := difference_to_record(path, value, metric):
             return f"{path}: {reason}"
     return ""
 
 
 def score_training(
-    home: SweepHome, training: Training, aurocs: Sequence[float], data: ImageDataset, shares: dict[str, Any]
+    home: SweepHome,
+    training: Training,
+    values: Sequence[float],
+    data: ImageDataset,
+    shares: dict[str, Any],
+    metric: str = "auroc",
 ) -> TestScores:
     """Score the models of a training on the test part; runs on a worker. shares: as for `limit_process`.
 
-    Raises UserError if one is not, on this node, the model with that validation AUROC.
+    Raises UserError if one is not, on this node, the model with those validation values of the metric.
     """
     from adcore.evaluation.test_scores import score_test
     from adcore.train.build import training_device
@@ -84,7 +89,7 @@ def score_training(
     require_seen(home.token)
     limit_process(**shares)
     remember(data.info)
-    if reason := difference_of(home, training, aurocs):  # a worker of a lost node may have written to it since
+    if reason := difference_of(home, training, values, metric):  # a worker of a lost node may have written to it since
         raise UserError(f"{reason}; it was not scored; --resume trains this model again")
     number, classes, seed = training
     config, detector = load_detector(home.checkpoints_of(number, classes, seed), data.channels)
@@ -92,7 +97,7 @@ def score_training(
 
 
 def _newly_scored(
-    trainings: Trainings, home: SweepHome, data: ImageDataset, resources: Resources
+    trainings: Trainings, home: SweepHome, data: ImageDataset, resources: Resources, metric: str
 ) -> Iterator[tuple[Training, TestScores]]:
     if not trainings:
         return
@@ -100,7 +105,7 @@ def _newly_scored(
 
     stored = ray.put(data) if resources.workers else data  # not before: no trial of search or confirmation can reach it
     beside = resources.shares_beside_training
-    calls = {each: (home, each, aurocs, stored, beside) for each, aurocs in trainings.items()}
+    calls = {each: (home, each, values, stored, beside, metric) for each, values in trainings.items()}
     yield from on_workers(score_training, calls, resources)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from adcore.metric_names import mean_metric
 from adcore.train.build import split_train
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.record.confirmation import Confirmation, references
@@ -21,9 +22,6 @@ from sweeps.engine.results.test_result import TestResult
 from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["Outcome", "conclude", "publish"]
-
-#: The metric of a configuration's models on the test part.
-TESTED = "test_auroc_mean"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +74,12 @@ def publish(
         artifacts = [
             write_table(home.table, record, means),
             write_summary(home.results, record, found.confirmed, found.summary, found.test, seconds, found.by_class),
-            write_figure(home.auroc_figure, plan, winner, found.test),
+            write_figure(home.class_figure(plan.metric), plan, winner, found.test),
             home.record,
         ]
-    opening = len(record.read("test_openings")) - 1
+    tested, opening = mean_metric(f"test_{plan.metric}"), len(record.read("test_openings")) - 1
     for number, values in means.items():
-        tracking.close_confirmed("confirm", number, {TESTED: values[TESTED]}, opening=opening)
+        tracking.close_confirmed("confirm", number, {tested: values[tested]}, opening=opening)
     for each in found.own.values():
         if plan.owner(each.number) is not None:
             tracking.close_confirmed("confirm by class", each.number, {}, opening=opening)

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from adcore.datasets import describe
+from adcore.metric_names import in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation, confirmations
 from sweeps.engine.record.record import SweepRecord
@@ -39,13 +40,14 @@ class PerClass:
         cost, seeds = self.cost, len(self.winner.by_seed)
         verdict = "beyond noise" if cost.excludes_zero else "within noise"
         return (
-            f"One weight vector for all {len(self.own)} classes costs {cost.value:+.4f} AUROC (95 % interval "
-            f"{cost.low:+.4f} to {cost.high:+.4f}, {seeds} seed{'s' if seeds > 1 else ''}): {verdict}."
+            f"One weight vector for all {len(self.own)} classes costs {cost.value:+.4f} {in_words(self.plan.metric)} "
+            f"(95 % interval {cost.low:+.4f} to {cost.high:+.4f}, {seeds} seed{'s' if seeds > 1 else ''}): {verdict}."
         )
 
     def table(self) -> Table:
-        """Test AUROC by class, mean over the seeds."""
-        table = Table(title=f"test AUROC, one configuration for all {len(self.own)} classes and one for each")
+        """Test values by class, mean over the seeds."""
+        of = f"one configuration for all {len(self.own)} classes and one for each"
+        table = Table(title=f"test {in_words(self.plan.metric)}, {of}")
         table.add_column(self.plan.base.exposure.named_class)
         for name in ("common winner", "own best", "difference"):
             table.add_column(name, justify="right")
@@ -59,11 +61,12 @@ class PerClass:
 
     def metrics(self) -> dict[str, float]:
         """Metrics of the sweep's own run, by MLflow name."""
+        name = f"test_{self.plan.metric}_own_best"
         return {
-            "test_auroc_own_best_mean": fmean(self.test.means(OWN_BEST)),
-            "test_auroc_own_best_difference": self.cost.value,
-            "test_auroc_own_best_difference_low": self.cost.low,
-            "test_auroc_own_best_difference_high": self.cost.high,
+            f"{name}_mean": fmean(self.test.means(OWN_BEST)),
+            f"{name}_difference": self.cost.value,
+            f"{name}_difference_low": self.cost.low,
+            f"{name}_difference_high": self.cost.high,
         }
 
     def as_record(self) -> dict[str, Any]:
@@ -86,7 +89,7 @@ class PerClass:
         }
 
     def _values(self) -> tuple[dict[int, list[float]], dict[int, list[float]]]:
-        """Test AUROC by class and seed: of the common winner, and of the own best."""
+        """Test values by class and seed: of the common winner, and of the own best."""
         return self.test.by_class(self.winner.number), self.test.by_class(OWN_BEST)
 
 
@@ -95,7 +98,7 @@ def own_best(winner: Confirmation, records: Mapping[int, SweepRecord]) -> dict[i
     found: dict[int, Confirmation] = {}
     for index, record in sorted(records.items()):
         own = confirmations(record, record.best(record.plan.best))
-        found[index] = max((winner, *own), key=lambda each: each.by_class()[index])
+        found[index] = max((winner, *own), key=lambda each: record.goodness(each.by_class()[index]))
     return found
 
 

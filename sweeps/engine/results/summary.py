@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from statistics import fmean
 
-from adcore.metric_names import class_metric, mean_metric
+from adcore.metric_names import LABELS, class_metric, in_words, mean_metric
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.results.intervals import Interval, interval, pooled_variance
 from sweeps.engine.results.test_result import TestResult
@@ -19,7 +19,7 @@ NOTHING = 0.00005
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The winner minus another confirmed configuration, mean AUROC over classes, same seeds and same test images.
+    """The winner minus another confirmed configuration, mean over classes, same seeds and same test images.
 
     In a grid, where nothing wins, it is the reverse: another point minus the first.
     """
@@ -31,7 +31,7 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """Mean AUROC over the classes of the winner, by stage.
+    """The metric's mean over the classes of the winner, by stage.
 
     search: one seed, None if the search's trainings are not the confirmation's; confirm: fresh seeds, on
     validation; test: the same models on the test part, by comparison ("", and "seen" and "unseen" where they differ).
@@ -42,6 +42,7 @@ class Summary:
     confirm: Interval
     test: dict[str, Interval]
     comparisons: list[Comparison]
+    metric: str = "auroc"
 
     @property
     def sentence(self) -> str:
@@ -52,10 +53,13 @@ class Summary:
         other = f"the {first.name}" if first.name else f"configuration {first.configuration}"
         lead, seeds = first.difference, len(self.winner.by_seed)
         if max(abs(lead.low), abs(lead.high)) < NOTHING:
-            return f"On the test part the winner and {other} do not differ: by less than {NOTHING} AUROC."
+            return (
+                f"On the test part the winner and {other} do not differ: by less than {NOTHING} {LABELS[self.metric]}."
+            )
         verdict = "beyond noise" if lead.excludes_zero else "within noise"
+        unit = "" if self.metric == "auroc" else f" in {in_words(self.metric)}"
         return (
-            f"On the test part the winner is {lead.value:+.4f} from {other} (95 % interval {lead.low:+.4f} to "
+            f"On the test part the winner is {lead.value:+.4f}{unit} from {other} (95 % interval {lead.low:+.4f} to "
             f"{lead.high:+.4f}, {seeds} seed{'s' if seeds > 1 else ''}, the same images): {verdict}."
         )
 
@@ -91,11 +95,12 @@ def summarise(
         interval(winner.means, variance, freedom, test.image_variance(known, number) * scale),
         {name: _on_test(confirmed, test, name) for name in test.covariance},
         _comparisons(comparable, test, names, is_grid=is_grid),
+        test.metric,
     )
 
 
 def class_intervals(confirmed: Sequence[Confirmation], test: TestResult) -> dict[int, Interval]:
-    """The winner's test AUROC by class, over all anomalies; seeds' variance is pooled over the confirmed ones."""
+    """The winner's test values by class, over all anomalies; seeds' variance is pooled over the confirmed ones."""
     number, found = confirmed[0].number, dict[int, Interval]()
     by_class = [test.by_class(each.number) for each in confirmed]
     for index, values in by_class[0].items():
@@ -105,7 +110,7 @@ def class_intervals(confirmed: Sequence[Confirmation], test: TestResult) -> dict
 
 
 def _on_test(confirmed: Sequence[Confirmation], test: TestResult, comparison: str) -> Interval:
-    number, metric = confirmed[0].number, f"auroc_{comparison}".rstrip("_")
+    number, metric = confirmed[0].number, test.named(comparison)
     variance, freedom = pooled_variance([test.means(each.number, metric) for each in confirmed])
     return interval(test.means(number, metric), variance, freedom, test.image_variance(comparison, number))
 
@@ -124,7 +129,7 @@ def _comparisons(
 
 
 def difference(configurations: Sequence[int], test: TestResult, first: int, second: int) -> Interval:
-    """Mean test AUROC of one configuration minus another's, with the seed variance of all `configurations`.
+    """Mean test value of one configuration minus another's, with the seed variance of all `configurations`.
 
     At worst, seeds affect two configurations independently: the difference then has twice the variance of one.
     """
@@ -137,8 +142,8 @@ def confirmed_means(confirmed: Sequence[Confirmation], test: TestResult) -> dict
     """Means over classes and seeds by configuration, as results.csv names them."""
     return {
         each.number: {
-            "confirm_auroc_mean": each.mean,
-            "test_auroc_mean": fmean(test.means(each.number)),
+            f"confirm_{test.metric}_mean": each.mean,
+            f"test_{test.metric}_mean": fmean(test.means(each.number)),
         }
         for each in confirmed
     }
@@ -146,9 +151,9 @@ def confirmed_means(confirmed: Sequence[Confirmation], test: TestResult) -> dict
 
 def final_metrics(summary: Summary, test: TestResult) -> dict[str, float]:
     """The winner's metrics for the sweep's own run, by MLflow name."""
-    winner = summary.winner
-    found = {mean_metric("val_auroc"): summary.confirm.value}
-    found |= {class_metric("val_auroc", index): value for index, value in winner.by_class().items()}
+    winner, own = summary.winner, test.metric
+    found = {mean_metric(f"val_{own}"): summary.confirm.value}
+    found |= {class_metric(f"val_{own}", index): value for index, value in winner.by_class().items()}
     metrics = next(iter(next(iter(test.measured.values())).values()))
     for metric in metrics:
         by_class = {index: fmean(values) for index, values in test.by_class(winner.number, metric).items()}
@@ -156,5 +161,5 @@ def final_metrics(summary: Summary, test: TestResult) -> dict[str, float]:
         found |= {class_metric(f"test_{metric}", index): value for index, value in by_class.items()}
     for name, each in summary.test.items():
         ending = f"_{name}" if name else ""
-        found |= {f"test_auroc{ending}_mean_low": each.low, f"test_auroc{ending}_mean_high": each.high}
+        found |= {f"test_{own}{ending}_mean_low": each.low, f"test_{own}{ending}_mean_high": each.high}
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from adcore.datasets import DATASETS
+from adcore.datasets import describe
 from adcore.errors import UserError
 from sweeps.engine.record.home import SweepHome
 
@@ -21,7 +21,7 @@ __all__ = ["Estimate", "SweepResult", "read_result"]
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean AUROC over the classes, or a difference of two, with its 95 % interval; NaN where it has none."""
+    """A mean over the classes, or a difference of two, with its 95 % interval; NaN where it has none."""
 
     value: float
     low: float
@@ -40,8 +40,9 @@ class SweepResult:
     part, by comparison ("", and "seen" and "unseen" where they differ). seeds: the fresh ones. confirmed: every
     confirmed configuration, the winner first, with its means by seed. comparisons: the winner minus each other one, by
     configuration; in a grid each other one minus the first. sentence: whether the lead is beyond noise. states:
-    configurations by state. plan: everything that decides the results. test_openings: when the test part was opened.
-    test_by_class: metric -> class -> values by seed, of the winner. seconds: of the last driver's work.
+    configurations by state. plan: everything that decides the results; its "metric" is what the values are of.
+    test_openings: when the test part was opened. test_by_class: metric -> class -> values by seed, of the winner.
+    seconds: of the last driver's work.
     """
 
     home: Path
@@ -75,7 +76,7 @@ class SweepResult:
         """The winner by class: the class's name and each metric on the test part, mean over the seeds."""
         import pandas as pd
 
-        names = DATASETS[self.plan["base"]["dataset"]].class_names
+        names = describe(self.plan["base"]["dataset"]).class_names
         columns = {
             metric: {index: fmean(values) for index, values in by_class.items()}
             for metric, by_class in self.test_by_class.items()
@@ -85,9 +86,9 @@ class SweepResult:
         return frame.rename_axis("class")
 
     def figures(self) -> dict[str, Path]:
-        """The figures in the sweep's folder, by name: AUROC by class, and those of the winner's models."""
+        """The figures in the sweep's folder, by name: the metric by class, and those of the winner's models."""
         home = SweepHome(self.home)
-        found = [home.auroc_figure, *sorted(home.figures.rglob("*.png"))]
+        found = [*home.class_figures(), *sorted(home.figures.rglob("*.png"))]
         return {path.relative_to(self.home).with_suffix("").as_posix(): path for path in found if path.exists()}
 
 

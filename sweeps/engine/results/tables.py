@@ -9,6 +9,8 @@ from rich.table import Table
 
 from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import describe
+from adcore.metric_names import in_words
+from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.labels import class_label, counted
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
@@ -37,7 +39,7 @@ def final_report(
 def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> list[str]:
     """The confirmed configurations side by side, the winner's sampled fields, and whether its lead is beyond noise."""
     winner = confirmed[0]
-    lines = ["search and confirm, validation AUROC, mean over classes:"]
+    lines = [f"search and confirm, validation {in_words(record.plan.metric)}, mean over classes:"]
     for each, own_name in zip(confirmed, point_names(record, confirmed), strict=True):
         name = f" ({own_name})" if own_name else ""
         searched = f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
@@ -54,6 +56,8 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     lines.append(summary.sentence)
     if len(winner.by_seed) == 1:
         lines.append("With one fresh seed the intervals cover other images only, not other seeds.")
+    if record.plan.protocol == HELD_OUT:
+        lines.append(f"Protocol {HELD_OUT}: {HELD_OUT_IN_WORDS}.")
     if (openings := len(record.read("test_openings"))) > 1:
         lines.append(f"The test part was opened {openings} times for this sweep: it is no longer untouched.")
     return lines
@@ -62,9 +66,8 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
 def stage_table(record: SweepRecord, summary: Summary) -> Table:
     """Search, confirm and test side by side."""
     plan, seeds = record.plan, len(summary.winner.by_seed)
-    table = Table(
-        title=f"AUROC of configuration {summary.winner.number}, mean over {counted(len(plan.classes), 'class')}"
-    )
+    over = f"mean over {counted(len(plan.classes), 'class')}"
+    table = Table(title=f"{in_words(plan.metric)} of configuration {summary.winner.number}, {over}")
     for name in ("", "mean", "95 % interval"):
         table.add_column(name, justify="right" if name else "left")
     table.add_column("of")
@@ -83,9 +86,9 @@ def stage_table(record: SweepRecord, summary: Summary) -> Table:
 
 
 def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
-    """Validation and test AUROC of the winner by class, mean and standard deviation over seeds."""
+    """Validation and test values of the winner by class, mean and standard deviation over seeds."""
     names, winner = describe(plan.base.dataset).class_names, summary.winner
-    comparisons = {name: test.by_class(winner.number, f"auroc_{name}".rstrip("_")) for name in test.covariance}
+    comparisons = {name: test.by_class(winner.number, test.named(name)) for name in test.covariance}
     table = Table(title=f"mean and standard deviation over {counted(len(winner.by_seed), 'fresh seed')}")
     table.add_column(plan.base.exposure.named_class)
     for name in ("validation", *(f"test {name}".rstrip() for name in comparisons)):
@@ -100,7 +103,7 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
 def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult) -> Table:
     """Every point of a grid: its means, and its difference to the default one."""
     classes, seeds = counted(len(record.plan.classes), "class"), counted(len(summary.winner.by_seed), "fresh seed")
-    table = Table(title=f"AUROC, mean over {classes} and {seeds}")
+    table = Table(title=f"{in_words(record.plan.metric)}, mean over {classes} and {seeds}")
     compared = (f"test, minus {record.plan.space.default}", "95 % interval", "") if summary.comparisons else ()
     for name in ("", "validation", "test", *compared):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
@@ -158,7 +161,7 @@ def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, Any]]:
 
 
 def _cells(each: Interval) -> tuple[str, str]:
-    return f"{each.value:.4f}", f"({each.low:.4f}, {min(each.high, 1):.4f})"
+    return f"{each.value:.4f}", f"({max(each.low, 0):.4f}, {min(each.high, 1):.4f})"
 
 
 def _mean_and_spread(values: list[float]) -> str:

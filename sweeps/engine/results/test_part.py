@@ -21,6 +21,7 @@ from sweeps.engine.record.extend import earlier_test, openings_before
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.model_scores import Training, Trainings, difference_of, drop_scores, scored_trainings
+from sweeps.engine.results.resampling import resampled
 from sweeps.engine.results.test_result import OWN_BEST, TestResult, own_of
 
 if TYPE_CHECKING:
@@ -107,17 +108,18 @@ def score_models(
     models = _models(record, confirmed, own)
     remedy = "--resume trains this model again" if stored is None else "start a new sweep"
     trainings = _trainings(record, confirmed, models)
-    _require_models(trainings, home, remedy)
+    metric = record.plan.metric
+    _require_models(trainings, home, remedy, metric)
     openings = record.read("test_openings") or []
     if len(openings) == openings_before(record) or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record.write("test_openings", [*openings, now])
         drop_scores(home)
     scored: dict[Training, TestScores] = {}
-    for training, scores in scored_trainings(trainings, home, open_test(), resources):
+    for training, scores in scored_trainings(trainings, home, open_test(), resources, metric):
         scored[training] = scores
         on_progress(len(scored), len(trainings))
-    result = dataclasses.replace(_result(models, scored), own=own)
+    result = dataclasses.replace(_result(models, scored, metric), own=own)
     record.write("test", result.as_record())
     drop_scores(home)
     return result
@@ -153,14 +155,16 @@ def _trainings(
     return found
 
 
-def _require_models(trainings: Trainings, home: SweepHome, remedy: str) -> None:
+def _require_models(trainings: Trainings, home: SweepHome, remedy: str, metric: str) -> None:
     """Raises UserError if one is not the model that was confirmed: the test part is not opened for others."""
-    for training, aurocs in trainings.items():
-        if reason := difference_of(home, training, aurocs):
+    for training, values in trainings.items():
+        if reason := difference_of(home, training, values, metric):
             raise UserError(f"{reason}; the test part stays closed; {remedy}")
 
 
-def _result(models: Mapping[tuple[int, int], Networks], scored: Mapping[Training, TestScores]) -> TestResult:
+def _result(
+    models: Mapping[tuple[int, int], Networks], scored: Mapping[Training, TestScores], metric: str
+) -> TestResult:
     """Figures and covariance of the models, from the scores of the trainings that their networks come from."""
     by_training = {training: scores.measured() for training, scores in scored.items()}
     measured: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
@@ -175,15 +179,15 @@ def _result(models: Mapping[tuple[int, int], Networks], scored: Mapping[Training
             scores = scored[training]
             measured[number, seed][index] = by_training[training][index]
             images = len(scores.labels)
-            found = _influence(scores, index)
+            found = _influence(scores, index) if metric == "auroc" else resampled(scores, index, metric)
             variance[number, seed][index] = float(found[""] @ found[""]) * images / (images - 1)
             for name, influence in found.items():
                 own[name] = own.get(name, 0) + influence / len(networks)
         for name, influence in own.items():
             influences.setdefault(name, []).append(influence)
-    # n / (n - 1): the mean of the influences was estimated from the same images
+    # n / (n - 1): the mean of the influences was estimated from the same images; next to nothing for resamples
     covariance = {name: np.stack(rows) @ np.stack(rows).T * images / (images - 1) for name, rows in influences.items()}
-    return TestResult(measured, covariance, images, class_variance=variance)
+    return TestResult(measured, covariance, images, class_variance=variance, metric=metric)
 
 
 def _influence(scored: TestScores, normal: int) -> dict[str, NDArray[np.float64]]:

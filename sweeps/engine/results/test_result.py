@@ -21,9 +21,9 @@ class TestResult:
     """Test figures of every confirmed model, a (configuration, seed) pair.
 
     measured: model -> class -> metric -> value. covariance: by comparison ("" for all anomalies, "seen", "unseen"), of
-    the models' AUROC means over the classes, from images: [models, models]. images: size of the test part. own: the
-    configurations that OWN_BEST stands for, by class. class_variance: model -> class -> variance of its AUROC from
-    images; empty in the record of a version that did not note it.
+    the models' means over the classes, from images: [models, models]. images: size of the test part. own: the
+    configurations that OWN_BEST stands for, by class. class_variance: model -> class -> variance of its metric from
+    images; empty in the record of a version that did not note it. metric: the one that the sweep was run for.
     """
 
     measured: dict[tuple[int, int], dict[int, dict[str, float]]]
@@ -33,16 +33,23 @@ class TestResult:
     class_variance: Mapping[tuple[int, int], Mapping[int, float]] = dataclasses.field(
         default_factory=dict[tuple[int, int], Mapping[int, float]]
     )
+    metric: str = "auroc"
 
-    def means(self, configuration: int, metric: str = "auroc") -> list[float]:
-        """Mean over the classes, one per seed."""
+    def means(self, configuration: int, metric: str | None = None) -> list[float]:
+        """Mean over the classes, one per seed. metric: the sweep's, if no other is given."""
+        name = metric or self.metric
         found = [by_class for (number, _), by_class in self.measured.items() if number == configuration]
-        return [float(np.mean([values[metric] for values in by_class.values()])) for by_class in found]
+        return [float(np.mean([values[name] for values in by_class.values()])) for by_class in found]
 
-    def by_class(self, configuration: int, metric: str = "auroc") -> dict[int, list[float]]:
-        """One value per seed, by class."""
+    def by_class(self, configuration: int, metric: str | None = None) -> dict[int, list[float]]:
+        """One value per seed, by class. metric: the sweep's, if no other is given."""
+        name = metric or self.metric
         found = [by_class for (number, _), by_class in self.measured.items() if number == configuration]
-        return {index: [by_class[index][metric] for by_class in found] for index in found[0]}
+        return {index: [by_class[index][name] for by_class in found] for index in found[0]}
+
+    def named(self, comparison: str) -> str:
+        """The name of the metric over a comparison: "", "seen" or "unseen"."""
+        return f"{self.metric}_{comparison}".rstrip("_")
 
     def image_variance(self, comparison: str, configuration: int, minus: int | None = None) -> float:
         """Variance from images of a configuration's mean over classes and seeds, or of its difference to another's."""
@@ -57,7 +64,7 @@ class TestResult:
         return float(np.diag(self.covariance[comparison])[own].mean())
 
     def image_variance_of_class(self, configuration: int, index: int) -> float:
-        """Variance from images of a model's AUROC in one class, on average over seeds; NaN if unknown.
+        """Variance from images of a model's metric in one class, on average over seeds; NaN if unknown.
 
         A mean over seeds does not vary more: its models share the images.
         """
@@ -73,6 +80,7 @@ class TestResult:
             "images": self.images,
             "class_variance": [{str(index): v for index, v in own.items()} for own in self.class_variance.values()],
             "own": {str(index): number for index, number in self.own.items()},
+            "metric": self.metric,
         }
 
     @classmethod
@@ -83,7 +91,8 @@ class TestResult:
         noted = stored.get("class_variance") or []
         variance = {model: _by_class(own) for model, own in zip(models, noted, strict=False)}
         covariance = {name: np.array(matrix) for name, matrix in stored["covariance"].items()}
-        return cls(measured, covariance, stored["images"], own_of(stored), variance)
+        metric = stored.get("metric", "auroc")
+        return cls(measured, covariance, stored["images"], own_of(stored), variance, metric)
 
 
 def _by_class(stored: Mapping[str, Any]) -> dict[int, Any]:

@@ -7,9 +7,11 @@ import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from adcore.config import TrainConfig
+from adcore.metric_names import goodness
 from adcore.train.members import SHARED
 from sweeps.engine.record.checkpoint_files import difference_to_record
 from sweeps.engine.record.configuration import Configuration
@@ -62,15 +64,16 @@ class ConfirmSearch(PackSearcher):
         slots: int,
     ) -> None:
         super().__init__([record for record, _ in chosen])
-        self.name = name
+        self.name, self.ranked_by, self.limit, self.slots = name, chosen[0][0].plan.metric, limit, slots
         candidates = [(record, each) for record, own in chosen for each in own]
         runs = [SeedRun(record, each, seed) for record, each in candidates for seed in record.plan.confirm_seeds]
         self.runs = {run.key: run for run in runs}
+        members = [(run, index) for run in runs for index in run.config.classes]
         self.known = {run.key: run.record.confirmed_classes(*run.key) for run in runs}
         missing = {run.key: _missing(run, self.known[run.key], home) for run in runs}
         self.has_other_models = any(missing[run.key] & self.known[run.key].keys() for run in runs)
         # packs are cut from all runs: with the same number of slots, a resumed sweep has the same packs
-        self.left = [job for pack in _packs(runs, limit, slots) if (job := _job(pack, missing))]
+        self.left = [job for pack in _packs(members, limit, slots) if (job := _job(pack, missing))]
         self.open = set(self.runs)
         self.failed: set[tuple[int, int]] = set()
 
@@ -81,6 +84,19 @@ class ConfirmSearch(PackSearcher):
 
     def next_job(self) -> Job | None:
         return self.left.pop(0) if self.left else None
+
+    @property
+    def ready(self) -> int:
+        return len(self.again) + len(self.left)
+
+    def resize(self, slots: int) -> None:
+        """Cut what is left into packs that fill the slots."""
+        super().resize(slots)
+        parts = [part for job in self.left for part in job.parts]
+        left = [(self.runs[part.configuration, part.config.train_seed], part.config.classes) for part in parts]
+        members = [(run, index) for run, classes in left for index in classes]
+        missing = {run.key: set(run.config.classes) for run, _ in left}
+        self.left = [job for pack in _packs(members, self.limit, slots) if (job := _job(pack, missing))]
 
     def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
         for part, own in zip(job.parts, curves or [{} for _ in job.parts], strict=True):
@@ -97,7 +113,7 @@ class ConfirmSearch(PackSearcher):
             found.setdefault(number, []).append(statistics.fmean(values.values()))
         done = sum(map(len, found.values()))
         means = [mean for own in found.values() if math.isfinite(mean := statistics.fmean(own))]
-        best = max(means, default=None) if len(self.records) == 1 else None
+        best = max(means, key=partial(goodness, self.ranked_by), default=None) if len(self.records) == 1 else None
         return f"{done} of {len(self.runs)} trainings done, {running} running, {failed} failed", best
 
     def newly_closed(self) -> list[Ended]:
@@ -126,24 +142,24 @@ def _missing(run: SeedRun, known: Mapping[int, float], home: SweepHome) -> set[i
         return missing
     for index in set(known) - missing:
         path = home.checkpoint(run.configuration.number, index, run.seed)
-        if reason := difference_to_record(path, known[index]):
+        if reason := difference_to_record(path, known[index], run.record.plan.metric):
             print(f"{path}: {reason}; the model is trained again", file=sys.stderr)
             path.unlink(missing_ok=True)
             missing.add(index)
     return missing
 
 
-def _packs(runs: Sequence[SeedRun], limit: int, slots: int) -> list[list[tuple[SeedRun, int]]]:
-    """All runs' experiments in packs that are as large as possible and fill the slots; one kind each."""
+def _packs(members: Sequence[tuple[SeedRun, int]], limit: int, slots: int) -> list[list[tuple[SeedRun, int]]]:
+    """Experiments of runs in packs that are as large as possible and fill the slots; one kind each."""
     by_kind: dict[tuple[Any, ...], list[tuple[SeedRun, int]]] = {}
-    for run in runs:
+    for run, index in members:
         kind = tuple(getattr(run.config, name) for name in SHARED)
-        by_kind.setdefault(kind, []).extend((run, index) for index in run.config.classes)
+        by_kind.setdefault(kind, []).append((run, index))
     packs: list[list[tuple[SeedRun, int]]] = []
-    for members in by_kind.values():
-        rounds = math.ceil(len(members) / (limit * slots))
-        size = math.ceil(len(members) / (rounds * slots))
-        packs += [members[start : start + size] for start in range(0, len(members), size)]
+    for own in by_kind.values():
+        rounds = math.ceil(len(own) / (limit * slots))
+        size = math.ceil(len(own) / (rounds * slots))
+        packs += [own[start : start + size] for start in range(0, len(own), size)]
     return packs
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sweeps.engine.planning.labels import counted
 from sweeps.engine.planning.ladder import Pack
+from sweeps.engine.planning.ready import ready
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.searcher import Ended, Job, PackSearcher
@@ -40,9 +41,11 @@ class LadderSearch(PackSearcher):
 
     def __init__(self, name: str, records: Sequence[SweepRecord], *, limit: int, slots: int) -> None:
         super().__init__(records)
+        self.name, self.ladders, self.limit = name, list(records), limit
         # what trains at the same time is proposed without each other's results: so only a quarter of all at once
-        self.at_once = math.ceil(max(slots, math.ceil(records[0].plan.configs / 4)) / slots)
-        self.name, self.ladders, self.limit, self.slots = name, list(records), limit, slots
+        self.quarter = math.ceil(records[0].plan.configs / 4)
+        self.ranked_by = records[0].plan.metric
+        self.resize(slots)
         self.turns = deque(record for record in records if not record.is_searched)
         self.cut: deque[Job] = deque()  # the rest of a pack that several free slots train
         self.closed: set[int] = set()  # already returned by newly_closed
@@ -61,6 +64,23 @@ class LadderSearch(PackSearcher):
                 record.end_search()
                 self.turns.remove(record)
         return None
+
+    @property
+    def ready(self) -> int:
+        """Packs of one configuration, as it takes no more than that to use a slot; a quarter of all at a time."""
+        most = self.quarter * len(self.turns) - len(self.jobs)
+        found = len(self.again) + len(self.cut)
+        for record in self.turns:
+            if record.classes:
+                under_way = self._under_way(record)
+                found += ready(record.ladder, new=self.proposable(record), under_way=under_way, most=most)
+            else:  # others begin once the first has given the order of the classes
+                found += self.proposable(record)
+        return max(0, min(found, most))
+
+    def resize(self, slots: int) -> None:
+        super().resize(slots)
+        self.at_once = math.ceil(max(slots, self.quarter) / slots)
 
     def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
         step: Step = job.owner

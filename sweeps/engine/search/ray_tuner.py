@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -10,16 +11,18 @@ from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import ConcurrencyLimiter
 
-from sweeps.engine.machine.resources import Resources
+from sweeps.engine.machine.room import Room
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.failures import storage_trouble
+from sweeps.engine.search.node_losses import NodeLosses
 from sweeps.engine.search.searcher import PackSearcher
 
 __all__ = ["fit"]
 
-#: Times that Ray restarts a trial from its last checkpoint.
+#: Times that Ray restarts a trial from its last checkpoint; after the loss of a node it is always restarted.
 RETRIES = 1
 
 
@@ -29,21 +32,22 @@ def fit(
     trainable: Callable[..., Any],
     *,
     home: SweepHome,
-    resources: Resources,
+    room: Room,
     on_storage_error: Callable[[StorageError], None],
 ) -> None:
     """Train until no pack is left. trainable: what a worker runs with a trial's configuration.
 
+    room: how many trials train at a time; it may change.
     on_storage_error: called if a trial could not write its files, before the search learns of the failure.
     """
     _keep_credentials()
+    limiter = ConcurrencyLimiter(search, max_concurrent=room.resources.slots)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, resources.as_request()),
+        tune.with_resources(trainable, room.resources.as_request()),
         tune_config=tune.TuneConfig(
-            search_alg=search,
-            scheduler=_ToTheEnd(resources.slots, on_storage_error),
+            search_alg=limiter,
+            scheduler=_ToTheEnd(search, limiter, room, on_storage_error),
             num_samples=-1,
-            max_concurrent_trials=resources.slots,
             reuse_actors=True,
             trial_dirname_creator=_folder,
         ),
@@ -60,21 +64,62 @@ def fit(
 
 
 class _ToTheEnd(FIFOScheduler):
-    """Lets every trial train to its end; a full disk is not its configurations' fault. slots: workers to keep."""
+    """Lets every trial train to its end; what a node or the storage did is not its configurations' fault.
 
-    def __init__(self, slots: int, on_storage_error: Callable[[StorageError], None]) -> None:
+    Keeps as many trials under way, and idle workers, as there is room for.
+    """
+
+    def __init__(
+        self,
+        search: PackSearcher,
+        limiter: ConcurrencyLimiter,
+        room: Room,
+        on_storage_error: Callable[[StorageError], None],
+    ) -> None:
         super().__init__()
-        self.slots, self.on_storage_error, self.keeps_workers = slots, on_storage_error, False
+        self.search, self.limiter, self.room, self.on_storage_error = search, limiter, room, on_storage_error
+        self.losses = NodeLosses()
+        self.workers = 0  # idle ones to keep
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Keep idle workers: Tune would end them, and a new one takes seconds to load torch."""
-        if not self.keeps_workers:
-            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=self.slots)
-            self.keeps_workers = True
+        self._keep_workers(tune_controller, trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Called at each step of Tune: follow the room. The trial that may have an idle worker, or else a new one.
+
+        Tune would take the first that waits, and end the worker that is just starting for it, perhaps on a new node.
+        """
+        if self.limiter.max_concurrent != self.room.resources.slots:
+            self.limiter.set_max_concurrency(self.room.resources.slots)
+            tune_controller.update_max_pending_trials()
+        if not self.room.is_fixed:
+            self.losses.follow(tune_controller.get_live_trials())
+        trials: list[Trial] = tune_controller.get_trials()
+        if trials:
+            self._keep_workers(tune_controller, trials[0])
+        assigned = tune_controller._trial_to_actor
+        without = (trial for trial in trials if trial.status == Trial.PENDING and trial not in assigned)
+        return next(without, None) or super().choose_trial_to_run(tune_controller)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        if error := storage_trouble(trial):
+        """Called for each failure, before Tune restarts the trial or the search learns of its end."""
+        # a trial that was given to the idle worker of a lost node would stay among these, and never be started again
+        tune_controller._resetting_trials.discard(trial)
+        is_lost = not self.room.is_fixed and self.losses.forgive(trial)
+        error = None if is_lost else storage_trouble(trial)
+        if error and (node := self.losses.cut_off(trial)) and self.room.shun(node):
+            reason = str(error).rpartition("Error: ")[2]
+            print(f"{reason}: it gets no trials; mount the storage there at the same path", file=sys.stderr)
+            is_lost, error = True, None
+        self.search.lost = trial.trial_id if is_lost else ""
+        if error:
             self.on_storage_error(error)
+
+    def _keep_workers(self, tune_controller: Any, trial: Trial) -> None:
+        """Keep idle workers: Tune would end them, and a new one takes seconds to load torch. All trials are alike."""
+        if more := self.room.workers - self.workers:
+            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=more)
+            self.workers += more
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles the scheduler for Tuner.restore, which is not used

@@ -42,21 +42,24 @@ class Job:
 class PackSearcher(Searcher):
     """Tells a stage which pack is next, how far the stage is, and what has ended.
 
-    name: of the stage. keeps_checkpoints: whether the checkpoints of what has ended are still needed. A pack that fails
-    is retried, and then each of its configurations alone, so that one cannot fail the others.
+    name: of the stage. ranked_by: the metric that counts. keeps_checkpoints: whether the checkpoints of what has
+    ended are still needed. A pack that fails is retried, and then each of its configurations alone, so that one cannot
+    fail the others.
     All its state is in the sweep's record: Tune saves and restores nothing.
     """
 
     name: str
     keeps_checkpoints: bool
+    ranked_by = "auroc"
 
     def __init__(self, records: Sequence[Attributes]) -> None:
         super().__init__()
-        self.records = records
+        self.records, self.slots = records, 1
         self.jobs: dict[str, Job] = {}  # under way, by Ray trial id
         self.again: deque[Job] = deque()  # what has failed and is to be retried
         self.tried: set[Job] = set()
-        self.heard: dict[str, list[dict[int, list[float]]]] = {}  # AUROC by part, class and epoch, by Ray trial id
+        self.lost = ""  # the trial that failed last, if that was because its node was lost
+        self.heard: dict[str, list[dict[int, list[float]]]] = {}  # `ranked_by` by part, class and epoch, by trial id
         self.is_exhausted = False  # nothing is left to train
         self._new: dict[str, list[tuple[Part, dict[str, float]]]] = {}  # what the last report added
 
@@ -64,8 +67,17 @@ class PackSearcher(Searcher):
         """The next pack; None if there is none now."""
         raise NotImplementedError
 
+    @property
+    def ready(self) -> int:
+        """How many packs beyond those under way could begin, were there slots for them."""
+        raise NotImplementedError
+
+    def resize(self, slots: int) -> None:
+        """From now on, so many packs can train at a time."""
+        self.slots = slots
+
     def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
-        """Record the results of a pack. curves: by part and class, the AUROC of each epoch; None if it has failed.
+        """Record the results of a pack. curves: by part and class, the values of each epoch; None if it has failed.
 
         result: the last report of its trial.
         """
@@ -100,7 +112,7 @@ class PackSearcher(Searcher):
             if metrics is None or metrics["epoch"] != part.start + heard + 1:
                 continue
             for index in part.config.classes:
-                curves.setdefault(index, []).append(metrics[class_metric("val_auroc", index)])
+                curves.setdefault(index, []).append(metrics[class_metric(f"val_{self.ranked_by}", index)])
             self._new[trial_id].append((part, metrics))
 
     def new_epochs(self, trial_id: str) -> list[tuple[Part, dict[str, float]]]:
@@ -116,6 +128,8 @@ class PackSearcher(Searcher):
         self._new.pop(trial_id, None)
         if not error:
             self.finish(job, curves, result or {})
+        elif self.lost == trial_id:
+            self.again.append(job)
         elif job not in self.tried:
             self.tried.add(job)
             self.again.append(job)

@@ -42,6 +42,10 @@ class TimedSearch(LadderSearch):
         self.trials: dict[str, Heard] = {}
         self.too_short = ""
 
+    def resize(self, slots: int) -> None:
+        super().resize(slots)
+        self.usual = self.at_once
+
     def suggest(self, trial_id: str) -> Any:
         found = super().suggest(trial_id)
         if trial_id in self.jobs:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
+from adcore.metric_names import goodness
 from adcore.protocols.definitions import FOLDS
 from sweeps.engine.planning.plan import OWN_NUMBERS
 from sweeps.engine.show.record_file import RecordFile, Trial
 
-__all__ = ["best_so_far", "confirmed", "counts", "fields_of", "is_table"]
+__all__ = ["best_so_far", "confirmed", "counts", "fields_of", "is_table", "metric_of"]
 
 STATES = ("running", "complete", "stopped", "diverged", "failed")
 
@@ -22,7 +24,10 @@ def is_table(plan: Mapping[str, Any]) -> bool:
 
 
 def counts(record: RecordFile) -> dict[str, Any]:
-    """`of` (configurations or trainings), `planned`, `tried` (with a result on record), and a number for each state."""
+    """`of` (configurations or trainings), `planned`, `tried` (with a result on record), and a number for each state.
+
+    With classes' own searches also `by_class`, the `planned` and `tried` of all of them.
+    """
     plan, attributes = record.attributes["plan"], record.attributes
     if is_table(plan):
         done = sum(key.startswith("done_") for key in attributes)
@@ -30,14 +35,28 @@ def counts(record: RecordFile) -> dict[str, Any]:
     states = [trial.state for trial in record.trials]
     found: dict[str, Any] = {"of": "configurations", "planned": plan["configs"]}
     if plan["space"]["ranges"]:
-        tried = {number for pack in _packs(attributes) for number in pack["trained"]}
-        return found | {"tried": len(tried)} | {state: states.count(state) for state in STATES}
+        found |= {"tried": _tried(attributes)} | {state: states.count(state) for state in STATES}
+        return found | _by_class(record)
     done = sum(len(each["confirm"]) == plan["seeds"] for each in confirmed(record))
     return found | {"tried": done, "complete": done}
 
 
+def _by_class(record: RecordFile) -> dict[str, Any]:
+    """How many the classes' own searches have tried together, if each class has one."""
+    plan = record.attributes["plan"]
+    if plan.get("objective") != "per-class":
+        return {}
+    planned = plan["configs"] * len(plan["base"]["classes"])
+    return {"by_class": {"planned": planned, "tried": sum(map(_tried, record.searches))}}
+
+
+def _tried(search: Mapping[str, Any]) -> int:
+    """Configurations of a search with a result on record. search: its attributes."""
+    return len({number for pack in _packs(search) for number in pack["trained"]})
+
+
 def best_so_far(record: RecordFile) -> dict[str, Any] | None:
-    """The configuration with the highest mean validation AUROC on the highest rung that any has reached.
+    """The configuration with the best validation mean of the sweep's metric on the highest rung that any has reached.
 
     `classes` and `epochs` say what it is a mean over; None before the first result.
     """
@@ -61,7 +80,7 @@ def best_so_far(record: RecordFile) -> dict[str, Any] | None:
     common = set.intersection(*(set(curves[number]) for number in there))
     epochs = plan["rungs"][highest][1]
     values = {number: fmean(curves[number][index][:epochs][-1] for index in common) for number in there}
-    best = max(there, key=lambda number: (values[number], -number))
+    best = max(there, key=lambda number: (goodness(metric_of(plan), values[number]), -number))
     params = fields_of(plan, record.trials[best])
     return {
         "configuration": best,
@@ -92,8 +111,14 @@ def confirmed(record: RecordFile) -> list[dict[str, Any]]:
     for number, values in means.items():
         params = fields_of(plan, record.trials[number])
         shown = {"configuration": number, "name": _name(plan, params), "params": params}
-        found.append({**shown, "confirm": values, "test": _test_means(test, number) if test else []})
-    return sorted(found, key=lambda each: (-fmean(each["confirm"]), each["configuration"]))
+        found.append({**shown, "confirm": values, "test": _test_means(test, number, metric_of(plan)) if test else []})
+    best_first = partial(goodness, metric_of(plan))
+    return sorted(found, key=lambda each: (-best_first(fmean(each["confirm"])), each["configuration"]))
+
+
+def metric_of(plan: Mapping[str, Any]) -> str:
+    """The metric that a search is for; plans of earlier versions do not name it."""
+    return plan.get("metric", "auroc")
 
 
 def fields_of(plan: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
@@ -101,9 +126,9 @@ def fields_of(plan: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
     return trial.params if plan["space"]["ranges"] else plan["space"]["points"][trial.params["point"]]
 
 
-def _test_means(test: Mapping[str, Any], number: int) -> list[float]:
+def _test_means(test: Mapping[str, Any], number: int, metric: str) -> list[float]:
     pairs = zip(test["models"], test["measured"], strict=True)
-    return [fmean(each["auroc"] for each in by_class.values()) for model, by_class in pairs if model[0] == number]
+    return [fmean(each[metric] for each in by_class.values()) for model, by_class in pairs if model[0] == number]
 
 
 def _name(plan: Mapping[str, Any], params: Mapping[str, Any]) -> str:

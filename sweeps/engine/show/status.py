@@ -17,7 +17,7 @@ from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import RECORD, SweepHome
 from sweeps.engine.record.lock import is_held
 from sweeps.engine.record.progress import ENDED, STAGE, seconds_left
-from sweeps.engine.show.counts import best_so_far, confirmed, counts, is_table
+from sweeps.engine.show.counts import best_so_far, confirmed, counts, is_table, metric_of
 from sweeps.engine.show.record_file import RecordFile, read_record
 
 __all__ = ["SweepStatus", "all_statuses", "status_of"]
@@ -37,6 +37,7 @@ class SweepStatus:
     changed: str | None = None
     script: str | None = None
     scale: str | None = None
+    metric: str | None = None
     data: list[str] = dataclasses.field(default_factory=list[str])
     stage: str | None = None
     started: str | None = None
@@ -122,13 +123,17 @@ def _described(shown: SweepStatus, home: SweepHome, record: RecordFile) -> Sweep
     if shown.is_running and now_at == stage.get("name") and not is_table(plan):
         left = seconds_left(known, plan["base"]["epochs"], datetime.datetime.now(datetime.UTC))
     state = shown.state if shown.is_running else STATES.get(code, "") or _guessed(home, record)
-    files = {"record": home.record, "results": home.results, "table": home.table, "figure": home.auroc_figure}
+    table = home.folder / "baselines.csv" if is_table(plan) else home.table
+    files = {"record": home.record, "results": home.results, "table": table}
+    if figures := home.class_figures():
+        files["figure"] = figures[0]
     run = {field.name: settings[field.name] for field in dataclasses.fields(RunSettings) if field.name in settings}
     return dataclasses.replace(
         shown,
         state=state,
         script=plan["script"],
         scale=plan["scale"],
+        metric=None if is_table(plan) else metric_of(plan),
         data=_data(plan),
         stage=None if state == "complete" else now_at,
         started=_local(started) if started else None,
@@ -182,7 +187,8 @@ def _results(path: Path) -> dict[str, Any] | None:
     """The winner's intervals and the sentence of a finished sweep; None if there are none that can be read."""
     try:
         found = json.loads(path.read_text())
-        return {name: found[name] for name in ("winner", "confirm", "test", "sentence")}
+        own = {"per_class": found["per_class"]["sentence"]} if "per_class" in found else {}
+        return {name: found[name] for name in ("winner", "confirm", "test", "sentence")} | own
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 

@@ -10,10 +10,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from adcore.metric_names import in_words
 from sweeps.engine.machine.commands import browse_command
 from sweeps.engine.show.status import SweepStatus
 
 __all__ = ["list_of", "page_of"]
+
+#: What counts hold besides a number for each state.
+NO_STATES = ("of", "planned", "tried", "by_class")
 
 
 def list_of(found: Sequence[SweepStatus]) -> RenderableType:
@@ -25,7 +29,8 @@ def list_of(found: Sequence[SweepStatus]) -> RenderableType:
         table.add_column(name, overflow="fold")
     for each in found:
         best = f"{each.best['value']:.4f}{_over(each)}" if each.best else ""
-        done = f"{each.counts['tried']} of {each.counts['planned']}" if each.counts else ""
+        now = _counted_now(each)
+        done = f"{now['tried']} of {now['planned']}" if now else ""
         times = (_time(each.started), _time(each.changed))
         cells = (each.name, each.script, ", ".join(each.data), each.state, each.stage, done, best, *times)
         table.add_row(*(Text(cell or "") for cell in cells))
@@ -52,6 +57,7 @@ def _facts(each: SweepStatus) -> list[tuple[str, str]]:
         ("reason", each.reason),
         *(("failed", line) for line in each.failures),
         ("what", f"{each.script}, scale {each.scale}, {', '.join(each.data)}" if each.script else ""),
+        ("metric", in_words(each.metric) if each.metric else ""),
         ("since", f"{_time(each.started)}, last change {_time(each.changed)}" if each.started else ""),
         ("done", _counts(each.counts)),
         ("best so far", _best(each)),
@@ -69,8 +75,17 @@ def _facts(each: SweepStatus) -> list[tuple[str, str]]:
 def _counts(counts: dict[str, Any] | None) -> str:
     if counts is None:
         return ""
-    states = ", ".join(f"{number} {name}" for name, number in counts.items() if name not in ("of", "planned", "tried"))
-    return f"{counts['tried']} of {counts['planned']} {counts['of']} ({states})"
+    states = ", ".join(f"{number} {name}" for name, number in counts.items() if name not in NO_STATES)
+    own = counts.get("by_class")
+    by_class = f"; by class {own['tried']} of {own['planned']}" if own else ""
+    return f"{counts['tried']} of {counts['planned']} {counts['of']} ({states}){by_class}"
+
+
+def _counted_now(each: SweepStatus) -> dict[str, Any] | None:
+    """The counts of the search that the stage is about: of all classes together, or of each class's own."""
+    if each.counts and each.stage in ("search by class", "confirm by class"):
+        return each.counts["by_class"]
+    return each.counts
 
 
 def _best(each: SweepStatus) -> str:
@@ -97,7 +112,8 @@ def _results(results: dict[str, Any] | None) -> list[tuple[str, str]]:
         return []
     tests = ((f"test {name}".rstrip(), each) for name, each in results["test"].items())
     rows = [(name, _interval(each)) for name, each in (("validation", results["confirm"]), *tests)]
-    return [("winner", f"configuration {results['winner']['configuration']}"), *rows, ("", results["sentence"])]
+    sentences = [("", results[name]) for name in ("sentence", "per_class") if name in results]
+    return [("winner", f"configuration {results['winner']['configuration']}"), *rows, *sentences]
 
 
 def _interval(each: dict[str, float]) -> str:

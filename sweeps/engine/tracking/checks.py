@@ -16,6 +16,7 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.tracking.api import check_api
 from sweeps.engine.tracking.artifacts import check_artifacts
 from sweeps.engine.tracking.store import check_tracking_uri
+from sweeps.engine.tracking.system_metrics import check_system_metrics
 from sweeps.engine.tracking.variables import ignored
 
 __all__ = ["check_mlflow", "check_outboxes", "check_tracking"]
@@ -24,10 +25,13 @@ WAITS = "continuing without it: updates for MLflow wait on disk"
 
 
 def check_tracking(settings: RunSettings, experiment: str, *, is_named: bool) -> None:
-    """Raises UserError for an address that cannot be used; a resumed sweep can wait for its own server.
+    """Raises UserError for an address that cannot be used; a resumed sweep can wait for its own server. Also if
+    --system-metrics cannot measure.
 
     is_named: whether the address was given on the command line.
     """
+    if settings.system_metrics:
+        check_system_metrics()
     if line := ignored(settings.tracking_uri, is_named=is_named):
         click.echo(line, err=True)
     try:

@@ -46,6 +46,7 @@ class Tracking:
         update.inputs = [dataclasses.asdict(each) for each in self.inputs]
         if not self.opened:
             update.params, update.columns = as_text(self.plan.params()), list(self.plan.columns)
+            update.metric = self.plan.metric
         self.opened.add(SWEEP)
         self.outbox.put(update)
 
@@ -90,10 +91,11 @@ class Tracking:
             return
         for index, each in new.items():
             self._log(f"{key}/{index}", {**each, **speed}, step, now)
-        mine = {class_metric("val_auroc", index): each["val_auroc"] for index, each in new.items()}
+        own_metric = f"val_{self.plan.metric}"
+        mine = {class_metric(own_metric, index): each[own_metric] for index, each in new.items()}
         seen = self.outbox.noted(key, step)  # by other packs, too
         if len(seen) == len(self.plan.classes_of(number)):
-            means = over_classes(list(seen.values()))
+            means = over_classes(list(seen.values()), self.plan.metric)
             mine |= means
             self._over_seeds(stage, number, own.train_seed, means, step, now)
         self._log(key, mine, step, now)
@@ -107,7 +109,7 @@ class Tracking:
         self.outbox.note(key, step, str(seed), {str(seed): dict(means)})
         noted = list(self.outbox.noted(key, step).values())
         if len(noted) == len(seeds):
-            self._log(key, over_seeds(noted), step, now)
+            self._log(key, over_seeds(noted, self.plan.metric), step, now)
 
     def assessed(
         self,
@@ -134,11 +136,11 @@ class Tracking:
     def climbed(
         self, stage: str, configuration: int, seed: int, *, rung: int, value: float, classes: Sequence[int]
     ) -> None:
-        """A configuration has reached a rung, from 1 on. value: its mean AUROC over these classes."""
+        """A configuration has reached a rung, from 1 on. value: the metric's mean over these classes."""
         key = run_key(stage, configuration, seed)
         with self.outbox.transaction():
             if self.outbox.note(key, rung, "rung", {}):
-                self._log(key, {"rung": rung, "val_auroc_at_rung": value}, rung, _now())
+                self._log(key, {"rung": rung, f"val_{self.plan.metric}_at_rung": value}, rung, _now())
                 tags = {"rung": str(rung), "judged_on_classes": ",".join(map(str, classes))}
                 self.outbox.put(RunUpdate(key, tags=tags))
 
@@ -187,6 +189,10 @@ class Tracking:
             for key in sorted(self.opened - {SWEEP}):  # configurations whose seeds did not all end well
                 self.outbox.put(RunUpdate(key, tags={"state": state}, status=STATUS[state]))
         self.opened.clear()
+
+    def system(self, metrics: Mapping[str, float], second: int) -> None:
+        """Log the use of the driver's machine with the sweep's run. second: since the first sample, the step."""
+        self._log(SWEEP, metrics, second, _now())
 
     def add_files(self, paths: Sequence[Path]) -> None:
         """Add files to the sweep's run, whether it has ended or not."""

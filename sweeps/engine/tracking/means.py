@@ -8,10 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from adcore.metric_names import mean_metric
 
-__all__ = ["of_validation", "over_classes", "over_seeds"]
-
-#: AUROC's standard deviation over the classes, and that of its mean over the seeds.
-CLASS_SPREAD, SEED_SPREAD = "val_auroc_std", "val_auroc_seed_std"
+__all__ = ["of_validation", "over_classes", "over_seeds", "seed_spread"]
 
 
 def of_validation(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -19,16 +16,25 @@ def of_validation(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name.startswith("val_")}
 
 
-def over_classes(classes: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Every validation metric's mean, and AUROC's spread."""
+def over_classes(classes: Sequence[Mapping[str, float]], metric: str) -> dict[str, float]:
+    """Every validation metric's mean, and the standard deviation of the sweep's metric."""
     means = {mean_metric(name): _mean([each[name] for each in classes]) for name in classes[0]}
-    return means | {CLASS_SPREAD: _spread([each["val_auroc"] for each in classes])}
+    return means | {_class_spread(metric): _spread([each[f"val_{metric}"] for each in classes])}
 
 
-def over_seeds(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The means of what `over_classes` gives for each seed, and the spread of the mean AUROC."""
-    means = {name: _mean([each[name] for each in seeds]) for name in seeds[0] if name != CLASS_SPREAD}
-    return means | {SEED_SPREAD: _spread([each[mean_metric("val_auroc")] for each in seeds])}
+def over_seeds(seeds: Sequence[Mapping[str, float]], metric: str) -> dict[str, float]:
+    """The means of what `over_classes` gives for each seed, and the standard deviation of the metric's mean."""
+    means = {name: _mean([each[name] for each in seeds]) for name in seeds[0] if name != _class_spread(metric)}
+    return means | {seed_spread(metric): _spread([each[mean_metric(f"val_{metric}")] for each in seeds])}
+
+
+def seed_spread(metric: str) -> str:
+    """The name of the standard deviation over the seeds of a metric's mean."""
+    return f"val_{metric}_seed_std"
+
+
+def _class_spread(metric: str) -> str:
+    return f"val_{metric}_std"
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -49,7 +49,8 @@ class ModelFolder:
 class RunUpdate:
     """An update of a run, which is named by its key within the sweep. metrics: (name, value, step, milliseconds).
 
-    inputs: DataInputs as plain values. columns: parameters that a table of the sweep's configurations shows.
+    inputs: DataInputs as plain values. columns: parameters that a table of the sweep's configurations shows; metric: by
+    which it is sorted.
     """
 
     key: str
@@ -62,6 +63,7 @@ class RunUpdate:
     status: str | None = None
     inputs: list[dict[str, str]] = dataclasses.field(default_factory=list)
     columns: list[str] = dataclasses.field(default_factory=list)
+    metric: str = ""
     model: ModelFolder | None = None
 
     @property
@@ -77,7 +79,7 @@ class RunUpdate:
         self.metrics += later.metrics
         self.artifacts += later.artifacts
         self.inputs += later.inputs
-        self.columns = later.columns or self.columns
+        self.columns, self.metric = later.columns or self.columns, later.metric or self.metric
         self.status = later.status or self.status
         self.model = later.model or self.model
 

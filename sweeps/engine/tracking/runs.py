@@ -124,7 +124,9 @@ class RunWriter:
         self._log(client, update, run_id)
         if update.columns:
             key = view_key(update.name or self.sweep_id, self.sweep_id)
-            client.set_experiment_tag(experiment_id, f"{VIEW_TAG}{key}", view_state(self.sweep_id, update.columns))
+            client.set_experiment_tag(
+                experiment_id, f"{VIEW_TAG}{key}", view_state(self.sweep_id, update.columns, update.metric or "auroc")
+            )
         state, status = self.ends.get(update.key, (None, None))
         if update.status == "RUNNING":
             client.update_run(run_id, "RUNNING")

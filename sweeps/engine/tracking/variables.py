@@ -32,7 +32,7 @@ UNUSED: Mapping[str, str] = MappingProxyType(
         "MLFLOW_EXPERIMENT_NAME": "the experiment is named after the script",
         "MLFLOW_EXPERIMENT_ID": "the experiment is named after the script",
         "MLFLOW_RUN_ID": "a sweep has runs of its own",
-        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "runs are written by the driver, not where they train",
+        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "--system-metrics turns that on",
     }
 )
 #: Set if the environment does not set them.

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+from adcore.metric_names import MINIMISED, mean_metric
 from sweeps.engine.machine.locations import SQLITE
+from sweeps.engine.tracking.means import seed_spread
 
-__all__ = ["VIEW_TAG", "links", "view_key", "view_link", "view_state"]
+__all__ = ["VIEW_TAG", "curves_link", "links", "view_key", "view_link", "view_state"]
 
 #: What MLflow puts before a view's key, as the name of the experiment's tag.
 VIEW_TAG = "mlflow.sharedViewState."
 #: Where `mlflow ui` listens by default.
 LOCAL = "http://127.0.0.1:5000"
-#: Metrics that the table shows, before the searched parameters.
-METRICS = ("val_auroc_mean", "val_auroc_seed_std", "test_auroc_mean")
 
 
 def view_key(name: str, sweep_id: str) -> str:
@@ -26,26 +26,41 @@ def view_key(name: str, sweep_id: str) -> str:
     return f"{name}-{sweep_id[:8]}"
 
 
-def view_state(sweep_id: str, columns: Sequence[str]) -> str:
-    """The view: the confirmed configurations of a sweep, best mean first. columns: parameters to show."""
+def view_state(sweep_id: str, columns: Sequence[str], metric: str = "auroc") -> str:
+    """The view: the confirmed configurations of a sweep, best mean of a metric first. columns: parameters to show."""
+    means = [mean_metric(f"val_{metric}"), seed_spread(metric), mean_metric(f"test_{metric}")]
     state = {
         "searchFilter": f"tags.sweep_id = '{sweep_id}' and tags.level = 'config' and tags.stage = 'confirm'",
-        "orderByKey": f"metrics.`{METRICS[0]}`",
-        "orderByAsc": False,
+        "orderByKey": f"metrics.`{means[0]}`",
+        "orderByAsc": metric in MINIMISED,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [*(f"metrics.`{name}`" for name in METRICS), *(f"params.`{name}`" for name in columns)],
+        "selectedColumns": [*(f"metrics.`{name}`" for name in means), *(f"params.`{name}`" for name in columns)],
     }
     return json.dumps(state)
 
 
 def view_link(address: str, experiment_id: str, key: str) -> str:
     """The link that opens a view. address: MLflow's server, or the database that `mlflow ui` serves on this machine."""
-    query = urlencode({"workflowType": "machine_learning", "viewStateShareKey": key})
+    return _runs_link(address, experiment_id, viewStateShareKey=key)
+
+
+def curves_link(address: str, experiment_id: str, sweep_id: str, configuration: int, seed: int) -> str:
+    """The link that draws every metric of a confirmed training by epoch, each in one chart with a line for each class.
+
+    address: as for `view_link`.
+    """
+    tags = {"sweep_id": sweep_id, "level": "class", "stage": "confirm", "configuration": configuration, "seed": seed}
+    shown = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    return _runs_link(address, experiment_id, searchFilter=shown, compareRunsMode="CHART", isPreview="true")
+
+
+def _runs_link(address: str, experiment_id: str, **query: str) -> str:
     server = LOCAL if address.startswith(SQLITE) else address.rstrip("/")
-    return f"{server}/#/experiments/{experiment_id}/runs?{query}"
+    text = urlencode({"workflowType": "machine_learning", **query}, quote_via=quote)
+    return f"{server}/#/experiments/{experiment_id}/runs?{text}"
 
 
 def links(uri: str, address: str) -> list[tuple[str, str]]:

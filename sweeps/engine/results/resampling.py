@@ -1,0 +1,39 @@
+"""How a metric varies with the images, by the bootstrap: for metrics without placements such as AUROC's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adcore.metrics import measure_one
+
+if TYPE_CHECKING:
+    from adcore.evaluation.test_scores import TestScores
+
+__all__ = ["resampled"]
+
+#: Resamples of the test part, the same for all models and classes: their covariance needs that.
+RESAMPLES, SEED = 100, 0
+
+
+def resampled(scored: TestScores, experiment: int, metric: str) -> dict[str, NDArray[np.float64]]:
+    """By comparison, the deviations of an experiment's metric over resamples of the test part, [RESAMPLES].
+
+    Images are drawn with replacement within each class. The sum of squares is the metric's variance, and the deviations
+    of several experiments and models can be added, as those of adcore.metrics.auroc_influence.
+    """
+    member = scored.config.classes.index(experiment)
+    scores, labels = scored.scores[:, member].double().cpu().numpy(), scored.labels.cpu().numpy()
+    normal = scored.normal(experiment).cpu().numpy()
+    kinds = {name: own.cpu().numpy() for name, own in scored.anomalous(experiment).items()}
+    values: dict[str, list[float]] = {name: [] for name in kinds}
+    draw = np.random.default_rng(SEED)
+    by_class = [np.flatnonzero(labels == index) for index in np.unique(labels)]
+    for _ in range(RESAMPLES):
+        drawn = np.concatenate([draw.choice(own, len(own)) for own in by_class])
+        for name, anomalous in kinds.items():
+            shown = drawn[(anomalous | normal)[drawn]]
+            values[name].append(measure_one(metric, anomalous[shown], scores[shown]))
+    return {name: (np.array(own) - np.mean(own)) / np.sqrt(RESAMPLES - 1) for name, own in values.items()}

@@ -1,0 +1,64 @@
+"""System metrics: what MLflow's own monitors measure of the driver's machine, told like every other update.
+
+MLflow's own thread would write past the outbox, and its figures would be lost while MLflow is away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any
+
+from adcore.errors import UserError
+
+__all__ = ["SystemMetrics", "check_system_metrics"]
+
+#: Seconds between two samples, as in MLflow's own monitor.
+PERIOD = 10.0
+#: How the names begin that MLflow shows under "System metrics".
+PREFIX = "system/"
+
+
+def check_system_metrics() -> None:
+    """Raises UserError if the package that measures is missing."""
+    if find_spec("psutil") is None:
+        raise UserError(
+            "--system-metrics: expected the package psutil, which measures; install it (pip install psutil, and "
+            "nvidia-ml-py for GPUs), or leave --system-metrics out"
+        )
+
+
+class SystemMetrics:
+    """Samples of the use of CPU, memory, disk, network and, if their library is installed, of GPUs. clock: seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+        from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+        from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+        from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+        from mlflow.system_metrics.metrics.rocm_monitor import ROCMMonitor
+
+        self.clock, self.due = clock, 0.0
+        self.monitors: list[Any] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+        for kind in (GPUMonitor, ROCMMonitor):
+            with suppress(Exception):  # no such GPU, or its library is missing
+                self.monitors.append(kind())
+        self._measure()  # use of the CPUs is measured since the last sample
+
+    def sample(self) -> dict[str, float]:
+        """The figures, by MLflow's names; none if the last sample is more recent than PERIOD."""
+        if self.clock() < self.due:
+            return {}
+        self.due = self.clock() + PERIOD
+        return self._measure()
+
+    def _measure(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for monitor in self.monitors:
+            with suppress(Exception):  # a disk or a GPU that cannot be asked ends no sweep
+                monitor.collect_metrics()
+                found |= {f"{PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+            monitor.clear_metrics()
+        return found
