@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.engine.machine import commands
 from sweeps.engine.machine.job import IN_JOB
+from sweeps.engine.planning.settings import SweepSettings
 from tests.refusals import refused
 
 ADDRESS = ["--address", "auto"]
@@ -31,7 +33,8 @@ def test_the_defaults_are_refused_with_the_form_that_works(capsys: pytest.Captur
         "error: --storage runs, --tracking-uri sqlite:///mlflow.db, --address local: within a Ray job"
     )
     works = "--storage /FOLDER/OF/ALL/NODES --tracking-uri sqlite:////FOLDER/OF/ALL/NODES/mlflow.db --address auto"
-    assert line.endswith(f"expected {works}\n")
+    submit = "ray job submit --working-dir . -- env PYTHONPATH=. python sweeps/gan_loss_weights.py"
+    assert line.endswith(f"expected `{submit} ... {works}`\n")
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,27 @@ def test_the_defaults_are_refused_with_the_form_that_works(capsys: pytest.Captur
 )
 def test_only_what_is_wrong_is_named(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(arguments, capsys).startswith(f"error: {named}: within a Ray job")
+
+
+def test_the_printed_command_submits_another_job_as_this_ones_code_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SweepSettings(storage="/s", address="auto")
+    uploaded = tmp_path / "working_dir_files" / "_ray_pkg_1"
+    monkeypatch.setattr(commands, "ROOT", uploaded)
+    submit = "ray job submit --working-dir . -- env PYTHONPATH=. python sweeps/tune.py"
+    places = "--address auto --storage /s"
+    assert sorted(commands.resume_command("tune", settings, "mine").split()) == sorted(
+        f"{submit} --resume mine {places}".split()
+    )
+    monkeypatch.setattr(commands, "ROOT", tmp_path)  # installed on every node
+    assert f"{tmp_path}/sweeps/tune.py --resume mine" in commands.resume_command("tune", settings, "mine")
+
+
+def test_ray_itself_names_the_folder_of_a_jobs_code() -> None:
+    from ray._private.runtime_env import working_dir
+
+    assert commands.UPLOADED in Path(working_dir.__file__).read_text(encoding="utf-8")
 
 
 def test_places_elsewhere_pass_and_the_jobs_cluster_is_probed(

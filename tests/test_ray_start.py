@@ -12,7 +12,7 @@ import pytest
 import ray
 from ray._common.utils import get_ray_address_file
 from ray._private.utils import check_version_info, validate_socket_filepath
-from ray.exceptions import RayTaskError
+from ray.exceptions import AuthenticationError, RayTaskError
 
 from adcore.errors import UserError
 from sweeps.engine.machine import code
@@ -86,6 +86,20 @@ def _not_started(error: Exception, monkeypatch: pytest.MonkeyPatch) -> str:
         pass
     assert "\n" not in str(refused.value)
     return str(refused.value)
+
+
+@pytest.mark.parametrize("text", [None, "", "0" * 64])
+def test_a_file_without_a_token_is_told_from_one_with_the_wrong_token(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    if text is not None:
+        (tmp_path / "token").write_text(text)
+    line = _not_started(AuthenticationError("refused"), monkeypatch)
+    assert ("is not that of this cluster" in line) == bool(text)
+    assert (f"RAY_AUTH_TOKEN_PATH {tmp_path / 'token'}: there is no token in it" in line) != bool(text)
 
 
 def test_another_version_of_ray_is_named_beside_this_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,11 +70,11 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     check_one_root()
     check_docstrings()
     settings = script.settings(**given)
-    check_job(settings, is_whole=not settings.resume)
+    check_job(settings, script.name, is_whole=not settings.resume)
     home = find_home(script.name, settings)
     if settings.continued:
         settings = stored_settings(script.name, script.settings, home, given)
-        check_job(settings)
+        check_job(settings, script.name)
     elif settings.scale is None and settings.address != "local":  # the GPUs of this machine say nothing
         scale = settings.default_scale(has_gpus=settings.asks_for_gpus or cluster_has_gpus(settings))
         settings = dataclasses.replace(settings, scale=scale)

@@ -15,16 +15,19 @@ from tests.sweep_process import poll
 
 
 class Server:
-    """An MLflow server on an address of its own, which can be killed and started again."""
+    """An MLflow server on an address of its own, which can be killed and started again.
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    options: of `mlflow server`. backend: its database, instead of a SQLite file in `folder`.
+    """
+
+    def __init__(self, folder: Path, *options: str, backend: str | None = None) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        self.port, self.uri, self.backend = port, f"http://127.0.0.1:{port}", f"sqlite:///{folder / 'server.db'}"
+        self.port, self.uri = port, f"http://127.0.0.1:{port}"
+        self.backend = backend or f"sqlite:///{folder / 'server.db'}"
         program = str(Path(sys.executable).with_name("mlflow"))
         self.command = [
-            program, "server", "--backend-store-uri", self.backend,
-            "--artifacts-destination", str(folder / "artifacts"),
+            program, "server", "--artifacts-destination", str(folder / "artifacts"),
             "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *options,
         ]  # fmt: skip
         self.folder = folder
@@ -36,7 +39,11 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=self.folder,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # else ten more processes
+            env={
+                **os.environ,
+                "MLFLOW_BACKEND_STORE_URI": self.backend,  # no command line shows its password
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else ten more processes
+            },
             start_new_session=True,
         )
         self.wait_for_answers()

@@ -40,18 +40,19 @@ def test_without_a_scale_the_gpus_of_the_cluster_decide(cluster: ClusterProcess,
     assert "scale gpu" in sweep.out
 
 
-def test_a_token_that_is_missing_and_one_that_is_wrong_are_told_apart(
+def test_a_token_that_is_missing_one_that_is_wrong_and_one_that_is_not_shown_are_told_apart(
     cluster: ClusterProcess, begin: Begin, tmp_path: Path
 ) -> None:
     """What the line says, by what is set here."""
     (tmp_path / "home").mkdir()
-    none = f"there is none here; copy ~/.ray/auth_token of its head to {tmp_path}"
-    said = {"": none, "0" * 64: "the token of RAY_AUTH_TOKEN is not that of this cluster"}
-    for token, hint in said.items():
-        own = {"RAY_AUTH_TOKEN": token} if token else {}
-        sweep = begin(
-            tmp_path, "--scale", "smoke", "--address", cluster.told["address"], HOME=str(tmp_path / "home"), **own
-        )
+    cases = [
+        ({}, f"there is none here; copy ~/.ray/auth_token of its head to {tmp_path}"),
+        ({"RAY_AUTH_TOKEN": "0" * 64}, "the token of RAY_AUTH_TOKEN is not that of this cluster"),
+        ({**cluster.env, "RAY_AUTH_MODE": "disabled"}, "asks for a token, and RAY_AUTH_MODE is 'disabled'; unset it"),
+    ]
+    for given, hint in cases:
+        address = ["--address", cluster.told["address"]]
+        sweep = begin(tmp_path, "--scale", "smoke", *address, HOME=str(tmp_path / "home"), **given)
         assert sweep.wait() == 2, sweep.out
         assert hint in sweep.err
         assert len(sweep.err.splitlines()) == 1, sweep.err

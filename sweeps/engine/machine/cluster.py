@@ -205,6 +205,9 @@ def _token_hint() -> str:
     """What to do about a token that is missing here, or that the cluster refuses."""
     if os.environ.get("RAY_AUTH_MODE") != "token":
         return f"the cluster asks for a token, and RAY_AUTH_MODE is {os.environ.get('RAY_AUTH_MODE')!r}; unset it"
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if named and not os.environ.get("RAY_AUTH_TOKEN") and not (Path(named).is_file() and Path(named).stat().st_size):
+        return f"RAY_AUTH_TOKEN_PATH {named}: there is no token in it; copy ~/.ray/auth_token of the head there"
     file = Path("~/.ray/auth_token").expanduser()
     places = [name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if os.environ.get(name)]
     place = places[0] if places else f"{file}" if file.exists() else ""

@@ -13,10 +13,14 @@ from sweeps.engine.machine.code import ROOT
 from sweeps.engine.machine.locations import SQLITE, database_path
 from sweeps.engine.planning.run_settings import RunSettings
 
-__all__ = ["FROM_PYTHON", "browse_command", "mlflow_command", "python", "resume_command"]
+__all__ = ["FROM_PYTHON", "SUBMIT", "browse_command", "mlflow_command", "python", "resume_command"]
 
 #: In place of a script's name, for a sweep that Python code began: of its experiment in MLflow, too.
 FROM_PYTHON = "notebook"
+#: Runs a script of the current folder as a Ray job.
+SUBMIT = "ray job submit --working-dir . -- env PYTHONPATH=. python"
+#: The folder where Ray keeps the code that a job came with, until it deletes it.
+UPLOADED = "working_dir_files"
 #: Settings that a resume needs again if they are not the defaults.
 PLACES = ("storage", "tracking_uri", "address", "data_dir")
 
@@ -30,8 +34,10 @@ def resume_command(script: str, settings: RunSettings, name: str) -> str:
     }
     if script == FROM_PYTHON:
         return f"sweep(space, {', '.join(f'{key}={value!r}' for key, value in {'resume': name, **given}.items())})"
-    words = [python(), str(ROOT / "sweeps" / f"{script}.py"), "--resume", name]
-    return shlex.join([*words, *(word for key, value in given.items() for word in (flag_of(key), str(value)))])
+    words = ["--resume", name, *(word for key, value in given.items() for word in (flag_of(key), str(value)))]
+    if ROOT.parent.name == UPLOADED:
+        return f"{SUBMIT} sweeps/{script}.py {shlex.join(words)}"
+    return shlex.join([python(), str(ROOT / "sweeps" / f"{script}.py"), *words])
 
 
 def browse_command(uri: str) -> str:

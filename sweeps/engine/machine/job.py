@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from adcore.errors import UserError
+from sweeps.engine.machine.commands import FROM_PYTHON, SUBMIT
 from sweeps.engine.machine.locations import SQLITE
 from sweeps.engine.planning.run_settings import RunSettings
 
@@ -15,10 +16,11 @@ __all__ = ["check_job"]
 IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
-def check_job(settings: RunSettings, *, is_whole: bool = True) -> None:
+def check_job(settings: RunSettings, script: str, *, is_whole: bool = True) -> None:
     """Raises UserError within a Ray job for places in its own folder, a package that Ray deletes, and for a second Ray.
 
-    is_whole: whether the settings are all known; those that a record holds are not before it is read.
+    script: its name, for the command that works. is_whole: whether the settings are all known; those that a record
+    holds are not before it is read.
     """
     if IN_JOB not in os.environ or settings.plan:
         return
@@ -30,7 +32,10 @@ def check_job(settings: RunSettings, *, is_whole: bool = True) -> None:
     if is_whole and settings.address == "local":
         wrong["--address local"] = "--address auto"
     if wrong:
+        expected = " ".join(wrong.values())
+        if script != FROM_PYTHON:
+            expected = f"`{SUBMIT} sweeps/{script}.py ... {expected}`"
         raise UserError(
             f"{', '.join(wrong)}: within a Ray job, files in its folder are deleted, and a second Ray would start "
-            f"beside the cluster; expected {' '.join(wrong.values())}"
+            f"beside the cluster; expected {expected}"
         )
