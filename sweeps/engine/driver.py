@@ -7,6 +7,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,8 +23,10 @@ from sweeps.engine.machine.shared_storage import require_shared, storage_token
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.extend import extend_record
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.remote_record import RecordCopies
 from sweeps.engine.record.study import open_record
 from sweeps.engine.stage_runner import INTERRUPTED, Session, StageRunner
 from sweeps.engine.tracking.checks import check_mlflow
@@ -64,9 +67,10 @@ def drive(
         interrupt.check()
         require_same_code()
         resources = resources_of_cluster(settings)
-        if settings.address != "local":
-            home.token = files.enter_context(storage_token(home.folder))
-            require_shared(home.token)
+        if settings.address != "local" and (folder := _shared_folder(home)):
+            flag = "--checkpoints" if home.store else "--storage"
+            home.token = files.enter_context(storage_token(folder, flag))
+            require_shared(home.token, flag)
         limit = settings.limit_on(resources.slots, resources.gpus)
         try:
             check_mlflow(settings, plan.script, home)
@@ -75,12 +79,21 @@ def drive(
             study = open_record(home, plan, attributes)
             sweep_id = study.user_attrs["sweep_id"]
             outbox = Outbox(home.outbox(sweep_id))
-            stages = make_stages(Session(study, home, command, resources, interrupt, outbox, display, started, limit))
+            copies = None
+            if home.store:
+                copies = RecordCopies(home, Attributes(study, home.record), home.store)
+                copies.begin()
+            stages = make_stages(
+                Session(study, home, command, resources, interrupt, outbox, display, started, limit, copies)
+            )
         except StorageError as error:
             print(f"the sweep cannot start: {error}", file=sys.stderr)
             code = 1
         else:
-            code = _run_and_deliver(stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox))
+            until = (lambda: copies.copied) if copies else (lambda: None)
+            code = _run_and_deliver(
+                stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox, until=until)
+            )
     if code is None and home.is_begun:
         print(f"interrupted; continue with:\n  {command}")
     return INTERRUPTED if code is None else code
@@ -98,8 +111,10 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
         code = _run(stages)
         with contextlib.suppress(KeyboardInterrupt):  # it is over, whatever comes now
             stages.note_end(code)
+            code = _copied(stages, code)
     finally:
         close(writer, stages)
+        stages.deleting.shutdown(cancel_futures=stages.broken is not None)
     if code != INTERRUPTED and stages.tracking.plan.columns and (link := writer.link(stages.home.name)):
         stages.display.print(f"open:    {link}")
     say_how_to_continue(stages, writer, code)
@@ -125,6 +140,25 @@ def _run(stages: StageRunner) -> int:
     if code == INTERRUPTED:
         with contextlib.suppress(StorageError):  # else MLflow shows it as running until it is resumed
             stages.tracking.interrupt()
+    return code
+
+
+def _shared_folder(home: SweepHome) -> Path | None:
+    """The folder that all nodes of a cluster have to share; None if a store takes its place."""
+    if home.store is None:
+        return home.folder
+    return None if home.store.address.scheme else Path(home.store.address.path) / home.name
+
+
+def _copied(stages: StageRunner, code: int) -> int:
+    """Copy record and results to the store, if there is one; returns the exit code, 1 if that fails."""
+    if not stages.copies or stages.is_gone or stages.copies.lost:
+        return code
+    try:
+        stages.copies.end()
+    except StorageError as error:
+        print(f"the last copy of the record is older than the record: {error}", file=sys.stderr)
+        return code or 1
     return code
 
 

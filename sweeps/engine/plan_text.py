@@ -77,6 +77,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         f"  time       {time_in_words(lambda slots: _works(plan, settings, slots), settings)}",
         *_limit_lines(plan, settings),
         f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",
+        f"  checkpoints {settings.checkpoints_of(name)}",
     ]
     return "\n".join(lines)
 

@@ -168,4 +168,5 @@ def rows_in_words(plan: BaselinePlan, settings: BaselineSettings) -> str:
             f"trainings: {len(trainings)}, epochs: {config.epochs}, width {config.width}; {reported}"
         )
     epochs = sum(plan.config(training).epochs for training in plan.trainings)
-    return "\n".join([*lines, f"  cost: {len(plan.trainings)} trainings, at most {epochs} epochs, in all"])
+    places = f"  checkpoints: {settings.checkpoints_of(settings.name or settings.continued or '<name>')}"
+    return "\n".join([*lines, f"  cost: {len(plan.trainings)} trainings, at most {epochs} epochs, in all", places])

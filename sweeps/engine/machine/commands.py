@@ -18,7 +18,7 @@ __all__ = ["FROM_PYTHON", "browse_command", "mlflow_command", "python", "resume_
 #: In place of a script's name, for a sweep that Python code began: of its experiment in MLflow, too.
 FROM_PYTHON = "notebook"
 #: Settings that a resume needs again if they are not the defaults.
-PLACES = ("storage", "tracking_uri", "address", "data_dir")
+PLACES = ("storage", "checkpoints", "tracking_uri", "address", "data_dir")
 
 
 def resume_command(script: str, settings: RunSettings, name: str) -> str:
