@@ -13,12 +13,15 @@ from typing import Any
 
 
 class ClusterProcess:
-    """start_cluster.py as a process of its own: Ray reads its token once, when it is imported."""
+    """start_cluster.py as a process of its own: Ray reads its token once, when it is imported.
 
-    def __init__(self) -> None:
+    private: a folder at which each worker node has a file system of its own.
+    """
+
+    def __init__(self, private: Path | None = None) -> None:
         self.env = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("start_cluster.py"))],
+            [sys.executable, str(Path(__file__).with_name("start_cluster.py")), *([str(private)] if private else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env={**os.environ, **self.env}, start_new_session=True,
         )  # fmt: skip

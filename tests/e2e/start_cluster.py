@@ -1,10 +1,11 @@
 """A head and two worker nodes with a fake GPU each, on this machine, until stdin ends.
 
-    RAY_AUTH_MODE=token RAY_AUTH_TOKEN=... python start_cluster.py
+    RAY_AUTH_MODE=token RAY_AUTH_TOKEN=... python start_cluster.py [FOLDER]
 
-Prints one line of JSON: {"address", "workers"}. Obeys lines of stdin: `usage` prints the shares of each node's GPU that
-were in use at some time, and by node how many actors ran there; `remove` removes a node as if its plug were pulled;
-`private FOLDER` adds a node with a file system of its own mounted there (as root), and prints a line when it is there.
+With FOLDER, each worker node has a file system of its own mounted there (as root). Prints one line of JSON:
+{"address", "workers"}. Obeys lines of stdin: `usage` prints the shares of each node's GPU that were in use at some
+time, and by node how many actors ran there; `remove` removes a node as if its plug were pulled; `private FOLDER` adds
+a node with a file system of its own mounted there (as root), and prints a line when it is there.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ MEMORY = 200_000_000
 
 def main() -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": MEMORY})
-    workers = [cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=MEMORY) for _ in range(2)]
+    private = sys.argv[1] if len(sys.argv) > 1 else None
+    own = {"num_cpus": 2, "num_gpus": 1, "object_store_memory": MEMORY}
+    workers = [] if private else [cluster.add_node(**own) for _ in range(2)]
     cluster.wait_for_nodes()
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
+    for _ in range(2 if private else 0):
+        _add_private(cluster.address, str(private))
     print(json.dumps({"address": cluster.address, "workers": [node.node_id for node in workers]}), flush=True)
 
     ended = threading.Event()
@@ -44,6 +49,7 @@ def main() -> None:
                 cluster.remove_node(workers.pop(), allow_graceful=False)
             elif line.startswith("private "):
                 _add_private(cluster.address, line.removeprefix("private ").strip())
+                print(json.dumps({"alive": _alive()}), flush=True)
         ended.set()
 
     threading.Thread(target=obey, daemon=True).start()
@@ -62,7 +68,6 @@ def _add_private(address: str, folder: str) -> None:
     subprocess.Popen([*mounted, *start, f"--object-store-memory={MEMORY}"], stdout=sys.stderr)
     while _alive() == count:
         time.sleep(0.1)
-    print(json.dumps({"alive": _alive()}), flush=True)
 
 
 def _alive() -> int:

@@ -115,9 +115,16 @@ class ObjectStore:
         return sorted(str(path.relative_to(self._root)) for path in files)
 
     def modified(self, name: str) -> datetime.datetime | None:
-        """When an object was written, by the store's clock; None if there is no such object."""
+        """When an object was written, by the store's clock; None if it is not there, or the store does not note it."""
         with self._naming(name):
             return self._system.get_file_info(self._path(name)).mtime
+
+    def holds(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        from pyarrow.fs import FileType
+
+        with self._naming(name):
+            return self._system.get_file_info(self._path(name)).type == FileType.File
 
     def holds_bucket(self) -> bool:
         """Whether the bucket is there; True for a store without buckets."""

@@ -137,7 +137,7 @@ class RecordCopies:
 
 def holds_record(store: ObjectStore) -> bool:
     """Whether the store of a sweep has a copy of its record. Raises StorageError."""
-    return store.modified(COPY) is not None
+    return store.holds(COPY)
 
 
 def fetch_record(home: SweepHome, store: ObjectStore) -> None:
