@@ -18,7 +18,7 @@ from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record import remote_driver
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.record.remote import fetch_if_away, named_apart, store_of
+from sweeps.engine.record.remote import fetch_if_away, named_apart, shared_folder, store_of
 from sweeps.engine.record.remote_driver import RemoteDriver, TakenOverError, check_no_other_driver
 from sweeps.engine.record.remote_record import COPY, DRIVERS, RecordCopies, fetch_record
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
@@ -223,6 +223,19 @@ def test_a_name_that_the_store_knows_and_one_that_it_does_not_are_refused(
     with pytest.raises(UserError, match=rf"--resume s3://bucket/sweeps/absent: there is no copy .*{COPY}"):
         fetch_if_away(RunSettings(storage=str(tmp_path / "there"), checkpoints=sweeps, resume="absent"))
     assert not (tmp_path / "there" / "absent").exists()
+
+
+def test_nodes_share_the_folder_of_the_checkpoints_or_that_of_the_sweep_or_none(
+    home: SweepHome, tmp_path: Path
+) -> None:
+    assert shared_folder(home) is None
+    assert shared_folder(SweepHome(home.folder)) == home.folder
+    place = tmp_path / "shared"
+    settings = RunSettings(storage=str(tmp_path / "there"), checkpoints=str(place), name="n")
+    there = SweepHome(tmp_path / "there" / "n")
+    there.store = store_of(settings, there)
+    assert shared_folder(there) == place
+    assert place.is_dir(), "a token can be written there"
 
 
 def test_a_damaged_copy_is_refused_and_leaves_nothing(store: ObjectStore, tmp_path: Path) -> None:

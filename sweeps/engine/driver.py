@@ -7,7 +7,6 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -26,6 +25,7 @@ from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.extend import extend_record
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.remote import shared_folder
 from sweeps.engine.record.remote_record import RecordCopies
 from sweeps.engine.record.study import open_record
 from sweeps.engine.stage_runner import INTERRUPTED, Session, StageRunner
@@ -67,7 +67,7 @@ def drive(
         interrupt.check()
         require_same_code()
         resources = resources_of_cluster(settings)
-        if settings.address != "local" and (folder := _shared_folder(home)):
+        if settings.address != "local" and (folder := shared_folder(home)):
             flag = "--checkpoints" if home.store else "--storage"
             home.token = files.enter_context(storage_token(folder, flag))
             require_shared(home.token, flag)
@@ -141,13 +141,6 @@ def _run(stages: StageRunner) -> int:
         with contextlib.suppress(StorageError):  # else MLflow shows it as running until it is resumed
             stages.tracking.interrupt()
     return code
-
-
-def _shared_folder(home: SweepHome) -> Path | None:
-    """The folder that all nodes of a cluster have to share; None if a store takes its place."""
-    if home.store is None:
-        return home.folder
-    return None if home.store.address.scheme else Path(home.store.address.path) / home.name
 
 
 def _copied(stages: StageRunner, code: int) -> int:

@@ -17,7 +17,7 @@ from sweeps.engine.record.remote_driver import check_no_other_driver
 from sweeps.engine.record.remote_record import DRIVERS, fetch_record, holds_record
 from sweeps.engine.record.resume import read_attribute
 
-__all__ = ["fetch_if_away", "named_apart", "store_of"]
+__all__ = ["fetch_if_away", "named_apart", "shared_folder", "store_of"]
 
 
 def named_apart(given: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +48,13 @@ def fetch_if_away(settings: RunSettings) -> None:
     store = checked_store(settings.checkpoints).below(home.name)
     check_no_other_driver(store, home.name, None)
     fetch_record(home, store)
+
+
+def shared_folder(home: SweepHome) -> Path | None:
+    """The folder that all nodes of a cluster have to share; None if an object store takes its place."""
+    if home.store is None:
+        return home.folder
+    return None if home.store.address.scheme else Path(home.store.address.path).parent
 
 
 def store_of(settings: RunSettings, home: SweepHome) -> ObjectStore | None:
