@@ -111,10 +111,13 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
         code = _run(stages)
         with contextlib.suppress(KeyboardInterrupt):  # it is over, whatever comes now
             stages.note_end(code)
-            code = _copied(stages, code)
+            _copied(stages, RecordCopies.now)  # MLflow gets what is in a copy
     finally:
         close(writer, stages)
         stages.deleting.shutdown(cancel_futures=stages.broken is not None)
+    if reason := _copied(stages, RecordCopies.end):
+        print(f"the last copy of the record is older than the record: {reason}", file=sys.stderr)
+        code = code or 1
     if code != INTERRUPTED and stages.tracking.plan.columns and (link := writer.link(stages.home.name)):
         stages.display.print(f"open:    {link}")
     say_how_to_continue(stages, writer, code)
@@ -143,16 +146,15 @@ def _run(stages: StageRunner) -> int:
     return code
 
 
-def _copied(stages: StageRunner, code: int) -> int:
-    """Copy record and results to the store, if there is one; returns the exit code, 1 if that fails."""
-    if not stages.copies or stages.is_gone or stages.copies.lost:
-        return code
-    try:
-        stages.copies.end()
-    except StorageError as error:
-        print(f"the last copy of the record is older than the record: {error}", file=sys.stderr)
-        return code or 1
-    return code
+def _copied(stages: StageRunner, copy: Callable[[RecordCopies], None]) -> str:
+    """Copy the record to its store, if there is one; returns why that failed, or ""."""
+    if stages.copies and not (stages.is_gone or stages.copies.lost or stages.interrupt.count > 1):
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                copy(stages.copies)
+        except StorageError as error:
+            return str(error)
+    return ""
 
 
 def close(writer: MlflowWriter, stages: StageRunner) -> None:
