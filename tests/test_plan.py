@@ -232,3 +232,13 @@ def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_scale_takes_every_protocol(scale: str, protocol: str) -> None:
     plan = _plan(scale=scale, protocol=protocol, normal_class=(0,))
     assert plan.base.protocol == plan.search_config.protocol == protocol
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "words"),
+    [(None, "beside the record"), ("s3://bucket/prefix?region=eu-central-1", "s3://bucket/prefix/n")],
+)
+def test_the_plan_says_where_checkpoints_go(checkpoints: str | None, words: str) -> None:
+    settings = SweepSettings(scale="smoke", name="n", checkpoints=checkpoints)
+    lines = plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings).splitlines()
+    assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("  checkpoints ")] == [words]
