@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from sweeps.engine.machine.object_store import ObjectStore
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.machine.store_check import checked_store
 from sweeps.engine.planning.run_settings import RunSettings
-from sweeps.engine.record import remote_driver
+from sweeps.engine.record import remote_driver, remote_record
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.remote import fetch_if_away, named_apart, shared_folder, store_of
@@ -140,6 +141,20 @@ def test_a_driver_that_was_replaced_stops_and_overwrites_nothing(home: SweepHome
     with pytest.raises(TakenOverError):
         copies.now()
     assert store.get_bytes(COPY) == before
+
+
+def test_signs_of_life_do_not_wait_for_copies(
+    home: SweepHome, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_record, "EVERY", 0.05)
+    _, _, copies = _copies(home)
+    RemoteDriver(store).take()
+    deadline = time.monotonic() + 60
+    while not copies.lost and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert copies.lost, "it has seen the other driver without a copy"
+    copies.stop()
+    assert not copies._life.is_alive()
 
 
 def _object(store: ObjectStore, **changes: object) -> None:

@@ -82,6 +82,7 @@ def drive(
             copies = None
             if home.store:
                 copies = RecordCopies(home, Attributes(study, home.record), home.store)
+                files.callback(copies.stop)
                 copies.begin()
             stages = make_stages(
                 Session(study, home, command, resources, interrupt, outbox, display, started, limit, copies)

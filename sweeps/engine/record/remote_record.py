@@ -38,7 +38,7 @@ EVERY = 30.0
 
 
 class RecordCopies:
-    """Copies record and outbox to the store, and says that this driver is alive. Everything is called by one thread.
+    """Copies record and outbox to the store, and says that this driver is alive. For use by one thread.
 
     A copy is taken between two events, when record and outbox agree, and travels in a thread. copied: the number of the
     last update in the copy that has arrived: MLflow may learn of so many, as a resume from the copy knows no others.
@@ -53,6 +53,8 @@ class RecordCopies:
         self._sent: dict[Path, float] = {}  # when result files had been changed, as they were sent
         self._sending: threading.Thread | None = None
         self._failed: StorageError | None = None
+        self._stopped = threading.Event()
+        self._life = threading.Thread(target=self._give_signs_of_life, daemon=True, name="signs-of-life")
 
     def begin(self) -> None:
         """Take over the sweep: the record and its copy name this session before the driver's object does.
@@ -62,6 +64,7 @@ class RecordCopies:
         self.record.write(DRIVERS, [*(self.record.read(DRIVERS) or []), self.driver.token])
         self._send(self._snapshot())
         self.driver.take()
+        self._life.start()
 
     def step(self) -> None:
         """Copy if it is time. A failure is reported, and the copy made later; raises StorageError if `lost`."""
@@ -83,6 +86,7 @@ class RecordCopies:
 
     def end(self) -> None:
         """Copy once more, with the results, and give the sweep back. Raises StorageError."""
+        self.stop()
         self.now()
         for path in self._results():
             if self._sent.get(path) != path.stat().st_mtime:
@@ -90,9 +94,20 @@ class RecordCopies:
                 self._sent[path] = path.stat().st_mtime
         self.driver.release()
 
+    def stop(self) -> None:
+        """Give no more signs of life."""
+        self._stopped.set()
+        if self._life.is_alive():
+            self._life.join()
+
+    def _give_signs_of_life(self) -> None:
+        while not self._stopped.wait(EVERY):
+            with contextlib.suppress(StorageError):  # the next copy reports it
+                self._renew()
+
     def _results(self) -> list[Path]:
-        files = (path for path in self.home.folder.rglob("*") if path.is_file())
-        return [path for path in files if _is_result(self.home.key(path))]
+        files = (*self.home.folder.iterdir(), *self.home.figures.rglob("*"))
+        return [path for path in files if path.is_file() and _is_result(self.home.key(path))]
 
     def _snapshot(self) -> tuple[Path, int]:
         """An archive with copies of record and outbox, and the number of the last update in it."""
