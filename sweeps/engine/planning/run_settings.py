@@ -91,7 +91,7 @@ class RunSettings:
         if self.address == "local" or self.awaited is None:
             return ""
         count, unit = self.awaited
-        named = counted(count, unit[:-1].replace("pu", "PU"))
+        named = counted(count, {"gpus": "GPU", "cpus": "CPU", "nodes": "node"}[unit])
         return f"begins once it has {named}; waits {self.wait_minutes:g} minutes at most"
 
     @property
