@@ -47,6 +47,7 @@ bench: .setup-test
 	$(BIN)/python benchmarks/members.py
 	$(BIN)/python benchmarks/sweep_overhead.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/imports.py
 
 ui: .setup-done
