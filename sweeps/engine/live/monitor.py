@@ -49,7 +49,7 @@ class Monitor(tune.Callback):
         self.search, self.tracking, self.display, self.listener = search, tracking, display, listener
         self.watchdog = Watchdog(60 * report_timeout)
         self.done: dict[str, int] = {}  # class-epochs of the trials under way
-        self.parts: dict[str, list[Part]] = {}  # of the trials under way
+        self.parts: dict[str, tuple[Part, ...]] = {}  # of the trials under way
         self.furthest: dict[tuple[Any, ...], int] = {}  # class-epochs of what is trained or to be retried
         self.failed: dict[tuple[Any, ...], str] = {}
 
@@ -109,9 +109,11 @@ class Monitor(tune.Callback):
         if self.display.is_due(event=event):
             self.display.update(*self.search.status(len(self.done), len(self.failures)), event=event)
 
-    def _parts_of(self, trial: Trial) -> list[Part]:
+    def _parts_of(self, trial: Trial) -> tuple[Part, ...]:
+        """Those of its pack; of a trial that failed before it began, the search knows nothing any more."""
         if trial.trial_id not in self.parts:
-            self.parts[trial.trial_id] = parts_of(trial.config)
+            job = self.search.jobs.get(trial.trial_id)
+            self.parts[trial.trial_id] = job.parts if job else tuple(parts_of(trial.config))
         return self.parts[trial.trial_id]
 
     def _work(self, trial: Trial) -> tuple[Any, ...]:

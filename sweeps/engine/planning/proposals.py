@@ -17,9 +17,10 @@ from sweeps.engine.planning.samplers import make_sampler
 
 __all__ = ["Known", "heard_of", "propose"]
 
-#: Configurations that a sampler hears of at most: with more, a proposal would take ever longer. It hears of the best
-#: (TPE models its 25 best apart), of those whose packs ended last, and of the newest, which may be training.
-BEST, LAST, NEW = 50, 150, 50
+#: Configurations that a sampler hears of at most, more than any scale searches: with all of thousands, a proposal would
+#: take ever longer. It hears of the best (TPE models the best tenth apart), of those whose packs ended last, and of the
+#: newest, which may be training.
+BEST, LAST, NEW = 40, 120, 40
 MOST = BEST + LAST + NEW
 
 

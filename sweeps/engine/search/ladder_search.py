@@ -150,6 +150,8 @@ def _cut(parts: Sequence[Part], slots: int) -> list[list[Part]]:
 
 
 def _of_part(part: Part, classes: Sequence[int]) -> Part:
+    if len(classes) == len(part.config.classes):  # all of it: settings that are made anew are checked anew
+        return part
     return dataclasses.replace(part, config=dataclasses.replace(part.config, classes=tuple(classes)))
 
 
