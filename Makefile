@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 # What `make bench` runs, whatever the others end with.
-BENCHMARKS := throughput members sweep_overhead search imports
+BENCHMARKS := throughput members sweep_overhead search scale imports
 
 .DELETE_ON_ERROR:
 .PHONY: setup sweep test e2e check bench ui clean

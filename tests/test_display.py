@@ -45,3 +45,15 @@ def test_a_file_gets_one_line_and_no_speed_between_two_trials() -> None:
     display.ended("a")
     display.update(COUNTS, None, event=True)
     assert "images/s" not in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_without_an_event_an_update_is_due_after_a_while() -> None:
+    display = Display(console := Console(file=StringIO(), width=140))
+    display.begin("search", 100, 0)
+    display.update(COUNTS, None, event=True)
+    assert not display.is_due(event=False)
+    display.update("other counts", None, event=False)
+    assert "other counts" not in console.file.getvalue()  # type: ignore[attr-defined]
+    assert display.is_due(event=True)
+    display.printed -= 31
+    assert display.is_due(event=False)

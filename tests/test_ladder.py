@@ -199,3 +199,33 @@ def test_what_is_affordable_leaves_the_best_complete(budget: float, reduction: i
     count = affordable(TEN, reduction, budget, best)
     assert count == 1 or budget_for(TEN, reduction, count, best) <= budget + 1e-6
     assert budget_for(TEN, reduction, count + 1, best) > budget
+
+
+def test_the_leaders_are_those_furthest_up_and_there_the_best() -> None:
+    ladder = Ladder(TEN, 3, 10**6)
+    for number in range(9):
+        ladder.begin(number)
+        ladder.reach(number, 0, number / 10)
+    for number, value in ((8, 0.1), (7, 0.2)):
+        ladder.begin(number, 1)
+        ladder.reach(number, 1, value)
+    assert ladder.leaders(4) == [7, 8, 6, 5]
+    assert sorted(ladder.leaders(99)) == list(range(9)), "each once"
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), st.floats(0, 1)), max_size=60))
+def test_what_is_left_behind_is_what_a_look_at_all_of_them_finds(steps: list[tuple[int, int, float]]) -> None:
+    ladder, values, begun = Ladder(TEN, 3, 10**6), dict[tuple[int, int], float](), set[tuple[int, int]]()
+    for rung, number, value in steps:  # in any order, as a resumed search takes its packs in
+        if (rung, number) not in begun:
+            ladder.begin(number, rung)
+            begun.add((rung, number))
+        elif (rung, number) not in values:
+            ladder.reach(number, rung, value)
+            values[rung, number] = value
+    expected: list[tuple[float, int, int]] = []
+    for rung in range(len(TEN) - 1):
+        ranked = sorted((-value, number) for (reached, number), value in values.items() if reached == rung)
+        left = [(rank, number) for rank, (_, number) in enumerate(ranked, 1) if (rung + 1, number) not in begun]
+        expected += [(len(ranked) / rank, rung + 1, number) for rank, number in left[:1]]
+    assert ladder.left_behind() == expected

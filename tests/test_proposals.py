@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from adcore.errors import UserError
 from sweeps.engine.planning import proposals, samplers
 from sweeps.engine.planning.predicted import predicted_means
+from sweeps.engine.planning.proposals import heard_of
 from sweeps.engine.planning.samplers import SAMPLERS, check_sampler
 from tests.sweep_parts import Sweep, record_of, small_plan
 
@@ -127,3 +129,35 @@ def test_what_a_sampler_keeps_with_a_trial_is_there_for_its_next_proposal() -> N
         for number in range(3):
             record.propose(number)
     assert [each.system_attrs["count"] for each in record.study.get_trials()] == [1, 2, 3]
+
+
+def test_of_many_configurations_a_sampler_hears_of_the_best_the_latest_and_the_newest() -> None:
+    def best(count: int) -> list[int]:
+        return list(range(1000, 1000 + count))
+
+    def last(count: int) -> list[int]:
+        return list(range(1500, 1500 + count))
+
+    few, many = range(7, 7 + proposals.MOST), range(9000)
+    assert heard_of(few, best, last) == few, "all of them"
+    heard = heard_of(many, best, last)
+    assert heard == [*best(proposals.BEST), *last(proposals.LAST), *range(9000 - proposals.NEW, 9000)]
+
+
+def test_a_resumed_search_of_many_configurations_proposes_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, number in {"BEST": 2, "LAST": 4, "NEW": 2, "MOST": 8}.items():
+        monkeypatch.setattr(proposals, name, number)
+    plan = small_plan((0, 1), configs=20)
+    heard: list[int] = []
+    tell = proposals._as_complete
+    monkeypatch.setattr(proposals, "_as_complete", lambda plan, known: heard.append(len(known)) or tell(plan, known))
+    whole = record_of(plan)
+    Sweep(whole, lambda n, i, e: 0.9 - n % 7 / 50 + i / 100, limit=2).run()
+    assert max(heard) == 8, "more are on record"
+    while True:
+        record = record_of(plan, path=tmp_path / "resumed.db")  # opened again for each pack
+        if not Sweep(record, lambda n, i, e: 0.9 - n % 7 / 50 + i / 100, limit=2).run(1):
+            break
+    assert record.configurations == whole.configurations

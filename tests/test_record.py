@@ -18,8 +18,9 @@ from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.record.confirmation import candidates, confirmations
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.study import open_study
+from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.gan_loss_weights import SPACE
-from tests.sweep_parts import Sweep, complete, record_of, searched, small_plan, trial_of
+from tests.sweep_parts import Sweep, complete, record_of, searched, small_plan, states_of, trial_of
 
 CLASSES = (0, 1, 2)
 
@@ -153,3 +154,44 @@ def test_a_copy_of_the_file_is_a_copy_of_the_record(tmp_path: Path) -> None:
     record = searched(plan, _level, path=tmp_path / "study.db")
     shutil.copy(tmp_path / "study.db", tmp_path / "copy.db")  # what MLflow is given: nothing lies beside the file
     assert record_of(plan, path=tmp_path / "copy.db").configurations == record.configurations
+
+
+def test_how_the_configurations_stand_is_known_at_any_time(tmp_path: Path) -> None:
+    plan, path = small_plan(CLASSES, configs=12), tmp_path / "study.db"
+    sweep = Sweep(record_of(plan, path=path), lambda n, i, e: math.nan if n == 3 else _level(n, i, e), limit=2)
+    while sweep.run(1):
+        for record in (sweep.record, record_of(plan, path=path)):
+            states = [each.state for each in record.configurations.values()]
+            assert {state: number for state, number in record.counts().items() if number} == {
+                state: states.count(state) for state in states
+            }
+            complete = [each for each in record.configurations.values() if each.mean is not None]
+            assert record.best(99) == sorted(complete, key=lambda each: (-(each.mean or 0.0), each.number))
+    assert set(states_of(list(sweep.record.configurations.values()))) == {"complete", "stopped", "diverged"}
+
+
+def test_a_search_says_once_who_climbed_and_who_ended(tmp_path: Path) -> None:
+    plan, path = small_plan(CLASSES, configs=8), tmp_path / "study.db"
+    record = record_of(plan, path=path)
+    search = LadderSearch("search", [record], limit=2, slots=1)
+    sweep = Sweep(record, _level, search=search)
+    climbed, ended = list[tuple[int, int]](), list[int]()
+    while sweep.run(1):
+        climbed += [(own.number, rung) for _, own, rung in search.newly_climbed()]
+        ended += [number for number, _, _ in search.newly_closed()]
+    ended += [number for number, _, _ in search.newly_closed()]
+    own = record.configurations
+    assert sorted(climbed) == [(number, rung) for number in own for rung in range(own[number].rung + 1)]
+    assert sorted(ended) == sorted(own)
+    again = LadderSearch("search", [record_of(plan, path=path)], limit=2, slots=1)
+    assert [(each.number, rung) for _, each, rung in again.newly_climbed()] == sorted(climbed), "all, to a new driver"
+
+
+def test_an_attribute_is_read_as_the_file_holds_it_and_shared_with_the_classes(tmp_path: Path) -> None:
+    record = record_of(small_plan(CLASSES), path=tmp_path / "study.db")
+    record.write("a", {"pairs": [(1, 2)], 3: None})
+    record.of_class(0).write("b", 1)
+    assert record.read("a") == {"pairs": [[1, 2]], "3": None} == record_of(record.plan, path=record.path).read("a")
+    assert (record.read("b"), record.of_class(1).read("b"), record.read("c")) == (1, 1, None)
+    record.read("a")["pairs"].clear()
+    assert record.read("a")["pairs"] == [[1, 2]]

@@ -19,6 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.search.trial import Part
 from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.tracking.keys import SWEEP, run_key
@@ -270,6 +271,96 @@ def test_interrupted_runs_are_marked_and_ended_ones_left_alone(uri: str, sweep_i
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("level", "searched"), [("config", {"search/0/0"}), ("sweep", set[str]())])
+def test_at_a_higher_level_the_search_has_fewer_runs_and_the_confirmation_all(
+    uri: str, sweep_id: str, writer: MlflowWriter, level: str, searched: set[str]
+) -> None:
+    plan = dataclasses.replace(small_plan((3, 6), epochs=1, configs=1), seeds=1)
+    tracking = Tracking(writer.outbox, plan, level)
+    tracking.level = level
+    for stage, seed in (("search", 0), ("confirm", 1)):
+        tracking.open_sweep(stage)
+        part = Part(0, dataclasses.replace(plan.base, train_seed=seed))
+        tracking.open_trial(stage, [part])
+        tracking.epochs(stage, [(part, _report(1, c3=0.7, c6=0.9))])
+        if stage == "search":
+            tracking.climbed(stage, 0, seed, rung=1, value=0.8, classes=[3, 6])
+        tracking.close_configuration(stage, 0, seed, "complete")
+    tracking.close_sweep("complete", {}, [])
+    assert writer.close()
+    runs = _runs(uri, sweep_id)
+    assert set(runs.by_key) == {SWEEP, *searched, "confirm/0/1", "confirm/0/1/3", "confirm/0/1/6"}
+    assert {run.info.status for run in runs.runs} == {"FINISHED"}
+    for key in searched:
+        metrics = runs.by_key[key].data.metrics
+        assert metrics["val_auroc_mean"] == metrics["val_auroc_at_rung"] == pytest.approx(0.8)
+        assert (metrics["val_auroc_3"], metrics["val_auroc_6"]) == (0.7, 0.9)
+
+
+def test_runs_of_classes_that_a_sweep_had_at_another_level_end_with_their_configuration(
+    uri: str, sweep_id: str, outbox: Outbox
+) -> None:
+    plan = small_plan((3, 6), epochs=2, configs=2)
+    for level, epoch in (("class", 1), ("config", 2)):  # the first is cut short, its last runs not delivered
+        tracking = Tracking(Outbox(outbox.path), plan, "s")
+        tracking.level = level
+        tracking.open_sweep("search")
+        for number in range(epoch):
+            part = Part(number, plan.base)
+            tracking.open_trial("search", [part])
+            tracking.epochs("search", [(part, _report(epoch, c3=0.7, c6=0.9))])
+    for number in range(2):
+        tracking.close_configuration("search", number, 0, "complete")
+    writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
+    assert writer.close()
+    runs = _runs(uri, sweep_id)
+    assert set(runs.by_key) == {SWEEP, "search/0/0", "search/0/0/3", "search/0/0/6", "search/1/0"}
+    assert {run.info.status for key, run in runs.by_key.items() if key != SWEEP} == {"FINISHED"}
+    assert runs.history("search/0/0/3", "val_auroc") == [(1, 0.7)]
+    assert len(runs.history("search/0/0", "val_auroc_mean")) == 2
+
+
+def test_classes_have_runs_of_their_own_unless_a_search_is_large_or_the_flag_says_otherwise() -> None:
+    assert [SweepSettings().level_for(configs) for configs in (160, 200, 201)] == ["class", "class", "config"]
+    assert SweepSettings(mlflow_level="class").level_for(10**5) == "class"
+    assert "mlflow_level" in SweepSettings.changeable, "a resume may change it"
+    with pytest.raises(UserError, match="unknown mlflow level 'trial'"):
+        SweepSettings(mlflow_level="trial")
+
+
+def test_what_a_run_begins_with_is_two_calls_and_what_it_ends_with_two_more(
+    uri: str, sweep_id: str, monkeypatch: pytest.MonkeyPatch, outbox: Outbox
+) -> None:
+    counting = _CountsCalls(MlflowClient(uri))
+    monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda *_, **__: counting)
+    outbox.put(RunUpdate("a", None, "a", {"level": "config"}, {"w": "1"}, [("m", 1.0, 1, 1)], status="RUNNING"))
+    writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
+    poll(lambda: not len(outbox), "the delivery")
+    assert counting.writes == ["create_run", "log_batch"]
+    outbox.put(RunUpdate("a", tags={"state": "complete"}, status="FINISHED"))
+    assert writer.close()
+    assert counting.writes[2:] == ["log_batch", "set_terminated"]
+    run = _runs(uri, sweep_id).by_key["a"]
+    assert (run.info.status, run.data.tags["level"], run.data.tags["state"]) == ("FINISHED", "config", "complete")
+    assert (run.data.params["w"], run.data.metrics["m"]) == ("1", 1.0)
+
+
+def test_what_is_put_in_a_transaction_that_fails_is_not_stored(outbox: Outbox) -> None:
+    def fail() -> None:
+        with outbox.transaction():
+            outbox.put(RunUpdate("a"))
+            with outbox.transaction():
+                outbox.note("a", 1, "0", {})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert len(outbox) == 0
+    assert outbox.note("a", 1, "0", {}), "it was not noted either"
+    with outbox.transaction():
+        assert not outbox.database.in_transaction, "nothing is written for nothing"
+
+
 def test_a_runs_key_tells_stage_configuration_and_seed() -> None:
     assert run_key("confirm", 12, 3) == "confirm/12/3"
 
@@ -509,6 +600,18 @@ def test_metrics_reach_mlflow_in_batches(
             outbox.put(RunUpdate("search/0/0", metrics=[(f"m{index}", 1.0, step, 1) for index in range(12)]))
     assert writer.close()
     assert [len(batch) for batch in counting.batches if batch] == [360]
+
+
+class _CountsCalls:
+    """The names of the calls that write to a run."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self.client, self.writes = client, list[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("create_run", "log_batch", "update_run", "set_terminated", "set_tag"):
+            self.writes.append(name)
+        return getattr(self.client, name)
 
 
 class _CountsBatches:

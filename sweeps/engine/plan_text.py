@@ -1,10 +1,11 @@
-"""The text that `--plan` prints: the plan in words, with its highest cost."""
+"""A plan in words: the text that `--plan` prints, with its highest cost; and a line, printed as a sweep starts."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from adcore.config import TrainConfig
@@ -19,7 +20,16 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.steering import POINT_NAME
 from sweeps.engine.planning.time_budget import images_of, normal_images
 
-__all__ = ["plan_in_words"]
+__all__ = ["plan_in_words", "sweep_in_a_line"]
+
+
+def sweep_in_a_line(plan: Plan, earlier: Sequence[int], *, limit: int, slots: int) -> str:
+    """A sweep that starts. earlier: its configurations before each extension. limit: experiments in a pack at most."""
+    extended = "".join(f" (extended from {size})" for size in earlier[-1:])
+    return (
+        f"{counted(plan.configs, 'configuration')}{extended} x {counted(len(plan.classes), 'class')} of "
+        f"{plan.base.dataset}, packs of up to {counted(limit, 'training')}, {slots} at a time"
+    )
 
 
 def _confirmed(plan: Plan) -> int:

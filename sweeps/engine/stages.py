@@ -12,7 +12,7 @@ from ray.tune import with_parameters
 from adcore.datasets import ImageDataset
 from sweeps.engine.machine.data import load_test
 from sweeps.engine.machine.storage import storage
-from sweeps.engine.planning.labels import counted
+from sweeps.engine.plan_text import sweep_in_a_line
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.checkpoint_files import drop_checkpoints
@@ -52,13 +52,9 @@ class Stages(StageRunner):
         super().__init__(plan, settings, session, [self.record])
         self.limit = time_limit(self.record, session, settings)
         self.plan, self.data, self.sweep_settings = plan, data, settings
+        self.tracking.level = settings.level_for(plan.configs)
         self.packing = {"limit": session.study.user_attrs["members_per_trial"], "slots": session.resources.slots}
-        extended = "".join(f" (extended from {size})" for size in earlier_sizes(self.record)[-1:])
-        self.summary_line = (
-            f"{counted(plan.configs, 'configuration')}{extended} x {counted(len(plan.classes), 'class')} of "
-            f"{plan.base.dataset}, packs of up to {counted(self.packing['limit'], 'training')}, "
-            f"{session.resources.slots} at a time"
-        )
+        self.summary_line = sweep_in_a_line(plan, earlier_sizes(self.record), **self.packing)
 
     def run(self) -> int:
         """Search, confirm, both again for each class with --objective per-class, final; returns the exit code."""
@@ -129,13 +125,14 @@ class Stages(StageRunner):
     def tell_ended(self, search: PackSearcher) -> None:
         """Tell MLflow which rungs were reached and what has ended; delete checkpoints that no training resumes from."""
         seed = self.plan.base.train_seed
-        for record, each, rung in search.newly_climbed() if isinstance(search, LadderSearch) else []:
-            value, classes = record.value_at(each, rung), record.classes[: record.ladder.rungs[rung].classes]
-            self.tracking.climbed(search.name, each.number, seed, rung=rung + 1, value=value, classes=classes)
-        for configuration, own_seed, state in search.newly_closed():
-            self.tracking.close_configuration(search.name, configuration, own_seed, state)
-            if not search.keeps_checkpoints and state != "failed":
-                drop_checkpoints(self.home, configuration, own_seed, unfinished=False, thread=self.deleting)
+        with self.outbox.transaction():  # a search that ends may end thousands at once
+            for record, each, rung in search.newly_climbed() if isinstance(search, LadderSearch) else []:
+                value, classes = record.value_at(each, rung), record.classes[: record.ladder.rungs[rung].classes]
+                self.tracking.climbed(search.name, each.number, seed, rung=rung + 1, value=value, classes=classes)
+            for configuration, own_seed, state in search.newly_closed():
+                self.tracking.close_configuration(search.name, configuration, own_seed, state)
+                if not search.keeps_checkpoints and state != "failed":
+                    drop_checkpoints(self.home, configuration, own_seed, unfinished=False, thread=self.deleting)
 
     def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation]) -> int:
         """Score the test part, and report. own: each class's best, if they were searched."""
@@ -160,8 +157,8 @@ class Stages(StageRunner):
         )  # fmt: skip
         self.winner = confirmed[0].number, self.plan.confirm_seeds[0]
         self._print(found, commands)
-        total = len(self._records) * self.plan.configs
-        return 0 if is_complete else self.report_failure(f"{failed} of {total} configurations failed")
+        reason = f"{failed} of {len(self._records) * self.plan.configs} configurations failed"
+        return 0 if is_complete else self.report_failure(reason)
 
     def _score(self, confirmed: list[Confirmation], own: Mapping[int, int], *, again: bool) -> TestResult:
         if again or self.record.read("test") is None:

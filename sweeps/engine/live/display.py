@@ -16,6 +16,8 @@ __all__ = ["Display"]
 
 #: Seconds between two plain lines when nothing has ended.
 QUIET_SECONDS = 30.0
+#: Seconds between two changes of a bar when nothing has ended.
+BAR_SECONDS = 0.1
 
 
 class Display:
@@ -54,6 +56,10 @@ class Display:
             self.progress.update(task, completed=done)
             self.progress.start()
 
+    def is_due(self, *, event: bool) -> bool:
+        """Whether an update is worth its time. event: something ended."""
+        return event or time.monotonic() - self.printed > (BAR_SECONDS if self.progress else QUIET_SECONDS)
+
     def update(self, counts: str, best: float | None, *, event: bool) -> None:
         """Show how far the stage is; `event`: something ended, worth a line of its own."""
         slots = (
@@ -75,9 +81,11 @@ class Display:
         if self.progress:
             self.progress.status = status
             self.progress.update(self.progress.task_ids[0], completed=self.epochs_done, left=self._left())
-        elif event or time.monotonic() - self.printed > QUIET_SECONDS:
-            self.printed = time.monotonic()
+        elif self.is_due(event=event):
             self.print(f"{self.stage}: {status} | {self._left()}")
+        else:
+            return
+        self.printed = time.monotonic()
 
     def trained(self, trial: str, epochs: float, speed: float) -> None:
         """A trial has trained `epochs` class-epochs."""

@@ -11,7 +11,7 @@ from sweeps.engine.live.display import Display
 from sweeps.engine.live.watchdog import Watchdog
 from sweeps.engine.search.failures import describe_failure
 from sweeps.engine.search.searcher import PackSearcher
-from sweeps.engine.search.trial import parts_of
+from sweeps.engine.search.trial import Part, parts_of
 from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["Monitor", "StageListener"]
@@ -49,7 +49,8 @@ class Monitor(tune.Callback):
         self.search, self.tracking, self.display, self.listener = search, tracking, display, listener
         self.watchdog = Watchdog(60 * report_timeout)
         self.done: dict[str, int] = {}  # class-epochs of the trials under way
-        self.furthest: dict[tuple[Any, ...], int] = {}
+        self.parts: dict[str, tuple[Part, ...]] = {}  # of the trials under way
+        self.furthest: dict[tuple[Any, ...], int] = {}  # class-epochs of what is trained or to be retried
         self.failed: dict[tuple[Any, ...], str] = {}
 
     def setup(
@@ -63,7 +64,7 @@ class Monitor(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.done.setdefault(trial.trial_id, 0)  # a restarted trial keeps what it has trained
-        self.tracking.open_trial(self.search.name, parts_of(trial.config))
+        self.tracking.open_trial(self.search.name, self._parts_of(trial))
         self._show(event=False)
 
     def on_trial_result(
@@ -71,16 +72,17 @@ class Monitor(tune.Callback):
     ) -> None:
         self.watchdog.heard(trial)
         self.tracking.epochs(self.search.name, self.search.new_epochs(trial.trial_id))
-        done = self.search.class_epochs(trial.trial_id)
-        if done > self.furthest.get(_work(trial), 0):
-            self.furthest[_work(trial)] = done
+        done, work = self.search.class_epochs(trial.trial_id), self._work(trial)
+        if done > self.furthest.get(work, 0):
+            self.furthest[work] = done
             trial.run_metadata.num_failures = 0  # the limit is for repeated failures at the same point
         self.display.trained(trial.trial_id, done - self.done.get(trial.trial_id, 0), result["images_per_second"])
         self.done[trial.trial_id] = done
         self._show(event=False)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        parts = parts_of(trial.config)
+        parts = self._parts_of(trial)
+        self.furthest.pop(self._work(trial), None)
         for part in parts:
             self.failed.pop(part.work, None)  # it had failed before, and was retried
         planned = sum(len(part.config.classes) * (trial.config["until"] - part.start) for part in parts)
@@ -88,7 +90,7 @@ class Monitor(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         line = describe_failure(trial, self.search.name, silent=self.watchdog.was_ended(trial))
-        self.failed |= {part.work: line for part in parts_of(trial.config)}
+        self.failed |= {part.work: line for part in self._parts_of(trial)}
         self.display.trained(trial.trial_id, -self.done.pop(trial.trial_id, 0), 0)  # it may be retried
         self._ended(trial)
 
@@ -98,17 +100,25 @@ class Monitor(tune.Callback):
         return list(dict.fromkeys(self.failed.values()))
 
     def _ended(self, trial: Trial, saved: int = 0) -> None:
+        self.parts.pop(trial.trial_id, None)
         self.display.ended(trial.trial_id, saved)
         self._show(event=True)
 
     def _show(self, *, event: bool) -> None:
         self.listener.tell_ended(self.search)
-        self.display.update(*self.search.status(len(self.done), len(self.failures)), event=event)
+        if self.display.is_due(event=event):
+            self.display.update(*self.search.status(len(self.done), len(self.failures)), event=event)
+
+    def _parts_of(self, trial: Trial) -> tuple[Part, ...]:
+        """Those of its pack; of a trial that failed before it began, the search knows nothing any more."""
+        if trial.trial_id not in self.parts:
+            job = self.search.jobs.get(trial.trial_id)
+            self.parts[trial.trial_id] = job.parts if job else tuple(parts_of(trial.config))
+        return self.parts[trial.trial_id]
+
+    def _work(self, trial: Trial) -> tuple[Any, ...]:
+        """The training of a trial, whatever its Ray id."""
+        return (trial.config["until"], *((part.work, part.start) for part in self._parts_of(trial)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles callbacks for Tuner.restore, which is not used
-
-
-def _work(trial: Trial) -> tuple[Any, ...]:
-    """The training of a trial, whatever its Ray id."""
-    return (trial.config["until"], *((part.work, part.start) for part in parts_of(trial.config)))

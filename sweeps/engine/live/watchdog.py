@@ -13,6 +13,8 @@ __all__ = ["Watchdog"]
 
 #: Seconds between two steps of Tune beyond which the driver itself was suspended: it could hear no worker.
 ASLEEP = 20.0
+#: Seconds between two looks at all trials, of which Tune keeps those that have ended, too.
+EVERY = 1.0
 
 
 class Watchdog:
@@ -24,7 +26,7 @@ class Watchdog:
         self.limit, self.kill, self.clock = limit, kill, clock
         self.since: dict[str, tuple[Any, float]] = {}  # worker, and when it was last heard of, by trial
         self.ended: set[str] = set()
-        self.last_step = clock()
+        self.last_step = self.last_look = clock()
 
     def heard(self, trial: Trial) -> None:
         """A trial has reported."""
@@ -41,6 +43,9 @@ class Watchdog:
         if (slept := now - self.last_step) > ASLEEP:
             self.since = {name: (worker, at + slept) for name, (worker, at) in self.since.items()}
         self.last_step = now
+        if now - self.last_look < EVERY:
+            return
+        self.last_look = now
         for trial in trials:
             worker = trial.temporary_state.ray_actor
             known, at = self.since.get(trial.trial_id, (None, now))

@@ -13,6 +13,8 @@ import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
+from sweeps.engine.planning.standings import Standings, leaders
+
 __all__ = [
     "PARTS",
     "REDUCTION",
@@ -103,17 +105,19 @@ class Ladder:
         self.spent = 0
         self._added = added(rungs)
         self._members = [members_on(self.rungs, place) for place in range(len(rungs))]
-        self._reached: list[list[tuple[float, int]]] = [[] for _ in rungs]  # (-value, number), best first
-        self._begun: list[set[int]] = [set() for _ in rungs]  # those that have begun each rung, or gone further
+        self._standings = [Standings() for _ in rungs]
+        self._begun: list[set[int]] = [set() for _ in (*rungs, None)]  # each rung; nothing begins the last one
 
     def begin(self, configuration: int, rung: int = 0) -> None:
         """A configuration begins a rung: the lowest if it is new, else the one above the rung that it has reached."""
         self._begun[rung].add(configuration)
         self.spent += self._added[rung]
+        if rung:
+            self._standings[rung - 1].go_on(configuration)
 
     def reach(self, configuration: int, rung: int, value: float) -> None:
         """A configuration has reached a rung. value: finite; one that has diverged reaches nothing."""
-        bisect.insort(self._reached[rung], (-value, configuration))
+        self._standings[rung].reach(configuration, value, has_gone_on=configuration in self._begun[rung + 1])
 
     def has_begun(self, configuration: int) -> bool:
         """Whether a configuration has begun the lowest rung."""
@@ -126,7 +130,11 @@ class Ladder:
 
     def reached(self, rung: int) -> list[int]:
         """The configurations that have reached a rung, best first."""
-        return [configuration for _, configuration in self._reached[rung]]
+        return [configuration for _, configuration in self._standings[rung].places]
+
+    def leaders(self, count: int) -> list[int]:
+        """So many configurations that have come furthest: from the highest rung down, best first."""
+        return leaders(self._standings, count)
 
     def next_pack(self, *, new: int, at_once: int, limit: int, idle: int, under_way: int) -> Pack | None:
         """Begin the pack that a free slot trains next; None if there is nothing to do before running packs have ended.
@@ -155,6 +163,7 @@ class Ladder:
         """Another ladder with the same progress: what begins on one has not begun on the other."""
         ahead = copy.copy(self)
         ahead._begun = [set(begun) for begun in self._begun]
+        ahead._standings = copy.deepcopy(self._standings)
         return ahead
 
     def _gathered(
@@ -171,6 +180,7 @@ class Ladder:
             job = following()
         for configuration in found[-(-len(found) // idle) :]:  # left to the other slots
             self._begun[rung].discard(configuration)
+            self._standings[rung - 1].stay(configuration)
         kept = tuple(found[: -(-len(found) // idle)])
         self.spent = spent + len(kept) * self._added[rung]
         return Pack(rung, kept)
@@ -181,10 +191,9 @@ class Ladder:
         kept: class-epochs of the budget that are not for promotions. Where later configurations are better than earlier
         ones, as a good sampler makes them, many are among the best for a while.
         """
-        for rung in reversed(range(len(self.rungs) - 1)):
-            for _, configuration in self._reached[rung][: len(self._reached[rung]) // self.reduction]:
-                if configuration not in self._begun[rung + 1] and self._affords(self._added[rung + 1] + kept):
-                    return configuration, rung + 1
+        for share, rung, configuration in reversed(self.left_behind()):
+            if share >= self.reduction and self._affords(self._added[rung] + kept):
+                return configuration, rung
         return None
 
     def late_promotion(self) -> tuple[int, int] | None:
@@ -200,7 +209,7 @@ class Ladder:
     def furthest(self) -> tuple[int, int] | None:
         """The next promotion beyond the budget: the best of the highest rung, while fewer than `best` are complete."""
         found = self.left_behind()
-        if not found or len(self._reached[-1]) >= self.best:
+        if not found or len(self._standings[-1]) >= self.best:
             return None
         _, rung, configuration = found[-1]
         return configuration, rung
@@ -208,10 +217,10 @@ class Ladder:
     def left_behind(self) -> list[tuple[float, int, int]]:
         """The best unpromoted one of each rung: the reduction that would promote it, the next rung, its number."""
         found: list[tuple[float, int, int]] = []
-        for rung, reached in enumerate(self._reached[:-1]):
-            left = ((rank, each) for rank, (_, each) in enumerate(reached, 1) if each not in self._begun[rung + 1])
-            if first := next(left, None):
-                found.append((len(reached) / first[0], rung + 1, first[1]))
+        for rung, standings in enumerate(self._standings[:-1]):
+            if first := standings.first_left():
+                rank, configuration = first
+                found.append((len(standings) / rank, rung + 1, configuration))
         return found
 
     def _affords(self, cost: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,7 +31,7 @@ def predicted_means(curves: Sequence[Mapping[int, Sequence[float]]], classes: in
     values[~np.isfinite(values)] = np.nan
     effects = _class_effects(values.reshape(len(curves), -1)).reshape(classes, epochs)
     offset = float(np.nanmean(effects[:, -1])) if np.isfinite(effects[:, -1]).any() else 0.0
-    return [_prediction(row, effects, offset) for row in values]
+    return _predictions(values, effects, offset)
 
 
 def _class_effects(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -44,13 +45,18 @@ def _class_effects(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(columns > 0, effects, np.nan)
 
 
-def _prediction(row: NDArray[np.float64], effects: NDArray[np.float64], offset: float) -> float | None:
-    """row: [classes, epochs] of one configuration; of each class, its value after the last trained epoch counts."""
-    seen = np.isfinite(row)
-    if not seen.any():
-        return None
-    if seen[:, -1].all():
-        return float(row[:, -1].mean())
-    trained = np.flatnonzero(seen.any(axis=1))
-    last = row.shape[1] - 1 - seen[trained, ::-1].argmax(axis=1)
-    return float((row[trained, last] - effects[trained, last]).mean()) + offset
+def _predictions(values: NDArray[np.float64], effects: NDArray[np.float64], offset: float) -> list[float | None]:
+    """values: [configurations, classes, epochs]; of each class, its value after the last trained epoch counts."""
+    seen = np.isfinite(values)
+    trained = np.any(seen, axis=2)  # [configurations, classes]
+    is_complete = np.all(seen[:, :, -1], axis=1)  # [configurations]
+    last = values.shape[2] - 1 - seen[:, :, ::-1].argmax(axis=2)
+    values_there = np.take_along_axis(values, last[:, :, None], axis=2)[:, :, 0]
+    above = values_there - np.take_along_axis(effects, last.T, axis=1).T
+    means = np.full(len(values), np.nan)
+    means[is_complete] = values[is_complete, :, -1].mean(axis=1)
+    numbers = np.where(is_complete, 0, trained.sum(axis=1))
+    for number in set(numbers.tolist()) - {0}:  # those with equally many classes at once
+        rows = numbers == number
+        means[rows] = above[rows][trained[rows]].reshape(-1, number).mean(axis=1) + offset
+    return [None if math.isnan(mean) else mean for mean in means.tolist()]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
@@ -14,7 +16,13 @@ from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.predicted import predicted_means
 from sweeps.engine.planning.samplers import make_sampler
 
-__all__ = ["Known", "propose"]
+__all__ = ["Known", "heard_of", "propose"]
+
+#: Configurations that a sampler hears of at most, more than any scale searches: with all of thousands, a proposal would
+#: take ever longer. It hears of the best (TPE models the best tenth apart), of those whose packs ended last, and of the
+#: newest, which may be training.
+BEST, LAST, NEW = 40, 120, 40
+MOST = BEST + LAST + NEW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +34,16 @@ class Known:
     curves: Mapping[int, Sequence[float]]
     state: str
     mean: float | None
+
+
+def heard_of(
+    numbers: range, leaders: Callable[[int], Sequence[int]], last: Callable[[int], Sequence[int]]
+) -> Sequence[int]:
+    """The configurations that a sampler hears of, by number: all or, if there are many, the best and the latest.
+
+    numbers: of all. leaders: so many that came furthest up the ladder. last: so many whose packs ended last.
+    """
+    return numbers if len(numbers) <= MOST else sorted({*leaders(BEST), *last(LAST), *numbers[-NEW:]})
 
 
 def propose(plan: Plan, place: int, known: Sequence[Known]) -> FrozenTrial:
@@ -63,15 +81,31 @@ def _as_complete(plan: Plan, known: Sequence[Known]) -> list[FrozenTrial]:
     least = min((mean for mean in means if mean is not None), default=None)
     found: list[FrozenTrial] = []
     for each, mean in zip(known, means, strict=True):
-        own = mean if each.mean is None else goodness(plan.metric, each.mean)
-        value = least if each.state == "diverged" else own
-        found.append(
-            create_trial(
-                state=TrialState.RUNNING if value is None else TrialState.COMPLETE,
-                value=value,
-                params=each.trial.params,
-                distributions=each.trial.distributions,
-                system_attrs=each.trial.system_attrs,
-            )
-        )
+        complete = mean if each.mean is None else goodness(plan.metric, each.mean)
+        found.append(_told(each.trial, least if each.state == "diverged" else complete))
     return found
+
+
+class _Told(FrozenTrial):
+    """A trial as a sampler is told of it. Optuna copies each one that is added to a study, down to its ranges, which
+    takes longer than a proposal itself; it never changes what is in them."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Told:
+        return copy.copy(self)
+
+
+def _told(trial: FrozenTrial, value: float | None) -> _Told:
+    state, now = TrialState.RUNNING if value is None else TrialState.COMPLETE, trial.datetime_start
+    return _Told(
+        number=-1,
+        trial_id=-1,
+        state=state,
+        value=value,
+        datetime_start=now,
+        datetime_complete=now if state.is_finished() else None,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs={},
+        system_attrs=trial.system_attrs,
+        intermediate_values={},
+    )

@@ -18,7 +18,7 @@ from adcore.protocols.definitions import PROTOCOLS
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
 from sweeps.engine.planning.samplers import HUB, SAMPLERS
 
-__all__ = ["MEMBERS", "OF_TRAINING", "SCALES", "Scale", "SweepSettings"]
+__all__ = ["LEVELS", "MEMBERS", "OF_TRAINING", "SCALES", "Scale", "SweepSettings"]
 
 #: TrainConfig fields that a flag of the same name sets, if the script has it.
 OF_TRAINING = (
@@ -27,6 +27,11 @@ OF_TRAINING = (
 )  # fmt: skip
 #: Experiments that a trial trains side by side by default: benchmarks/members.py.
 MEMBERS = 10
+#: The runs that MLflow can have of a search, from the top down.
+LEVELS = ("sweep", "config", "class")
+#: Configurations up to which each class of each has a run by default. Every scale's search has fewer; with thousands,
+#: eleven runs each are more than MLflow's database writes while they train (docs/scale.md).
+CLASS_RUNS = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +90,7 @@ class SweepSettings(RunSettings):
     """
 
     changeable: ClassVar[tuple[str, ...]] = (
-        *RunSettings.changeable, "open_test_again", "probe", "extend", "time_limit", "gpu_hours",
+        *RunSettings.changeable, "open_test_again", "probe", "extend", "time_limit", "gpu_hours", "mlflow_level",
     )  # fmt: skip
 
     scale: str | None = option(
@@ -149,6 +154,11 @@ class SweepSettings(RunSettings):
         None, "how long the sweep may run, answer included: 45s, 90m, 3h, 1h30m, 2d", above=0, is_time=True
     )
     gpu_hours: float | None = option(None, "the same as hours x GPUs that trials can take at a time", above=0)
+    mlflow_level: str | None = option(
+        None, "the search's runs in MLflow: the sweep alone, also one of each configuration, or also one of each class "
+        f"of it [default: class up to {CLASS_RUNS} configurations, config beyond]",
+        choices=LEVELS,
+    )  # fmt: skip
     extend: str | None = option(None, "go on with the sweep of this name up to more --configs, and confirm again")
 
     def __post_init__(self) -> None:
@@ -181,6 +191,10 @@ class SweepSettings(RunSettings):
         if self.gpu_hours and not gpus:
             raise UserError(f"--gpu-hours {self.gpu_hours:g}: trials take no GPU here; give --time-limit")
         return 3600 * self.gpu_hours / (slots * gpus) if self.gpu_hours else self.time_limit
+
+    def level_for(self, configs: int) -> str:
+        """The lowest level of the runs of a search with so many configurations."""
+        return self.mlflow_level or (LEVELS[-1] if configs <= CLASS_RUNS else "config")
 
     @property
     def train_fields(self) -> dict[str, Any]:

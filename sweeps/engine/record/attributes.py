@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,31 +15,41 @@ import optuna
 from sweeps.engine.machine.code import UNKNOWN, Code, current_code
 from sweeps.engine.machine.storage import StorageError, storage
 
-__all__ = ["Attributes"]
+__all__ = ["PACK", "Attributes"]
+
+#: Start of the names of packs of the search, of which there are many: their number follows.
+PACK = "pack_"
 
 
 class Attributes:
     """Plain values by name, as the user attributes of an Optuna study. path: its file, for messages.
 
-    broken: the first error in writing the study. All methods that write raise StorageError.
+    shared: those of the study that really holds them, if it is another one. broken: the first error in writing the
+    study. All methods that write raise StorageError. Values are read once, packs left out: only this driver writes.
     """
 
-    def __init__(self, study: optuna.Study, path: Path) -> None:
-        self._attributes_of, self.path = study, path
+    def __init__(self, study: optuna.Study, path: Path, *, shared: Attributes | None = None) -> None:
+        self._attributes_of: optuna.Study = shared._attributes_of if shared else study
+        self.path = path
         self.broken: StorageError | None = None
+        self._values: dict[str, Any] = shared._values if shared else self._read()
 
     def write(self, key: str, value: Any) -> None:
         """Set an attribute to plain values."""
         with self.writing():
             self._attributes_of.set_user_attr(key, value)
+        self._values[key] = json.loads(json.dumps(value))
 
     def read(self, key: str) -> Any:
-        """An attribute, or None."""
-        return self._attributes_of.user_attrs.get(key)
+        """An attribute, or None; of packs, see `all`."""
+        return copy.deepcopy(self._values.get(key))
 
     def all(self) -> dict[str, Any]:
         """Every attribute by name, in one read of the file."""
         return self._attributes_of.user_attrs
+
+    def _read(self) -> dict[str, Any]:
+        return {key: value for key, value in self.all().items() if not key.startswith(PACK)}
 
     @contextmanager
     def writing(self) -> Generator[None]:

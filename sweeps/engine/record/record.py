@@ -7,22 +7,24 @@ search in the order in which they ended: a resumed sweep climbs the ladder again
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from adcore.metric_names import goodness
 from adcore.train.members import SHARED
 from sweeps.engine.planning.ladder import Ladder
 from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
-from sweeps.engine.planning.proposals import Known, propose
-from sweeps.engine.record.attributes import Attributes
+from sweeps.engine.planning.proposals import Known, heard_of, propose
+from sweeps.engine.record.attributes import PACK, Attributes
 from sweeps.engine.record.configuration import Configuration, Curves
 from sweeps.engine.record.home import RECORD
-from sweeps.engine.record.study import live_trial, storage_of
+from sweeps.engine.record.ledger import Ledger
+from sweeps.engine.record.study import at_once, end_trial, storage_of
 
 __all__ = ["SweepRecord"]
 
@@ -33,8 +35,9 @@ _STATES = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "diver
 class SweepRecord(Attributes):
     """Configurations in memory and in the study; every change is written before it is acted on.
 
-    first: number of the study's first configuration. attributes: the study that holds the attributes, if it is another
-    one. classes: in the ladder's order; empty until that is known. is_searched: whether the search has ended.
+    first: number of the study's first configuration. attributes: those of another record, if it shares them. classes:
+    in the ladder's order; empty until that is known. ledger: how the configurations stand. is_searched: whether the
+    search has ended.
     """
 
     def __init__(
@@ -43,23 +46,23 @@ class SweepRecord(Attributes):
         plan: Plan,
         *,
         first: int = 0,
-        attributes: optuna.Study | None = None,
+        attributes: Attributes | None = None,
         path: Path = Path(RECORD),
     ) -> None:
-        super().__init__(attributes or study, path)
+        super().__init__(study, path, shared=attributes)
         self.study, self.plan, self.first = study, plan, first
+        self.ledger, self._next = Ledger(self.goodness), first
         self.ladder = Ladder(plan.rungs, plan.reduction, plan.budget, plan.complete, kind=self._kind)
         self.classes = plan.class_order
         self._trials = study.get_trials()
         self._told = {first + trial.number for trial in self._trials if trial.state.is_finished()}
         self._of_class: dict[int, SweepRecord] = {}
-        self.configurations = {
-            first + trial.number: Configuration(first + trial.number, plan.space.fields(trial.params))
-            for trial in self._trials
-        }
+        self.configurations: dict[int, Configuration] = {}
+        for trial in self._trials:
+            self._take_up(first + trial.number, trial.params)
         known = study.user_attrs
         self._packs = 0
-        while pack := known.get(f"pack_{self._packs}"):
+        while pack := known.get(f"{PACK}{self._packs}"):
             self._packs += 1
             for number in pack["trained"]:
                 self.begin(int(number), pack["rung"])
@@ -78,18 +81,26 @@ class SweepRecord(Attributes):
                     storage=storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
                 )
             plan, first = self.plan.of_class(index), (index + 1) * OWN_NUMBERS
-            self._of_class[index] = SweepRecord(study, plan, first=first, attributes=self.study, path=self.path)
+            self._of_class[index] = SweepRecord(study, plan, first=first, attributes=self, path=self.path)
         return self._of_class[index]
 
     def propose(self, number: int) -> Configuration:
         """The configuration with this number: the one on record, or the next one that the sampler proposes."""
         if number not in self.configurations:
-            trial = propose(self.plan, number - self.first, [self._known(*each) for each in enumerate(self._trials)])
+            begun = range(self.first, self.first + len(self._trials))
+            known = [self._known(each) for each in heard_of(begun, self.ladder.leaders, self.ledger.last_heard)]
+            trial = propose(self.plan, number - self.first, known)
             with self.writing():
                 self.study.add_trial(trial)
             self._trials.append(trial)
-            self.configurations[number] = Configuration(number, self.plan.space.fields(trial.params))
+            self._take_up(number, trial.params)
         return self.configurations[number]
+
+    def not_begun(self) -> Iterator[int]:
+        """The numbers of configurations that have not begun, in their order, without end."""
+        while self.ladder.has_begun(self._next):
+            self._next += 1
+        return (number for number in count(self._next) if not self.ladder.has_begun(number))
 
     def open_grid(self) -> list[Configuration]:
         """Every point of a grid, in order."""
@@ -111,7 +122,7 @@ class SweepRecord(Attributes):
             for number, curves in trained.items()
         }
         with self.writing():
-            self.study.set_user_attr(f"pack_{self._packs}", {"rung": rung, "trained": plain})
+            self.study.set_user_attr(f"{PACK}{self._packs}", {"rung": rung, "trained": plain})
         self._packs += 1
         self._take_in(rung, plain)
         self._tell_ended()
@@ -124,7 +135,7 @@ class SweepRecord(Attributes):
             self.is_searched = True
         for each in self.configurations.values():
             if each.state == "running":
-                each.state = "stopped"
+                self.ledger.end(each, "stopped")
         self._tell_ended()
 
     def goodness(self, value: float) -> float:
@@ -139,13 +150,11 @@ class SweepRecord(Attributes):
 
     def counts(self) -> dict[str, int]:
         """Configurations by state."""
-        states = [each.state for each in self.configurations.values()]
-        return {state: states.count(state) for state in ("complete", "stopped", "diverged", "running", "failed")}
+        return self.ledger.counts()
 
     def best(self, count: int) -> list[Configuration]:
         """The complete configurations with the best mean, best first."""
-        complete = [each for each in self.configurations.values() if each.mean is not None]
-        return sorted(complete, key=lambda each: (-self.goodness(each.mean or 0.0), each.number))[:count]
+        return self.ledger.best(count)
 
     def write_confirmed(self, configuration: int, seed: int, values: Mapping[int, float]) -> None:
         """Add values by class of models trained with a fresh seed to those on record."""
@@ -163,19 +172,24 @@ class SweepRecord(Attributes):
         classes = sorted(self.plan.classes)
         return {index: found[index] for index in classes} if found.keys() >= set(classes) else None
 
+    def _take_up(self, number: int, params: Mapping[str, Any]) -> None:
+        self.configurations[number] = own = Configuration(number, self.plan.space.fields(params))
+        self.ledger.begin(own)
+
     def _take_in(self, rung: int, trained: Mapping[str, Mapping[str, list[float]] | None]) -> None:
         for number, added in trained.items():
             own = self.configurations[int(number)]
+            self.ledger.hear(own)
             if added is None:
-                own.state = "failed"
+                self.ledger.end(own, "failed")
                 continue
             for index, values in added.items():
                 own.curves.setdefault(int(index), []).extend(values)
             self._rate(own, rung)
 
-    def _known(self, place: int, trial: FrozenTrial) -> Known:
-        own = self.configurations[self.first + place]
-        return Known(trial, own.curves, own.state, own.mean)
+    def _known(self, number: int) -> Known:
+        own = self.configurations[number]
+        return Known(self._trials[number - self.first], own.curves, own.state, own.mean)
 
     def _kind(self, number: int) -> tuple[Any, ...]:
         """The values that all configurations of a pack must have in common."""
@@ -184,27 +198,27 @@ class SweepRecord(Attributes):
     def _rate(self, own: Configuration, rung: int) -> None:
         """Update how far a configuration has come; the first one trained on all classes gives their order."""
         if not all(math.isfinite(values[-1]) for values in own.curves.values()):
-            own.state = "diverged"
+            self.ledger.end(own, "diverged")
             return
         if not self.classes:
             self.classes = tuple(sorted(own.curves, key=lambda index: self.goodness(own.curves[index][-1])))
-        own.rung, own.value = rung, self.value_at(own, rung)
-        self.ladder.reach(own.number, rung, self.goodness(own.value))
+        value = self.value_at(own, rung)
+        self.ledger.climb(own, rung, value)
+        self.ladder.reach(own.number, rung, self.goodness(value))
         if rung == len(self.ladder.rungs) - 1:
-            own.state = "complete"
+            self.ledger.end(own, "complete")
 
     def _tell_ended(self) -> None:
-        """Tell the study of every configuration that has ended; that is final."""
-        for own in self.configurations.values():
-            if own.state == "running" or own.number in self._told:
-                continue
-            place = own.number - self.first
-            with self.writing():
-                live = live_trial(self.study, place)
-                live.set_user_attr("state", own.state)
-                if own.state == "stopped":  # Optuna ranks those by (last step, value)
-                    for rung in range(own.rung + 1):
-                        live.report(self.goodness(self.value_at(own, rung)), rung)
-                mean = None if own.mean is None else self.goodness(own.mean)
-                self.study.tell(place, mean, state=_STATES.get(own.state, TrialState.FAIL))
-            self._told.add(own.number)
+        """Tell the study of every configuration that has ended since the last call; that is final."""
+        untold = [own for own in self.ledger.untold if own.number not in self._told]
+        if untold:
+            with self.writing(), at_once(self.study):
+                for own in untold:
+                    rungs = range(own.rung + 1) if own.state == "stopped" else ()  # Optuna ranks by (last step, value)
+                    end_trial(
+                        self.study, own.number - self.first, _STATES.get(own.state, TrialState.FAIL),
+                        None if own.mean is None else self.goodness(own.mean), name=own.state,
+                        reported=[self.goodness(self.value_at(own, rung)) for rung in rungs],
+                    )  # fmt: skip
+        self._told.update(own.number for own in untold)
+        self.ledger.untold.clear()

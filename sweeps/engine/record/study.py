@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import uuid
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from adcore.errors import UserError
 from adcore.files import put_in_place
@@ -19,7 +22,7 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.record.checkpoint_files import check_checkpoints
 from sweeps.engine.record.home import SweepHome
 
-__all__ = ["live_trial", "open_record", "open_study", "storage_of"]
+__all__ = ["at_once", "end_trial", "open_record", "open_study", "storage_of"]
 
 
 def open_study(path: Path, *, create: bool) -> optuna.Study:
@@ -70,10 +73,43 @@ def storage_of(study: optuna.Study) -> BaseStorage:
     return study._storage  # pyright: ignore[reportPrivateUsage]
 
 
-def live_trial(study: optuna.Study, number: int) -> optuna.Trial:
-    """A trial of a study by its number, to be written to."""
+@contextlib.contextmanager
+def at_once(study: optuna.Study) -> Generator[None]:
+    """All that is written to a study in a file within is committed together, or not at all.
+
+    Optuna commits each value, and each commit waits for the disk. Raises what Optuna and SQLAlchemy raise.
+    """
+    from sqlalchemy.orm import scoped_session, sessionmaker
+
+    backend: Any = getattr(storage_of(study), "_backend", None)
+    if backend is None:  # in memory
+        yield
+        return
+    usual = backend.scoped_session
+    with backend.engine.begin() as connection:
+        backend.scoped_session = scoped_session(sessionmaker(connection, join_transaction_mode="rollback_only"))
+        try:
+            yield
+        finally:
+            backend.scoped_session.remove()
+            backend.scoped_session = usual
+
+
+def end_trial(
+    study: optuna.Study, number: int, state: TrialState, value: float | None, *, name: str, reported: Sequence[float]
+) -> None:
+    """Record how a running trial has ended. name: its state in words. reported: its value at each step.
+
+    The same as Optuna's Trial and Study.tell record, which read the whole trial again for each value.
+    """
+    storage = storage_of(study)
     own = study._study_id  # pyright: ignore[reportPrivateUsage]
-    return optuna.Trial(study, storage_of(study).get_trial_id_from_study_id_trial_number(own, number))
+    trial = storage.get_trial_id_from_study_id_trial_number(own, number)
+    storage.set_trial_user_attr(trial, "state", name)
+    for step, each in enumerate(reported):
+        storage.set_trial_intermediate_value(trial, step, each)
+    last = reported[-1:] if state is TrialState.PRUNED else []
+    storage.set_trial_state_values(trial, state, last or None if value is None else [value])
 
 
 def _make_study(path: Path, attributes: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections import deque
 from collections.abc import Sequence
-from itertools import count, islice, takewhile
+from itertools import islice, takewhile
 from statistics import fmean
 from typing import Any
 
@@ -48,8 +48,8 @@ class LadderSearch(PackSearcher):
         self.resize(slots)
         self.turns = deque(record for record in records if not record.is_searched)
         self.cut: deque[Job] = deque()  # the rest of a pack that several free slots train
-        self.closed: set[int] = set()  # already returned by newly_closed
-        self.told: dict[int, int] = {}  # the rung of each, as returned by newly_climbed
+        self.closed = dict.fromkeys(self.ladders, 0)  # how many that have ended newly_closed has returned
+        self.climbed = dict.fromkeys(self.ladders, 0)  # how many climbs newly_climbed has returned
 
     def next_job(self) -> Job | None:
         if self.cut:
@@ -114,36 +114,32 @@ class LadderSearch(PackSearcher):
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         """Counts of all records; the best mean is the mean of the records' best ones, once each has one."""
-        states = {state: sum(record.counts()[state] for record in self.ladders) for state in self.ladders[0].counts()}
+        counts = [record.counts() for record in self.ladders]
+        states = {state: sum(own[state] for own in counts) for state in counts[0]}
         training = {part.configuration for job in self.jobs.values() for part in job.parts}
         waiting = max(0, states["running"] - len(training))
         shown = [f"{states['complete']} complete", f"{len(training)} running", f"{waiting} waiting"]
         shown += [f"{states[state]} {state}" for state in ("stopped", "diverged", "failed") if states[state]]
-        best = [record.best(1)[0].mean or 0.0 for record in self.ladders if record.best(1)]
+        best = [own.mean or 0.0 for record in self.ladders for own in record.best(1)]
         total = sum(record.plan.configs for record in self.ladders)
-        return f"of {counted(total, 'configuration')} {', '.join(shown)}", fmean(best) if len(best) == len(
-            self.ladders
-        ) else None
+        mean = fmean(best) if len(best) == len(self.ladders) else None
+        return f"of {counted(total, 'configuration')} {', '.join(shown)}", mean
 
     def newly_closed(self) -> list[Ended]:
-        found = [
-            (each.number, record.plan.base.train_seed, each.state)
-            for record in self.ladders
-            for each in record.configurations.values()
-            if each.state != "running" and each.number not in self.closed
-        ]
-        self.closed |= {number for number, _, _ in found}
+        found: list[Ended] = []
+        for record, known in self.closed.items():
+            ended = record.ledger.ended[known:]
+            found += sorted((own.number, record.plan.base.train_seed, own.state) for own in ended)
+            self.closed[record] += len(ended)
         return found
 
     def newly_climbed(self) -> list[tuple[SweepRecord, Configuration, int]]:
         """The rungs that configurations reached since the last call; the first call returns all."""
-        found = [
-            (record, each, rung)
-            for record in self.ladders
-            for each in record.configurations.values()
-            for rung in range(self.told.get(each.number, -1) + 1, each.rung + 1)
-        ]
-        self.told |= {each.number: each.rung for _, each, _ in found}
+        found: list[tuple[SweepRecord, Configuration, int]] = []
+        for record, known in self.climbed.items():
+            climbed = record.ledger.climbed[known:]
+            found += [(record, own, rung) for own, rung in sorted(climbed, key=lambda each: (each[0].number, each[1]))]
+            self.climbed[record] += len(climbed)
         return found
 
 
@@ -174,12 +170,14 @@ def _cut(parts: Sequence[Part], slots: int) -> list[list[Part]]:
 
 
 def _of_part(part: Part, classes: Sequence[int]) -> Part:
+    if len(classes) == len(part.config.classes):  # all of it: settings that are made anew are checked anew
+        return part
     return dataclasses.replace(part, config=dataclasses.replace(part.config, classes=tuple(classes)))
 
 
 def _begun(record: SweepRecord, most: int) -> tuple[int, ...]:
     """Begin the next new configurations, as many as can share a pack; returns their numbers."""
-    numbers = islice((n for n in count(record.first) if not record.ladder.has_begun(n)), most)
+    numbers = islice(record.not_begun(), most)
     kinds = ((number, record.ladder.kind(record.propose(number).number)) for number in numbers)
     first = next(kinds)
     found = [first[0], *(number for number, _ in takewhile(lambda each: each[1] == first[1], kinds))]

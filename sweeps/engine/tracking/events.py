@@ -9,16 +9,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from adcore.config import TrainConfig
-from adcore.datasets import describe
 from adcore.metric_names import class_metric, of_class
 from sweeps.engine.planning.base_plan import BasePlan
-from sweeps.engine.planning.labels import class_label
+from sweeps.engine.planning.settings import LEVELS
 from sweeps.engine.search.trial import Part
 from sweeps.engine.tracking.keys import SWEEP, config_key, run_key
 from sweeps.engine.tracking.means import of_validation, over_classes, over_seeds
 from sweeps.engine.tracking.outbox import DataInput, ModelFolder, Outbox, RunUpdate
-from sweeps.engine.tracking.params import as_text, run_params
+from sweeps.engine.tracking.params import as_text
+from sweeps.engine.tracking.tree import runs_of
 
 __all__ = ["Tracking"]
 
@@ -31,13 +30,16 @@ class Tracking:
     """Turns the events of a sweep into updates of MLflow runs, in the outbox; called on the driver only, never waits.
 
     Repeated events, from a trial that resumes from its checkpoint or from a resumed sweep, change nothing.
-    tags: of the sweep's run, besides those of every run. inputs: the data that the sweep reads.
+    tags: of the sweep's run, besides those of every run. inputs: the data that the sweep reads. level: down to which
+    one of LEVELS the search's trainings have runs; those of other stages have all.
     """
 
     def __init__(self, outbox: Outbox, plan: BasePlan, name: str, tags: Mapping[str, str] = NO_TAGS) -> None:
         self.outbox, self.plan, self.name, self.tags = outbox, plan, name, tags
         self.inputs: list[DataInput] = []
+        self.level = LEVELS[-1]
         self.opened: set[str] = set()
+        self.before = outbox.begun()
 
     def open_sweep(self, stage: str) -> None:
         """Start the sweep's run, or continue it in another stage."""
@@ -54,28 +56,22 @@ class Tracking:
         """Start the runs of each configuration that a trial trains, and of its seeds and classes."""
         with self.outbox.transaction():
             for part in parts:
-                self._open_part(stage, part.configuration, part.config)
+                self._open_part(stage, part)
 
-    def _open_part(self, stage: str, number: int, own: TrainConfig) -> None:
-        seeds, seed = self.plan.seeds_of(stage), own.train_seed
-        key, parent = run_key(stage, number, seed), config_key(stage, number, seeds, seed)
-        name = f"{self.name} · {self.plan.title(stage, number, own)}"
-        tags = {"stage": stage, "configuration": str(number), "sweep": self.name, **self.plan.tags(number)}
-        params = run_params(own) | {"classes": self.plan.classes_of(number)}
-        if parent != key:
-            shared = {field: value for field, value in params.items() if field != "train_seed"}
-            self._open(parent, SWEEP, name, {**tags, "level": "config"}, shared)
-            name = f"{name} · seed {seed}"
-        tags["seed"] = str(seed)
-        level, above = ("config", SWEEP) if parent == key else ("seed", parent)
-        self._open(key, above, name, {**tags, "level": level}, params)
-        names = describe(own.dataset).class_names
-        for index in own.classes:
-            child = f"{name} · class {class_label(names, index)}"
-            self._open(f"{key}/{index}", key, child, {**tags, "level": "class"}, params | {"classes": (index,)})
+    def _open_part(self, stage: str, part: Part) -> None:
+        key, with_classes = run_key(stage, part.configuration, part.config.train_seed), self._has(stage, "class")
+        children = [f"{key}/{index}" for index in part.config.classes if with_classes]
+        if not self._has(stage, "config") or self.opened.issuperset([key, *children]):
+            return
+        for update in runs_of(part, self.plan, self.name, stage, with_classes=with_classes):
+            if update.key not in self.opened:
+                self.opened.add(update.key)
+                self.outbox.put(update)
 
     def epochs(self, stage: str, reported: Sequence[tuple[Part, Mapping[str, Any]]]) -> None:
         """Take in what the parts of a pack report after an epoch."""
+        if not self._has(stage, "config"):
+            return
         with self.outbox.transaction():
             for part, metrics in reported:
                 self._epoch(stage, part, metrics)
@@ -89,7 +85,7 @@ class Tracking:
         new = {i: each for i, each in found.items() if self.outbox.note(key, step, str(i), notes[i])}
         if not new:
             return
-        for index, each in new.items():
+        for index, each in new.items() if self._has(stage, "class") else ():
             self._log(f"{key}/{index}", {**each, **speed}, step, now)
         own_metric = f"val_{self.plan.metric}"
         mine = {class_metric(own_metric, index): each[own_metric] for index, each in new.items()}
@@ -138,6 +134,8 @@ class Tracking:
     ) -> None:
         """A configuration has reached a rung, from 1 on. value: the metric's mean over these classes."""
         key = run_key(stage, configuration, seed)
+        if not self._has(stage, "config"):
+            return
         with self.outbox.transaction():
             if self.outbox.note(key, rung, "rung", {}):
                 self._log(key, {"rung": rung, f"val_{self.plan.metric}_at_rung": value}, rung, _now())
@@ -150,7 +148,8 @@ class Tracking:
         seed: of one of its trainings. state: complete, stopped, diverged or failed.
         """
         key = run_key(stage, configuration, seed)
-        names = [key, *(f"{key}/{index}" for index in self.plan.classes_of(configuration))]
+        levels = {key: "config", **{f"{key}/{i}": "class" for i in self.plan.classes_of(configuration)}}
+        names = [name for name, level in levels.items() if self._has(stage, level) or name in self.before]
         with self.outbox.transaction():
             for name in names:
                 self.outbox.put(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
@@ -203,12 +202,9 @@ class Tracking:
         for key in sorted(self.opened):
             self.outbox.put(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
 
-    def _open(self, key: str, parent: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> None:
-        if key in self.opened:
-            return
-        self.opened.add(key)
-        update = RunUpdate(key, parent, name, {**tags, "state": "running"}, as_text(params), status="RUNNING")
-        self.outbox.put(update)
+    def _has(self, stage: str, level: str) -> bool:
+        """Whether trainings of a stage have runs at a level."""
+        return "search" not in stage or LEVELS.index(level) <= LEVELS.index(self.level)
 
     def _log(self, key: str, metrics: Mapping[str, float], step: int, now: int) -> None:
         self.outbox.put(RunUpdate(key, metrics=[(name, float(v), step, now) for name, v in metrics.items()]))

@@ -95,6 +95,7 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         self.path, self.lock = path, threading.RLock()
         self.broken: StorageError | None = None
+        self._is_open = False  # within a transaction
         with storage(path):
             self.database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             for table in _TABLES:
@@ -102,19 +103,28 @@ class Outbox:
 
     @contextmanager
     def transaction(self) -> Generator[None]:
-        """All that is put within is stored together, or not at all."""
+        """All that is put within is stored together, or not at all; without anything put, the file is not touched."""
         with self._storage():
-            if self.database.in_transaction:
+            if self._is_open:
                 yield
                 return
+            self._is_open = True
             try:
-                self.database.execute("BEGIN IMMEDIATE")
                 yield
-                self.database.execute("COMMIT")
+                if self.database.in_transaction:
+                    self.database.execute("COMMIT")
             except BaseException:
                 if self.database.in_transaction:
                     self.database.execute("ROLLBACK")
                 raise
+            finally:
+                self._is_open = False
+
+    def _write(self, statement: str, *values: str | int) -> sqlite3.Cursor:
+        """Within a transaction."""
+        if not self.database.in_transaction:
+            self.database.execute("BEGIN IMMEDIATE")
+        return self.database.execute(statement, values)
 
     @contextmanager
     def _storage(self) -> Generator[None]:
@@ -127,19 +137,18 @@ class Outbox:
 
     def put(self, update: RunUpdate) -> None:
         """Append an update. Files beside the outbox get relative paths, so that both can be moved together."""
-        stored = dataclasses.asdict(update)
-        stored["artifacts"] = [self._relative(path) for path in update.artifacts]
+        stored = vars(update) | {"artifacts": [self._relative(path) for path in update.artifacts]}
         if update.model:
-            stored["model"]["folder"] = self._relative(update.model.folder)
+            stored["model"] = vars(update.model) | {"folder": self._relative(update.model.folder)}
         body = json.dumps(stored)
         with self.transaction():
-            self.database.execute("INSERT INTO updates (body) VALUES (?)", [body])
+            self._write("INSERT INTO updates (body) VALUES (?)", body)
 
     def note(self, run: str, step: int, part: str, values: dict[str, dict[str, float]]) -> bool:
         """Note that a part of a run's step is reported; False, and nothing changes, if it was before."""
         with self.transaction():
-            row = [run, step, part, json.dumps(values)]
-            return self.database.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?, ?)", row).rowcount == 1
+            row = run, step, part, json.dumps(values)
+            return self._write("INSERT OR IGNORE INTO told VALUES (?, ?, ?, ?)", *row).rowcount == 1
 
     def noted(self, run: str, step: int) -> dict[str, dict[str, float]]:
         """The noted values of a run at a step, all parts together."""
@@ -150,12 +159,18 @@ class Outbox:
     def note_run(self, run: str, identity: str) -> None:
         """Note MLflow's id of a run."""
         with self.transaction():
-            self.database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", [run, identity])
+            self._write("INSERT OR REPLACE INTO runs VALUES (?, ?)", run, identity)
 
     def runs(self) -> dict[str, str]:
         """MLflow's ids by run."""
         with self._storage():
             return dict(self.database.execute("SELECT run, id FROM runs").fetchall())
+
+    def begun(self) -> set[str]:
+        """The keys of all runs that MLflow has or that wait for it."""
+        query = "SELECT run FROM runs UNION SELECT json_extract(body, '$.key') FROM updates"
+        with self._storage():
+            return {key for (key,) in self.database.execute(query)}
 
     def oldest(self, count: int, *, after: int = 0, until: int | None = None) -> list[tuple[int, RunUpdate]]:
         """The first updates in the queue after number `after`, up to number `until`, with their numbers."""
@@ -164,18 +179,20 @@ class Outbox:
             rows = self.database.execute(query, [after, LAST if until is None else until, count]).fetchall()
         found: list[tuple[int, RunUpdate]] = []
         for number, body in rows:
-            update = RunUpdate(**json.loads(body))
+            stored = json.loads(body)
+            update = RunUpdate(**stored)
             update.metrics = [(name, value, step, at) for name, value, step, at in update.metrics]
             update.artifacts = [str(self.path.parent / file) for file in update.artifacts]
-            if stored := json.loads(body).get("model"):
-                update.model = ModelFolder(**{**stored, "folder": str(self.path.parent / stored["folder"])})
+            if model := stored.get("model"):
+                update.model = ModelFolder(**{**model, "folder": str(self.path.parent / model["folder"])})
             found.append((number, update))
         return found
 
     def drop(self, numbers: list[int]) -> None:
         """Remove delivered updates."""
         with self.transaction():
-            self.database.executemany("DELETE FROM updates WHERE id = ?", [[number] for number in numbers])
+            for number in numbers:
+                self._write("DELETE FROM updates WHERE id = ?", number)
 
     def _relative(self, path: str) -> str:
         home = self.path.parent

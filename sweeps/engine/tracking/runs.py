@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,8 +120,9 @@ class RunWriter:
     def _write(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> None:
         if self._says_nothing_new(update):
             return
-        run_id = self.runs.get(update.key) or self._create(client, update, experiment_id)
-        self._log(client, update, run_id)
+        is_new = update.key not in self.runs
+        run_id = self._create(client, update, experiment_id) if is_new else self.runs[update.key]
+        self._log(client, update, run_id, tags={} if is_new else update.tags)
         if update.columns:
             key = view_key(update.name or self.sweep_id, self.sweep_id)
             client.set_experiment_tag(
@@ -129,7 +130,8 @@ class RunWriter:
             )
         state, status = self.ends.get(update.key, (None, None))
         if update.status == "RUNNING":
-            client.update_run(run_id, "RUNNING")
+            if not is_new:
+                client.update_run(run_id, "RUNNING")
         elif update.status and update.status != status:  # else its end would be moved
             client.set_terminated(run_id, update.status)
         left = [path for path in update.artifacts if not self._takes(client.log_artifact, update.key, run_id, path)]
@@ -140,15 +142,16 @@ class RunWriter:
             self.outbox.put(RunUpdate(update.key, artifacts=left, model=model))
         self.ends[update.key] = (update.tags.get("state", state), update.status or status)
 
-    def _log(self, client: MlflowClient, update: RunUpdate, run_id: str) -> None:
+    def _log(self, client: MlflowClient, update: RunUpdate, run_id: str, *, tags: Mapping[str, str]) -> None:
         """Write metrics, parameters, tags and inputs; a parameter that the run has stays: MLflow refuses another."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
         metrics = [Metric(name, value, at, step) for name, value, step, at in update.metrics]
         known = self.params.get(update.key, ())
         params = [Param(name, value) for name, value in update.params.items() if name not in known]
-        tags = [RunTag(name, value) for name, value in update.tags.items()]
-        client.log_batch(run_id, metrics[:BATCH], params, tags, synchronous=True)
+        if metrics or params or tags:
+            named = [RunTag(name, value) for name, value in tags.items()]
+            client.log_batch(run_id, metrics[:BATCH], params, named, synchronous=True)
         for start in range(BATCH, len(metrics), BATCH):
             client.log_batch(run_id, metrics[start : start + BATCH], synchronous=True)
         inputs = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MlflowWriter"]
 
-#: Updates that are taken from the outbox at a time.
-CHUNK = 500
+#: Updates that are taken from the outbox at a time: those of the same run among them become one batch.
+CHUNK = 5000
+#: Delivered updates that are dropped from it at a time: if the driver is killed, so many are delivered twice.
+DROPPED = 100
 #: Seconds between two tries while closing, and characters of the longest reason that is shown.
 PAUSE, REASON = 1.0, 250
 
@@ -128,20 +130,31 @@ class MlflowWriter:
         client, last = self._connect(), 0
         while queued := self.outbox.oldest(CHUNK, after=last, until=self.until()):
             last = queued[-1][0]
-            numbers: dict[str, list[int]] = {}
-            merged: dict[str, RunUpdate] = {}  # parents were put before their children
-            for number, update in queued:
-                numbers.setdefault(update.key, []).append(number)
-                if update.key in merged:
-                    merged[update.key].merge(update)
-                else:
-                    merged[update.key] = update
-            for key, update in merged.items():
-                if self.run_writer.takes(client, update, self.experiment_id):
-                    self.outbox.drop(numbers[key])
+            self._deliver_merged(client, queued)
         if self.has_failed and self.patience is not None:  # once more at the end: a late create may have doubled a run
             self.run_writer.find(client, self.experiment_id)
         return True
+
+    def _deliver_merged(self, client: MlflowClient, queued: Sequence[tuple[int, RunUpdate]]) -> None:
+        """Deliver the updates of each run as one, parents first; drop what was taken, also if a later one fails."""
+        numbers: dict[str, list[int]] = {}
+        merged: dict[str, RunUpdate] = {}  # parents were put before their children
+        for number, update in queued:
+            numbers.setdefault(update.key, []).append(number)
+            if update.key in merged:
+                merged[update.key].merge(update)
+            else:
+                merged[update.key] = update
+        taken: list[int] = []
+        try:
+            for key, update in merged.items():
+                if self.run_writer.takes(client, update, self.experiment_id):
+                    taken += numbers[key]
+                if len(taken) >= DROPPED:
+                    self.outbox.drop(taken)
+                    taken = []
+        finally:
+            self.outbox.drop(taken)
 
     def _connect(self) -> MlflowClient:
         if self.client is None:
