@@ -11,10 +11,10 @@ from adcore.errors import UserError
 __all__ = ["check_local", "check_writable", "put_in_place", "write_whole"]
 
 
-def check_local(text: str, flag: str) -> None:
+def check_local(text: str, flag: str, remedy: str = "; addresses with :// are not supported") -> None:
     """Raises UserError, starting with the flag, for a cloud address: it would become a folder named `s3:`."""
     if "://" in text:
-        raise UserError(f"{flag} {text!r}: expected a path in a file system; addresses with :// are not supported")
+        raise UserError(f"{flag} {text!r}: expected a path in a file system{remedy}")
 
 
 def check_writable(folder: Path, flag: str) -> None:

@@ -11,9 +11,12 @@ from adcore.augment import Resampler
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.networks import IMAGE_SIZE
+from adcore.train import checkpoints as checkpoints_module
 from adcore.train import train
 from adcore.train.build import load_detector
 from adcore.train.checkpoints import Checkpoints
+from adcore.train.member_state import MemberState
+from adcore.train.members import members_of
 from tests.train_runs import config, ignore
 
 
@@ -95,3 +98,42 @@ def test_a_loaded_detector_gives_the_same_scores(precision: str, digits_train: I
     dtype = torch.float64 if precision == "64-true" else torch.float32
     images = Resampler(8, IMAGE_SIZE, torch.device("cpu"), dtype).plain(digits_train.images[:100])
     assert torch.equal(loaded.score(images), trained.score(images))
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(0.0, 30.0), (2.0, 100.0), (60.0, 600.0)])
+def test_saving_takes_two_percent_of_the_time_within_limits(
+    seconds: float, pause: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = [0.0]
+
+    def write(path: Path, states: object) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(checkpoints_module, "_write", write)
+    monkeypatch.setattr(checkpoints_module.time, "monotonic", lambda: now[0])
+    checkpoints = Checkpoints(tmp_path / "run.ckpt")
+    checkpoints.save([MemberState(config(classes=(0,)), history=[{}])])
+    now[0] += pause - 0.1
+    assert not checkpoints.due()
+    now[0] += 0.2
+    assert checkpoints.due()
+
+
+def test_a_file_of_other_settings_is_no_error_where_that_is_allowed(
+    checkpoint: Path, digits_train: ImageDataset
+) -> None:
+    members = members_of([config(epochs=1, weight_abc=9.0)])
+    [first, second] = Checkpoints(checkpoint, strict=False).load(members, digits_train.content_hash)
+    assert (first.epoch, second.epoch) == (0, 0)
+    [first, second] = Checkpoints(checkpoint, strict=False).load(members_of([config(epochs=1)]))
+    assert (first.epoch, second.epoch) == (1, 1)
+
+
+def test_what_is_busy_is_not_given_more_and_learns_of_each_file(tmp_path: Path) -> None:
+    busy, saved = [True], list[Path]()
+    checkpoints = Checkpoints(tmp_path / "run.ckpt", every=0, on_saved=saved.append, is_busy=lambda: busy[0])
+    assert not checkpoints.due()
+    busy[0] = False
+    assert checkpoints.due()
+    checkpoints.save([MemberState(config(classes=(0,)), history=[{"val_auroc": 0.5}])])
+    assert saved == [tmp_path / "run.ckpt"]

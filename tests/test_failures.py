@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from adcore.config import TrainConfig
-from sweeps.engine.search.failures import DISK, MEMORY, NOT_SHARED, READ_ONLY, describe_failure, storage_trouble
+from sweeps.engine.search.failures import (
+    DISK,
+    MEMORY,
+    NOT_REACHED,
+    NOT_SHARED,
+    READ_ONLY,
+    describe_failure,
+    storage_trouble,
+)
 from sweeps.engine.search.trial import Part, trial_config
 
 #: The end of an error file, and what the line says beside it.
@@ -22,6 +30,7 @@ LOGS = {
     "adcore.errors.UserError: a.ckpt: cannot be written (No space left on device)": DISK,
     "adcore.errors.UserError: a.ckpt: cannot be written (Read-only file system)": READ_ONLY,
     "adcore.errors.UserError: node gpu1 does not see what the driver writes to /runs/n": NOT_SHARED,
+    "sweeps.engine.machine.storage.StorageError: s3://b/n/x.ckpt: no access to the store (AWS Error ...)": NOT_REACHED,
     "ValueError: expected two equal shapes": None,
 }
 
@@ -51,4 +60,4 @@ def test_a_worker_that_left_no_word_and_one_that_was_silent(tmp_path: Path) -> N
 @pytest.mark.parametrize("log", LOGS)
 def test_a_storage_that_cannot_be_written_is_no_fault_of_the_trial(tmp_path: Path, log: str) -> None:
     trouble = storage_trouble(failed(tmp_path, log))
-    assert str(trouble) == (log if LOGS[log] in (DISK, READ_ONLY, NOT_SHARED) else "None")
+    assert str(trouble) == (log if LOGS[log] in (DISK, READ_ONLY, NOT_SHARED, NOT_REACHED) else "None")

@@ -378,7 +378,7 @@ def _no_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
         return Scores(config, torch.stack(columns, 1), LABELS)
 
     monkeypatch.setattr(model_scores, "load_detector", load)
-    monkeypatch.setattr(model_scores, "difference_to_record", lambda *_: "")
+    monkeypatch.setattr(model_scores, "differences_to_record", lambda *_: {})
     monkeypatch.setattr(evaluation, "score_test", score)
 
 

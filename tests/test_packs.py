@@ -388,12 +388,16 @@ def test_a_training_that_pauses_goes_on_as_if_it_had_not(
         assert [_timeless(epoch) for epoch in result.history] == [_timeless(epoch) for epoch in expected.history]
 
 
-def test_a_member_that_is_further_than_the_pause_waits_for_it(digits_train: ImageDataset, tmp_path: Path) -> None:
+def test_a_member_that_is_further_than_the_pause_waits_and_reports_its_later_epochs_later(
+    digits_train: ImageDataset, tmp_path: Path
+) -> None:
     ahead, behind = config("gan", epochs=3, classes=(3,)), config("gan", epochs=3, classes=(6,))
     paths = {each.classes[0]: tmp_path / f"{each.classes[0]}.ckpt" for each in (ahead, behind)}
     train(ahead, ignore, data=digits_train, checkpoints=Checkpoints(paths[3]), until=2)
     results = train([ahead, behind], ignore, data=digits_train, checkpoints=Checkpoints([paths[3], paths[6]]), until=1)
-    assert [len(result.history) for result in results] == [2, 1]
+    assert [(len(result.history), result.state) for result in results] == [(1, "paused"), (1, "paused")]
+    results = train([ahead, behind], ignore, data=digits_train, checkpoints=Checkpoints([paths[3], paths[6]]), until=2)
+    assert [len(result.history) for result in results] == [2, 2]
 
 
 @pytest.mark.parametrize("until", [0, -1, 3])

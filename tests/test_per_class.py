@@ -203,7 +203,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
         return scores_of(number, tuple(int(path.stem.split("-")[1]) for path in paths), seed), torch.nn.Identity()
 
     monkeypatch.setattr(model_scores, "load_detector", load)
-    monkeypatch.setattr(model_scores, "difference_to_record", lambda *_: "")
+    monkeypatch.setattr(model_scores, "differences_to_record", lambda *_: {})
     monkeypatch.setattr(evaluation, "score_test", lambda detector, scores, data: scores)
     plan = dataclasses.replace(plan_of((0, 3), configs=2), seeds=2)
     record, own = record_of(plan), {0: 0, 3: 4 * OWN_NUMBERS}

@@ -240,3 +240,13 @@ def test_a_plan_says_what_is_waited_for() -> None:
     assert line in plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings).splitlines()
     assert SweepSettings(wait_for="1nodes", address="auto").wait_in_words.startswith("begins once it has 1 node;")
     assert SweepSettings().wait_in_words == ""
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "words"),
+    [(None, "beside the record"), ("s3://bucket/prefix?region=eu-central-1", "s3://bucket/prefix/n")],
+)
+def test_the_plan_says_where_checkpoints_go(checkpoints: str | None, words: str) -> None:
+    settings = SweepSettings(scale="smoke", name="n", checkpoints=checkpoints)
+    lines = plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings).splitlines()
+    assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("  checkpoints ")] == [words]

@@ -73,7 +73,10 @@ def test_a_node_that_does_not_share_the_folder_is_refused_by_name(
     line = str(refused.value)
     assert line.startswith("--storage: node 10.0.0.2 (gpu1) ")
     assert reason in line
-    assert line.endswith("expected a folder of a file system that every node mounts at the same path")
+    assert line.endswith(
+        "expected a folder of a file system that every node mounts at the same path; or give --checkpoints "
+        "s3://BUCKET/PREFIX"
+    )
     assert list(storage.iterdir()) == []
 
 

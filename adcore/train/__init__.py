@@ -98,9 +98,9 @@ def train(
     float accuracy in another pack. The epochs in it are reported again, and experiments that are behind train first.
     strategy: how steps are executed, one of pack.STRATEGIES, with the same results; "auto" takes the fastest on this
     device. until: the epoch to pause after, from 1, None for the last; resuming later from checkpoints gives the same
-    results as no pause. side_by_side: the maximum number of experiments trained at a time, None for all; if fewer, they
-    take turns, epoch by epoch. on_step: called with the epoch, its images trained so far and all its images, about
-    ten times a second at most.
+    results as no pause, and later epochs that a checkpoint holds are not reported. side_by_side: the maximum number of
+    experiments trained at a time, None for all; if fewer, they take turns, epoch by epoch. on_step: called with the
+    epoch, its images trained so far and all its images, about ten times a second at most.
     If the train part has no anomalies, val_normal_score, the mean score of normal validation images, takes the place
     of the metrics, which need both kinds.
     Raises UserError for a checkpoint that is damaged, of other settings or of other data, for configurations that
@@ -124,7 +124,7 @@ def train(
     states = checkpoints.load(members, content) if checkpoints else fresh
     # by the overloads, one configuration comes with a Report, several with a ReportEach
     report_each = _of_one(cast(Report, report)) if isinstance(config, TrainConfig) else cast(ReportEach, report)
-    reports = Reports(configs, states, report_each)
+    reports = Reports(configs, states, report_each, until=last)
     reports.catch_up()
     packs, images = fit_members(
         states, reports, data=data, checkpoints=checkpoints, strategy=strategy, until=last,

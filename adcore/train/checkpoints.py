@@ -13,11 +13,12 @@ import pickle
 import time
 import uuid
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
+from torch.serialization import skip_data
 
 from adcore.config import TrainConfig
 from adcore.datasets import DatasetInfo, describe, remember
@@ -27,7 +28,7 @@ from adcore.files import put_in_place
 from adcore.options import as_plain, from_plain
 from adcore.train.member_state import WATCHED, MemberState
 
-__all__ = ["Checkpoints", "read"]
+__all__ = ["Checkpoints", "read", "read_facts"]
 
 #: The key of our content in a file.
 KEY = "adcore"
@@ -35,16 +36,30 @@ KEY = "adcore"
 PARTS = ("history", "watched", "networks", "optimizers")
 #: What files of earlier versions lack.
 ADDED = ("decision", "content")
+#: Seconds between two saves: at least, at most; between them, saving may take this share of the time.
+SHORTEST, LONGEST, SHARE = 30.0, 600.0, 0.02
 
 
 class Checkpoints:
-    """The latest checkpoint of each member of a training; saved at most every `every` seconds, and when one has ended.
+    """The latest checkpoint of each member of a training, saved from time to time and when a member has ended.
 
-    place: one file for all members, or one for each, in their order.
+    place: one file for all members, or one for each, in their order. every: seconds between two saves; None for as
+    many as keep saving to 2 % of the time, from 30 to 600. strict: whether a file that is damaged, or of other settings
+    or data, is an error; else its members start from the beginning. on_saved: called with each file that was written.
+    is_busy: whether the last one is still being dealt with; nothing is saved meanwhile, except when a member has ended.
     """
 
-    def __init__(self, place: Path | Sequence[Path], *, every: float = 30.0) -> None:
-        self.place, self.every = place, every
+    def __init__(
+        self,
+        place: Path | Sequence[Path],
+        *,
+        every: float | None = None,
+        strict: bool = True,
+        on_saved: Callable[[Path], object] = lambda _: None,
+        is_busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.place, self.strict, self.on_saved, self.is_busy = place, strict, on_saved, is_busy
+        self.is_fixed, self.every = every is not None, SHORTEST if every is None else every
         self.saved = time.monotonic()
         self.epochs: dict[Path, list[int]] = {}
 
@@ -54,30 +69,43 @@ class Checkpoints:
 
     def due(self) -> bool:
         """Whether it is time to save."""
-        return time.monotonic() - self.saved >= self.every
+        return time.monotonic() - self.saved >= self.every and not self.is_busy()
 
     def load(self, members: Sequence[TrainConfig], content: str = "") -> list[MemberState]:
         """Each member as it was saved; one without a file starts from the beginning.
 
-        content: the hash of the train part. Raises UserError for a file that is damaged, or of other settings or data.
+        content: the hash of the train part. If strict, raises UserError for a file that is damaged, or of other
+        settings or data.
         """
         states: list[MemberState] = []
         for path, own in self._files(members):
-            saved = _as_saved(path, own, content) if path.exists() else None
+            saved = self._saved(path, own, content) if path.exists() else None
             states += saved or [MemberState(member, content=content) for member in own]
         return states
+
+    def _saved(self, path: Path, members: Sequence[TrainConfig], content: str) -> list[MemberState] | None:
+        try:
+            return _as_saved(path, members, content)
+        except UserError:
+            if self.strict:
+                raise
+        return None
 
     def save(self, states: Sequence[MemberState]) -> None:
         """Write the files of members trained since the last save, under a temporary name first.
 
         Raises UserError if one cannot be written.
         """
+        began = time.monotonic()
         for path, own in self._files(states):
             epochs = [state.epoch for state in own]
             if self.epochs.get(path) != epochs:
                 _write(path, own)
                 self.epochs[path] = epochs
+                self.on_saved(path)
         self.saved = time.monotonic()
+        if not self.is_fixed:
+            self.every = min(max(SHORTEST, (self.saved - began) / SHARE), LONGEST)
 
     def _files(self, members: Sequence[Any]) -> list[tuple[Path, Sequence[Any]]]:
         if isinstance(self.place, Path):
@@ -93,10 +121,26 @@ def read(path: Path, *, mapped: bool = False, remedy: str = "move it away and ru
     mapped: tensors stay in the file until they are used; the file must not change meanwhile. remedy: what to do about
     such a file, for the message.
     """
+    return _read(path, str(path), mapped=mapped, remedy=remedy)
+
+
+def read_facts(file: IO[bytes], name: str) -> list[MemberState]:
+    """The members in an open checkpoint file without networks and optimisers, most of whose bytes are not even read.
+
+    name: of the file, for messages. Raises UserError for a file that is not a checkpoint.
+    """
+    with skip_data():
+        states = _read(file, name)
+    return [dataclasses.replace(state, networks={}, optimizers=[]) for state in states]
+
+
+def _read(
+    source: Path | IO[bytes], path: str, *, mapped: bool = False, remedy: str = "move it away and run again"
+) -> list[MemberState]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch's, about the format of foreign files
-            stored = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            stored = torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
         if not isinstance(stored, dict):
             raise TypeError(f"it holds a {type(stored).__name__}")
         if "members" not in stored[KEY]:

@@ -18,13 +18,19 @@ Epoch = list[dict[str, float] | None]
 class Reports:
     """Reports each configuration's epochs, in order, as soon as all its members have completed them.
 
-    configs: their members are `states`, in order. report: called with the metrics of each configuration.
+    configs: their members are `states`, in order. report: called with the metrics of each configuration. until: the
+    last epoch to report; None for all.
     """
 
     def __init__(
-        self, configs: Sequence[TrainConfig], states: Sequence[MemberState], report: Callable[[Epoch], object]
+        self,
+        configs: Sequence[TrainConfig],
+        states: Sequence[MemberState],
+        report: Callable[[Epoch], object],
+        *,
+        until: int | None = None,
     ) -> None:
-        self.report = report
+        self.report, self.until = report, until
         self.histories: list[list[dict[str, float]]] = [[] for _ in configs]
         ends = [sum(len(config.classes) for config in configs[: place + 1]) for place in range(len(configs))]
         self.states = [states[end - len(config.classes) : end] for config, end in zip(configs, ends, strict=True)]
@@ -39,6 +45,8 @@ class Reports:
 
     def state(self, place: int) -> str:
         """How a configuration ended: diverged if one of its members did, else complete, or paused before its end."""
+        if self.until and any(state.epoch > self.until for state in self.states[place]):
+            return "paused"
         if any(state.diverged for state in self.states[place]):
             return "diverged"
         return "complete" if all(state.finished for state in self.states[place]) else "paused"
@@ -50,6 +58,8 @@ class Reports:
     def _next(self, place: int) -> dict[str, float] | None:
         """The first unreported epoch of a configuration; None if it is missing or incomplete."""
         states, epoch = self.states[place], len(self.histories[place])
+        if epoch == self.until:
+            return None
         under_way = [state for state in states if state.epoch > epoch]
         if not under_way or any(state.epoch <= epoch and not state.finished for state in states):
             return None

@@ -23,8 +23,11 @@ from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.machine.waiting import await_nodes
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.extend import extend_record
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.remote import shared_folder
+from sweeps.engine.record.remote_record import RecordCopies
 from sweeps.engine.record.study import open_record
 from sweeps.engine.stage_runner import INTERRUPTED, Session, StageRunner
 from sweeps.engine.tracking.checks import check_mlflow
@@ -68,9 +71,10 @@ def drive(
         started += await_nodes(settings)
         require_same_code()
         resources = resources_of_cluster(settings)
-        if settings.address != "local":
-            home.token = files.enter_context(storage_token(home.folder))
-            require_shared(home.token)
+        if settings.address != "local" and (folder := shared_folder(home)):
+            flag = "--checkpoints" if home.store else "--storage"
+            home.token = files.enter_context(storage_token(folder, flag))
+            require_shared(home.token, flag)
         limit = settings.limit_on(resources.slots, resources.gpus)
         try:
             check_mlflow(settings, plan.script, home)
@@ -79,13 +83,21 @@ def drive(
             study = open_record(home, plan, attributes)
             sweep_id = study.user_attrs["sweep_id"]
             outbox = Outbox(home.outbox(sweep_id))
-            session = Session(study, home, command, resources, interrupt, outbox, display, started, limit)
+            copies = None
+            if home.store:
+                copies = RecordCopies(home, Attributes(study, home.record), home.store)
+                files.callback(copies.stop)
+                copies.begin()
+            session = Session(study, home, command, resources, interrupt, outbox, display, started, limit, copies)
             stages = make_stages(session)
         except StorageError as error:
             print(f"the sweep cannot start: {error}", file=sys.stderr)
             code = 1
         else:
-            code = _run_and_deliver(stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox))
+            until = (lambda: copies.copied) if copies else (lambda: None)
+            code = _run_and_deliver(
+                stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox, until=until)
+            )
     if code is None and home.is_begun:
         print(f"interrupted; continue with:\n  {command}")
     return INTERRUPTED if code is None else code
@@ -103,8 +115,13 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
         code = _run(stages)
         with contextlib.suppress(KeyboardInterrupt):  # it is over, whatever comes now
             stages.note_end(code)
+            _copied(stages, RecordCopies.now)  # MLflow gets what is in a copy
     finally:
         close(writer, stages)
+        stages.deleting.shutdown(cancel_futures=stages.broken is not None)
+    if reason := _copied(stages, RecordCopies.end):
+        print(f"the last copy of the record is older than the record: {reason}", file=sys.stderr)
+        code = code or 1
     if code != INTERRUPTED and stages.tracking.plan.columns and (link := writer.link(stages.home.name)):
         stages.display.print(f"open:    {link}")
         if stages.winner:
@@ -134,6 +151,17 @@ def _run(stages: StageRunner) -> int:
         with contextlib.suppress(StorageError):  # else MLflow shows it as running until it is resumed
             stages.tracking.interrupt()
     return code
+
+
+def _copied(stages: StageRunner, copy: Callable[[RecordCopies], None]) -> str:
+    """Copy the record to its store, if there is one; returns why that failed, or ""."""
+    if stages.copies and not (stages.is_gone or stages.copies.lost or stages.interrupt.count > 1):
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                copy(stages.copies)
+        except StorageError as error:
+            return str(error)
+    return ""
 
 
 def close(writer: MlflowWriter, stages: StageRunner) -> None:

@@ -82,6 +82,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         *_limit_lines(plan, settings),
         *([f"  cluster    {wait}"] if (wait := settings.wait_in_words) else []),
         f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",
+        f"  checkpoints {settings.checkpoints_of(name)}",
     ]
     return "\n".join(lines)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,21 @@ import click
 from adcore.command_line import run
 from adcore.errors import UserError
 from adcore.predict.command import CLASS, MODEL, SHARED, Request, predict
+from sweeps.engine.machine.object_store import ObjectStore
+from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.machine.store_address import parse_address
 from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.at_hand import at_hand, fetch
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.resume import find_home
+from sweeps.engine.record.remote import named_apart
+from sweeps.engine.record.resume import find_home, read_attribute
 
 __all__ = ["main", "winners_models"]
 
 _FLAGS = (
-    click.Option(["--sweep"], metavar="NAME", help="a finished sweep, whose winner's models to use"),
+    click.Option(
+        ["--sweep"], metavar="NAME", help="a finished sweep, whose winner's models to use; or s3://BUCKET/PREFIX/NAME"
+    ),
     click.Option(["--storage"], metavar="DIR", help="folder of the sweeps' records and checkpoints [default: runs]"),
 )
 
@@ -30,14 +39,39 @@ def main(script: str, text: str, argv: Sequence[str] | None = None) -> None:
 
 
 def winners_models(home: SweepHome) -> list[Path]:
-    """The winner's checkpoints, with every fresh seed. Raises UserError for a sweep that has not finished."""
+    """The winner's checkpoints, with every fresh seed; brought from the store, if there is one.
+
+    Raises UserError for a sweep that has not finished, StorageError for a store that cannot be read.
+    """
     try:
         results = json.loads(home.results.read_text())
         winner, seeds = int(results["winner"]["configuration"]), [int(seed) for seed in results["seeds"]]
         classes = [int(index) for index in results["plan"]["base"]["classes"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # missing, or not a search's
-        raise UserError(f"--sweep {home.name}: no winner of a finished search in {home.results}") from error
-    return [path for seed in seeds for path in home.checkpoints_of(winner, classes, seed)]
+        raise UserError(f"--sweep {home.name}: no winner of a finished search in {home.place(home.results)}") from error
+    paths = [path for seed in seeds for path in home.checkpoints_of(winner, classes, seed)]
+    fetch(home, paths)
+    return paths
+
+
+@contextlib.contextmanager
+def _opened(sweep: str, storage: str) -> Generator[SweepHome]:
+    """The folder of a sweep in --storage or, named by its address, in a store."""
+    if "://" in sweep:
+        given = named_apart({"resume": sweep})
+        store = ObjectStore(parse_address(given["checkpoints"], "--sweep")).below(given["resume"])
+        with at_hand(SweepHome(Path(given["resume"]), store)) as here:
+            fetch(here, [here.results], missing_ok=True)
+            yield here
+        return
+    home = find_home("predict", RunSettings(storage=storage, resume=sweep))
+    place = read_attribute(home, "settings").get("checkpoints")
+    home.store = ObjectStore(parse_address(place)).below(home.name) if place else None
+    with at_hand(home) as here:
+        if here is not home and home.results.exists():
+            here.folder.mkdir()
+            shutil.copyfile(home.results, here.results)
+        yield here
 
 
 def _predict(sweep: str | None = None, storage: str | None = None, model: tuple[str, ...] = (), **flags: Any) -> int:
@@ -48,5 +82,8 @@ def _predict(sweep: str | None = None, storage: str | None = None, model: tuple[
         if storage is not None:
             raise UserError(f"--storage {storage!r}: where sweeps are; use it with --sweep NAME")
         return predict([Path(place) for place in model], Request(**flags))
-    home = find_home("predict", RunSettings(storage=storage or RunSettings.storage, resume=sweep))
-    return predict(winners_models(home), Request(**flags), source=f"--sweep {sweep}")
+    try:
+        with _opened(sweep, storage or RunSettings.storage) as home:
+            return predict(winners_models(home), Request(**flags), source=f"--sweep {sweep}")
+    except StorageError as error:
+        raise UserError(f"--sweep {sweep}: {error}") from error

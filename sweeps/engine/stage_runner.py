@@ -7,6 +7,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import optuna
@@ -25,6 +26,7 @@ from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.progress import ENDED, STAGE, stage_begun
+from sweeps.engine.record.remote_record import RecordCopies
 from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.tracking.events import Tracking
@@ -43,6 +45,7 @@ class Session:
     """study: the record, in `home`; command: resumes the sweep; resources: of a trial.
 
     started: when the command began, by time.monotonic(). limit: seconds that the sweep may run, if it has a limit.
+    copies: of the record, if the home has a store.
     """
 
     study: optuna.Study
@@ -54,13 +57,14 @@ class Session:
     display: Display
     started: float = dataclasses.field(default_factory=time.monotonic)
     limit: float | None = None
+    copies: RecordCopies | None = None
 
 
 class StageRunner(StageListener):
     """Trains one stage after another. failures: what failed, one line each. reason: why the sweep is incomplete.
 
-    summary_line: the sweep in one line, printed at its start. winner: its number and first fresh seed, once
-    there is one.
+    deleting: the thread that deletes objects of a store. summary_line: the sweep in one line, printed at its start.
+    winner: its number and first fresh seed, once there is one.
     """
 
     summary_line: str
@@ -69,8 +73,9 @@ class StageRunner(StageListener):
         self.settings, self.home = settings, session.home
         self.room = _room(session.resources, settings)
         self.interrupt, self.outbox, self.display = session.interrupt, session.outbox, session.display
-        self.command = session.command
+        self.command, self.copies = session.command, session.copies
         self.display.metric = LABELS[plan.metric]
+        self.deleting = ThreadPoolExecutor(1, thread_name_prefix="delete")
         self.tracking = Tracking(session.outbox, plan, session.home.name, code_tags(records[0].codes))
         self.tracking.inputs = [
             DataInput(name, part, digest)
@@ -139,9 +144,15 @@ class StageRunner(StageListener):
         if self.broken:
             raise self.broken
         self.stage_ended(search)
+        self.copy_record()
         self.display.end()
         if self.interrupt.requested or not search.is_exhausted:  # Tune itself may have taken a signal as it started
             raise KeyboardInterrupt
+
+    def copy_record(self) -> None:
+        """Copy the record to the store, if there is one. Raises StorageError."""
+        if self.copies:
+            self.copies.now()
 
     def note_code(self) -> None:
         """Record the running code; call before anything is trained or scored. Raises StorageError."""
@@ -190,6 +201,11 @@ class StageRunner(StageListener):
     def tune_step(self) -> None:
         """Sample the machine, follow the nodes; end Tune's loop if the sweep cannot continue or is to stop."""
         self._sample_system()
+        try:
+            if self.copies:
+                self.copies.step()
+        except StorageError as error:
+            self.on_storage_error(error)
         if self.broken:
             self.interrupt.end_tune()
         if self.room.is_due():

@@ -115,11 +115,11 @@ class Stages(StageRunner):
     def stage_ended(self, search: PackSearcher) -> None:
         """Delete all checkpoints of what has ended, including those that a killed worker left half-written."""
         super().stage_ended(search)
-        if search.keeps_checkpoints:
-            return
-        for each in (each for record in self._records for each in record.configurations.values()):
+        seed = self.plan.base.train_seed
+        ended = (each for record in self._records for each in record.configurations.values())
+        for each in () if search.keeps_checkpoints else ended:
             if each.state not in ("running", "failed"):
-                drop_checkpoints(self.home, each.number, self.plan.base.train_seed, unfinished=True)
+                drop_checkpoints(self.home, each.number, seed, unfinished=True, thread=self.deleting)
 
     def tune_step(self) -> None:
         if self.limit:
@@ -135,7 +135,7 @@ class Stages(StageRunner):
         for configuration, own_seed, state in search.newly_closed():
             self.tracking.close_configuration(search.name, configuration, own_seed, state)
             if not search.keeps_checkpoints and state != "failed":
-                drop_checkpoints(self.home, configuration, own_seed, unfinished=False)
+                drop_checkpoints(self.home, configuration, own_seed, unfinished=False, thread=self.deleting)
 
     def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation]) -> int:
         """Score the test part, and report. own: each class's best, if they were searched."""
@@ -180,9 +180,8 @@ class Stages(StageRunner):
         """Draw figures of the winner's models, once; an extended sweep may have another winner."""
         if self.record.read("inspected") == winner:
             return
-        paths = self.home.checkpoints_of(winner, sorted(self.plan.classes), seed)
         inspect_model(
-            paths, winner,
+            winner, sorted(self.plan.classes), seed,
             train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, resources=self.resources,
         )  # fmt: skip
         self.record.write("inspected", winner)
@@ -217,4 +216,5 @@ class Stages(StageRunner):
 
     @functools.cached_property
     def _test_part(self) -> ImageDataset:
+        self.copy_record()  # which says that it is opened: a resume from the copy must know
         return load_test(self.plan.base, self.settings, self.record.read("data"), self.home.name)

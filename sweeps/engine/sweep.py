@@ -23,10 +23,12 @@ from sweeps.engine.machine.data import load_data, require_same
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
 from sweeps.engine.machine.job import check_job
 from sweeps.engine.machine.locations import absolute
+from sweeps.engine.machine.network_disk import network_disk_line
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
+from sweeps.engine.record.remote import fetch_if_away, named_apart, store_of
 from sweeps.engine.record.resume import EXTENDED, find_home, read_attribute, require_same_plan, stored_settings
 from sweeps.engine.tracking.checks import check_outboxes, check_tracking
 
@@ -69,8 +71,10 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     started = time.monotonic()
     check_one_root()
     check_docstrings()
+    given = named_apart(given)
     settings = script.settings(**given)
     check_job(settings, script.name, is_whole=not settings.resume)
+    fetch_if_away(settings)
     home = find_home(script.name, settings)
     if settings.continued:
         settings = stored_settings(script.name, script.settings, home, given)
@@ -88,6 +92,9 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
         return 0
     settings = absolute(settings)
     check_writable(home.folder, f"--storage {settings.storage!r}")
+    if line := network_disk_line(home.folder.parent):
+        click.echo(line, err=True)
+    home.store = store_of(settings, home)
     check_tracking(settings, script.name, is_named="tracking_uri" in given)
     check_address(settings)
     check_outboxes(home)

@@ -12,7 +12,7 @@ from sweeps.engine.record.study import open_study
 from tests.sweep_process import MlflowRuns
 
 #: Facts of a study that name places, times, this very sweep or its code, which somebody may be working on.
-OWN_FACTS = ("sweep_id", "settings", "test_openings", "code", "stage")
+OWN_FACTS = ("sweep_id", "settings", "test_openings", "code", "stage", "drivers")
 
 
 def outcome(home: Path, uri: str) -> dict[str, Any]:

@@ -170,4 +170,5 @@ def rows_in_words(plan: BaselinePlan, settings: BaselineSettings) -> str:
     epochs = sum(plan.config(training).epochs for training in plan.trainings)
     if wait := settings.wait_in_words:
         lines.append(f"  cluster: {wait}")
-    return "\n".join([*lines, f"  cost: {len(plan.trainings)} trainings, at most {epochs} epochs, in all"])
+    places = f"  checkpoints: {settings.checkpoints_of(settings.name or settings.continued or '<name>')}"
+    return "\n".join([*lines, f"  cost: {len(plan.trainings)} trainings, at most {epochs} epochs, in all", places])

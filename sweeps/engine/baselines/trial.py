@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
 from sweeps.engine.machine.shared_storage import require_seen
+from sweeps.engine.record.at_hand import at_hand, share
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.search.trial import limit_process, part_paths, parts_of
+from sweeps.engine.search.trial import limit_process, parts_of
+from sweeps.engine.search.trial_checkpoints import trial_checkpoints
 
 if TYPE_CHECKING:
     from adcore.config import TrainConfig
@@ -32,7 +34,6 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threa
     from ray import tune
 
     from adcore.train import train
-    from adcore.train.checkpoints import Checkpoints
 
     require_seen(home.token)
     limit_process(threads, gpus)
@@ -43,18 +44,19 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threa
         found = {"metrics": json.dumps([metrics]), "images_per_second": metrics["images_per_second"]}
         tune.report({**found, **result})
 
-    ended = train(own, report, data=train_part, checkpoints=Checkpoints(part_paths(home, [part])))
+    with trial_checkpoints(home, [part.work]) as checkpoints:
+        ended = train(own, report, data=train_part, checkpoints=checkpoints)
     if ended.state == "diverged":
         return
     if own.fold is None:
-        folder = home.figures / f"configuration-{part.configuration:04d}" / f"seed-{own.train_seed}"
-        found = _on_test(ended.detector, own, train_part, test_part, ended.history, folder)
-        if found is None:
-            return
-        metrics, files = found
+        with at_hand(home) as here:
+            folder = here.figures / f"configuration-{part.configuration:04d}" / f"seed-{own.train_seed}"
+            found = _on_test(ended.detector, own, train_part, test_part, ended.history, folder)
+            if found is None:
+                return
+            metrics, figures = found[0], share(here, found[1])
     else:
-        metrics, files = {"val_accuracy": _held_out_accuracy(ended.detector, own, train_part)}, []
-    figures = [str(file.relative_to(home.folder)) for file in files]
+        metrics, figures = {"val_accuracy": _held_out_accuracy(ended.detector, own, train_part)}, []
     result = {"metrics": metrics, "seconds": ended.seconds, "figures": figures}
     report(ended.history[-1], result=json.dumps(result))
 

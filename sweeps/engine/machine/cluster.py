@@ -153,7 +153,7 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         options |= {"object_store_memory": OBJECT_STORE_BYTES}
     else:
         # Ray would print pages of its own state for each node that is lost; the sweep says what became of the trials
-        worker.listen_error_messages = _ignore
+        worker.listen_error_messages = _unheard
         environment["env_vars"] = {**PATIENT_THREADS, **FILES_ALONE}
         options |= {"address": settings.address}
     try:
@@ -174,8 +174,8 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         ray.shutdown()
 
 
-def _ignore(*_: object) -> None:
-    """Stands for Ray's thread that prints the errors of the whole cluster."""
+def _unheard(worker: Any, threads_stopped: Any) -> None:
+    """In place of Ray's thread that prints what goes wrong on any node."""
 
 
 @contextmanager

@@ -22,7 +22,7 @@ SUBMIT = "ray job submit --working-dir . -- env PYTHONPATH=. python"
 #: The folder where Ray keeps the code that a job came with, until it deletes it.
 UPLOADED = "working_dir_files"
 #: Settings that a resume needs again if they are not the defaults.
-PLACES = ("storage", "tracking_uri", "address", "data_dir")
+PLACES = ("storage", "checkpoints", "tracking_uri", "address", "data_dir")
 
 
 def resume_command(script: str, settings: RunSettings, name: str) -> str:

@@ -78,6 +78,9 @@ def absolute(settings: Settings) -> Settings:
     """The same settings with absolute paths. Raises UserError for a path that cannot be made absolute."""
     changes: dict[str, Any] = {"storage": str(Path(settings.storage).expanduser().resolve())}
     check_name(changes["storage"], "--storage")
+    if settings.checkpoints and "://" not in settings.checkpoints:
+        changes["checkpoints"] = str(Path(settings.checkpoints).expanduser().resolve())
+        check_name(changes["checkpoints"], "--checkpoints")
     if settings.tracking_uri.startswith(SQLITE):
         changes["tracking_uri"] = typed_database(settings.tracking_uri)
     if settings.data_dir is not None:

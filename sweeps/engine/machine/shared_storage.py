@@ -24,32 +24,33 @@ NOT_SEEN = "does not see what the driver writes to"
 
 
 @contextlib.contextmanager
-def storage_token(folder: Path) -> Generator[Path]:
+def storage_token(folder: Path, flag: str = "--storage") -> Generator[Path]:
     """An empty file in `folder` whose name no other folder can hold; removed at the end, with all answers.
 
-    Raises UserError if it cannot be written.
+    Raises UserError, starting with the flag that names the folder, if it cannot be written.
     """
     token = folder / f"{PREFIX}{uuid.uuid4().hex}"
     _remove_tokens(folder)  # those of a driver that was killed
     try:
         token.touch()
     except OSError as error:
-        raise UserError(f"--storage: {token} cannot be written ({error.strerror})") from error
+        raise UserError(f"{flag}: {token} cannot be written ({error.strerror})") from error
     try:
         yield token
     finally:
         _remove_tokens(folder)
 
 
-def require_shared(token: Path) -> None:
-    """Raises UserError for a node that does not see the token, or whose files this driver does not see."""
+def require_shared(token: Path, flag: str = "--storage") -> None:
+    """Raises UserError, starting with the flag that names the token's folder, for a node that does not see the token,
+    or whose files this driver does not see."""
     for node, (reason, answer) in ask_every_node(_answer, token):
         if not reason and not _appears(answer):
             reason = f"writes files that the driver does not see to {token.parent}"
         if reason:
             raise UserError(
-                f"--storage: node {node} {reason}; expected a folder of a file system that every node mounts at the "
-                "same path"
+                f"{flag}: node {node} {reason}; expected a folder of a file system that every node mounts at the "
+                f"same path; or give --checkpoints s3://BUCKET/PREFIX"
             )
 
 

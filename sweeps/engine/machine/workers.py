@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from adcore.errors import UserError
 from sweeps.engine.machine.resources import Resources
-from sweeps.engine.machine.storage import one_line
+from sweeps.engine.machine.storage import StorageError, one_line
 
 __all__ = ["on_workers"]
 
@@ -22,7 +22,7 @@ def on_workers(
     """Call function with each of `calls`' arguments on a worker with a trial's resources; yields results as they come.
 
     If the resources are this process, the calls run here, one after another.
-    Raises UserError and OSError as the function does, and UserError for any other error.
+    Raises UserError, StorageError and OSError as the function does, and UserError for any other error.
     """
     yield from (_called_on_workers if resources.workers else _called_here)(function, calls, resources)
 
@@ -33,7 +33,7 @@ def _called_here(
     for key, arguments in calls.items():
         try:
             result = function(*arguments)
-        except (UserError, OSError):
+        except (UserError, StorageError, OSError):
             raise
         except Exception as error:
             raise UserError(f"{function.__name__} failed: {one_line(error)}") from error
@@ -57,7 +57,7 @@ def _called_on_workers(
             key, result = under_way.pop(ended), ray.get(ended)
         except RayError as error:
             cause = getattr(error, "cause", None)
-            if isinstance(cause, UserError | OSError):
+            if isinstance(cause, UserError | StorageError | OSError):
                 raise cause from None
             raise UserError(f"a worker failed in {function.__name__}: {one_line(cause or error)}") from error
         yield key, result

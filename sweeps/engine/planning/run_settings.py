@@ -22,7 +22,7 @@ class RunSettings:
     """
 
     changeable: ClassVar[tuple[str, ...]] = (
-        "resume", "name", "plan", "storage", "tracking_uri", "data_dir", "address",
+        "resume", "name", "plan", "storage", "checkpoints", "tracking_uri", "data_dir", "address",
         "gpus_per_trial", "cpus_per_trial", "max_concurrent", "wait_for", "wait_minutes", "report_timeout",
         "system_metrics",
     )  # fmt: skip
@@ -30,8 +30,16 @@ class RunSettings:
     data_dir: str | None = option(None, "folder with the data set's files; no other place is searched")
     allow_unverified_data: bool = option(False, "accept files in --data-dir with another checksum")
     name: str | None = option(None, "name of the sweep [default: script and time]")
-    storage: str = option("runs", "folder for the sweeps' records and checkpoints; shared by all nodes of a cluster")
-    resume: str | None = option(None, "resume the sweep with this name, with its own settings")
+    storage: str = option(
+        "runs", "folder for the sweeps' records and checkpoints; without --checkpoints, all nodes of a cluster share it"
+    )
+    checkpoints: str | None = option(
+        None, "where trials keep checkpoints, and the record is copied to: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or a "
+        "folder [default: --storage]"
+    )  # fmt: skip
+    resume: str | None = option(
+        None, "resume the sweep with this name, with its own settings; s3://BUCKET/PREFIX/NAME on another machine"
+    )
     tracking_uri: str = option("sqlite:///mlflow.db", "MLflow database or server (http://HOST:PORT)")
     address: str = option("local", "Ray cluster: local, auto or HOST:PORT")
     gpus_per_trial: float | None = option(None, "GPUs per trial [default: 1 if there are GPUs]", at_least=0)
@@ -50,6 +58,10 @@ class RunSettings:
     system_metrics: bool = option(False, "log the use of the driver's CPUs, memory, disk, network and GPUs to MLflow")
     scale: str | None = option(None, "how much to compute")  # each script has scales of its own
     plan: bool = option(False, "print what would run and what it would cost, without running it")
+
+    def checkpoints_of(self, name: str) -> str:
+        """Where the checkpoints of the sweep with this name go, in words."""
+        return f"{self.checkpoints.partition('?')[0]}/{name}" if self.checkpoints else "beside the record"
 
     @property
     def continued(self) -> str | None:
@@ -79,7 +91,7 @@ class RunSettings:
         if self.address == "local" or self.awaited is None:
             return ""
         count, unit = self.awaited
-        named = counted(count, unit[:-1].replace("pu", "PU"))
+        named = counted(count, {"gpus": "GPU", "cpus": "CPU", "nodes": "node"}[unit])
         return f"begins once it has {named}; waits {self.wait_minutes:g} minutes at most"
 
     @property
@@ -101,7 +113,7 @@ class RunSettings:
         check_options(self)
         if not self.storage or "\n" in self.storage:
             raise UserError(f"--storage {self.storage!r}: expected a path without line breaks")
-        check_local(self.storage, "--storage")
+        check_local(self.storage, "--storage", "; give a folder here and the address to --checkpoints")
         _ = self.awaited  # refused here if it cannot be read
         check_sweep_name(self.name)
         check_sweep_name(self.resume)

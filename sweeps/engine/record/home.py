@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sweeps.engine.machine.object_store import ObjectStore
+
 __all__ = ["RECORD", "SweepHome"]
 
 #: Name of the record in a sweep's folder.
@@ -19,11 +21,11 @@ class SweepHome:
     sweep, as JSON. figures: the folder of single models' figures.
     report: all of that as one HTML file. model: the winner's as an MLflow model. test_scores: the folder of the test
     scores, while the test part is open. ray: what Ray Tune writes. token: a file that every node of a cluster has to
-    see, while the sweep runs on one.
+    see, while the sweep runs on one. store: holds the checkpoints in place of the folder, and copies of the rest.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.name = folder, folder.name
+    def __init__(self, folder: Path, store: ObjectStore | None = None) -> None:
+        self.folder, self.name, self.store = folder, folder.name, store
         self.record, self.lock = folder / RECORD, folder / ".lock"
         self.checkpoints, self.ray = folder / "checkpoints", folder / "ray"
         self.table, self.results = folder / "results.csv", folder / "results.json"
@@ -31,6 +33,14 @@ class SweepHome:
         self.report, self.model = folder / "report.html", folder / "model"
         self.test_scores = folder / "test-scores"
         self.token: Path | None = None
+
+    def key(self, path: Path) -> str:
+        """The name that a file of the folder has in the store."""
+        return path.relative_to(self.folder).as_posix()
+
+    def place(self, path: Path) -> str:
+        """Where a checkpoint really is, for messages."""
+        return self.store.place(self.key(path)) if self.store else str(path)
 
     @property
     def is_begun(self) -> bool:

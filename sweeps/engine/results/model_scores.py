@@ -15,13 +15,13 @@ import torch
 from adcore.datasets import ImageDataset, remember
 from adcore.errors import UserError
 from adcore.files import put_in_place
-from adcore.train import checkpoints
 from adcore.train.build import load_detector
 from adcore.train.members import one_configuration
 from sweeps.engine.machine.shared_storage import require_seen
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
-from sweeps.engine.record.checkpoint_files import difference_to_record
+from sweeps.engine.record.at_hand import at_hand, fetch
+from sweeps.engine.record.checkpoint_files import differences_to_record, read_model
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import limit_process
 
@@ -64,11 +64,9 @@ def drop_scores(home: SweepHome) -> None:
 
 def difference_of(home: SweepHome, training: Training, values: Sequence[float], metric: str) -> str:
     """Why a checkpoint of a training is not the model with this validation metric; "" if all are."""
-    number, classes, seed = training
-    for path, value in zip(home.checkpoints_of(number, classes, seed), values, strict=True):
-        if reason := difference_to_record(path, value, metric):
-            return f"{path}: {reason}"
-    return ""
+    expected = dict(zip(home.checkpoints_of(*training), values, strict=True))
+    reasons = differences_to_record(home, expected, metric)
+    return next((f"{home.place(path)}: {reason}" for path, reason in reasons.items()), "")
 
 
 def score_training(
@@ -89,10 +87,14 @@ def score_training(
     require_seen(home.token)
     limit_process(**shares)
     remember(data.info)
-    if reason := difference_of(home, training, values, metric):  # a worker of a lost node may have written to it since
-        raise UserError(f"{reason}; it was not scored; --resume trains this model again")
-    number, classes, seed = training
-    config, detector = load_detector(home.checkpoints_of(number, classes, seed), data.channels)
+    with at_hand(home) as here:
+        paths = here.checkpoints_of(*training)
+        fetch(here, paths)
+        copied = SweepHome(here.folder)
+        # a worker of a lost node may have written to it since
+        if reason := difference_of(copied, training, values, metric):
+            raise UserError(f"{reason}; it was not scored; --resume trains this model again")
+        config, detector = load_detector(paths, data.channels)
     return score_test(detector.to(training_device()), config, data)
 
 
@@ -122,8 +124,7 @@ def _stored(home: SweepHome, training: Training, expected: Sequence[float]) -> T
         with _path(home, training).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             scores, labels, aurocs = (torch.from_numpy(arrays[name]) for name in ("scores", "labels", "aurocs"))
         if aurocs.tolist() == expected:  # else a model was trained again afterwards
-            number, classes, seed = training
-            models = [checkpoints.read(path, mapped=True)[0] for path in home.checkpoints_of(number, classes, seed)]
+            models = [read_model(home, path) for path in home.checkpoints_of(*training)]
             return TestScores(one_configuration([model.config for model in models]), scores, labels)
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from adcore.datasets import ImageDataset, remember
@@ -12,19 +11,21 @@ from sweeps.engine.machine.resources import Resources
 from sweeps.engine.machine.shared_storage import require_seen
 from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
+from sweeps.engine.record.at_hand import at_hand, fetch, share
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import limit_process
 from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["assess_models", "inspect_model"]
 
-#: By class: its metrics by name, and the files of its figures.
-Assessed = dict[int, tuple[dict[str, float], list[Path]]]
+#: By class: its metrics by name, and the names of its figures in the sweep's folder.
+Assessed = dict[int, tuple[dict[str, float], list[str]]]
 
 
 def inspect_model(
-    paths: Sequence[Path],
     configuration: int,
+    classes: Sequence[int],
+    seed: int,
     *,
     train: ImageDataset,
     test: ImageDataset,
@@ -32,20 +33,26 @@ def inspect_model(
     home: SweepHome,
     resources: Resources,
 ) -> None:
-    """Assess the models in checkpoints of the confirmation, and tell MLflow. Raises StorageError."""
+    """Assess a configuration's models of the confirmation, and tell MLflow. Raises StorageError."""
     with storage(home.folder):
-        call = paths, train, test, home, resources.shares_beside_training
-        [(_, (seed, found))] = on_workers(assess_models, {configuration: call}, resources)
-    for index, (metrics, files) in found.items():
+        call = home, (configuration, tuple(classes), seed), train, test, resources.shares_beside_training
+        [(_, found)] = on_workers(assess_models, {configuration: call}, resources)
+    for index, (metrics, names) in found.items():
+        files = [home.folder / name for name in names]
+        fetch(home, files)
         tracking.assessed("confirm", configuration, seed, index, metrics, files)
 
 
 def assess_models(
-    paths: Sequence[Path], train: ImageDataset, test: ImageDataset, home: SweepHome, shares: dict[str, Any]
-) -> tuple[int, Assessed]:
-    """Assess the models in checkpoints and draw their figures; returns their training seed too. Runs on a worker.
+    home: SweepHome,
+    training: tuple[int, tuple[int, ...], int],
+    train: ImageDataset,
+    test: ImageDataset,
+    shares: dict[str, Any],
+) -> Assessed:
+    """Assess the models of a training and draw their figures. Runs on a worker.
 
-    Raises OSError if a file cannot be written.
+    Raises OSError if a file cannot be written, StorageError for the store.
     """
     from adcore.evaluation.assessment import assess
     from adcore.evaluation.assessment_figures import write_figures
@@ -56,11 +63,14 @@ def assess_models(
     require_seen(home.token)
     limit_process(**shares)
     remember(train.info)
-    config, detector = load_detector(paths, test.channels)
-    detector.to(training_device())
-    history = history_of([state for path in paths for state in checkpoints.read(path)])
     assessed: Assessed = {}
-    for index, found in assess(detector, config, train, test).items():
-        files = write_figures(home.figures / f"class-{index}", found, detector, test, history)
-        assessed[index] = found.metrics(), files
-    return config.train_seed, assessed
+    with at_hand(home) as here:
+        paths = here.checkpoints_of(*training)
+        fetch(here, paths)
+        config, detector = load_detector(paths, test.channels)
+        detector.to(training_device())
+        history = history_of([state for path in paths for state in checkpoints.read(path)])
+        for index, found in assess(detector, config, train, test).items():
+            files = write_figures(here.figures / f"class-{index}", found, detector, test, history)
+            assessed[index] = found.metrics(), share(here, files)
+    return assessed

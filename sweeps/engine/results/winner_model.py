@@ -6,6 +6,7 @@ import sys
 
 from adcore.datasets import ImageDataset
 from sweeps.engine.machine.storage import one_line, storage
+from sweeps.engine.record.at_hand import at_hand, fetch
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
@@ -28,9 +29,10 @@ def register_winner(
     if record.read("registered") == winner.number:
         return
     plan, classes = record.plan, sorted(record.plan.classes)
-    paths = [path for seed in winner.by_seed for path in home.checkpoints_of(winner.number, classes, seed)]
     try:
-        with storage(home.folder):
+        with storage(home.folder), at_hand(home) as here:
+            paths = [path for seed in winner.by_seed for path in here.checkpoints_of(winner.number, classes, seed)]
+            fetch(here, paths)
             save_model(home.model, paths, train)
     except MlflowException as error:
         print(f"the winner is not registered in MLflow: {one_line(error)}", file=sys.stderr)

@@ -13,7 +13,7 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.metric_names import goodness
 from adcore.train.members import SHARED
-from sweeps.engine.record.checkpoint_files import difference_to_record
+from sweeps.engine.record.checkpoint_files import delete_checkpoint, differences_to_record
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
@@ -140,12 +140,12 @@ def _missing(run: SeedRun, known: Mapping[int, float], home: SweepHome) -> set[i
     missing = set(run.config.classes) - known.keys()
     if run.record.read("test") is not None:
         return missing
-    for index in set(known) - missing:
-        path = home.checkpoint(run.configuration.number, index, run.seed)
-        if reason := difference_to_record(path, known[index], run.record.plan.metric):
-            print(f"{path}: {reason}; the model is trained again", file=sys.stderr)
-            path.unlink(missing_ok=True)
-            missing.add(index)
+    paths = {home.checkpoint(run.configuration.number, index, run.seed): index for index in set(known) - missing}
+    expected = {path: known[index] for path, index in paths.items()}
+    for path, reason in differences_to_record(home, expected, run.record.plan.metric).items():
+        print(f"{home.place(path)}: {reason}; the model is trained again", file=sys.stderr)
+        delete_checkpoint(home, path)
+        missing.add(paths[path])
     return missing
 
 

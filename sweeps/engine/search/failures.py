@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ray.tune.experiment import Trial
 
+from sweeps.engine.machine.object_store import NO_ACCESS
 from sweeps.engine.machine.shared_storage import NOT_SEEN
 from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.search.trial import parts_of
@@ -20,6 +21,7 @@ MEMORY = (
 DISK = "the storage is full; free some space, then --resume"
 READ_ONLY = "the storage is read-only; mount it writable, then --resume"
 NOT_SHARED = "mount the storage on every node at the same path, then --resume"
+NOT_REACHED = "check --checkpoints, the network and the node's credentials, then --resume"
 #: Texts in a log, in lower case, and what they mean.
 ADVICE = {
     "cuda out of memory": MEMORY,
@@ -31,7 +33,10 @@ ADVICE = {
     "no space left on device": DISK,
     "read-only file system": READ_ONLY,
     NOT_SEEN: NOT_SHARED,
+    NO_ACCESS: NOT_REACHED,
 }
+#: Those that are no configuration's fault.
+OF_STORAGE = (DISK, READ_ONLY, NOT_SHARED, NOT_REACHED)
 
 
 def describe_failure(trial: Trial, stage: str, *, silent: bool = False) -> str:
@@ -52,7 +57,7 @@ def describe_failure(trial: Trial, stage: str, *, silent: bool = False) -> str:
 def storage_trouble(trial: Trial) -> StorageError | None:
     """The error that kept a trial from writing its files; None if it failed for another reason."""
     text = _log(trial)
-    if _advice(text) not in (DISK, READ_ONLY, NOT_SHARED):
+    if _advice(text) not in OF_STORAGE:
         return None
     return StorageError(text.strip().splitlines()[-1])
 

@@ -126,7 +126,10 @@ class _ToTheEnd(FIFOScheduler):
 
 
 def _keep_credentials() -> None:
-    """Keep Tune from passing the driver's cloud credentials to workers: Ray logs them in clear, trials need none."""
+    """Keep Tune from passing the driver's cloud credentials to workers: Ray logs them in clear.
+
+    A local worker inherits the driver's environment anyway; the nodes of a cluster have credentials of their own.
+    """
     names = class_cache.ENV_VARS_TO_PROPAGATE
     names -= {name for name in names if name.startswith("AWS_")}
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, remember
 from sweeps.engine.machine.shared_storage import require_seen
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.search.trial_checkpoints import trial_checkpoints
 
-__all__ = ["Part", "epochs_of", "limit_process", "part_paths", "parts_of", "run_trial", "trial_config"]
+__all__ = ["Part", "epochs_of", "limit_process", "parts_of", "run_trial", "trial_config"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +48,6 @@ def epochs_of(result: Mapping[str, Any]) -> list[dict[str, float] | None]:
     return json.loads(result["metrics"])
 
 
-def part_paths(home: SweepHome, parts: Sequence[Part]) -> list[Path]:
-    """The checkpoints of all experiments of a pack."""
-    return [path for part in parts for path in home.checkpoints_of(*part.work)]
-
-
 def limit_process(threads: int, gpus: float) -> None:
     """Hold a worker to its share of CPU threads and, if several share a GPU, of its memory."""
     import torch
@@ -68,12 +63,12 @@ def run_trial(
     """Train a pack and report to Tune after each epoch; resumes from its checkpoints, if there are any.
 
     data: the train part; a trial cannot reach the test part. members: experiments side by side at most. threads, gpus:
-    as for `limit_process`. Raises UserError if this node does not see the sweep's folder.
+    as for `limit_process`. Raises UserError if this node does not see the sweep's folder, StorageError if its store
+    cannot be written.
     """
     from ray import tune
 
     from adcore.train import train
-    from adcore.train.checkpoints import Checkpoints
 
     require_seen(home.token)
     limit_process(threads, gpus)
@@ -86,7 +81,8 @@ def run_trial(
         speed = next(each["images_per_second"] for each in epoch if each)
         tune.report({"metrics": json.dumps(last), "images_per_second": speed})  # as text: Tune would flatten it
 
-    train(
-        [part.config for part in parts], report,
-        data=data, checkpoints=Checkpoints(part_paths(home, parts)), until=config["until"], side_by_side=members,
-    )  # fmt: skip
+    with trial_checkpoints(home, [part.work for part in parts]) as checkpoints:
+        train(
+            [part.config for part in parts], report,
+            data=data, checkpoints=checkpoints, until=config["until"], side_by_side=members,
+        )  # fmt: skip

@@ -20,6 +20,8 @@ from sweeps.engine.machine.storage import StorageError, storage
 
 __all__ = ["DataInput", "ModelFolder", "Outbox", "RunUpdate"]
 
+#: The highest number that an update can have.
+LAST = 2**63 - 1
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS updates (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS told (run TEXT, step INTEGER, part TEXT, body TEXT, PRIMARY KEY (run, step, part))",
@@ -155,11 +157,11 @@ class Outbox:
         with self._storage():
             return dict(self.database.execute("SELECT run, id FROM runs").fetchall())
 
-    def oldest(self, count: int, *, after: int = 0) -> list[tuple[int, RunUpdate]]:
-        """The first updates in the queue after number `after`, with their numbers."""
-        query = "SELECT id, body FROM updates WHERE id > ? ORDER BY id LIMIT ?"
+    def oldest(self, count: int, *, after: int = 0, until: int | None = None) -> list[tuple[int, RunUpdate]]:
+        """The first updates in the queue after number `after`, up to number `until`, with their numbers."""
+        query = "SELECT id, body FROM updates WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
         with self._storage():
-            rows = self.database.execute(query, [after, count]).fetchall()
+            rows = self.database.execute(query, [after, LAST if until is None else until, count]).fetchall()
         found: list[tuple[int, RunUpdate]] = []
         for number, body in rows:
             update = RunUpdate(**json.loads(body))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,20 @@ class MlflowWriter:
     What cannot be delivered stays in the outbox and is retried; what MLflow refuses is retried in the next session. A
     sweep never waits for it. Delivering twice does no harm, whether or not the first time failed: runs are found by
     their key, and MLflow itself drops a metric that it has with the same step and time.
+    until: returns the number of the last update that may be delivered now; None for all.
     """
 
-    def __init__(self, uri: str, experiment: str, sweep_id: str, outbox: Outbox, *, period: float = 3.0) -> None:
-        self.uri, self.experiment, self.period = uri, experiment, period
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        sweep_id: str,
+        outbox: Outbox,
+        *,
+        period: float = 3.0,
+        until: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self.uri, self.experiment, self.period, self.until = uri, experiment, period, until
         self.outbox = outbox
         self.wake = threading.Event()
         self.patience: float | None = None  # set when closing
@@ -115,7 +126,7 @@ class MlflowWriter:
         """Deliver all that MLflow takes; True when that was done."""
         require_database(self.uri)
         client, last = self._connect(), 0
-        while queued := self.outbox.oldest(CHUNK, after=last):
+        while queued := self.outbox.oldest(CHUNK, after=last, until=self.until()):
             last = queued[-1][0]
             numbers: dict[str, list[int]] = {}
             merged: dict[str, RunUpdate] = {}  # parents were put before their children

@@ -1,0 +1,79 @@
+"""--checkpoints and --resume ADDRESS: the store of a sweep, checked, and its record brought here if it is away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from adcore.errors import UserError
+from adcore.files import check_writable
+from sweeps.engine.machine.object_store import ObjectStore
+from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.machine.store_address import split_name
+from sweeps.engine.machine.store_check import checked_store
+from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.remote_driver import check_no_other_driver
+from sweeps.engine.record.remote_record import DRIVERS, fetch_record, holds_record
+from sweeps.engine.record.resume import read_attribute
+
+__all__ = ["fetch_if_away", "named_apart", "shared_folder", "store_of"]
+
+
+def named_apart(given: dict[str, Any]) -> dict[str, Any]:
+    """The flags, with --resume s3://BUCKET/PREFIX/NAME as --checkpoints s3://BUCKET/PREFIX --resume NAME; so --extend.
+
+    Raises UserError for two addresses that differ.
+    """
+    for flag in ("resume", "extend"):
+        if "://" in (given.get(flag) or ""):
+            place, name = split_name(given[flag])
+            if given.get("checkpoints", place) != place:
+                raise UserError(f"--{flag} {given[flag]} and --checkpoints {given['checkpoints']}: give one address")
+            given = {**given, flag: name, "checkpoints": place}
+    return given
+
+
+def fetch_if_away(settings: RunSettings) -> None:
+    """Bring the record of a sweep that is continued from --checkpoints, unless it is in --storage. Raises UserError."""
+    if not (settings.checkpoints and settings.continued):
+        return
+    storage = Path(settings.storage).expanduser().resolve()
+    home = SweepHome(storage / settings.continued)
+    if home.is_begun:
+        return
+    if settings.plan:
+        raise UserError(f"--plan: the record of {settings.continued} is not in {storage}; --resume brings it there")
+    check_writable(storage, f"--storage {settings.storage!r}")
+    store = checked_store(settings.checkpoints).below(home.name)
+    check_no_other_driver(store, home.name, None)
+    fetch_record(home, store)
+
+
+def shared_folder(home: SweepHome) -> Path | None:
+    """The folder that all nodes of a cluster have to share; None if an object store takes its place."""
+    if home.store is None:
+        return home.folder
+    return None if home.store.address.scheme else Path(home.store.address.path).parent
+
+
+def store_of(settings: RunSettings, home: SweepHome) -> ObjectStore | None:
+    """The store for the checkpoints of a sweep; None if they lie beside the record.
+
+    Raises UserError if it cannot be used, if another driver runs the sweep, or if it has another sweep of this name.
+    """
+    if not settings.checkpoints:
+        return None
+    store = checked_store(settings.checkpoints).below(home.name)
+    drivers = read_attribute(home, DRIVERS, []) if home.is_begun else None
+    check_no_other_driver(store, home.name, drivers)
+    try:
+        is_taken = not home.is_begun and holds_record(store)
+    except StorageError as error:
+        raise UserError(str(error)) from error
+    if is_taken:
+        raise UserError(
+            f"sweep {home.name!r} exists in {settings.checkpoints}: give another --name, or --resume "
+            f"{store.address.shown}"
+        )
+    return store

@@ -1,0 +1,207 @@
+"""Copies of a sweep's record in a store: made while it runs, and fetched by a resume on another machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from adcore.errors import UserError
+from sweeps.engine.machine.object_store import ObjectStore
+from sweeps.engine.machine.storage import StorageError, storage
+from sweeps.engine.record.home import RECORD, SweepHome
+from sweeps.engine.record.remote_driver import RemoteDriver, TakenOverError
+
+if TYPE_CHECKING:
+    from sweeps.engine.record.attributes import Attributes
+
+__all__ = ["DRIVERS", "RecordCopies", "fetch_record", "holds_record"]
+
+#: The attribute with the tokens of the sessions of all drivers.
+DRIVERS = "drivers"
+#: The copy: record and outbox in one object, as they were at one moment.
+COPY = "record.zip"
+#: The files in it, which are all that is taken from it.
+IN_COPY = re.compile(rf"{re.escape(RECORD)}|mlflow-outbox-[0-9a-f]{{8}}\.db")
+#: Kinds of files with results.
+RESULT_KINDS = (".json", ".csv", ".md", ".html", ".png")
+#: Seconds between two copies.
+EVERY = 30.0
+
+
+class RecordCopies:
+    """Copies record and outbox to the store, and says that this driver is alive. For use by one thread.
+
+    A copy is taken between two events, when record and outbox agree, and travels in a thread. copied: the number of the
+    last update in the copy that has arrived: MLflow may learn of so many, as a resume from the copy knows no others.
+    lost: why this driver must stop, if it must.
+    """
+
+    def __init__(self, home: SweepHome, record: Attributes, store: ObjectStore) -> None:
+        self.home, self.record, self.store = home, record, store
+        self.driver = RemoteDriver(store)
+        self.copied, self.taken = 0, 0.0
+        self.lost: StorageError | None = None
+        self._sent: dict[Path, float] = {}  # when result files had been changed, as they were sent
+        self._sending: threading.Thread | None = None
+        self._failed: StorageError | None = None
+        self._stopped = threading.Event()
+        self._life = threading.Thread(target=self._give_signs_of_life, daemon=True, name="signs-of-life")
+
+    def begin(self) -> None:
+        """Take over the sweep: the record and its copy name this session before the driver's object does.
+
+        Raises StorageError.
+        """
+        self.record.write(DRIVERS, [*(self.record.read(DRIVERS) or []), self.driver.token])
+        self._send(self._snapshot())
+        self.driver.take()
+        self._life.start()
+
+    def step(self) -> None:
+        """Copy if it is time. A failure is reported, and the copy made later; raises StorageError if `lost`."""
+        if self.lost:
+            raise self.lost
+        is_sending = self._sending is not None and self._sending.is_alive()
+        if is_sending or time.monotonic() - self.taken < EVERY:
+            return
+        snapshot = self._snapshot()
+        self._sending = threading.Thread(target=self._try_to_send, args=[snapshot], daemon=True, name="copies")
+        self._sending.start()
+
+    def now(self) -> None:
+        """Copy, and wait until it has arrived. Raises StorageError."""
+        if self._sending:
+            self._sending.join()
+        self._renew()
+        self._send(self._snapshot())
+
+    def end(self) -> None:
+        """Copy once more, with the results, and give the sweep back. Raises StorageError."""
+        self.stop()
+        self.now()
+        for path in self._results():
+            if self._sent.get(path) != path.stat().st_mtime:
+                self.store.put(path, self.home.key(path))
+                self._sent[path] = path.stat().st_mtime
+        self.driver.release()
+
+    def stop(self) -> None:
+        """Give no more signs of life."""
+        self._stopped.set()
+        if self._life.is_alive():
+            self._life.join()
+
+    def _give_signs_of_life(self) -> None:
+        while not self._stopped.wait(EVERY):
+            with contextlib.suppress(StorageError):  # the next copy reports it
+                self._renew()
+
+    def _results(self) -> list[Path]:
+        files = (*self.home.folder.iterdir(), *self.home.figures.rglob("*"))
+        return [path for path in files if path.is_file() and _is_result(self.home.key(path))]
+
+    def _snapshot(self) -> tuple[Path, int]:
+        """An archive with copies of record and outbox, and the number of the last update in it."""
+        self.taken = time.monotonic()
+        last = 0
+        with storage(self.home.folder), tempfile.TemporaryDirectory() as place:
+            descriptor, archive = tempfile.mkstemp(prefix="record-", suffix=".zip")
+            os.close(descriptor)
+            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+                for path in (self.home.record, *self.home.outboxes()):
+                    copy = Path(place) / path.name
+                    last = max(last, _copy_database(path, copy))
+                    packed.write(copy, path.name)
+        return Path(archive), last
+
+    def _try_to_send(self, snapshot: tuple[Path, int]) -> None:
+        try:
+            self._renew()
+            self._send(snapshot)
+        except StorageError as error:
+            if not self._failed and not self.lost:
+                print(f"the record has no new copy: {error}; tried again every {EVERY:.0f} s", file=sys.stderr)
+            self._failed = error
+        else:
+            self._failed = None
+
+    def _renew(self) -> None:
+        try:
+            self.driver.renew()
+        except TakenOverError as error:
+            self.lost = error
+            raise
+
+    def _send(self, snapshot: tuple[Path, int]) -> None:
+        archive, last = snapshot
+        try:
+            self.store.put(archive, COPY)
+            self.copied = max(self.copied, last)
+        finally:
+            archive.unlink(missing_ok=True)
+
+
+def holds_record(store: ObjectStore) -> bool:
+    """Whether the store of a sweep has a copy of its record. Raises StorageError."""
+    return store.holds(COPY)
+
+
+def fetch_record(home: SweepHome, store: ObjectStore) -> None:
+    """Make a sweep's folder from what a store has of it, without its checkpoints.
+
+    The folder appears complete, or not at all. Raises UserError if there is no such sweep.
+    """
+    place = store.address.shown
+    try:
+        home.folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.folder.parent) as scratch:
+            made = SweepHome(Path(scratch) / home.name)
+            archive = Path(scratch) / COPY
+            if not store.get(COPY, archive):
+                raise UserError(f"--resume {place}: there is no copy of a sweep's record ({COPY})")
+            _unpack(archive, made.folder, place)
+            for name in filter(_is_result, store.names()):
+                store.get(name, made.folder / name)
+            made.folder.rename(home.folder)
+    except StorageError as error:
+        raise UserError(f"--resume {place}: {error}") from error
+    except OSError as error:
+        raise UserError(f"{home.folder}: cannot be written ({error.strerror})") from error
+
+
+def _is_result(name: str) -> bool:
+    """Whether a file of a sweep's folder, by name, is one that a reader of results opens."""
+    path = PurePosixPath(name)
+    is_top = len(path.parts) == 1 or (path.parts[0] == "figures" and ".." not in path.parts)
+    return is_top and not name.startswith(".") and path.suffix in RESULT_KINDS
+
+
+def _unpack(archive: Path, folder: Path, place: str) -> None:
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            for name in packed.namelist():
+                if IN_COPY.fullmatch(name):
+                    packed.extract(name, folder)
+    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise UserError(f"--resume {place}: {COPY} is damaged ({error}); restore an earlier version of it") from error
+
+
+def _copy_database(path: Path, copy: Path) -> int:
+    """Copy a SQLite file that is in use; returns the number of the last update in it, if it is an outbox."""
+    source = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=60)
+    with contextlib.closing(source), contextlib.closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+        tables = {name for (name,) in target.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "updates" not in tables:
+            return 0
+        [(last,)] = target.execute("SELECT seq FROM sqlite_sequence WHERE name = 'updates'").fetchall() or [(0,)]
+        return int(last)
