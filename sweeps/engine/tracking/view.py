@@ -54,7 +54,8 @@ def curves_link(address: str, experiment_id: str, sweep_id: str, configuration: 
     """
     tags = {"sweep_id": sweep_id, "level": "class", "stage": "confirm", "configuration": configuration, "seed": seed}
     shown = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
-    return _runs_link(address, experiment_id, searchFilter=shown, compareRunsMode="CHART", isPreview="true")
+    order = {"orderByKey": "metrics.`val_auroc`", "orderByAsc": "true"}  # sorted by time they fold under their parent
+    return _runs_link(address, experiment_id, searchFilter=shown, **order, compareRunsMode="CHART", isPreview="true")
 
 
 def _runs_link(address: str, experiment_id: str, **query: str) -> str:
