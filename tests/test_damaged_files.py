@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from adcore.errors import UserError
-from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.record.checkpoint_files import check_checkpoints
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_study
+from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.store import check_tracking_uri, make_database
 from tests.sweep_parts import Sweep, record_of, small_plan

@@ -16,11 +16,11 @@ from sweeps.engine import driver, stage_runner
 from sweeps.engine.live.display import Display
 from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.machine.resources import THIS_PROCESS
-from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.stage_runner import Session, StageRunner
+from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.tracking.outbox import Outbox
 from tests.sweep_parts import Sweep, record_of, small_plan
 

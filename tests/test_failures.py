@@ -30,7 +30,7 @@ LOGS = {
     "adcore.errors.UserError: a.ckpt: cannot be written (No space left on device)": DISK,
     "adcore.errors.UserError: a.ckpt: cannot be written (Read-only file system)": READ_ONLY,
     "adcore.errors.UserError: node gpu1 does not see what the driver writes to /runs/n": NOT_SHARED,
-    "sweeps.engine.machine.storage.StorageError: s3://b/n/x.ckpt: no access to the store (AWS Error ...)": NOT_REACHED,
+    "sweeps.engine.storage.errors.StorageError: s3://b/n/x.ckpt: no access to the store (AWS Error ...)": NOT_REACHED,
     "ValueError: expected two equal shapes": None,
 }
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.engine.machine import network_disk
-from sweeps.engine.machine.network_disk import network_disk_line
+from sweeps.engine.storage import network_disk
+from sweeps.engine.storage.network_disk import network_disk_line
 
 MOUNTS = """\
 overlay / overlay rw 0 0

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from adcore.errors import UserError
-from sweeps.engine.machine import store_check
-from sweeps.engine.machine.object_store import ObjectStore
-from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.machine.store_address import parse_address, split_name
-from sweeps.engine.machine.store_check import checked_store
+from sweeps.engine.storage import check as store_check
+from sweeps.engine.storage.address import parse_address, split_name
+from sweeps.engine.storage.check import checked_store
+from sweeps.engine.storage.errors import StorageError
+from sweeps.engine.storage.object_store import ObjectStore
 from tests.s3_server import S3Server, running_s3
 
 

@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 
 from adcore.errors import UserError
-from sweeps.engine.machine.object_store import ObjectStore
-from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.machine.store_check import checked_store
 from sweeps.engine.planning.run_settings import RunSettings
-from sweeps.engine.record import remote_driver, remote_record
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.record.remote import fetch_if_away, named_apart, shared_folder, store_of
-from sweeps.engine.record.remote_driver import RemoteDriver, TakenOverError, check_no_other_driver
-from sweeps.engine.record.remote_record import COPY, DRIVERS, RecordCopies, fetch_record
+from sweeps.engine.remote import copies as remote_record
+from sweeps.engine.remote import one_driver as remote_driver
+from sweeps.engine.remote.copies import COPY, DRIVERS, RecordCopies, fetch_record
+from sweeps.engine.remote.flags import fetch_if_away, named_apart, shared_folder, store_of
+from sweeps.engine.remote.one_driver import RemoteDriver, TakenOverError, check_no_other_driver
+from sweeps.engine.storage.check import checked_store
+from sweeps.engine.storage.errors import StorageError
+from sweeps.engine.storage.object_store import ObjectStore
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from tests.s3_server import running_s3
 from tests.sweep_parts import Sweep, record_of, small_plan

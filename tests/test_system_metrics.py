@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from adcore.errors import UserError
+from sweeps.engine.machine import system_metrics
+from sweeps.engine.machine.system_metrics import SystemMetrics
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.tracking import system_metrics
 from sweeps.engine.tracking.checks import check_tracking
-from sweeps.engine.tracking.system_metrics import SystemMetrics
 
 
 def test_a_sample_has_mlflows_names_and_is_taken_only_so_often() -> None:

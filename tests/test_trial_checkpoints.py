@@ -14,10 +14,6 @@ import pytest
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.train import train
-from sweeps.engine.machine.object_store import ObjectStore
-from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.machine.store_check import checked_store
-from sweeps.engine.record.at_hand import at_hand
 from sweeps.engine.record.checkpoint_files import (
     delete_checkpoint,
     differences_to_record,
@@ -25,8 +21,12 @@ from sweeps.engine.record.checkpoint_files import (
     read_model,
 )
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.remote.at_hand import at_hand
 from sweeps.engine.search import trial_checkpoints as module
 from sweeps.engine.search.trial_checkpoints import Uploads, trial_checkpoints
+from sweeps.engine.storage.check import checked_store
+from sweeps.engine.storage.errors import StorageError
+from sweeps.engine.storage.object_store import ObjectStore
 from tests.s3_server import running_s3
 from tests.train_runs import config, ignore
 

@@ -19,17 +19,17 @@ from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.machine.resources import resources_of_cluster
 from sweeps.engine.machine.shared_storage import require_shared, storage_token
-from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.machine.waiting import await_nodes
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.extend import extend_record
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.remote import shared_folder
-from sweeps.engine.record.remote_record import RecordCopies
 from sweeps.engine.record.study import open_record
+from sweeps.engine.remote.copies import RecordCopies
+from sweeps.engine.remote.flags import shared_folder
 from sweeps.engine.stage_runner import INTERRUPTED, Session, StageRunner
+from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.tracking.checks import check_mlflow
 from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.view import curves_link

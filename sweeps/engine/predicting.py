@@ -14,14 +14,14 @@ import click
 from adcore.command_line import run
 from adcore.errors import UserError
 from adcore.predict.command import CLASS, MODEL, SHARED, Request, predict
-from sweeps.engine.machine.object_store import ObjectStore
-from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.machine.store_address import parse_address
 from sweeps.engine.planning.run_settings import RunSettings
-from sweeps.engine.record.at_hand import at_hand, fetch
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.remote import named_apart
 from sweeps.engine.record.resume import find_home, read_attribute
+from sweeps.engine.remote.at_hand import at_hand, fetch
+from sweeps.engine.remote.flags import named_apart
+from sweeps.engine.storage.address import parse_address
+from sweeps.engine.storage.errors import StorageError
+from sweeps.engine.storage.object_store import ObjectStore
 
 __all__ = ["main", "winners_models"]
 

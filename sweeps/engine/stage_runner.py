@@ -20,18 +20,18 @@ from sweeps.engine.machine.demand import Demand, autoscales
 from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.machine.resources import Resources
 from sweeps.engine.machine.room import Room
-from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.machine.system_metrics import SystemMetrics
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.progress import ENDED, STAGE, stage_begun
-from sweeps.engine.record.remote_record import RecordCopies
+from sweeps.engine.remote.copies import RecordCopies
 from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.searcher import PackSearcher
+from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.tracking.outbox import DataInput, Outbox
-from sweeps.engine.tracking.system_metrics import SystemMetrics
 
 __all__ = ["INTERRUPTED", "Session", "StageRunner"]
 

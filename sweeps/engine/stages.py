@@ -11,7 +11,6 @@ from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset
 from sweeps.engine.machine.data import load_test
-from sweeps.engine.machine.storage import storage
 from sweeps.engine.plan_text import sweep_in_a_line
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
@@ -34,6 +33,7 @@ from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.search.trial import run_trial
 from sweeps.engine.stage_runner import Session, StageRunner
+from sweeps.engine.storage.errors import storage
 from sweeps.engine.time_limit import time_limit
 
 __all__ = ["Stages"]

@@ -23,13 +23,13 @@ from sweeps.engine.machine.data import load_data, require_same
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
 from sweeps.engine.machine.job import check_job
 from sweeps.engine.machine.locations import absolute
-from sweeps.engine.machine.network_disk import network_disk_line
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
-from sweeps.engine.record.remote import fetch_if_away, named_apart, store_of
 from sweeps.engine.record.resume import EXTENDED, find_home, read_attribute, require_same_plan, stored_settings
+from sweeps.engine.remote.flags import fetch_if_away, named_apart, store_of
+from sweeps.engine.storage.network_disk import network_disk_line
 from sweeps.engine.tracking.checks import check_outboxes, check_tracking
 
 if TYPE_CHECKING:

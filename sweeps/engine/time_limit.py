@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from adcore.errors import UserError
 from sweeps.engine.live.display import Display
-from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.time_budget import confirmable, duration
 from sweeps.engine.record.clock import CHOSEN, Clock
@@ -16,6 +15,7 @@ from sweeps.engine.record.confirmation import references
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.timed_search import TimedSearch
 from sweeps.engine.stage_runner import Session
+from sweeps.engine.storage.errors import StorageError
 
 __all__ = ["TimeLimit", "time_limit"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.engine.machine.store_check import checked_store
+from sweeps.engine.storage.check import checked_store
 from tests.e2e.cluster_process import ClusterProcess
 from tests.e2e.equal_outcome import SMALL
 from tests.e2e.kill_loop import KillLoop

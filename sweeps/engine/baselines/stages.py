@@ -13,12 +13,12 @@ from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, Trainin
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.table import Outcome, outcomes, rich_table, write_csv, write_json, write_markdown
 from sweeps.engine.baselines.trial import run_baseline
-from sweeps.engine.machine.storage import storage
 from sweeps.engine.planning.base_plan import Data
-from sweeps.engine.record.at_hand import fetch
 from sweeps.engine.record.attributes import Attributes
+from sweeps.engine.remote.at_hand import fetch
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.stage_runner import Session, StageRunner
+from sweeps.engine.storage.errors import storage
 
 __all__ = ["BaselineStages"]
 

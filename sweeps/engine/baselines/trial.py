@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
 from sweeps.engine.machine.shared_storage import require_seen
-from sweeps.engine.record.at_hand import at_hand, share
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.remote.at_hand import at_hand, share
 from sweeps.engine.search.trial import limit_process, parts_of
 from sweeps.engine.search.trial_checkpoints import trial_checkpoints
 

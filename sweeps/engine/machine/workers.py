@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from adcore.errors import UserError
 from sweeps.engine.machine.resources import Resources
-from sweeps.engine.machine.storage import StorageError, one_line
+from sweeps.engine.storage.errors import StorageError, one_line
 
 __all__ = ["on_workers"]
 

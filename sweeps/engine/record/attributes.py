@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 
 from sweeps.engine.machine.code import UNKNOWN, Code, current_code
-from sweeps.engine.machine.storage import StorageError, storage
+from sweeps.engine.storage.errors import StorageError, storage
 
 __all__ = ["PACK", "Attributes"]
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from adcore.errors import UserError
 from adcore.metric_names import LABELS
-from sweeps.engine.machine.object_store import NO_ACCESS
-from sweeps.engine.machine.storage import StorageError, one_line
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.storage.errors import StorageError, one_line
+from sweeps.engine.storage.object_store import NO_ACCESS
 
 if TYPE_CHECKING:
     from adcore.train.member_state import MemberState

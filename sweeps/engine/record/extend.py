@@ -10,10 +10,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from adcore.files import put_in_place
-from sweeps.engine.machine.storage import storage
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.record.clock import CHOSEN, CLOCK
 from sweeps.engine.record.study import open_study, storage_of
+from sweeps.engine.storage.errors import storage
 
 if TYPE_CHECKING:
     from sweeps.engine.record.attributes import Attributes

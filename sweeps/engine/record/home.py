@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps.engine.machine.object_store import ObjectStore
+from sweeps.engine.storage.object_store import ObjectStore
 
 __all__ = ["RECORD", "SweepHome"]
 

@@ -19,7 +19,7 @@ class Ledger:
     """What happened to configurations, in its order: no question goes through all of them.
 
     goodness: makes a value of the metric a number that is higher for a better configuration. climbed: each rung that
-    a configuration has reached. ended: those that have ended. untold: those of them that the study has not heard of yet.
+    a configuration has reached. ended: those that have ended. untold: of those, what the study has not heard of yet.
     """
 
     def __init__(self, goodness: Callable[[float], float]) -> None:

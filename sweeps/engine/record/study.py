@@ -17,10 +17,10 @@ from adcore.errors import UserError
 from adcore.files import put_in_place
 from sweeps.engine.machine.code import current_code
 from sweeps.engine.machine.locations import database_uri
-from sweeps.engine.machine.storage import check_database, one_line, storage
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.record.checkpoint_files import check_checkpoints
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.storage.errors import check_database, one_line, storage
 
 __all__ = ["at_once", "end_trial", "open_record", "open_study", "storage_of"]
 

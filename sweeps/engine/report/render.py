@@ -16,7 +16,6 @@ from adcore.datasets import describe
 from adcore.errors import UserError
 from adcore.files import write_whole
 from adcore.metric_names import LABELS
-from sweeps.engine.machine.storage import one_line
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report import figures
@@ -26,6 +25,7 @@ from sweeps.engine.report.inline import data_uri, inline_svg
 from sweeps.engine.report.search import cost_table, history, ladder_table, saving
 from sweeps.engine.report.table import Table, number
 from sweeps.engine.results.commands import commands_of_record, report_command
+from sweeps.engine.storage.errors import one_line
 
 __all__ = ["try_report", "write_report"]
 

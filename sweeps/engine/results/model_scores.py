@@ -18,12 +18,12 @@ from adcore.files import put_in_place
 from adcore.train.build import load_detector
 from adcore.train.members import one_configuration
 from sweeps.engine.machine.shared_storage import require_seen
-from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
-from sweeps.engine.record.at_hand import at_hand, fetch
 from sweeps.engine.record.checkpoint_files import differences_to_record, read_model
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.remote.at_hand import at_hand, fetch
 from sweeps.engine.search.trial import limit_process
+from sweeps.engine.storage.errors import storage
 
 if TYPE_CHECKING:
     from adcore.evaluation.test_scores import TestScores

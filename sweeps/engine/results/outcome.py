@@ -9,7 +9,6 @@ from torch import Tensor
 
 from adcore.metric_names import mean_metric
 from adcore.train.build import split_train
-from sweeps.engine.machine.storage import storage
 from sweeps.engine.record.confirmation import Confirmation, references
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
@@ -19,6 +18,7 @@ from sweeps.engine.results.per_class import PerClass, per_class
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.results.tables import grid_sentence
 from sweeps.engine.results.test_result import TestResult
+from sweeps.engine.storage.errors import storage
 from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["Outcome", "conclude", "publish"]

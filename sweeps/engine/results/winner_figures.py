@@ -9,11 +9,11 @@ from adcore.datasets import ImageDataset, remember
 from adcore.train.build import load_detector
 from sweeps.engine.machine.resources import Resources
 from sweeps.engine.machine.shared_storage import require_seen
-from sweeps.engine.machine.storage import storage
 from sweeps.engine.machine.workers import on_workers
-from sweeps.engine.record.at_hand import at_hand, fetch, share
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.remote.at_hand import at_hand, fetch, share
 from sweeps.engine.search.trial import limit_process
+from sweeps.engine.storage.errors import storage
 from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["assess_models", "inspect_model"]

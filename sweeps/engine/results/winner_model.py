@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from adcore.datasets import ImageDataset
-from sweeps.engine.machine.storage import one_line, storage
-from sweeps.engine.record.at_hand import at_hand, fetch
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.remote.at_hand import at_hand, fetch
+from sweeps.engine.storage.errors import one_line, storage
 from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.tracking.outbox import ModelFolder
 from sweeps.engine.tracking.registry import model_name, save_model

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ray.tune.experiment import Trial
 
-from sweeps.engine.machine.object_store import NO_ACCESS
 from sweeps.engine.machine.shared_storage import NOT_SEEN
-from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.search.trial import parts_of
+from sweeps.engine.storage.errors import StorageError
+from sweeps.engine.storage.object_store import NO_ACCESS
 
 __all__ = ["describe_failure", "storage_trouble"]
 

@@ -14,11 +14,11 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import ConcurrencyLimiter
 
 from sweeps.engine.machine.room import Room
-from sweeps.engine.machine.storage import StorageError
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.failures import storage_trouble
 from sweeps.engine.search.node_losses import NodeLosses
 from sweeps.engine.search.searcher import PackSearcher
+from sweeps.engine.storage.errors import StorageError
 
 __all__ = ["fit"]
 

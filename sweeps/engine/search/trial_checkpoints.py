@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.record.at_hand import at_hand, fetch, share
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.remote.at_hand import at_hand, fetch, share
+from sweeps.engine.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from adcore.train.checkpoints import Checkpoints

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from adcore.errors import UserError
-from sweeps.engine.machine.storage import one_line
+from sweeps.engine.storage.errors import one_line
 
 __all__ = ["RecordFile", "Trial", "read_record"]
 

@@ -10,13 +10,13 @@ import click
 
 from adcore.errors import UserError
 from sweeps.engine.machine.locations import SQLITE, database_path
-from sweeps.engine.machine.storage import StorageError, check_database
+from sweeps.engine.machine.system_metrics import check_system_metrics
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.storage.errors import StorageError, check_database
 from sweeps.engine.tracking.api import check_api
 from sweeps.engine.tracking.artifacts import check_artifacts
 from sweeps.engine.tracking.store import check_tracking_uri
-from sweeps.engine.tracking.system_metrics import check_system_metrics
 from sweeps.engine.tracking.variables import ignored
 
 __all__ = ["check_mlflow", "check_outboxes", "check_tracking"]

@@ -16,7 +16,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sweeps.engine.machine.storage import StorageError, storage
+from sweeps.engine.storage.errors import StorageError, storage
 
 __all__ = ["DataInput", "ModelFolder", "Outbox", "RunUpdate"]
 

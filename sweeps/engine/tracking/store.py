@@ -15,7 +15,7 @@ from adcore.errors import UserError
 from adcore.files import check_writable
 from sweeps.engine.machine.commands import mlflow_command
 from sweeps.engine.machine.locations import SQLITE, database_path, database_uri
-from sweeps.engine.machine.storage import check_database, one_line
+from sweeps.engine.storage.errors import check_database, one_line
 from sweeps.engine.tracking.artifacts import check_artifacts, prepare_artifacts
 from sweeps.engine.tracking.server import check_server
 from sweeps.engine.tracking.variables import set_variables

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from adcore.errors import UserError
-from sweeps.engine.machine.storage import StorageError, innermost
+from sweeps.engine.storage.errors import StorageError, innermost
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.runs import RunWriter
 from sweeps.engine.tracking.store import connect, is_gone, require_database

@@ -7,15 +7,15 @@ from typing import Any
 
 from adcore.errors import UserError
 from adcore.files import check_writable
-from sweeps.engine.machine.object_store import ObjectStore
-from sweeps.engine.machine.storage import StorageError
-from sweeps.engine.machine.store_address import split_name
-from sweeps.engine.machine.store_check import checked_store
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.remote_driver import check_no_other_driver
-from sweeps.engine.record.remote_record import DRIVERS, fetch_record, holds_record
 from sweeps.engine.record.resume import read_attribute
+from sweeps.engine.remote.copies import DRIVERS, fetch_record, holds_record
+from sweeps.engine.remote.one_driver import check_no_other_driver
+from sweeps.engine.storage.address import split_name
+from sweeps.engine.storage.check import checked_store
+from sweeps.engine.storage.errors import StorageError
+from sweeps.engine.storage.object_store import ObjectStore
 
 __all__ = ["fetch_if_away", "named_apart", "shared_folder", "store_of"]
 

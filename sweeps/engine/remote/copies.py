@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from adcore.errors import UserError
-from sweeps.engine.machine.object_store import ObjectStore
-from sweeps.engine.machine.storage import StorageError, storage
 from sweeps.engine.record.home import RECORD, SweepHome
-from sweeps.engine.record.remote_driver import RemoteDriver, TakenOverError
+from sweeps.engine.remote.one_driver import RemoteDriver, TakenOverError
+from sweeps.engine.storage.errors import StorageError, storage
+from sweeps.engine.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from sweeps.engine.record.attributes import Attributes

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from adcore.errors import UserError
-from sweeps.engine.machine.object_store import ObjectStore
-from sweeps.engine.machine.storage import StorageError, one_line
-from sweeps.engine.machine.store_address import Address, parse_address
+from sweeps.engine.storage.address import Address, parse_address
+from sweeps.engine.storage.errors import StorageError, one_line
+from sweeps.engine.storage.object_store import ObjectStore
 
 __all__ = ["checked_store"]
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from adcore.errors import UserError
-from sweeps.engine.machine.object_store import ObjectStore
-from sweeps.engine.machine.storage import StorageError
+from sweeps.engine.storage.errors import StorageError
+from sweeps.engine.storage.object_store import ObjectStore
 
 __all__ = ["RemoteDriver", "TakenOverError", "check_no_other_driver"]
 

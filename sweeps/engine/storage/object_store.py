@@ -13,8 +13,8 @@ from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from sweeps.engine.machine.storage import StorageError, one_line
-from sweeps.engine.machine.store_address import Address
+from sweeps.engine.storage.address import Address
+from sweeps.engine.storage.errors import StorageError, one_line
 
 __all__ = ["NO_ACCESS", "ObjectStore"]
 
