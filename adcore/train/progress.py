@@ -58,8 +58,8 @@ class StepCounter(pl.Callback):
 
     def _tell(self, steps: int) -> None:
         self.due = time.monotonic() + PERIOD
-        own = steps * self.module.images_per_member // self.module.steps_per_epoch * len(self.states)
-        self.on_step(self.epoch + 1, self.before + own, self.images)
+        trained = steps * self.module.images_per_member // self.module.steps_per_epoch * len(self.states)
+        self.on_step(self.epoch + 1, self.before + trained, self.images)
 
 
 @contextmanager

@@ -51,8 +51,8 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
         if plan.space.is_grid
         else f"test {metric}: winner minus this"
     )
-    differences = {each["configuration"]: each["difference"] for each in results["comparisons"]}
-    names = {each["configuration"]: _named(each) for each in results["confirmed"]}
+    differences = {comparison["configuration"]: comparison["difference"] for comparison in results["comparisons"]}
+    names = {confirmed["configuration"]: _named(confirmed) for confirmed in results["confirmed"]}
     by_class = _class_intervals(plan, results)
     return Content(
         title=f"{plan.script}: sweep {name}",
@@ -64,7 +64,7 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
         confirmed=_confirmed(results, differences, label),
         classes=_classes(record, results),
         own=_own(plan, results["per_class"]) if "per_class" in results else None,
-        differences={names[key]: _bounded(each) for key, each in differences.items() if each},
+        differences={names[key]: _bounded(difference) for key, difference in differences.items() if difference},
         differences_label=label,
         class_intervals=by_class,
     )
@@ -75,16 +75,16 @@ def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
     names = describe(plan.base.dataset).class_names
     over = f"the class {names[plan.classes[0]]}" if len(plan.classes) == 1 else f"all {len(plan.classes)} classes"
     value, interval = interval_cells(results["test"][""])
-    found = [
+    sentences = [
         f"{_upper(_subject(plan, results))}: a test {in_words(plan.metric)} of {value} (95 % interval {interval}) over "
         f"{over} of {plan.base.dataset}, with {seeds}."
     ]
-    found.append(results["sentence"])
+    sentences.append(results["sentence"])
     if len(results["seeds"]) == 1:
-        found.append("With one fresh seed the intervals cover other images only, not other seeds.")
+        sentences.append("With one fresh seed the intervals cover other images only, not other seeds.")
     if (openings := len(results["test_openings"])) > 1:
-        found.append(f"The test part was opened {openings} times for this sweep: it is no longer untouched.")
-    return found
+        sentences.append(f"The test part was opened {openings} times for this sweep: it is no longer untouched.")
+    return sentences
 
 
 def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
@@ -125,18 +125,22 @@ def _stages(plan: Plan, results: Mapping[str, Any]) -> Table:
         smaller = ", smaller trainings" if plan.search else ""
         rows.append(["search, validation", cells[0], alone or cells[1], f"1 seed, the best of {plan.configs}{smaller}"])
     rows.append(["confirm, validation", *interval_cells(results["confirm"]), counted(seeds, "fresh seed")])
-    for name, each in results["test"].items():
-        rows.append([f"test, {name} anomalies" if name else "test", *interval_cells(each), models])
+    for name, interval in results["test"].items():
+        rows.append([f"test, {name} anomalies" if name else "test", *interval_cells(interval), models])
     metric = in_words(plan.metric)
     return Table(f"mean {metric} by stage", ("stage", f"mean {metric}", "95 % interval", "of"), rows)
 
 
 def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label: str) -> Table:
     rows: list[Sequence[str]] = []
-    for each in results["confirmed"]:
-        means = _mean([] if each["search"] is None else [each["search"]]), _mean(each["confirm"]), _mean(each["test"])
-        lead = interval_cells(differences.get(each["configuration"]), signed=True)
-        rows.append([_named(each), *means, *lead])
+    for confirmed in results["confirmed"]:
+        means = (
+            _mean([] if confirmed["search"] is None else [confirmed["search"]]),
+            _mean(confirmed["confirm"]),
+            _mean(confirmed["test"]),
+        )
+        lead = interval_cells(differences.get(confirmed["configuration"]), signed=True)
+        rows.append([_named(confirmed), *means, *lead])
     columns = ("configuration", "search", "confirmed", "test", "difference", "95 % interval")
     return Table(f"what was confirmed; difference: {label}", columns, rows)
 
@@ -149,27 +153,27 @@ def _classes(record: SweepRecord, results: Mapping[str, Any]) -> Table:
     for index in sorted(plan.classes):
         values = results["test_by_class"][plan.metric][str(index)]
         cells = interval_cells(intervals.get(str(index)))
-        validation = _mean([own[index] for own in confirmed if index in own])
+        validation = _mean([aurocs[index] for aurocs in confirmed if index in aurocs])
         rows.append([f"{index} {names[index]}", validation, _mean(values), cells[1]])
     columns = (plan.base.exposure.named_class, "validation", "test", "95 % interval")
     return Table(f"{in_words(plan.metric)} by class", columns, rows)
 
 
-def _own(plan: Plan, found: Mapping[str, Any]) -> tuple[Table, str]:
+def _own(plan: Plan, per_class: Mapping[str, Any]) -> tuple[Table, str]:
     names = describe(plan.base.dataset).class_names
     rows = [
-        [f"{index} {names[int(index)]}", str(each["configuration"]), _mean(each["confirm"]), _mean(each["test"]),
-         *(number(each["params"][name]) for name in plan.space.names)]
-        for index, each in found["by_class"].items()
+        [f"{index} {names[int(index)]}", str(best["configuration"]), _mean(best["confirm"]), _mean(best["test"]),
+         *(number(best["params"][name]) for name in plan.space.names)]
+        for index, best in per_class["by_class"].items()
     ]  # fmt: skip
     columns = (plan.base.exposure.named_class, "configuration", "confirmed", "test", *plan.space.names)
-    return Table("each class's own best configuration", columns, rows), found["sentence"]
+    return Table("each class's own best configuration", columns, rows), per_class["sentence"]
 
 
 def _class_intervals(plan: Plan, results: Mapping[str, Any]) -> dict[str, Bounded]:
     names = describe(plan.base.dataset).class_names
-    known = results.get(f"test_{plan.metric}_by_class", {})
-    return {f"{index} {names[int(index)]}": _bounded(each) for index, each in known.items() if each}
+    intervals = results.get(f"test_{plan.metric}_by_class", {})
+    return {f"{index} {names[int(index)]}": _bounded(interval) for index, interval in intervals.items() if interval}
 
 
 def _subject(plan: Plan, results: Mapping[str, Any]) -> str:
@@ -184,7 +188,7 @@ def _upper(text: str) -> str:
 
 def _winner(results: Mapping[str, Any]) -> Mapping[str, Any]:
     number = results["winner"]["configuration"]
-    return next(each for each in results["confirmed"] if each["configuration"] == number)
+    return next(confirmed for confirmed in results["confirmed"] if confirmed["configuration"] == number)
 
 
 def _named(confirmed: Mapping[str, Any]) -> str:
@@ -196,5 +200,5 @@ def _mean(values: Sequence[float]) -> str:
     return f"{fmean(values):.4f}" if values else number(None)
 
 
-def _bounded(each: Mapping[str, float]) -> Bounded:
-    return each["value"], each["low"], each["high"]
+def _bounded(interval: Mapping[str, float]) -> Bounded:
+    return interval["value"], interval["low"], interval["high"]

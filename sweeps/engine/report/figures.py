@@ -46,12 +46,12 @@ def styled() -> Generator[None]:
 def draw_history(points: Sequence[Point], label: str) -> Figure:
     """Means of configurations in the order of their proposal, and the best of the complete ones so far."""
     figure, axes = _figure(WIDTH, HEIGHT)
-    _scatter(axes, [(each.number, each) for each in points])
-    complete = [each for each in points if each.is_complete]
-    leaders = itertools.accumulate(complete, lambda one, other: max(one, other, key=lambda each: each.goodness))
-    best = [each.value for each in leaders]
+    _scatter(axes, [(point.number, point) for point in points])
+    complete = [point for point in points if point.is_complete]
+    leaders = itertools.accumulate(complete, lambda one, other: max(one, other, key=lambda point: point.goodness))
+    best = [point.value for point in leaders]
     if best:
-        ends = [*(each.number for each in complete), points[-1].number]
+        ends = [*(point.number for point in complete), points[-1].number]
         axes.step(ends, [*best, best[-1]], where="post", color=ACCENT, linewidth=1.5, label="best so far")
     axes.set(xlabel="configuration, in the order of proposal", ylabel=f"mean {label} (validation)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -59,14 +59,14 @@ def draw_history(points: Sequence[Point], label: str) -> Figure:
     return figure
 
 
-def draw_importances(found: Sequence[Importance]) -> Figure:
+def draw_importances(importances: Sequence[Importance]) -> Figure:
     """Each parameter's importance: the mean over the evaluator's seeds as a bar, the values of the seeds as dots."""
-    figure, axes = _figure(WIDTH, 0.9 + 0.38 * len(found))
-    rows = range(len(found))
-    axes.barh(rows, [each.mean for each in found], color="#a8c7e8")
-    for row, each in zip(rows, found, strict=True):
-        axes.plot(each.by_seed, [row] * len(each.by_seed), "o", color=ACCENT, markersize=4, clip_on=False)
-    axes.set_yticks(rows, [each.name for each in found])
+    figure, axes = _figure(WIDTH, 0.9 + 0.38 * len(importances))
+    rows = range(len(importances))
+    axes.barh(rows, [importance.mean for importance in importances], color="#a8c7e8")
+    for row, importance in zip(rows, importances, strict=True):
+        axes.plot(importance.by_seed, [row] * len(importance.by_seed), "o", color=ACCENT, markersize=4, clip_on=False)
+    axes.set_yticks(rows, [importance.name for importance in importances])
     axes.invert_yaxis()
     axes.set(xlabel="share of the variance that parameters explain", xlim=(0, 1))
     return figure
@@ -93,20 +93,20 @@ def draw_parallel(points: Sequence[Point], distributions: dict[str, BaseDistribu
 
     Of many, the best ones are drawn, and some of the others, spread evenly over the ranks.
     """
-    ranked = sorted(points, key=lambda each: each.goodness)
+    ranked = sorted(points, key=lambda point: point.goodness)
     if len(ranked) > MOST:
         kept = np.unique(np.linspace(0, len(ranked) - 1, MOST).round().astype(int))
         ranked = [ranked[place] for place in kept]
     figure, axes = _figure(max(WIDTH, 1.35 * len(distributions) + 1.2), 3.6)
-    columns = [_heights(name, ranked, each) for name, each in distributions.items()]
-    lines = [list(enumerate(own)) for own in zip(*columns, strict=True)]
-    values = np.array([each.value for each in ranked])
+    columns = [_heights(name, ranked, distribution) for name, distribution in distributions.items()]
+    lines = [list(enumerate(heights)) for heights in zip(*columns, strict=True)]
+    values = np.array([point.value for point in ranked])
     shown = LineCollection(lines, cmap=COLOUR_MAP, array=values, linewidths=np.linspace(0.8, 2, len(lines)))
     shown.set_rasterized(len(lines) >= MOST)
     axes.add_collection(shown)
-    for place, each in enumerate(distributions.values()):
+    for place, distribution in enumerate(distributions.values()):
         axes.vlines(place, 0, 1, color=DARK, linewidth=0.8)
-        for height, text in zip((0, 1), _ends(each), strict=True):
+        for height, text in zip((0, 1), _ends(distribution), strict=True):
             axes.text(place, height + 0.03 * (1 if height else -1), text, ha="center", va="bottom" if height else "top")
     axes.set(xlim=(-0.3, len(distributions) - 0.7), ylim=(-0.12, 1.12), yticks=[])
     axes.set_xticks(range(len(distributions)), [_wrapped(name) for name in distributions], fontsize=9)
@@ -117,13 +117,13 @@ def draw_parallel(points: Sequence[Point], distributions: dict[str, BaseDistribu
 
 
 def draw_intervals(
-    names: Sequence[str], each: Sequence[tuple[float, float, float]], *, label: str, zero: bool = False
+    names: Sequence[str], intervals: Sequence[tuple[float, float, float]], *, label: str, zero: bool = False
 ) -> Figure:
     """Values with their intervals, one row each: (value, low, high). zero: with a line at 0, for differences."""
     figure, axes = _figure(WIDTH, 0.9 + 0.32 * len(names))
     rows = range(len(names))
-    values = [value for value, _, _ in each]
-    errors = [[value - low for value, low, _ in each], [high - value for value, _, high in each]]
+    values = [value for value, _, _ in intervals]
+    errors = [[value - low for value, low, _ in intervals], [high - value for value, _, high in intervals]]
     if zero:
         axes.axvline(0, color=PALE, linewidth=1, linestyle="--")
     axes.errorbar(values, rows, xerr=errors, fmt="o", color=ACCENT, capsize=3, markersize=5)
@@ -139,17 +139,17 @@ def _scatter(axes: Axes, placed: Sequence[tuple[float, Point]]) -> None:
     """Complete configurations as dots, predicted ones as rings."""
     styles = {True: ("complete", ACCENT), False: ("stopped, predicted", "none")}
     for is_complete, (name, inside) in styles.items():
-        own = [(place, each.value) for place, each in placed if each.is_complete == is_complete]
-        if own:
+        marks = [(place, point.value) for place, point in placed if point.is_complete == is_complete]
+        if marks:
             axes.scatter(
-                *zip(*own, strict=True), s=26 if is_complete else 20, facecolors=inside, zorder=2 + is_complete,
-                edgecolors=ACCENT if is_complete else PALE, label=name, rasterized=len(own) > MOST,
+                *zip(*marks, strict=True), s=26 if is_complete else 20, facecolors=inside, zorder=2 + is_complete,
+                edgecolors=ACCENT if is_complete else PALE, label=name, rasterized=len(marks) > MOST,
             )  # fmt: skip
 
 
 def _places(name: str, points: Sequence[Point], distribution: BaseDistribution) -> tuple[list[float], list[str]]:
     """Where the points' values lie on an axis, and its ticks' names if they are choices."""
-    values = [each.params[name] for each in points]
+    values = [point.params[name] for point in points]
     if isinstance(distribution, CategoricalDistribution):
         return [float(distribution.choices.index(value)) for value in values], list(map(str, distribution.choices))
     return values, []

@@ -47,22 +47,24 @@ class Importance:
 
 def too_few(points: Sequence[Point]) -> str:
     """Why importances of these configurations would say nothing, in a sentence; "" if they say something."""
-    complete = sum(each.is_complete for each in points)
+    complete = sum(point.is_complete for point in points)
     if len(points) < LEAST or complete < LEAST_COMPLETE:
         return (
             f"Too few configurations to tell which parameters matter: {len(points)} with a mean, of which "
             f"{complete} complete; at least {LEAST} are needed, of which {LEAST_COMPLETE} complete."
         )
-    if np.ptp([each.value for each in points]) == 0:
+    if np.ptp([point.value for point in points]) == 0:
         return "All configurations have the same mean: no parameter matters."
     return ""
 
 
 def importances(points: Sequence[Point], distributions: Mapping[str, BaseDistribution]) -> list[Importance]:
     """The importance of every parameter, the largest first. points: enough of them, as too_few says."""
-    found = [_by_name(points, distributions, seed) for seed in SEEDS]
-    every = [Importance(name, [own[name] for own in found], _correlation(points, name)) for name in distributions]
-    return sorted(every, key=lambda each: -each.mean)
+    by_seed = [_by_name(points, distributions, seed) for seed in SEEDS]
+    unranked = [
+        Importance(name, [shares[name] for shares in by_seed], _correlation(points, name)) for name in distributions
+    ]
+    return sorted(unranked, key=lambda importance: -importance.mean)
 
 
 def _by_name(points: Sequence[Point], distributions: Mapping[str, BaseDistribution], seed: int) -> dict[str, float]:
@@ -74,10 +76,10 @@ def _by_name(points: Sequence[Point], distributions: Mapping[str, BaseDistributi
     study.add_trials([create_trial(params=p.params, distributions=dict(distributions), value=p.value) for p in points])
     evaluator = FanovaImportanceEvaluator(n_trees=TREES, seed=seed)
     try:
-        own = get_param_importances(study, evaluator=evaluator, params=list(distributions))
+        shares = get_param_importances(study, evaluator=evaluator, params=list(distributions))
     except RuntimeError:  # Optuna's, of trees without any variance
         return dict.fromkeys(distributions, 0.0)
-    return {name: float(value) for name, value in own.items()}
+    return {name: float(value) for name, value in shares.items()}
 
 
 def _correlation(points: Sequence[Point], name: str) -> float | None:

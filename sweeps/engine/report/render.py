@@ -89,7 +89,7 @@ def write_report(home: SweepHome, record: SweepRecord) -> Path:
 
 
 def _render(home: SweepHome, record: SweepRecord, results: Mapping[str, Any]) -> str:
-    own = list(map(record.of_class, record.plan.classes)) if "per_class" in results else []
+    class_records = list(map(record.of_class, record.plan.classes)) if "per_class" in results else []
     shown, metric = content(record, results, home.name), LABELS[record.plan.metric]
     with figures.styled():
         values = {
@@ -98,7 +98,7 @@ def _render(home: SweepHome, record: SweepRecord, results: Mapping[str, Any]) ->
             "differences": _interval_figure("differences", shown.differences, shown.differences_label, zero=True),
             "classes": _interval_figure("classes", shown.class_intervals, f"test {metric}"),
             "metric": metric,
-            "cost": cost_table(record, own, results["seconds"]),
+            "cost": cost_table(record, class_records, results["seconds"]),
             "pictures": _pictures(home, record, results),
             "commands": commands_of_record(record, home, results["winner"]["configuration"]),
             "codes": [str(code) for code in record.codes],
@@ -113,56 +113,59 @@ def _render(home: SweepHome, record: SweepRecord, results: Mapping[str, Any]) ->
 def _search(record: SweepRecord) -> dict[str, Any]:
     """Figures and tables of the search; the figures need a configuration that has a value."""
     points, distributions, metric = history(record), record.plan.space.distributions(), LABELS[record.plan.metric]
-    found: dict[str, Any] = {"ladder": ladder_table(record), "saving": saving(record), "too_few": too_few(points)}
+    summary: dict[str, Any] = {"ladder": ladder_table(record), "saving": saving(record), "too_few": too_few(points)}
     drawn: dict[str, Any] = {"history": None, "slices": [], "parallel": None, "importances": None, "directions": None}
     if points:
         label = f"mean {metric} of {len(points)} configurations in the order of their proposal, and the best so far"
         drawn["history"] = inline_svg(figures.draw_history(points, metric), "history", label)
         drawn["slices"] = [
-            inline_svg(figures.draw_slice(name, points, each, metric), f"slice-{place}", f"mean {metric} over {name}")
-            for place, (name, each) in enumerate(distributions.items())
+            inline_svg(
+                figures.draw_slice(name, points, distribution, metric), f"slice-{place}", f"mean {metric} over {name}"
+            )
+            for place, (name, distribution) in enumerate(distributions.items())
         ]
         label = f"a line per configuration through its parameters, coloured by mean {metric}"
         drawn["parallel"] = inline_svg(figures.draw_parallel(points, distributions, metric), "parallel", label)
-    if not found["too_few"]:
+    if not summary["too_few"]:
         ranked = importances(points, distributions)
         drawn["importances"] = inline_svg(
             figures.draw_importances(ranked), "importances", "importance of each parameter, with its spread"
         )
         rows = [
-            [each.name, f"{each.mean:.2f}", f"{min(each.by_seed):.2f} to {max(each.by_seed):.2f}",
-             number(None) if each.correlation is None else f"{each.correlation:+.2f}"]
-            for each in ranked
+            [importance.name, f"{importance.mean:.2f}",
+             f"{min(importance.by_seed):.2f} to {max(importance.by_seed):.2f}",
+             number(None) if importance.correlation is None else f"{importance.correlation:+.2f}"]
+            for importance in ranked
         ]  # fmt: skip
         columns = ("parameter", "importance", "over the evaluator's seeds", f"rank correlation with {metric}")
         drawn["directions"] = Table("which parameters matter", columns, rows)
-    return found | drawn
+    return summary | drawn
 
 
 def _interval_figure(
-    name: str, each: Mapping[str, tuple[float, float, float]], label: str, *, zero: bool = False
+    name: str, intervals: Mapping[str, tuple[float, float, float]], label: str, *, zero: bool = False
 ) -> Markup | None:
-    if not each:
+    if not intervals:
         return None
-    drawn = figures.draw_intervals(list(each), list(each.values()), label=label, zero=zero)
+    drawn = figures.draw_intervals(list(intervals), list(intervals.values()), label=label, zero=zero)
     return inline_svg(drawn, name, f"{label}, with 95 % intervals")
 
 
 def _pictures(home: SweepHome, record: SweepRecord, results: Mapping[str, Any]) -> list[ClassPictures]:
     """What the sweep has drawn of the winner's models, the class with the lowest test AUROC first."""
     names = describe(record.plan.base.dataset).class_names
-    aurocs = {int(index): sum(own) / len(own) for index, own in results["test_by_class"]["auroc"].items()}
-    found: list[ClassPictures] = []
+    aurocs = {int(index): sum(values) / len(values) for index, values in results["test_by_class"]["auroc"].items()}
+    by_class: list[ClassPictures] = []
     for index in sorted(aurocs, key=lambda index: (aurocs[index], index))[:MOST_CLASSES]:
-        own: list[Picture] = []
+        pictures: list[Picture] = []
         for stem, text in PICTURES.items():
             path = home.figures / f"class-{index}" / f"{stem}.png"
             if path.exists():
                 wide = stem in ("reconstructions", "scored_images")
-                own.append(Picture(_address(path), f"{names[index]}: {text}", wide))
-        if own:
-            found.append(ClassPictures(f"{index} {names[index]}", aurocs[index], own))
-    return found
+                pictures.append(Picture(_address(path), f"{names[index]}: {text}", wide))
+        if pictures:
+            by_class.append(ClassPictures(f"{index} {names[index]}", aurocs[index], pictures))
+    return by_class
 
 
 def _address(path: Path) -> str:

@@ -35,30 +35,41 @@ def history(record: SweepRecord) -> list[Point]:
     A stopped one has the value that the sampler was told: predicted from the classes and epochs that it was trained on.
     One that diverged or failed has none.
     """
-    known = [each for each in record.configurations.values() if each.state in ("complete", "stopped")]
+    configurations = [
+        configuration
+        for configuration in record.configurations.values()
+        if configuration.state in ("complete", "stopped")
+    ]
     order = sorted(record.plan.classes)
-    curves = [{order.index(index): own for index, own in each.curves.items()} for each in known]
+    curves = [
+        {order.index(index): curve for index, curve in configuration.curves.items()} for configuration in configurations
+    ]
     predicted = predicted_means(curves, len(order), record.plan.search_config.epochs)
-    values = [each.mean if each.mean is not None else own for each, own in zip(known, predicted, strict=True)]
+    values = [
+        configuration.mean if configuration.mean is not None else prediction
+        for configuration, prediction in zip(configurations, predicted, strict=True)
+    ]
     return [
-        Point(each.number, each.params, value, each.mean is not None, record.goodness(value))
-        for each, value in zip(known, values, strict=True)
+        Point(configuration.number, configuration.params, value, configuration.mean is not None, record.goodness(value))
+        for configuration, value in zip(configurations, values, strict=True)
         if value is not None
     ]
 
 
 def ladder_table(record: SweepRecord) -> Table:
     """How many configurations reached each rung, and what ended there or on the way."""
-    every = list(record.configurations.values())
+    configurations = list(record.configurations.values())
     rows: list[Sequence[str]] = []
     for place, rung in enumerate(record.ladder.rungs):
-        reached = sum(each.rung >= place for each in every)
-        stopped = sum(each.rung == place and each.state == "stopped" for each in every)
-        below = [each.state for each in every if each.rung == place - 1]
+        reached = sum(configuration.rung >= place for configuration in configurations)
+        stopped = sum(
+            configuration.rung == place and configuration.state == "stopped" for configuration in configurations
+        )
+        below = [configuration.state for configuration in configurations if configuration.rung == place - 1]
         lost = below.count("diverged"), below.count("failed")
-        rows.append([str(each) for each in (place + 1, rung.classes, rung.epochs, reached, stopped, *lost)])
+        rows.append([str(cell) for cell in (place + 1, rung.classes, rung.epochs, reached, stopped, *lost)])
     columns = ("rung", "classes", "epochs", "reached", "stopped here", "diverged on the way", "failed on the way")
-    return Table(f"the ladder of {counted(len(every), 'configuration')}", columns, rows)
+    return Table(f"the ladder of {counted(len(configurations), 'configuration')}", columns, rows)
 
 
 def saving(record: SweepRecord) -> str:
@@ -90,7 +101,7 @@ def duration(seconds: float) -> str:
 
 
 def _search_row(name: str, records: Sequence[SweepRecord]) -> list[str]:
-    trainings = sum(len(each.curves) for record in records for each in record.configurations.values())
+    trainings = sum(len(configuration.curves) for record in records for configuration in record.configurations.values())
     times = [
         time
         for record in records
@@ -103,4 +114,6 @@ def _search_row(name: str, records: Sequence[SweepRecord]) -> list[str]:
 
 
 def _class_epochs(record: SweepRecord) -> int:
-    return sum(len(values) for each in record.configurations.values() for values in each.curves.values())
+    return sum(
+        len(values) for configuration in record.configurations.values() for values in configuration.curves.values()
+    )

@@ -26,11 +26,11 @@ def number(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def interval_cells(each: Mapping[str, float] | None, *, signed: bool = False) -> tuple[str, str]:
+def interval_cells(interval: Mapping[str, float] | None, *, signed: bool = False) -> tuple[str, str]:
     """A value and its interval, from {value, low, high}; it is cut at 0 and 1. Dashes for None."""
-    if each is None or not math.isfinite(each["value"]):
+    if interval is None or not math.isfinite(interval["value"]):
         return number(None), number(None)
-    value, low, high = (each[name] for name in ("value", "low", "high"))
+    value, low, high = (interval[name] for name in ("value", "low", "high"))
     if signed:
         return f"{value:+.4f}", f"{low:+.4f} to {high:+.4f}"
     return f"{value:.4f}", f"{max(low, 0):.4f} to {min(high, 1):.4f}"
