@@ -38,7 +38,7 @@ def _file(folder: Path, size: int) -> Path:
     return file
 
 
-@pytest.mark.parametrize("size", [2560, 12_000_128])  # one request, and several parts
+@pytest.mark.parametrize("size", [2560, 12_000_256])  # one request, and several parts
 def test_what_is_put_is_got_back(store: ObjectStore, size: int, tmp_path: Path) -> None:
     file, copy = _file(tmp_path, size), tmp_path / "a" / "copy"
     store.put(file, "checkpoints/one/model.ckpt")
