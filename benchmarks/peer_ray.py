@@ -33,9 +33,9 @@ from replay.intervals import mean
 
 from adcore.datasets import ImageDataset, load
 from adcore.train import train
-from sweeps.engine.planning.ladder import affordable
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.rungs import affordable
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.study import open_study

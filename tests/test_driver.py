@@ -19,7 +19,8 @@ from sweeps.engine.machine.resources import THIS_PROCESS
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.ladder_search import LadderSearch
-from sweeps.engine.stage_runner import Session, StageRunner
+from sweeps.engine.session import Session
+from sweeps.engine.stage_runner import StageRunner
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.tracking.outbox import Outbox
 from tests.sweep_parts import Sweep, record_of, small_plan

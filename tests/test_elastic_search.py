@@ -66,7 +66,7 @@ def test_whatever_comes_and_goes_everything_is_trained_once_and_what_is_ready_is
             sweep.train(trial)
     assert record.is_searched
     assert sweep.search.ready == 0
-    assert record.counts()["failed"] == record.counts()["running"] == 0
+    assert record.ledger.counts()["failed"] == record.ledger.counts()["running"] == 0
     assert len(record.configurations) <= configs
     assert len(record.best(configs)) >= record.plan.complete
 

@@ -162,7 +162,7 @@ def test_how_the_configurations_stand_is_known_at_any_time(tmp_path: Path) -> No
     while sweep.run(1):
         for record in (sweep.record, record_of(plan, path=path)):
             states = [each.state for each in record.configurations.values()]
-            assert {state: number for state, number in record.counts().items() if number} == {
+            assert {state: number for state, number in record.ledger.counts().items() if number} == {
                 state: states.count(state) for state in states
             }
             complete = [each for each in record.configurations.values() if each.mean is not None]

@@ -140,7 +140,7 @@ def test_what_stopped_where_adds_up(tmp_path: Path) -> None:
     assert rows[0][3] == 12
     for lower, upper in itertools.pairwise(rows):
         assert upper[3] == lower[3] - lower[4] - sum(upper[5:])
-    assert rows[-1][3] == record.counts()["complete"]
+    assert rows[-1][3] == record.ledger.counts()["complete"]
     epochs = sum(len(own) for each in record.configurations.values() for own in each.curves.values())
     assert f"trained {epochs} of the {12 * 3 * 8} class-epochs" in saving(record)
 

@@ -73,7 +73,7 @@ def test_the_best_is_found_and_the_others_stay_where_they_were() -> None:
     record = searched(small_plan(CLASSES, configs=24), level)
     assert record.is_searched
     assert record.best(1)[0].number == 23
-    counts = record.counts()
+    counts = record.ledger.counts()
     assert counts["complete"] >= 2
     assert counts["complete"] + counts["stopped"] == 24
     assert record.ladder.spent <= record.plan.budget + 2 * 4 * 8, "but for what has to be complete at the least"
@@ -116,7 +116,7 @@ def test_a_pack_that_fails_is_tried_again_and_then_one_by_one() -> None:
 def test_a_value_that_is_not_finite_ends_a_configuration_and_no_other(value: float) -> None:
     record = searched(small_plan(CLASSES, configs=12), lambda n, i, e: value if n == 5 and e > 2 else level(n, i, e))
     assert record.configurations[5].state == "diverged"
-    assert record.counts()["diverged"] == 1
+    assert record.ledger.counts()["diverged"] == 1
     assert record.best(1)[0].number == 11
 
 

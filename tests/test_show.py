@@ -52,7 +52,7 @@ def test_the_best_so_far_is_of_the_highest_rung_that_was_reached(tmp_path: Path)
     assert [seen[0]["classes"], seen[-1]["classes"]] == [2, 2], "the first configuration finds the order of the classes"
     assert {each["classes"] for each in seen} == {1, 2}
     last = shown(tmp_path / "a")
-    assert last.counts == {"of": "configurations", "planned": 6, "tried": 6, **record.counts()}
+    assert last.counts == {"of": "configurations", "planned": 6, "tried": 6, **record.ledger.counts()}
     assert (last.state, last.stage) == ("interrupted", "confirm")
 
 

@@ -40,7 +40,13 @@ def test_a_per_class_sweep_is_followed_through_its_stages(tmp_path: Path, capsys
     Sweep(record, better_with_number).run()
     assert (shown(folder).stage, shown(folder).counts) == (
         "confirm",
-        {"of": "configurations", "planned": 4, "tried": 4, **record.counts(), "by_class": {"planned": 8, "tried": 0}},
+        {
+            "of": "configurations",
+            "planned": 4,
+            "tried": 4,
+            **record.ledger.counts(),
+            "by_class": {"planned": 8, "tried": 0},
+        },
     )
     winner = record.best(1)[0].number
     record.write_confirmed(winner, 1, {0: 0.9, 3: 0.8})

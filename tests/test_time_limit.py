@@ -87,7 +87,7 @@ def test_with_time_enough_the_search_is_that_of_a_sweep_without_a_limit() -> Non
     whole = searched(plan_of(24), quality)
     assert len(record.configurations) == len(whole.configurations) == 24
     assert [each.params for each in record.configurations.values()][:3] == list(plan_of().space.points.values())
-    assert record.counts()["complete"] >= whole.plan.complete
+    assert record.ledger.counts()["complete"] >= whole.plan.complete
     assert record.ladder.budget == whole.ladder.budget
 
 

@@ -27,7 +27,7 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_record
 from sweeps.engine.search.ladder_search import LadderSearch
-from sweeps.engine.stage_runner import Session
+from sweeps.engine.session import Session
 from sweeps.engine.stages import Stages
 from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.store import connect

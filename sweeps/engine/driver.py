@@ -28,7 +28,8 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_record
 from sweeps.engine.remote.copies import RecordCopies
 from sweeps.engine.remote.flags import shared_folder
-from sweeps.engine.stage_runner import INTERRUPTED, Session, StageRunner
+from sweeps.engine.session import Session
+from sweeps.engine.stage_runner import INTERRUPTED, StageRunner
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.tracking.checks import check_mlflow
 from sweeps.engine.tracking.outbox import Outbox

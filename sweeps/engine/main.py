@@ -18,7 +18,7 @@ from sweeps.engine.record.resume import read_attribute
 from sweeps.engine.sweep import Script, launch
 
 if TYPE_CHECKING:
-    from sweeps.engine.stage_runner import Session
+    from sweeps.engine.session import Session
     from sweeps.engine.stages import Stages
 
 __all__ = ["main", "search_script"]

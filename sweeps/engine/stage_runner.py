@@ -3,61 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import optuna
-
 from adcore.metric_names import LABELS
-from sweeps.engine.live.display import Display
 from sweeps.engine.live.monitor import Monitor, StageListener
 from sweeps.engine.machine.code import code_tags
-from sweeps.engine.machine.demand import Demand, autoscales
-from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.machine.resources import Resources
-from sweeps.engine.machine.room import Room
+from sweeps.engine.machine.room import room_of
 from sweeps.engine.machine.system_metrics import SystemMetrics
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
-from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.progress import ENDED, STAGE, stage_begun
-from sweeps.engine.remote.copies import RecordCopies
 from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.searcher import PackSearcher
+from sweeps.engine.session import Session
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.tracking.events import Tracking
-from sweeps.engine.tracking.outbox import DataInput, Outbox
+from sweeps.engine.tracking.outbox import DataInput
 
-__all__ = ["INTERRUPTED", "Session", "StageRunner"]
+__all__ = ["INTERRUPTED", "StageRunner"]
 
 INTERRUPTED = 130
 #: Attribute: when the driver's machine was first sampled, in seconds since 1970.
 SAMPLED_FROM = "system_metrics_from"
-
-
-@dataclasses.dataclass(frozen=True)
-class Session:
-    """study: the record, in `home`; command: resumes the sweep; resources: of a trial.
-
-    started: when the command began, by time.monotonic(). limit: seconds that the sweep may run, if it has a limit.
-    copies: of the record, if the home has a store.
-    """
-
-    study: optuna.Study
-    home: SweepHome
-    command: str
-    resources: Resources
-    interrupt: Interrupt
-    outbox: Outbox
-    display: Display
-    started: float = dataclasses.field(default_factory=time.monotonic)
-    limit: float | None = None
-    copies: RecordCopies | None = None
 
 
 class StageRunner(StageListener):
@@ -71,7 +44,7 @@ class StageRunner(StageListener):
 
     def __init__(self, plan: BasePlan, settings: RunSettings, session: Session, records: list[Attributes]) -> None:
         self.settings, self.home = settings, session.home
-        self.room = _room(session.resources, settings)
+        self.room = room_of(session.resources, settings)
         self.interrupt, self.outbox, self.display = session.interrupt, session.outbox, session.display
         self.command, self.copies = session.command, session.copies
         self.display.metric = LABELS[plan.metric]
@@ -219,10 +192,3 @@ class StageRunner(StageListener):
         if search.slots != self.resources.slots:
             search.resize(self.resources.slots)
         self.room.need(len(search.jobs), search.ready)
-
-
-def _room(resources: Resources, settings: RunSettings) -> Room:
-    if settings.address == "local":
-        return Room(resources, is_fixed=True)
-    demand = Demand([resources.bundle]) if autoscales() else None
-    return Room(resources, is_fixed=False, most=settings.max_concurrent, demand=demand)

@@ -32,7 +32,8 @@ from sweeps.engine.search.confirm_search import ConfirmSearch
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.search.trial import run_trial
-from sweeps.engine.stage_runner import Session, StageRunner
+from sweeps.engine.session import Session
+from sweeps.engine.stage_runner import StageRunner
 from sweeps.engine.storage.errors import storage
 from sweeps.engine.time_limit import time_limit
 
@@ -146,7 +147,7 @@ class Stages(StageRunner):
         if not self.plan.space.is_grid:  # there nothing wins
             register_winner(self.record, confirmed[0], home=self.home, tracking=self.tracking, train=self.data)
         found = conclude(self.record, confirmed, own, test, self.data.labels)
-        failed = sum(record.counts()["failed"] for record in self._records)
+        failed = sum(record.ledger.counts()["failed"] for record in self._records)
         is_complete = not self.failures and not failed
         if self.limit:
             self.limit.clock.note(now=True)
@@ -199,7 +200,7 @@ class Stages(StageRunner):
     def _without_winner(self) -> int:
         with storage(self.home.folder):
             write_table(self.home.table, self.record, {})
-        return self._fail(f"no configuration was trained to the end on all classes: {self.record.counts()}")
+        return self._fail(f"no configuration was trained to the end on all classes: {self.record.ledger.counts()}")
 
     def _fail(self, reason: str) -> int:
         """End the sweep's run without results, and report why."""

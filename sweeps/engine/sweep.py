@@ -33,7 +33,8 @@ from sweeps.engine.storage.network_disk import network_disk_line
 from sweeps.engine.tracking.checks import check_outboxes, check_tracking
 
 if TYPE_CHECKING:
-    from sweeps.engine.stage_runner import Session, StageRunner
+    from sweeps.engine.session import Session
+    from sweeps.engine.stage_runner import StageRunner
 
 __all__ = ["Script", "launch", "sweep"]
 

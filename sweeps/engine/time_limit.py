@@ -14,7 +14,7 @@ from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import references
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.timed_search import TimedSearch
-from sweeps.engine.stage_runner import Session
+from sweeps.engine.session import Session
 from sweeps.engine.storage.errors import StorageError
 
 __all__ = ["TimeLimit", "time_limit"]

@@ -12,7 +12,7 @@ from sweeps.engine.sweep import Script, launch
 
 if TYPE_CHECKING:
     from sweeps.engine.baselines.stages import BaselineStages
-    from sweeps.engine.stage_runner import Session
+    from sweeps.engine.session import Session
 
 __all__ = ["main"]
 

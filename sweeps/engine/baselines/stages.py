@@ -17,7 +17,8 @@ from sweeps.engine.planning.base_plan import Data
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.remote.at_hand import fetch
 from sweeps.engine.search.searcher import PackSearcher
-from sweeps.engine.stage_runner import Session, StageRunner
+from sweeps.engine.session import Session
+from sweeps.engine.stage_runner import StageRunner
 from sweeps.engine.storage.errors import storage
 
 __all__ = ["BaselineStages"]

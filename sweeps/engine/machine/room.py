@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from sweeps.engine.machine.demand import Demand
+from sweeps.engine.machine.demand import Demand, autoscales
 from sweeps.engine.machine.nodes import alive_nodes
 from sweeps.engine.machine.resources import Resources, slots_on
+from sweeps.engine.planning.run_settings import RunSettings
 
-__all__ = ["Room"]
+__all__ = ["Room", "room_of"]
 
 #: Seconds between two counts.
 EVERY = 1.0
@@ -95,3 +96,11 @@ class Room:
             self.shunned[name] = before.get(name) or self.keeper([{"CPU": 1}], "PACK", name)
         for name, keeper in {**before, **self.shunned}.items():
             keeper.hold(cpus[name] if name in self.shunned else 0)
+
+
+def room_of(resources: Resources, settings: RunSettings) -> Room:
+    """The room of a local Ray, or of the joined cluster."""
+    if settings.address == "local":
+        return Room(resources, is_fixed=True)
+    demand = Demand([resources.bundle]) if autoscales() else None
+    return Room(resources, is_fixed=False, most=settings.max_concurrent, demand=demand)

@@ -7,43 +7,19 @@ trains only what the next rung adds.
 
 from __future__ import annotations
 
-import bisect
 import copy
 import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
+from sweeps.engine.planning.rungs import Rung, added, members_on
 from sweeps.engine.planning.standings import Standings, leaders
 
-__all__ = [
-    "PARTS",
-    "REDUCTION",
-    "Ladder",
-    "Pack",
-    "Rung",
-    "added",
-    "affordable",
-    "budget_for",
-    "members_on",
-    "rungs_of",
-]
+__all__ = ["Ladder", "Pack", "ready"]
 
-#: The rungs, as shares of all classes (at least one) and of all epochs; and of how many configurations one is promoted:
-#: benchmarks/search.py compares others.
-PARTS, REDUCTION = ((0.0, 5 / 8), (0.2, 1.0), (0.5, 1.0), (1.0, 1.0)), 4
-#: Budget for promotions, as a multiple of their average cost; the surplus is for late promotions.
-SPARE = 1.6
 #: Packs at a time once only late promotions are left: with more, each would be chosen knowing too little of the others'
 #: results (benchmarks/search.py, 16 workers).
 LATE = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Rung:
-    """The training after which configurations are compared: the first `classes` of the order, each for `epochs`."""
-
-    classes: int
-    epochs: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,35 +29,6 @@ class Pack:
     rung: int
     configurations: tuple[int, ...] = ()
     new: int = 0
-
-
-def rungs_of(classes: int, epochs: int, parts: Sequence[tuple[float, float]] = PARTS) -> tuple[Rung, ...]:
-    """The rungs for so many classes and epochs, from the lowest up; the last has all of both."""
-    found = [Rung(max(1, round(part * classes)), max(1, round(share * epochs))) for part, share in parts]
-    return tuple(dict.fromkeys(found))
-
-
-def added(rungs: Sequence[Rung]) -> list[int]:
-    """Class-epochs that each rung adds to the one below."""
-    below = [0, *(rung.classes * rung.epochs for rung in rungs)]
-    return [rung.classes * rung.epochs - less for rung, less in zip(rungs, below, strict=False)]
-
-
-def budget_for(
-    rungs: Sequence[Rung], reduction: int, configurations: int, best: int = 1, spare: float = SPARE
-) -> float:
-    """Class-epochs for so many configurations if one of `reduction`, at least `best`, is promoted at each rung."""
-    least = min(best, configurations)
-    first, *others = added(rungs)
-    going = (max(least, configurations / reduction**place) for place in range(1, len(rungs)))
-    return first * configurations + spare * sum(cost * count for cost, count in zip(others, going, strict=True))
-
-
-def affordable(rungs: Sequence[Rung], reduction: int, budget: float, best: int = 1, spare: float = SPARE) -> int:
-    """The number of configurations that a budget suffices for, at least 1."""
-    most = range(int(budget / added(rungs)[0]) + 2)
-    cost = partial(budget_for, rungs, reduction, best=best, spare=spare)
-    return max(1, bisect.bisect_right(most, budget + 1e-9, key=cost) - 1)
 
 
 class Ladder:
@@ -227,7 +174,14 @@ class Ladder:
         return self.spent + cost <= self.budget
 
 
-def members_on(rungs: Sequence[Rung], place: int) -> int:
-    """Experiments that a configuration trains to reach a rung: the classes that it adds epochs to."""
-    below = rungs[place - 1] if place else Rung(0, 0)
-    return rungs[place].classes if rungs[place].epochs > below.epochs else rungs[place].classes - below.classes
+def ready(ladder: Ladder, *, new: int, under_way: int, most: int) -> int:
+    """How many packs of one configuration could begin now, counted up to `most`; none begins.
+
+    new, under_way: as for `Ladder.next_pack`.
+    """
+    ahead, count = ladder.copy(), 0
+    while count < most and (pack := ahead.next_pack(new=new, at_once=1, limit=1, idle=1, under_way=under_way + count)):
+        for _ in range(pack.new):
+            ahead.begin(-1 - count)
+        new, count = new - pack.new, count + 1
+    return count

@@ -12,7 +12,7 @@ from adcore.datasets import describe
 from adcore.options import as_plain
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.labels import class_label, configuration_label
-from sweeps.engine.planning.ladder import REDUCTION, Rung, budget_for, rungs_of
+from sweeps.engine.planning.rungs import REDUCTION, Rung, budget_for, rungs_of
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
 

@@ -148,10 +148,6 @@ class SweepRecord(Attributes):
         values = [curves[index][:epochs][-1] for index in self.classes[: self.ladder.rungs[rung].classes]]
         return math.fsum(values) / len(values)
 
-    def counts(self) -> dict[str, int]:
-        """Configurations by state."""
-        return self.ledger.counts()
-
     def best(self, count: int) -> list[Configuration]:
         """The complete configurations with the best mean, best first."""
         return self.ledger.best(count)

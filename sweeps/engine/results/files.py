@@ -104,7 +104,7 @@ def write_summary(
     found = {
         "plan": record.plan.as_record(),
         "seconds": round(seconds),
-        "states": record.counts(),
+        "states": record.ledger.counts(),
         "winner": {"configuration": winner.number, **winner.params},
         "seeds": list(winner.by_seed),
         "search": _plain(summary.search),

@@ -11,8 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from sweeps.engine.planning.labels import counted
-from sweeps.engine.planning.ladder import Pack
-from sweeps.engine.planning.ready import ready
+from sweeps.engine.planning.ladder import Pack, ready
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.searcher import Ended, Job, PackSearcher
@@ -114,7 +113,7 @@ class LadderSearch(PackSearcher):
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         """Counts of all records; the best mean is the mean of the records' best ones, once each has one."""
-        counts = [record.counts() for record in self.ladders]
+        counts = [record.ledger.counts() for record in self.ladders]
         states = {state: sum(own[state] for own in counts) for state in counts[0]}
         training = {part.configuration for job in self.jobs.values() for part in job.parts}
         waiting = max(0, states["running"] - len(training))

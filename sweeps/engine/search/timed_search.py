@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sweeps.engine.planning.ladder import added, affordable
+from sweeps.engine.planning.rungs import added, affordable
 from sweeps.engine.planning.time_budget import Pace, confirm_seconds, images_of, reserve
 from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.record import SweepRecord
