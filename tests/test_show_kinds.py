@@ -46,7 +46,7 @@ def test_a_per_class_sweep_is_followed_through_its_stages(tmp_path: Path, capsys
             "tried": 4,
             **record.ledger.counts(),
             "by_class": {"planned": 8, "tried": 0},
-        },  # fmt: skip
+        },
     )
     winner = record.best(1)[0].number
     record.write_confirmed(winner, 1, {0: 0.9, 3: 0.8})
