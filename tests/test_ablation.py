@@ -15,6 +15,7 @@ from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.confirmation import confirmations, references
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.confirm_search import ConfirmSearch
 from sweeps.loss_ablation import SPACE
 from tests.sweep_parts import Sweep, record_of
@@ -103,7 +104,7 @@ def test_a_grid_is_never_asked_beyond_its_points() -> None:
 def test_every_point_is_trained_with_every_fresh_seed_and_its_own_weights(tmp_path: Path) -> None:
     plan = dataclasses.replace(grid_plan(), seeds=2)
     record = record_of(plan)
-    search = ConfirmSearch("confirm", [(record, record.open_grid())], tmp_path, limit=4, slots=2)
+    search = ConfirmSearch("confirm", [(record, record.open_grid())], SweepHome(tmp_path), limit=4, slots=2)
     sweep = Sweep(record, lambda number, index, epoch: 0.5, search=search)
     parts = [part for trial in sweep.run() for part in trial.parts]
     assert len(parts) == 24

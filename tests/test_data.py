@@ -118,7 +118,9 @@ def test_labels_that_will_not_do_are_named(labels: list[int], reason: str) -> No
 
 def test_the_test_part_that_is_scored_is_the_one_that_the_sweep_began_with(tmp_path: Path) -> None:
     record = record_of(small_plan(), path=tmp_path / "study.db")
-    sweep: Any = SimpleNamespace(plan=small_plan(), settings=SweepSettings(), record=record, home=tmp_path / "mine")
+    sweep: Any = SimpleNamespace(
+        plan=small_plan(), settings=SweepSettings(), record=record, home=tmp_path / "mine", copy_record=lambda: None
+    )
     own = load("digits", "test")
     for stored in (own.content_hash, "0" * 64):
         record.write("data", {"digits": {"train": "a", "test": stored}})
