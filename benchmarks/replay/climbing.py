@@ -10,8 +10,8 @@ from itertools import count
 import numpy as np
 
 from adcore.datasets import DATASETS
-from sweeps.engine.planning.ladder import SPARE, Ladder
-from sweeps.engine.planning.rungs import PARTS, REDUCTION, affordable, budget_for, rungs_of
+from sweeps.engine.planning.ladder import Ladder
+from sweeps.engine.planning.rungs import PARTS, REDUCTION, SPARE, affordable, budget_for, rungs_of
 
 from .table import Table
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from functools import partial
 
-__all__ = ["PARTS", "REDUCTION", "Rung", "added", "affordable", "budget_for", "members_on", "rungs_of"]
+__all__ = ["PARTS", "REDUCTION", "SPARE", "Rung", "added", "affordable", "budget_for", "members_on", "rungs_of"]
 
 #: The rungs, as shares of all classes (at least one) and of all epochs; and of how many configurations one is promoted:
 #: benchmarks/search.py compares others.
