@@ -7,7 +7,7 @@ ARGS   ?=
 BENCHMARKS := throughput members sweep_overhead search scale imports
 
 .DELETE_ON_ERROR:
-.PHONY: setup sweep test e2e check bench ui clean
+.PHONY: setup sweep test e2e e2e-long check bench ui clean
 
 setup: .setup-done
 
@@ -36,7 +36,11 @@ test: .setup-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 e2e: .setup-test
-	$(BIN)/python -m pytest tests/e2e -n 4 --dist loadgroup --timeout 900 $(ARGS)
+	$(BIN)/python -m pytest tests/e2e -n 4 --dist loadgroup --timeout 900 -m 'not long' $(ARGS)
+
+# Those that take minutes each.
+e2e-long: .setup-test
+	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadgroup --timeout 1800 -m long $(ARGS)
 
 check: .setup-dev
 	$(BIN)/ruff format --check .

@@ -14,10 +14,12 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FLAGS = {"record_curves": ["mnist", "--out", "FILE"]}
 #: Modules of other benchmarks, those that have an environment of their own, and what writes the page of results.
 OTHERS = {"contestants", "plain_ray", "results", "peers", "peers_smac", "peers_syne_tune", "peers_table"}
+#: Those that take minutes even so.
+LONG = {"peer_ray", "scale"}
 NAMES = sorted({path.stem for path in BENCHMARKS.glob("*.py")} - OTHERS)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in NAMES])
 def test_a_quick_run_ends_well(name: str, tmp_path: Path) -> None:
     flags = [str(tmp_path / "file") if flag == "FILE" else flag for flag in FLAGS.get(name, [])]
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *flags, "--quick"]

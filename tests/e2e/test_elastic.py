@@ -51,6 +51,7 @@ def test_nodes_that_do_not_come_in_time_are_one_line_and_nothing_is_begun(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.long
 def test_a_node_that_joins_is_used_and_when_it_is_lost_its_trials_go_on_elsewhere(
     cluster: ClusterProcess, begin: Begin, tmp_path: Path
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_node_that_joins_is_used_and_when_it_is_lost_its_trials_go_on_elsewher
     assert " | 2 slots | " in sweep.out
 
 
+@pytest.mark.long
 def test_from_zero_nodes_an_autoscaler_starts_those_that_the_sweep_can_use(
     autoscaled: ClusterProcess, begin: Begin, tmp_path: Path
 ) -> None:

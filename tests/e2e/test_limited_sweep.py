@@ -6,6 +6,8 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.sweep_process import Begin, MlflowRuns
 
 #: Seconds.
@@ -30,6 +32,7 @@ def test_a_sweep_with_a_limit_tells_how_much_of_it_was_used(begin: Begin, tmp_pa
     MlflowRuns(sweep.uri).assert_whole()
 
 
+@pytest.mark.long
 def test_a_sweep_of_many_hours_ends_at_its_limit_with_a_confirmed_answer(begin: Begin, tmp_path: Path) -> None:
     begun, given = time.monotonic(), [*SMALL, "--configs", str(CONFIGURATIONS), "--name", "t"]
     for limit in LIMITS:

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.equal_outcome import after_packs
 from tests.e2e.sweep_outcome import outcome
 from tests.sweep_process import Begin, MlflowRuns, packs
@@ -15,6 +17,7 @@ FIRST = ["--scale", "smoke", "--normal-class", "0,6", "--epochs", "2", "--max-co
 MORE = ["--extend", "k", "--configs", "4", "--max-concurrent", "1"]
 
 
+@pytest.mark.long
 def test_a_sweep_that_is_extended_and_killed_ends_as_one_that_is_not_killed(begin: Begin, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()

@@ -44,6 +44,7 @@ def cluster(s3: S3Server, tmp_path: Path) -> Iterator[ClusterProcess]:
     made.end()
 
 
+@pytest.mark.long
 def test_a_sweep_of_nodes_without_a_shared_disk_goes_on_from_s3_after_its_head_is_lost(
     cluster: ClusterProcess, s3: S3Server, loop: KillLoop, begin: Begin, tmp_path: Path
 ) -> None:
