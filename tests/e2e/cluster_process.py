@@ -13,6 +13,9 @@ from typing import Any
 
 from tests.sweep_process import ROOT
 
+#: Ray gives a node half a minute to start, which a busy machine may not have.
+ATTEMPTS = 3
+
 
 class ClusterProcess:
     """start_cluster.py as a process of its own: Ray reads its token once, when it is imported.
@@ -22,19 +25,26 @@ class ClusterProcess:
 
     def __init__(self, nodes: int = 2, *, most: int = 0) -> None:
         self.env = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        self.process = subprocess.Popen(
+        for _ in range(ATTEMPTS):
+            self.process = self._start(nodes, most)
+            if told := self._line():
+                break
+        else:
+            raise AssertionError("the cluster did not start")
+        self.told = told
+
+    def _start(self, nodes: int, most: int) -> subprocess.Popen[str]:
+        patient = {"RAY_gcs_server_port_wait_time_s": "120", "RAY_worker_niceness": "0"}  # else 20 s, and 15
+        return subprocess.Popen(
             [sys.executable, "-m", "tests.e2e.start_cluster", str(nodes), str(most)], cwd=ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, "RAY_worker_niceness": "0", **self.env}, start_new_session=True,  # else 15
+            env={**os.environ, **patient, **self.env}, start_new_session=True,
         )  # fmt: skip
-        self.told = self._line()
 
     def _line(self) -> dict[str, Any]:
+        """The next line of JSON; empty if the process has ended."""
         assert self.process.stdout
-        for line in self.process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        raise AssertionError("the cluster did not start")
+        return next((json.loads(line) for line in self.process.stdout if line.startswith("{")), {})
 
     def add_a_node(self) -> str:
         """Another node with a GPU; its id."""
