@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ class ClusterProcess:
             self.process = self._start(nodes, most)
             if told := self._line():
                 break
+            with suppress(ProcessLookupError):
+                self.end()
         else:
             raise AssertionError("the cluster did not start")
         self.told = told
