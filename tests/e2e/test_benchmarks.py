@@ -15,7 +15,7 @@ FLAGS = {"record_curves": ["mnist", "--out", "FILE"]}
 #: Modules of other benchmarks, those that have an environment of their own, and what writes the page of results.
 OTHERS = {"contestants", "plain_ray", "results", "peers", "peers_smac", "peers_syne_tune", "peers_table"}
 #: Those that take minutes even so.
-LONG = {"peer_ray", "scale"}
+LONG = {"peer_ray", "scale", "sweep_overhead"}
 NAMES = sorted({path.stem for path in BENCHMARKS.glob("*.py")} - OTHERS)
 
 
