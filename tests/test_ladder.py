@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.engine.planning.ladder import SPARE, Ladder, Pack
-from sweeps.engine.planning.rungs import Rung, added, affordable, budget_for, rungs_of
+from sweeps.engine.planning.ladder import Ladder, Pack
+from sweeps.engine.planning.rungs import SPARE, Rung, added, affordable, budget_for, rungs_of
 
 TEN = rungs_of(10, 8)
 
