@@ -81,7 +81,7 @@ def test_a_class_decides_as_its_own_sweep_alone() -> None:
         alone = record_of(plan_of()).of_class(index)
         Sweep(alone, auroc, limit=3).run()
         assert alone.configurations == together.records[index].configurations
-        states = alone.counts()
+        states = alone.ledger.counts()
         assert states["complete"] >= 2
         assert states["stopped"] >= 1, "nothing was decided"
         assert states["complete"] + states["stopped"] == 8
@@ -179,7 +179,7 @@ def test_a_class_whose_search_failed_falls_back_on_the_common_winner() -> None:
         else:
             sweep.train(trial)
     confirmed(sweep.records[3], 4 * OWN_NUMBERS, 0.8)
-    assert [sweep.records[index].counts()["failed"] for index in (0, 3)] == [1, 0]
+    assert [sweep.records[index].ledger.counts()["failed"] for index in (0, 3)] == [1, 0]
     own = own_best(winner, sweep.records)
     assert [own[index].number for index in (0, 3)] == [0, 4 * OWN_NUMBERS]
 

@@ -81,7 +81,7 @@ def test_another_machine_gets_the_record_and_the_results_without_the_checkpoints
     assert names == ["figures/class-0/roc.png", "mlflow-outbox-01234567.db", "results.json", "study.db"]
     copy = record_of(small_plan(), path=there.record)
     assert copy.all() == record.all()
-    assert copy.counts() == record.ledger.counts()
+    assert copy.ledger.counts() == record.ledger.counts()
     assert len(Outbox(there.outbox("0123456789"))) == 1
     assert [path.name for path in there.folder.parent.iterdir()] == [there.name], "and nothing beside it"
 
