@@ -1,10 +1,11 @@
-"""One thread for torch, a cluster cache of this run's own, and the data sets that many tests read."""
+"""One thread for torch, no GPU, a cluster cache of this run's own, and the data sets that many tests read."""
 
 from __future__ import annotations
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in child processes
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # equal to the bit is a claim about CPUs: a GPU adds in any order
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,7 +52,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     Path("notes.txt").write_text("a list of things to buy")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the same answers on a machine with a GPU
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.delenv("ADCORE_DATA", raising=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
 import math
 from collections.abc import Callable
@@ -110,6 +111,22 @@ def test_a_captured_step_starts_from_where_the_pack_was(
         for ours, theirs in zip(itertools.chain(*warm.optimizers), itertools.chain(*cold.optimizers), strict=True):
             assert ours["step"].item() == theirs["step"].item() > 0
             torch.testing.assert_close(ours["exp_avg"], theirs["exp_avg"], rtol=1e-3, atol=1e-5)
+
+
+def test_no_graph_of_gradients_is_alive_when_a_step_is_captured(
+    digits_train: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would tie the parameters to the stream on which it was built, and a CUDA capture would fail."""
+    alive: list[Tensor] = []
+
+    def look(step: Callable[[], None]) -> Callable[[], None]:
+        gc.collect()
+        alive.extend(each for each in gc.get_objects() if type(each) is Tensor and each.grad_fn is not None)
+        return without_graph(step)
+
+    monkeypatch.setattr(captured, "capture", look)
+    train(config("gan", epochs=1), ignore, data=digits_train, strategy="captured")
+    assert alive == []
 
 
 def test_where_a_step_cannot_be_captured_a_line_says_so_and_it_is_run_as_it_is(

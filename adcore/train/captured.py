@@ -57,7 +57,8 @@ class Captured:
 
     def _captured(self) -> Callable[[], None]:
         """The captured step, or the plain step if capture fails; all state is left as it was."""
-        before = [(tensor, tensor.clone()) for tensor in self._changing()]
+        # detached: a graph kept alive would tie the parameters' gradients to the stream of this moment
+        before = [(tensor, tensor.detach().clone()) for tensor in self._changing()]
         try:
             replay = capture(self._step)
         except torch.OutOfMemoryError:
