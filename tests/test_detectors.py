@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +266,7 @@ def test_what_early_stopping_watches_is_the_mean_loss_of_normal_images(
     assert len(AUTOENCODERS) == 7
     pack = whole_run(name).detector
     images = torch.rand(6, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    losses = pack.normal_loss(images)
+    losses = torch.cat([detector.normal_loss(images) for detector in pack], 1)
     assert losses.shape == (6, 2)
     pack.eval()
     for member, detector in enumerate(pack):
@@ -293,13 +294,12 @@ def test_it_learns_to_score_anomalies_higher(name: str, digits_train: ImageDatas
 def test_early_stopping_watches_normal_images_of_each_experiment_alone(
     digits_train: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def brightness(_: Pack, images: Tensor) -> Tensor:
-        return torch.stack([images.mean((1, 2, 3)), 3 * images.mean((1, 2, 3))], 1)
-
-    monkeypatch.setattr(Pack, "normal_loss", brightness)
-    members = members_of([config("vae", patience=1)])
+    pack = Pack(members_of([config("vae", patience=1)]), 1, strategy="plain")
+    for factor, detector in zip((1, 3), pack, strict=True):
+        brightness = partial(lambda factor, images: factor * images.mean((1, 2, 3))[:, None], factor)
+        monkeypatch.setattr(detector, "normal_loss", brightness)
     validation = (digits_train.images, digits_train.labels)
     ends = EpochEnd([], [validation] * 2, None, until=1, on_epoch=print)  # type: ignore[arg-type]
     plain = Resampler(8, IMAGE_SIZE, torch.device("cpu")).plain(digits_train.images).mean((1, 2, 3))
     expected = [plain[digits_train.labels == 0].mean().item(), 3 * plain[digits_train.labels == 3].mean().item()]
-    assert ends._watched(Pack(members, 1, strategy="plain")) == pytest.approx(expected, rel=1e-5)
+    assert ends._watched(pack) == pytest.approx(expected, rel=1e-5)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytorch_lightning as pl
 from torch import Tensor
 
+from adcore.config import TrainConfig
+from adcore.detectors import Detector
 from adcore.metrics import measure
 from adcore.protocols.definitions import validation_images
 from adcore.thresholds import decision_rule
@@ -79,39 +82,48 @@ class EpochEnd(pl.Callback):
         self.on_epoch(pack, trainer.should_stop)
 
     def _validate(self, pack: Pack) -> list[tuple[dict[str, float], dict[str, Any]]]:
-        """Each member's metrics and decision rule on its normal images and its known anomaly classes.
-
-        Without any of these, its mean score is its one metric.
-        """
-        found: list[tuple[dict[str, float], dict[str, Any]]] = []
-        for member, (scores, labels) in enumerate(self._by_member(pack, pack.score, mirror=True)):
-            config = pack.members[member]
-            shown, anomalous = validation_images(labels, config.exposure, config.classes[0], config.split_seed)
-            own, kinds = scores[shown], anomalous[shown]
-            metrics = measure(own, kinds) if kinds.any() else {"normal_score": float(own.double().mean())}
-            found.append((metrics, decision_rule(own, kinds)))
-        return found
+        """Each member's metrics and decision rule; a thread computes them while a GPU scores for the next members."""
+        with ThreadPoolExecutor(1, thread_name_prefix="metrics") as thread:
+            scored = self._by_member(pack, lambda detector: detector.score, mirror=True)
+            futures = [
+                thread.submit(_measured, config, scores, labels)
+                for config, (scores, labels) in zip(pack.members, scored, strict=True)
+            ]
+            return [future.result() for future in futures]
 
     def _watched(self, pack: Pack) -> list[float]:
         """What early stopping minimises: the loss of normal validation images, else -AUROC, else their score."""
         if not pack.kind.has_normal_loss:
             return [-state.goodness[0] for state in self.states]
-        watched: list[float] = []
-        for member, (losses, labels) in enumerate(self._by_member(pack, pack.normal_loss, mirror=False)):
-            config = pack.members[member]
-            watched.append(float(losses[~config.exposure.anomalous(labels, config.classes[0])].mean()))
-        return watched
+        values = self._by_member(pack, lambda detector: detector.normal_loss, mirror=False)
+        return [
+            float(losses[~config.exposure.anomalous(labels, config.classes[0])].mean())
+            for config, (losses, labels) in zip(pack.members, values, strict=True)
+        ]
 
     def _by_member(
-        self, pack: Pack, function: Callable[[Tensor], Tensor], *, mirror: bool
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Each member's values for its validation images, [n], and their labels: one pass over the pack for all members
-        that share images and mirroring."""
-        passes: dict[tuple[int, bool], Tensor] = {}
-        found: list[tuple[Tensor, Tensor]] = []
-        for member, (images, labels) in enumerate(self.validation):
-            key = id(images), mirror and pack.members[member].mirrored_scores
-            if key not in passes:
-                passes[key] = by_batch(pack, images, function, mirrored=key[1])
-            found.append((passes[key][:, member], labels))
-        return found
+        self, pack: Pack, function: Callable[[Detector], Callable[[Tensor], Tensor]], *, mirror: bool
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each member's values for its validation images, [n], and their labels.
+
+        One pass over a detector for all its members that share images and mirroring.
+        """
+        for detector, group in zip(pack, pack.groups, strict=True):
+            passes: dict[tuple[int, bool], Tensor] = {}
+            for column, member in enumerate(group):
+                images, labels = self.validation[member]
+                key = id(images), mirror and pack.members[member].mirrored_scores
+                if key not in passes:
+                    passes[key] = by_batch(pack, images, function(detector), mirrored=key[1])
+                yield passes[key][:, column], labels
+
+
+def _measured(config: TrainConfig, scores: Tensor, labels: Tensor) -> tuple[dict[str, float], dict[str, Any]]:
+    """A member's metrics and decision rule on its normal images and its known anomaly classes.
+
+    Without any of these, its mean score is its one metric.
+    """
+    shown, anomalous = validation_images(labels, config.exposure, config.classes[0], config.split_seed)
+    scores, kinds = scores[shown], anomalous[shown]
+    metrics = measure(scores, kinds) if kinds.any() else {"normal_score": float(scores.double().mean())}
+    return metrics, decision_rule(scores, kinds)

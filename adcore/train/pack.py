@@ -77,10 +77,6 @@ class Pack(LightningModule):
         """Reconstructions in [-1, 1], [batch, members, channels, size, size], in eval mode. images: as for `score`."""
         return torch.cat([detector.reconstruct(images) for detector in self], 1)
 
-    def normal_loss(self, images: Tensor) -> Tensor:
-        """The training loss of each image as a normal one, [batch, members], in eval mode. images: as for `score`."""
-        return torch.cat([detector.normal_loss(images) for detector in self], 1)
-
     def scores_by_name(self, images: Tensor) -> dict[str, Tensor]:
         """Scores for threshold rules, by name, [batch, members] each, in eval mode. images: as for `score`."""
         parts = [detector.scores_by_name(images) for detector in self]
