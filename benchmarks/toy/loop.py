@@ -17,7 +17,7 @@ from ray.tune.search.variant_generator import format_vars
 from ray.tune.utils import flatten_dict
 
 from sweeps.engine.live.monitor import Monitor
-from sweeps.engine.machine.room import Room
+from sweeps.engine.machine.cluster_slots import ClusterSlots
 from sweeps.engine.search.searcher import PackSearcher
 
 from .curves import reports_of
@@ -40,10 +40,12 @@ class Loop:
         self.running: list[tuple[float, int, Trial, Iterator[dict[str, Any]]]] = []
         self.numbers = count()
 
-    def fit(self, search: PackSearcher, monitor: Monitor, trainable: Any, *, room: Room, **others: Any) -> None:
+    def fit(
+        self, search: PackSearcher, monitor: Monitor, trainable: Any, *, cluster_slots: ClusterSlots, **others: Any
+    ) -> None:
         """Train until no pack is left."""
         self.search, self.monitor = search, monitor
-        slots = room.resources.slots
+        slots = cluster_slots.resources.slots
         monitor.setup()
         while True:
             while len(self.running) < slots and self._begin():

@@ -11,9 +11,9 @@ from typing import Any
 
 from adcore.metric_names import LABELS
 from sweeps.engine.live.monitor import Monitor, StageListener
+from sweeps.engine.machine.cluster_slots import slots_for
 from sweeps.engine.machine.code import code_tags
 from sweeps.engine.machine.resources import Resources
-from sweeps.engine.machine.room import room_of
 from sweeps.engine.machine.system_metrics import SystemMetrics
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
@@ -44,7 +44,7 @@ class StageRunner(StageListener):
 
     def __init__(self, plan: BasePlan, settings: RunSettings, session: Session, records: list[Attributes]) -> None:
         self.settings, self.home = settings, session.home
-        self.room = room_of(session.resources, settings)
+        self.cluster_slots = slots_for(session.resources, settings)
         self.interrupt, self.outbox, self.display = session.interrupt, session.outbox, session.display
         self.command, self.copies = session.command, session.copies
         self.display.metric = LABELS[plan.metric]
@@ -69,7 +69,7 @@ class StageRunner(StageListener):
     @property
     def resources(self) -> Resources:
         """Of a trial, with the slots that the cluster has now."""
-        return self.room.resources
+        return self.cluster_slots.resources
 
     @property
     def broken(self) -> StorageError | None:
@@ -95,9 +95,9 @@ class StageRunner(StageListener):
         self.note_code()
         self.records[0].write(STAGE, stage_begun(search.name, total - done, self.records[0].all()))
         self.tracking.open_sweep(search.name)
-        if not self.room.is_fixed:
+        if not self.cluster_slots.is_fixed:
             self._count(search)
-            self.display.follow(self.room.present)
+            self.display.follow(self.cluster_slots.present)
         self.display.begin(search.name, total, done)
         self.searching = search
         monitor = Monitor(search, self.tracking, self.display, self, report_timeout=self.settings.report_timeout)
@@ -105,14 +105,14 @@ class StageRunner(StageListener):
         try:
             fit(
                 search, monitor, trainable,
-                home=self.home, room=self.room, on_storage_error=self.on_storage_error,
+                home=self.home, cluster_slots=self.cluster_slots, on_storage_error=self.on_storage_error,
             )  # fmt: skip
         except Exception:  # whatever Tune made of a StorageError; the error itself is in self.broken, raised below
             if not self.broken:
                 raise
         finally:
             self.interrupt.in_tune = False
-            self.room.withdraw()
+            self.cluster_slots.withdraw()
             self.failures += monitor.failures
         if self.broken:
             raise self.broken
@@ -181,14 +181,14 @@ class StageRunner(StageListener):
             self.on_storage_error(error)
         if self.broken:
             self.interrupt.end_tune()
-        if self.room.is_due():
+        if self.cluster_slots.is_due():
             self._count(self.searching)
         self.interrupt.pass_on()
 
     def _count(self, search: PackSearcher) -> None:
         """Count the slots, and let the search use them, and an autoscaler see how many more it could use."""
-        if self.room.count():
-            self.display.follow(self.room.present)
+        if self.cluster_slots.count():
+            self.display.follow(self.cluster_slots.present)
         if search.slots != self.resources.slots:
             search.resize(self.resources.slots)
-        self.room.need(len(search.jobs), search.ready)
+        self.cluster_slots.need(len(search.jobs), search.ready)

@@ -1,4 +1,4 @@
-"""Room: how many trials fit on the cluster now; counted again as nodes come and go."""
+"""ClusterSlots: how many trials fit on the cluster now; counted again as nodes come and go."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sweeps.engine.machine.nodes import alive_nodes
 from sweeps.engine.machine.resources import Resources, slots_on
 from sweeps.engine.planning.run_settings import RunSettings
 
-__all__ = ["Room", "room_of"]
+__all__ = ["ClusterSlots", "slots_for"]
 
 #: Seconds between two counts.
 EVERY = 1.0
@@ -20,12 +20,12 @@ EVERY = 1.0
 IDLE = 60.0
 
 
-class Room:
+class ClusterSlots:
     """The slots of a trial's share.
 
     resources: the share, with the slots to plan for: one where there is none, as the trial that waits for it is what
     an autoscaler sees. present: the slots that are there. workers: how many idle workers are worth their slots. A local
-    Ray's room is fixed.
+    Ray's slots are fixed.
 
     most: slots at most (--max-concurrent). demand: what an autoscaler is asked with; None if there is none.
     shunned: nodes that get no trials, with what keeps their CPUs from them.
@@ -64,7 +64,7 @@ class Room:
         return self.present != before
 
     def need(self, under_way: int, ready: int) -> None:
-        """Take note of the trials under way and of how many more could begin: an autoscaler is asked for their room."""
+        """Note the trials under way and how many more could begin: an autoscaler is asked for their slots."""
         if ready:
             self.needed = self.clock()
         self.workers = self.resources.slots if self.clock() - self.needed < IDLE else 0
@@ -98,9 +98,9 @@ class Room:
             keeper.hold(cpus[name] if name in self.shunned else 0)
 
 
-def room_of(resources: Resources, settings: RunSettings) -> Room:
-    """The room of a local Ray, or of the joined cluster."""
+def slots_for(resources: Resources, settings: RunSettings) -> ClusterSlots:
+    """The slots of a local Ray, or of the joined cluster."""
     if settings.address == "local":
-        return Room(resources, is_fixed=True)
+        return ClusterSlots(resources, is_fixed=True)
     demand = Demand([resources.bundle]) if autoscales() else None
-    return Room(resources, is_fixed=False, most=settings.max_concurrent, demand=demand)
+    return ClusterSlots(resources, is_fixed=False, most=settings.max_concurrent, demand=demand)
