@@ -14,7 +14,7 @@ from ray.tune.utils.object_cache import _ObjectCache
 from sweeps.engine.machine.cluster_slots import ClusterSlots
 from sweeps.engine.machine.resources import Resources
 from sweeps.engine.search.ladder_search import LadderSearch
-from sweeps.engine.search.ray_tuner import _ToTheEnd
+from sweeps.engine.search.ray_tuner import _NoStopping
 from tests.fake_nodes import AskedFor, Machines
 from tests.sweep_parts import record_of, small_plan
 
@@ -30,7 +30,7 @@ class Tune:
         self.cluster_slots = ClusterSlots(resources, is_fixed=False, nodes=self.machines.alive, keeper=AskedFor)  # type: ignore[arg-type]
         self.search = LadderSearch("search", [record_of(small_plan())], limit=1, slots=2)
         self.limiter, self.errors, self.updates = ConcurrencyLimiter(self.search, max_concurrent=2), list[Any](), 0
-        self.scheduler = _ToTheEnd(self.search, self.limiter, self.cluster_slots, self.errors.append)
+        self.scheduler = _NoStopping(self.search, self.limiter, self.cluster_slots, self.errors.append)
         self.scheduler.losses.node_of = lambda worker: worker
         self.trials: list[Any] = []
         self._trial_to_actor: dict[Any, str] = {}

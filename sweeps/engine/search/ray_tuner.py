@@ -46,7 +46,7 @@ def fit(
         tune.with_resources(trainable, cluster_slots.resources.as_request()),
         tune_config=tune.TuneConfig(
             search_alg=limiter,
-            scheduler=_ToTheEnd(search, limiter, cluster_slots, on_storage_error),
+            scheduler=_NoStopping(search, limiter, cluster_slots, on_storage_error),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=_folder,
@@ -63,7 +63,7 @@ def fit(
     tuner.fit()
 
 
-class _ToTheEnd(FIFOScheduler):
+class _NoStopping(FIFOScheduler):
     """Lets every trial train to its end; what a node or the storage did is not its configurations' fault.
 
     Keeps as many trials under way, and idle workers, as there are slots for.
