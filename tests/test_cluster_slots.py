@@ -28,7 +28,7 @@ def _cluster_slots(
     asked = AskedFor()
     resources = Resources(cpus=1, gpus=1, slots=2)
     return ClusterSlots(
-        resources, is_fixed=False, most=most, demand=asked, nodes=machines.alive, clock=clock or Clock()  # type: ignore[arg-type]
+        resources, is_fixed=False, max_slots=most, demand=asked, nodes=machines.alive, clock=clock or Clock()  # type: ignore[arg-type]
     ), asked  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_without_any_node_one_trial_waits_for_the_first() -> None:
     cluster_slots, asked = _cluster_slots(machines)
     assert cluster_slots.count()
     assert (cluster_slots.present, cluster_slots.resources.slots) == (0, 1)
-    cluster_slots.need(0, 5)
+    cluster_slots.update_demand(0, 5)
     assert asked.counts == [4], "its own placement group waits, too"
 
 
@@ -85,9 +85,9 @@ def test_an_autoscaler_is_asked_for_what_can_begin_beyond_the_slots(
 ) -> None:
     cluster_slots, asked = _cluster_slots(Machines(GPU), most=most)
     cluster_slots.count()
-    cluster_slots.need(under_way, ready)
+    cluster_slots.update_demand(under_way, ready)
     assert asked.counts == [asked_for]
-    cluster_slots.withdraw()
+    cluster_slots.withdraw_demand()
     assert asked.counts[-1] == 0
 
 
@@ -102,15 +102,15 @@ def test_the_most_trials_at_a_time_limit_the_slots() -> None:
 def test_idle_workers_are_ended_when_nothing_was_ready_for_a_while() -> None:
     clock = Clock()
     cluster_slots, _ = _cluster_slots(Machines(GPU), clock=clock)
-    cluster_slots.need(2, 1)
+    cluster_slots.update_demand(2, 1)
     assert cluster_slots.workers == 2
     clock.now = IDLE - 1
-    cluster_slots.need(1, 0)
+    cluster_slots.update_demand(1, 0)
     assert cluster_slots.workers == 2
     clock.now = IDLE
-    cluster_slots.need(1, 0)
+    cluster_slots.update_demand(1, 0)
     assert cluster_slots.workers == 0
-    cluster_slots.need(1, 3)
+    cluster_slots.update_demand(1, 3)
     assert cluster_slots.workers == 2
 
 
@@ -122,21 +122,21 @@ def test_a_node_that_is_shunned_gets_no_trials_as_long_as_another_can_have_them(
         return keepers[-1]
 
     cluster_slots = ClusterSlots(
-        Resources(cpus=1, gpus=1, slots=4), is_fixed=False, nodes=machines.alive, keeper=keeper
+        Resources(cpus=1, gpus=1, slots=4), is_fixed=False, nodes=machines.alive, make_demand=keeper
     )  # type: ignore[arg-type]
-    assert cluster_slots.shun("1")
+    assert cluster_slots.exclude("1")
     assert (keepers[0].bundles, keepers[0].node, keepers[0].counts) == ([{"CPU": 1}], "1", [4]), "all its CPUs are kept"
     assert cluster_slots.count()
     assert cluster_slots.present == 2
-    assert not cluster_slots.shun("0"), "no other is left"
-    assert cluster_slots.shun("1"), "it has failed once more"
+    assert not cluster_slots.exclude("0"), "no other is left"
+    assert cluster_slots.exclude("1"), "it has failed once more"
     machines.nodes[0] = HEAD
     assert not cluster_slots.count()
     assert keepers[0].counts[-1] == 0, "the next trial there says what is wrong"
     assert cluster_slots.present == 2
     machines.nodes[0] = GPU
-    assert cluster_slots.shun("1")
+    assert cluster_slots.exclude("1")
     del machines.nodes[1]
     cluster_slots.count()
     assert keepers[1].counts[-1] == 0, "a node that is gone needs no keeping"
-    assert not cluster_slots.shunned
+    assert not cluster_slots.excluded

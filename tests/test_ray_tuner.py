@@ -27,7 +27,7 @@ class Tune:
 
     def __init__(self, *nodes: dict[str, float]) -> None:
         self.machines, resources = Machines(*nodes), Resources(cpus=1, gpus=0, slots=2)
-        self.cluster_slots = ClusterSlots(resources, is_fixed=False, nodes=self.machines.alive, keeper=AskedFor)  # type: ignore[arg-type]
+        self.cluster_slots = ClusterSlots(resources, is_fixed=False, nodes=self.machines.alive, make_demand=AskedFor)  # type: ignore[arg-type]
         self.search = LadderSearch("search", [record_of(small_plan())], limit=1, slots=2)
         self.limiter, self.errors, self.updates = ConcurrencyLimiter(self.search, max_concurrent=2), list[Any](), 0
         self.scheduler = _NoStopping(self.search, self.limiter, self.cluster_slots, self.errors.append)
@@ -68,7 +68,7 @@ def test_trials_and_idle_workers_follow_the_slots(tmp_path: Path) -> None:
     for count, slots in ((3, 6), (1, 2)):
         tune.machines.nodes = [NODE] * count
         tune.cluster_slots.count()
-        tune.cluster_slots.need(slots, 1)
+        tune.cluster_slots.update_demand(slots, 1)
         tune.step()
         assert tune.limiter.max_concurrent == slots
         assert tune._actor_cache.total_max_objects == slots
@@ -109,8 +109,8 @@ def test_what_a_node_or_the_storage_did_does_not_count_as_a_failure_of_the_trial
     tune.scheduler.on_trial_error(tune, trial)
     assert (tune.search.lost, trial.run_metadata.num_failures, len(tune.errors)) == (lost, counted, errors)
     assert not tune._resetting_trials
-    assert list(tune.cluster_slots.shunned) == (["0"] if lost and text == CUT_OFF else [])
+    assert list(tune.cluster_slots.excluded) == (["0"] if lost and text == CUT_OFF else [])
     said = capsys.readouterr().err
     assert (f"{CUT_OFF.partition(': ')[2]}: it gets no trials; mount the storage" in said) == bool(
-        tune.cluster_slots.shunned
+        tune.cluster_slots.excluded
     )

@@ -14,7 +14,7 @@ from rich.console import Console
 from adcore.errors import UserError
 from sweeps.engine.live.display import Display
 from sweeps.engine.machine.cluster import ray_cluster
-from sweeps.engine.machine.code import has_changed, require_same_code
+from sweeps.engine.machine.code import code_has_changed, require_same_code
 from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.machine.resources import resources_of_cluster
@@ -185,7 +185,7 @@ def say_how_to_continue(stages: StageRunner, writer: MlflowWriter, code: int) ->
         stages.display.print(f"interrupted; continue with:\n  {command}")
     elif stages.broken:
         stages.display.print(f"when its files can be written again, continue with:\n  {command}")
-    if has_changed():
+    if code_has_changed():
         print("source files changed during the sweep: modules that the driver loaded late are new", file=sys.stderr)
 
 

@@ -127,7 +127,7 @@ def _on_cluster(works_of: Callable[[int], list[Work]], settings: SweepSettings) 
             (work.config, work.members): (work.config, work.members, resources.shares, describe(work.config.dataset))
             for work in works
         }
-        alike = dict(on_workers(_probe_on_worker, calls, resources.at_a_time(1)))
+        alike = dict(on_workers(_probe_on_worker, calls, resources.with_slots(1)))
     return _measured(works, [alike[work.config, work.members] for work in works], resources)
 
 

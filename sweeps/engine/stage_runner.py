@@ -112,7 +112,7 @@ class StageRunner(StageListener):
                 raise
         finally:
             self.interrupt.in_tune = False
-            self.cluster_slots.withdraw()
+            self.cluster_slots.withdraw_demand()
             self.failures += monitor.failures
         if self.broken:
             raise self.broken
@@ -191,4 +191,4 @@ class StageRunner(StageListener):
             self.display.follow(self.cluster_slots.present)
         if search.slots != self.resources.slots:
             search.resize(self.resources.slots)
-        self.cluster_slots.need(len(search.jobs), search.ready)
+        self.cluster_slots.update_demand(len(search.jobs), search.ready)

@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset
-from sweeps.engine.machine.data import load_test
+from sweeps.engine.machine.data import load_test_part
 from sweeps.engine.plan_text import sweep_in_a_line
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
@@ -215,4 +215,4 @@ class Stages(StageRunner):
     @functools.cached_property
     def _test_part(self) -> ImageDataset:
         self.copy_record()  # which says that it is opened: a resume from the copy must know
-        return load_test(self.plan.base, self.settings, self.record.read("data"), self.home.name)
+        return load_test_part(self.plan.base, self.settings, self.record.read("data"), self.home.name)

@@ -19,10 +19,10 @@ from sweeps.engine.machine.cluster import (
     prepare_environment,
 )
 from sweeps.engine.machine.code import check_one_root, current_code
-from sweeps.engine.machine.data import load_data, require_same
+from sweeps.engine.machine.data import load_data, require_same_data
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
 from sweeps.engine.machine.job import check_job
-from sweeps.engine.machine.locations import absolute
+from sweeps.engine.machine.locations import with_absolute_paths
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
@@ -74,7 +74,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     check_docstrings()
     given = named_apart(given)
     settings = script.settings(**given)
-    check_job(settings, script.name, is_whole=not settings.resume)
+    check_job(settings, script.name, is_complete=not settings.resume)
     fetch_if_away(settings)
     home = find_home(script.name, settings)
     if settings.continued:
@@ -91,7 +91,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     if settings.plan:
         click.echo(script.in_words(plan, settings))
         return 0
-    settings = absolute(settings)
+    settings = with_absolute_paths(settings)
     check_writable(home.folder, f"--storage {settings.storage!r}")
     if line := network_disk_line(home.folder.parent):
         click.echo(line, err=True)
@@ -101,7 +101,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     check_outboxes(home)
     data, hashes = load_data(plan.dataset_names, plan.parts, settings, plan.image_size, plan.protocol)
     if settings.resume:
-        require_same(read_attribute(home, "data", None), hashes, home.name)
+        require_same_data(read_attribute(home, "data", None), hashes, home.name)
     plan.check_data(data)
     prepare_environment(settings)
     current_code()  # noted now, when most of it has been loaded

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
-from sweeps.engine.machine.shared_storage import require_seen
+from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.remote.at_hand import at_hand, share
 from sweeps.engine.search.trial import limit_process, parts_of
@@ -35,7 +35,7 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threa
 
     from adcore.train import train
 
-    require_seen(home.token)
+    require_visible(home.token)
     limit_process(threads, gpus)
     [part] = parts_of(config)
     own, (train_part, test_part) = part.config, parts[part.config.dataset]

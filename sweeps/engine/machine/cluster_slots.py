@@ -27,8 +27,8 @@ class ClusterSlots:
     an autoscaler sees. present: the slots that are there. workers: how many idle workers are worth their slots. A local
     Ray's slots are fixed.
 
-    most: slots at most (--max-concurrent). demand: what an autoscaler is asked with; None if there is none.
-    shunned: nodes that get no trials, with what keeps their CPUs from them.
+    max_slots: --max-concurrent. demand: what an autoscaler is asked with; None if there is none.
+    excluded: nodes that get no trials, with what keeps their CPUs from them.
     """
 
     def __init__(
@@ -36,50 +36,50 @@ class ClusterSlots:
         resources: Resources,
         *,
         is_fixed: bool,
-        most: int | None = None,
+        max_slots: int | None = None,
         demand: Demand | None = None,
         nodes: Callable[[], Sequence[dict[str, Any]]] = alive_nodes,
         clock: Callable[[], float] = time.monotonic,
-        keeper: Callable[..., Demand] = Demand,
+        make_demand: Callable[..., Demand] = Demand,
     ) -> None:
-        self.resources, self.is_fixed, self.most, self.demand = resources, is_fixed, most, demand
+        self.resources, self.is_fixed, self.max_slots, self.demand = resources, is_fixed, max_slots, demand
         self.nodes, self.clock = nodes, clock
-        self.shunned: dict[str, Demand] = {}
-        self.keeper = keeper
+        self.excluded: dict[str, Demand] = {}
+        self.make_demand = make_demand
         self.present = self.workers = resources.slots
-        self.counted = self.needed = clock()
+        self.counted_at = self.needed_at = clock()
 
     def is_due(self) -> bool:
         """Whether it is time for the next count."""
-        return not self.is_fixed and self.clock() - self.counted >= EVERY
+        return not self.is_fixed and self.clock() - self.counted_at >= EVERY
 
     def count(self) -> bool:
         """Count the slots; returns whether their number has changed."""
-        self.counted, before = self.clock(), self.present
-        if self.shunned:  # if there is no other, better than to wait: the next trial says what is wrong with it
-            self._keep_out(self.shunned if self._slots_without(self.shunned) else ())
-        found = self._slots_without(self.shunned)
-        self.present = min(found, self.most or found)
-        self.resources = self.resources.at_a_time(max(1, self.present))
+        self.counted_at, before = self.clock(), self.present
+        if self.excluded:  # if there is no other, better than to wait: the next trial says what is wrong with it
+            self._occupy(self.excluded if self._slots_without(self.excluded) else ())
+        slots = self._slots_without(self.excluded)
+        self.present = min(slots, self.max_slots or slots)
+        self.resources = self.resources.with_slots(max(1, self.present))
         return self.present != before
 
-    def need(self, under_way: int, ready: int) -> None:
+    def update_demand(self, under_way: int, ready: int) -> None:
         """Note the trials under way and how many more could begin: an autoscaler is asked for their slots."""
         if ready:
-            self.needed = self.clock()
-        self.workers = self.resources.slots if self.clock() - self.needed < IDLE else 0
+            self.needed_at = self.clock()
+        self.workers = self.resources.slots if self.clock() - self.needed_at < IDLE else 0
         if self.demand:
-            wanted = min(under_way + ready, self.most or under_way + ready)
+            wanted = min(under_way + ready, self.max_slots or under_way + ready)
             self.demand.ask(max(0, wanted - max(under_way, self.resources.slots)))
 
-    def shun(self, node: str) -> bool:
+    def exclude(self, node: str) -> bool:
         """Give a node no trials any more; returns False if no other has room for one."""
-        if not self._slots_without((*self.shunned, node)):
+        if not self._slots_without((*self.excluded, node)):
             return False
-        self._keep_out((*self.shunned, node))
+        self._occupy((*self.excluded, node))
         return True
 
-    def withdraw(self) -> None:
+    def withdraw_demand(self) -> None:
         """Ask for nothing more."""
         if self.demand:
             self.demand.hold(0)
@@ -88,14 +88,14 @@ class ClusterSlots:
         others = [node["Resources"] for node in self.nodes() if node["NodeID"] not in nodes]
         return slots_on(others, self.resources.cpus, self.resources.gpus)
 
-    def _keep_out(self, nodes: Collection[str]) -> None:
+    def _occupy(self, nodes: Collection[str]) -> None:
         """Keep the CPUs of these nodes, as far as they are alive, and of no others, from trials."""
-        cpus = {each["NodeID"]: int(each["Resources"].get("CPU", 0)) for each in self.nodes()}
-        before, self.shunned = self.shunned, {}
+        cpus = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in self.nodes()}
+        before, self.excluded = self.excluded, {}
         for name in cpus.keys() & set(nodes):
-            self.shunned[name] = before.get(name) or self.keeper([{"CPU": 1}], "PACK", name)
-        for name, keeper in {**before, **self.shunned}.items():
-            keeper.hold(cpus[name] if name in self.shunned else 0)
+            self.excluded[name] = before.get(name) or self.make_demand([{"CPU": 1}], "PACK", name)
+        for name, demand in {**before, **self.excluded}.items():
+            demand.hold(cpus[name] if name in self.excluded else 0)
 
 
 def slots_for(resources: Resources, settings: RunSettings) -> ClusterSlots:
@@ -103,4 +103,4 @@ def slots_for(resources: Resources, settings: RunSettings) -> ClusterSlots:
     if settings.address == "local":
         return ClusterSlots(resources, is_fixed=True)
     demand = Demand([resources.bundle]) if autoscales() else None
-    return ClusterSlots(resources, is_fixed=False, most=settings.max_concurrent, demand=demand)
+    return ClusterSlots(resources, is_fixed=False, max_slots=settings.max_concurrent, demand=demand)

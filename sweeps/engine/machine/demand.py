@@ -25,7 +25,7 @@ class Demand:
 
     def __init__(self, bundles: Sequence[Mapping[str, float]], strategy: str = "PACK", node: str | None = None) -> None:
         self.bundles, self.strategy = [dict(each) for each in bundles], strategy
-        self.where = [{"ray.io/node-id": node}] * len(self.bundles) if node else None
+        self.label_selector = [{"ray.io/node-id": node}] * len(self.bundles) if node else None
         self.groups: list[PlacementGroup] = []
 
     def hold(self, count: int) -> None:
@@ -36,7 +36,7 @@ class Demand:
             remove_placement_group(self.groups.pop())
         while len(self.groups) < count:
             self.groups.append(
-                placement_group(self.bundles, strategy=self.strategy, bundle_label_selector=self.where)  # pyright: ignore[reportArgumentType] # None is its default
+                placement_group(self.bundles, strategy=self.strategy, bundle_label_selector=self.label_selector)  # pyright: ignore[reportArgumentType] # None is its default
             )
 
     def ask(self, count: int) -> None:
@@ -62,7 +62,7 @@ def autoscales() -> bool:
 
     if is_autoscaler_v2():  # KubeRay's
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
-        named = any(node.ray_node_type_name for node in (*status.active_nodes, *status.idle_nodes))
-        return named and status.stats.autoscaler_version not in (None, "", "0")
+        has_types = any(node.ray_node_type_name for node in (*status.active_nodes, *status.idle_nodes))
+        return has_types and status.stats.autoscaler_version not in (None, "", "0")
     report = json.loads(_internal_kv_get("__autoscaling_status") or b"{}").get("autoscaler_report") or {}
     return any(not NO_TYPE.fullmatch(name) for name in report.get("active_nodes", {}))

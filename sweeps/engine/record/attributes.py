@@ -12,7 +12,7 @@ from typing import Any
 
 import optuna
 
-from sweeps.engine.machine.code import UNKNOWN, Code, current_code
+from sweeps.engine.machine.code import UNKNOWN_CODE, Code, current_code
 from sweeps.engine.storage.errors import StorageError, storage
 
 __all__ = ["PACK", "Attributes"]
@@ -64,7 +64,7 @@ class Attributes:
     @property
     def codes(self) -> list[Code]:
         """The versions of the code that the sweep was run with, in order."""
-        return [Code(*fields) for fields in self.read("code") or [UNKNOWN]]
+        return [Code(*fields) for fields in self.read("code") or [UNKNOWN_CODE]]
 
     def note_code(self) -> None:
         """Record the running code; call before anything is trained or scored. If other code ran the sweep before, the

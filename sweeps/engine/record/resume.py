@@ -13,7 +13,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import DatasetError
 from adcore.errors import UserError, unknown_name
 from adcore.options import flag_of, from_plain
-from sweeps.engine.machine.locations import check_name, followed
+from sweeps.engine.machine.locations import check_name, with_moved_paths
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import RECORD, SweepHome
@@ -78,7 +78,7 @@ def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: M
     plain = from_plain(defaults | stored)  # a setting that is newer than the record has its default
     try:
         kind(**plain)
-        plain = followed(plain, home.folder.parent)
+        plain = with_moved_paths(plain, home.folder.parent)
     except DatasetError:  # data of one's own that are gone
         raise
     except UserError as error:

@@ -12,7 +12,7 @@ import optuna
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.options import from_plain
-from sweeps.engine.machine.locations import followed
+from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space, range_of
@@ -45,7 +45,7 @@ def stored_flags(record: SweepRecord, home: SweepHome) -> SweepSettings:
     names = {field.name for field in dataclasses.fields(SweepSettings)}
     try:
         stored = from_plain({name: value for name, value in record.read("settings").items() if name in names})
-        return SweepSettings(**{**followed(stored, home.folder.parent), "name": None})
+        return SweepSettings(**{**with_moved_paths(stored, home.folder.parent), "name": None})
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _other_version(home, str(error)) from error
 

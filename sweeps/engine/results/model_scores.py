@@ -17,7 +17,7 @@ from adcore.errors import UserError
 from adcore.files import put_in_place
 from adcore.train.build import load_detector
 from adcore.train.members import one_configuration
-from sweeps.engine.machine.shared_storage import require_seen
+from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.machine.workers import on_workers
 from sweeps.engine.record.checkpoint_files import differences_to_record, read_model
 from sweeps.engine.record.home import SweepHome
@@ -84,7 +84,7 @@ def score_training(
     from adcore.evaluation.test_scores import score_test
     from adcore.train.build import training_device
 
-    require_seen(home.token)
+    require_visible(home.token)
     limit_process(**shares)
     remember(data.info)
     with at_hand(home) as here:
@@ -105,7 +105,9 @@ def _newly_scored(
         return
     import ray
 
-    stored = ray.put(data) if resources.workers else data  # not before: no trial of search or confirmation can reach it
+    stored = (
+        ray.put(data) if resources.uses_workers else data
+    )  # not before: no trial of search or confirmation can reach it
     beside = resources.shares_beside_training
     calls = {each: (home, each, values, stored, beside, metric) for each, values in trainings.items()}
     yield from on_workers(score_training, calls, resources)

@@ -8,7 +8,7 @@ from typing import Any
 from adcore.datasets import ImageDataset, remember
 from adcore.train.build import load_detector
 from sweeps.engine.machine.resources import Resources
-from sweeps.engine.machine.shared_storage import require_seen
+from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.machine.workers import on_workers
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.remote.at_hand import at_hand, fetch, share
@@ -60,7 +60,7 @@ def assess_models(
     from adcore.train.build import training_device
     from adcore.train.reports import history_of
 
-    require_seen(home.token)
+    require_visible(home.token)
     limit_process(**shares)
     remember(train.info)
     assessed: Assessed = {}

@@ -108,7 +108,7 @@ class _NoStopping(FIFOScheduler):
         tune_controller._resetting_trials.discard(trial)
         is_lost = not self.cluster_slots.is_fixed and self.losses.forgive(trial)
         error = None if is_lost else storage_trouble(trial)
-        if error and (node := self.losses.cut_off(trial)) and self.cluster_slots.shun(node):
+        if error and (node := self.losses.cut_off(trial)) and self.cluster_slots.exclude(node):
             reason = str(error).rpartition("Error: ")[2]
             print(f"{reason}: it gets no trials; mount the storage there at the same path", file=sys.stderr)
             is_lost, error = True, None

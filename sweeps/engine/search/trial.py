@@ -9,7 +9,7 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, remember
-from sweeps.engine.machine.shared_storage import require_seen
+from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial_checkpoints import trial_checkpoints
 
@@ -70,7 +70,7 @@ def run_trial(
 
     from adcore.train import train
 
-    require_seen(home.token)
+    require_visible(home.token)
     limit_process(threads, gpus)
     remember(data.info)
     parts = parts_of(config)

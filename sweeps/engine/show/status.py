@@ -12,7 +12,7 @@ from typing import Any
 
 from adcore.errors import UserError, unknown_name
 from sweeps.engine.machine.commands import resume_command
-from sweeps.engine.machine.locations import followed
+from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import RECORD, SweepHome
 from sweeps.engine.record.lock import is_held
@@ -115,7 +115,7 @@ def _is_held(home: SweepHome) -> bool:
 def _described(shown: SweepStatus, home: SweepHome, record: RecordFile) -> SweepStatus:
     known = record.attributes
     plan, ended = known["plan"], known.get(ENDED) or {}
-    settings = followed(known["settings"], home.folder.parent)
+    settings = with_moved_paths(known["settings"], home.folder.parent)
     stage, code = known.get(STAGE) or {}, ended.get("code")
     started = record.started or (datetime.datetime.fromisoformat(stage["started"]) if stage else None)
     now_at = _stage(record)
