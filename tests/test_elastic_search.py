@@ -68,7 +68,7 @@ def test_whatever_comes_and_goes_everything_is_trained_once_and_what_is_ready_is
     assert sweep.search.ready == 0
     assert record.ledger.counts()["failed"] == record.ledger.counts()["running"] == 0
     assert len(record.configurations) <= configs
-    assert len(record.best(configs)) >= record.plan.complete
+    assert len(record.best(configs)) >= record.plan.min_complete
 
 
 def test_new_slots_are_used_and_no_more_than_a_quarter_of_the_configurations_is_asked_for() -> None:
@@ -131,7 +131,7 @@ def test_the_confirmation_is_cut_anew_for_the_slots_that_are_there(tmp_path: Pat
 @pytest.mark.parametrize(("slots", "left"), [(4, 450.0), (1, 1800.0)])
 def test_gpu_hours_last_the_longer_the_fewer_gpus_there_are(slots: int, left: float, tmp_path: Path) -> None:
     seconds = 100.0
-    assert SweepSettings(gpu_hours=1.0).limit_on(2, 1.0) == 1800
+    assert SweepSettings(gpu_hours=1.0).limit_seconds(2, 1.0) == 1800
     record = record_of(small_plan())
     clock = Clock(record, 1000.0, 0.0, now=lambda: seconds)
     limits = [TimeLimit(record, clock, 2, of_slots=of_slots) for of_slots in (False, True)]

@@ -60,7 +60,7 @@ def test_the_search_takes_the_best_of_the_metric_to_the_top(metric: str, best: i
     assert record.best(1)[0].mean == pytest.approx(0.5 + best / 100 + 0.0015), "its real value"
     assert record.study.best_trial.number == best
     assert record.study.best_value == pytest.approx(goodness(metric, record.best(1)[0].mean or 0))
-    assert record.ladder.reached(0)[0] == best
+    assert record.ladder.ranking(0)[0] == best
     stopped = next(each for each in record.configurations.values() if each.state == "stopped")
     reported = trial_of(record, stopped.number).intermediate_values
     assert reported[0] == pytest.approx(goodness(metric, record.value_at(stopped, 0)))

@@ -190,7 +190,7 @@ def test_whatever_fails_and_arrives_when(data: st.DataObject, configs: int, limi
     assert {number for number, state in states.items() if state == "failed"} == dead & states.keys()
     assert {number for number, state in states.items() if state == "diverged"} == (diverging - dead) & states.keys()
     alive = [number for number in states if number not in dead | diverging]
-    assert len(record.best(configs)) >= min(record.plan.complete, len(alive), 1)
+    assert len(record.best(configs)) >= min(record.plan.min_complete, len(alive), 1)
 
 
 @settings(max_examples=15, deadline=None)

@@ -88,7 +88,7 @@ def begun_table(folder: Path) -> tuple[Attributes, BaselinePlan]:
     plan = plan_baselines("baselines", settings, ROWS)
     folder.mkdir()
     study = open_study(folder / "study.db", create=True)
-    for key, value in {"plan": plan.as_record(), **plan.resolved(settings)}.items():
+    for key, value in {"plan": plan.as_record(), **plan.resolved_settings(settings)}.items():
         study.set_user_attr(key, value)
     return Attributes(study, folder / "study.db"), plan
 

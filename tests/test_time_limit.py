@@ -18,7 +18,7 @@ from sweeps.engine import plan_time
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.planning.time_budget import Pace, confirm_seconds, confirmable, images_of
+from sweeps.engine.planning.time_budget import Pace, confirm_seconds, confirmable_count, images_of
 from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.confirmation import candidates
 from sweeps.engine.record.record import SweepRecord
@@ -87,7 +87,7 @@ def test_with_time_enough_the_search_is_that_of_a_sweep_without_a_limit() -> Non
     whole = searched(plan_of(24), quality)
     assert len(record.configurations) == len(whole.configurations) == 24
     assert [each.params for each in record.configurations.values()][:3] == list(plan_of().space.points.values())
-    assert record.ledger.counts()["complete"] >= whole.plan.complete
+    assert record.ledger.counts()["complete"] >= whole.plan.min_complete
     assert record.ladder.budget == whole.ladder.budget
 
 
@@ -132,7 +132,7 @@ def test_what_there_is_time_for_is_confirmed_the_best_first_then_the_default(lef
     clock = Clock(record, 1000.0, left - 1000.0, now=lambda: 0.0)
     clock.trained(0.0, 100, 50.0)
     limit = TimeLimit(record, clock, 1)
-    assert confirmable(plan, Pace(2.0, 0.0), 3, 1, left) == len(chosen)
+    assert confirmable_count(plan, Pace(2.0, 0.0), 3, 1, left) == len(chosen)
     assert [each.number for each in limit.confirmed(candidates(record))] == chosen
     lines = "\n".join(limit.in_words(candidates(record)))
     assert ("There was no time to confirm" in lines) == (len(chosen) < 3)
@@ -159,12 +159,12 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 def test_gpu_hours_are_shared_by_what_trains_at_a_time() -> None:
     settings = SweepSettings(gpu_hours=12.0)
-    assert settings.limit_on(4, 1.0) == 3 * 3600
-    assert settings.limit_on(4, 0.5) == 6 * 3600
+    assert settings.limit_seconds(4, 1.0) == 3 * 3600
+    assert settings.limit_seconds(4, 0.5) == 6 * 3600
     with pytest.raises(UserError, match="--gpu-hours 12: trials take no GPU here; give --time-limit"):
-        settings.limit_on(4, 0.0)
-    assert SweepSettings(time_limit=60.0).limit_on(4, 1.0) == 60
-    assert SweepSettings().limit_on(4, 1.0) is None
+        settings.limit_seconds(4, 0.0)
+    assert SweepSettings(time_limit=60.0).limit_seconds(4, 1.0) == 60
+    assert SweepSettings().limit_seconds(4, 1.0) is None
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -76,7 +76,7 @@ def drive(
             flag = "--checkpoints" if home.store else "--storage"
             home.token = files.enter_context(storage_token(folder, flag))
             require_shared(home.token, flag)
-        limit = settings.limit_on(resources.slots, resources.gpus)
+        limit = settings.limit_seconds(resources.slots, resources.gpus)
         try:
             check_mlflow(settings, plan.script, home)
             if is_extended:

@@ -13,8 +13,8 @@ from adcore.datasets import describe
 from adcore.metric_names import in_words
 from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.plan_time import Work, limit_in_words, time_in_words
-from sweeps.engine.planning.labels import counted
-from sweeps.engine.planning.overrides import fields_set
+from sweeps.engine.planning.labels import count_of
+from sweeps.engine.planning.overrides import parse_set
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.steering import POINT_NAME
@@ -27,8 +27,8 @@ def sweep_in_a_line(plan: Plan, earlier: Sequence[int], *, limit: int, slots: in
     """A sweep that starts. earlier: its configurations before each extension. limit: experiments in a pack at most."""
     extended = "".join(f" (extended from {size})" for size in earlier[-1:])
     return (
-        f"{counted(plan.configs, 'configuration')}{extended} x {counted(len(plan.classes), 'class')} of "
-        f"{plan.base.dataset}, packs of up to {counted(limit, 'training')}, {slots} at a time"
+        f"{count_of(plan.configs, 'configuration')}{extended} x {count_of(len(plan.classes), 'class')} of "
+        f"{plan.base.dataset}, packs of up to {count_of(limit, 'training')}, {slots} at a time"
     )
 
 
@@ -73,7 +73,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     budget, trainings = 0 if plan.space.is_grid else plan.budget, confirmed * plan.seeds
     if plan.objective == "per-class":
         budget, trainings = budget + _own_budget(plan), trainings + plan.best * plan.seeds
-    name = settings.name or settings.continued or "<name>"
+    name = settings.name or settings.continued_sweep or "<name>"
     search = budget * images_of(plan.search_config) / (len(plan.classes) * plan.search_config.epochs)
     confirm = trainings * images_of(base)
     lines = [
@@ -126,7 +126,7 @@ def _search_lines(plan: Plan) -> list[str]:
 
 def _set_lines(plan: Plan, settings: SweepSettings) -> list[str]:
     """What --set has set, if anything."""
-    own = fields_set(settings.set, plan.space, ())
+    own = parse_set(settings.set, plan.space, ())
     return [f"  set        {', '.join(f'{name} {value}' for name, value in own.items())}"] if own else []
 
 
@@ -159,6 +159,6 @@ def _training(config: TrainConfig, plan: Plan) -> str:
     """One configuration's training in words, with ranges in place of what is searched."""
     images, own = normal_images(config), {**vars(config), **plan.space.ranges}
     return (
-        f"{counted(len(config.classes), 'class')} x {counted(config.epochs, 'epoch')} x 2 x {images} images "
+        f"{count_of(len(config.classes), 'class')} x {count_of(config.epochs, 'epoch')} x 2 x {images} images "
         f"(width {own['width']}, batch {own['batch_size']}, {own['schedule']})"
     )

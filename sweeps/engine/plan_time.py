@@ -74,7 +74,7 @@ def limit_in_words(plan: Plan, search_of: Callable[[int], Work], settings: Sweep
     resources = resources_of_nodes([{"CPU": allotted_cpus(), "GPU": cuda_devices()}], settings)
     if settings.address != "local":
         return "divided by the speed that the search measures"
-    seconds, work = settings.limit_on(resources.slots, resources.gpus) or 0.0, search_of(resources.slots)
+    seconds, work = settings.limit_seconds(resources.slots, resources.gpus) or 0.0, search_of(resources.slots)
     with _devices_of(resources):
         found = known_probe(work.config, work.members, resources.cpus)
     if found is None:

@@ -77,7 +77,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     check_job(settings, script.name, is_complete=not settings.resume)
     fetch_if_away(settings)
     home = find_home(script.name, settings)
-    if settings.continued:
+    if settings.continued_sweep:
         settings = stored_settings(script.name, script.settings, home, given)
         check_job(settings, script.name)
     elif settings.scale is None and settings.address != "local":  # the GPUs of this machine say nothing
@@ -107,7 +107,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     current_code()  # noted now, when most of it has been loaded
     from sweeps.engine.driver import drive
 
-    attributes = {**plan.resolved(settings), "data": hashes}
+    attributes = {**plan.resolved_settings(settings), "data": hashes}
     with one_driver(home, is_new=not settings.resume):
         return drive(
             plan, settings, home, attributes, interrupt,

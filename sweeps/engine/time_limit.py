@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from adcore.errors import UserError
 from sweeps.engine.live.display import Display
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.planning.time_budget import confirmable, duration
+from sweeps.engine.planning.time_budget import confirmable_count, duration
 from sweeps.engine.record.clock import CHOSEN, Clock
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import references
@@ -65,7 +65,7 @@ class TimeLimit:
             self.clock.note(now=True)
             count = len(candidates)
             if pace and count:
-                count = confirmable(self.record.plan, pace, count, self.slots, self.clock.left)
+                count = confirmable_count(self.record.plan, pace, count, self.slots, self.clock.left)
             default = next(iter(references(self.record).values()), None)
             others = sorted(candidates[1:], key=lambda each: each is not default)
             chosen = [each.number for each in (*candidates[:1], *others)][:count]

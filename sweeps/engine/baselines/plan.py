@@ -134,7 +134,7 @@ class BaselinePlan(BasePlan):
         return {"script": self.script, "scale": self.scale, "seeds": self.seeds, "search_seed": self.search_seed,
                 "numbers": numbers, "configs": configs, "experiments": classes}  # fmt: skip
 
-    def resolved(self, settings: BaselineSettings) -> dict[str, Any]:
+    def resolved_settings(self, settings: BaselineSettings) -> dict[str, Any]:
         """The settings, with what the scale stands for: a resume on another machine must make the same choices."""
         return {"settings": {**dataclasses.asdict(settings), "scale": self.scale, "seeds": self.seeds}}
 
@@ -170,5 +170,5 @@ def rows_in_words(plan: BaselinePlan, settings: BaselineSettings) -> str:
     epochs = sum(plan.config(training).epochs for training in plan.trainings)
     if wait := settings.wait_in_words:
         lines.append(f"  cluster: {wait}")
-    places = f"  checkpoints: {settings.checkpoints_of(settings.name or settings.continued or '<name>')}"
+    places = f"  checkpoints: {settings.checkpoints_of(settings.name or settings.continued_sweep or '<name>')}"
     return "\n".join([*lines, f"  cost: {len(plan.trainings)} trainings, at most {epochs} epochs, in all", places])

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from adcore.metric_names import LABELS
 from adcore.system.status_bar import StatusBar
-from sweeps.engine.planning.labels import counted
+from sweeps.engine.planning.labels import count_of
 
 __all__ = ["Display"]
 
@@ -39,7 +39,7 @@ class Display:
     def follow(self, slots: int) -> None:
         """From now on, a cluster has room for so many trials."""
         if self.slots is not None and slots != self.slots:
-            self.print(f"the cluster's nodes have changed: {counted(slots, 'slot')} for trials, {self.slots} before")
+            self.print(f"the cluster's nodes have changed: {count_of(slots, 'slot')} for trials, {self.slots} before")
         self.slot_seconds, self.since = self._slot_seconds(), time.monotonic()
         self.slots = slots
 
@@ -63,7 +63,7 @@ class Display:
     def update(self, counts: str, best: float | None, *, event: bool) -> None:
         """Show how far the stage is; `event`: something ended, worth a line of its own."""
         slots = (
-            "" if self.slots is None else counted(self.slots, "slot") if self.slots else "no slot, waiting for a node"
+            "" if self.slots is None else count_of(self.slots, "slot") if self.slots else "no slot, waiting for a node"
         )
         parts = [counts, slots, f"best mean {self.metric} {best:.4f}" if best is not None else ""]
         parts += [f"{speed:.0f} images/s" if (speed := sum(self.speeds.values())) else ""]

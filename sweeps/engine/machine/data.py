@@ -60,7 +60,7 @@ def load_data(
 def load_test_part(
     base: TrainConfig, settings: RunSettings, recorded_hashes: Hashes | None, sweep: str
 ) -> ImageDataset:
-    """The test part for models of `base`. Raises UserError if it is another one."""
+    """The test part for models of `base`. Raises UserError if its hash is not the one on record."""
     from adcore.protocols.held_out import load_part
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}

@@ -49,9 +49,9 @@ def await_nodes(settings: RunSettings) -> float:
 
 
 def _goal_of_flag(settings: RunSettings) -> Goal | None:
-    if settings.awaited is None:
+    if settings.awaited_resources is None:
         return None
-    count, unit = settings.awaited
+    count, unit = settings.awaited_resources
     flag = f"--wait-for {settings.wait_for}"
     if unit == "nodes":
         spread = Demand([_share(settings)] * count, "STRICT_SPREAD")

@@ -18,8 +18,8 @@ from optuna.trial import TrialState
 from adcore.metric_names import goodness
 from adcore.train.members import SHARED
 from sweeps.engine.planning.ladder import Ladder
-from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
-from sweeps.engine.planning.proposals import Known, heard_of, propose
+from sweeps.engine.planning.plan import NUMBERS_PER_CLASS, Plan
+from sweeps.engine.planning.proposals import ConfigurationResults, propose, sampler_history
 from sweeps.engine.record.attributes import PACK, Attributes
 from sweeps.engine.record.configuration import Configuration, Curves
 from sweeps.engine.record.home import RECORD
@@ -52,7 +52,7 @@ class SweepRecord(Attributes):
         super().__init__(study, path, shared=attributes)
         self.study, self.plan, self.first = study, plan, first
         self.ledger, self._next = Ledger(self.goodness), first
-        self.ladder = Ladder(plan.rungs, plan.reduction, plan.budget, plan.complete, kind=self._kind)
+        self.ladder = Ladder(plan.rungs, plan.reduction, plan.budget, plan.min_complete, kind=self._kind)
         self.classes = plan.class_order
         self._trials = study.get_trials()
         self._told = {first + trial.number for trial in self._trials if trial.state.is_finished()}
@@ -80,7 +80,7 @@ class SweepRecord(Attributes):
                 study = optuna.create_study(
                     storage=storage, study_name=f"class-{index}", direction="maximize", load_if_exists=True
                 )
-            plan, first = self.plan.of_class(index), (index + 1) * OWN_NUMBERS
+            plan, first = self.plan.of_class(index), (index + 1) * NUMBERS_PER_CLASS
             self._of_class[index] = SweepRecord(study, plan, first=first, attributes=self, path=self.path)
         return self._of_class[index]
 
@@ -88,7 +88,7 @@ class SweepRecord(Attributes):
         """The configuration with this number: the one on record, or the next one that the sampler proposes."""
         if number not in self.configurations:
             begun = range(self.first, self.first + len(self._trials))
-            known = [self._known(each) for each in heard_of(begun, self.ladder.leaders, self.ledger.last_heard)]
+            known = [self._known(each) for each in sampler_history(begun, self.ladder.leaders, self.ledger.last_heard)]
             trial = propose(self.plan, number - self.first, known)
             with self.writing():
                 self.study.add_trial(trial)
@@ -110,7 +110,7 @@ class SweepRecord(Attributes):
         """A configuration begins a rung, on all classes while their order is not known."""
         self.ladder.begin(number, rung)
         if not self.classes:
-            self.ladder.spent += self.plan.finding_order
+            self.ladder.spent += self.plan.class_order_cost
 
     def finish_pack(self, rung: int, trained: Mapping[int, Curves | None]) -> None:
         """A pack has ended. trained: by configuration, what is added to its curves; None if it failed.
@@ -183,9 +183,9 @@ class SweepRecord(Attributes):
                 own.curves.setdefault(int(index), []).extend(values)
             self._rate(own, rung)
 
-    def _known(self, number: int) -> Known:
+    def _known(self, number: int) -> ConfigurationResults:
         own = self.configurations[number]
-        return Known(self._trials[number - self.first], own.curves, own.state, own.mean)
+        return ConfigurationResults(self._trials[number - self.first], own.curves, own.state, own.mean)
 
     def _kind(self, number: int) -> tuple[Any, ...]:
         """The values that all configurations of a pack must have in common."""

@@ -49,11 +49,11 @@ def find_home(script: str, settings: RunSettings) -> SweepHome:
 def _find_home(script: str, settings: RunSettings) -> SweepHome:
     storage = Path(settings.storage).expanduser().resolve()
     check_name(storage, "--storage")
-    if settings.continued:
+    if settings.continued_sweep:
         known = sorted(path.parent.name for path in storage.glob(f"*/{RECORD}"))
-        if settings.continued not in known:
-            raise unknown_name("sweep", settings.continued, known or [f"none in {storage}"])
-        return SweepHome(storage / settings.continued)
+        if settings.continued_sweep not in known:
+            raise unknown_name("sweep", settings.continued_sweep, known or [f"none in {storage}"])
+        return SweepHome(storage / settings.continued_sweep)
     home = SweepHome(storage / (settings.name or default_name(script)))
     if home.is_begun:
         raise UserError(f"sweep {home.name!r} exists in {storage}: give another --name, or --resume {home.name}")

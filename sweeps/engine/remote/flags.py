@@ -36,14 +36,16 @@ def named_apart(given: dict[str, Any]) -> dict[str, Any]:
 
 def fetch_if_away(settings: RunSettings) -> None:
     """Bring the record of a sweep that is continued from --checkpoints, unless it is in --storage. Raises UserError."""
-    if not (settings.checkpoints and settings.continued):
+    if not (settings.checkpoints and settings.continued_sweep):
         return
     storage = Path(settings.storage).expanduser().resolve()
-    home = SweepHome(storage / settings.continued)
+    home = SweepHome(storage / settings.continued_sweep)
     if home.is_begun:
         return
     if settings.plan:
-        raise UserError(f"--plan: the record of {settings.continued} is not in {storage}; --resume brings it there")
+        raise UserError(
+            f"--plan: the record of {settings.continued_sweep} is not in {storage}; --resume brings it there"
+        )
     check_writable(storage, f"--storage {settings.storage!r}")
     store = checked_store(settings.checkpoints).below(home.name)
     check_no_other_driver(store, home.name, None)

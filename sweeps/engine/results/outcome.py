@@ -81,7 +81,7 @@ def publish(
     for number, values in means.items():
         tracking.close_confirmed("confirm", number, {tested: values[tested]}, opening=opening)
     for each in found.own.values():
-        if plan.owner(each.number) is not None:
+        if plan.search_class(each.number) is not None:
             tracking.close_confirmed("confirm by class", each.number, {}, opening=opening)
     verdict = grid_sentence(record, found.confirmed, found.summary) if plan.space.is_grid else found.summary.sentence
     tracking.close_sweep(

@@ -11,7 +11,7 @@ from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import describe
 from adcore.metric_names import in_words
 from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
-from sweeps.engine.planning.labels import class_label, counted
+from sweeps.engine.planning.labels import class_label, count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.record import SweepRecord
@@ -66,7 +66,7 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
 def stage_table(record: SweepRecord, summary: Summary) -> Table:
     """Search, confirm and test side by side."""
     plan, seeds = record.plan, len(summary.winner.by_seed)
-    over = f"mean over {counted(len(plan.classes), 'class')}"
+    over = f"mean over {count_of(len(plan.classes), 'class')}"
     table = Table(title=f"{in_words(plan.metric)} of configuration {summary.winner.number}, {over}")
     for name in ("", "mean", "95 % interval"):
         table.add_column(name, justify="right" if name else "left")
@@ -78,7 +78,7 @@ def stage_table(record: SweepRecord, summary: Summary) -> Table:
         )
     elif summary.search is not None:
         table.add_row("search, validation", *_cells(summary.search), chosen)
-    table.add_row("confirm, validation", *_cells(summary.confirm), f"{counted(seeds, 'fresh seed')}")
+    table.add_row("confirm, validation", *_cells(summary.confirm), f"{count_of(seeds, 'fresh seed')}")
     for name, each in summary.test.items():
         models = "the same model" if seeds == 1 else f"the same {seeds} models"
         table.add_row(f"test, {name} anomalies" if name else "test", *_cells(each), models)
@@ -89,7 +89,7 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
     """Validation and test values of the winner by class, mean and standard deviation over seeds."""
     names, winner = describe(plan.base.dataset).class_names, summary.winner
     comparisons = {name: test.by_class(winner.number, test.named(name)) for name in test.covariance}
-    table = Table(title=f"mean and standard deviation over {counted(len(winner.by_seed), 'fresh seed')}")
+    table = Table(title=f"mean and standard deviation over {count_of(len(winner.by_seed), 'fresh seed')}")
     table.add_column(plan.base.exposure.named_class)
     for name in ("validation", *(f"test {name}".rstrip() for name in comparisons)):
         table.add_column(name, justify="right", no_wrap=True)
@@ -102,7 +102,7 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
 
 def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult) -> Table:
     """Every point of a grid: its means, and its difference to the default one."""
-    classes, seeds = counted(len(record.plan.classes), "class"), counted(len(summary.winner.by_seed), "fresh seed")
+    classes, seeds = count_of(len(record.plan.classes), "class"), count_of(len(summary.winner.by_seed), "fresh seed")
     table = Table(title=f"{in_words(record.plan.metric)}, mean over {classes} and {seeds}")
     compared = (f"test, minus {record.plan.space.default}", "95 % interval", "") if summary.comparisons else ()
     for name in ("", "validation", "test", *compared):

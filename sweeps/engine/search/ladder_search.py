@@ -10,8 +10,8 @@ from itertools import islice, takewhile
 from statistics import fmean
 from typing import Any
 
-from sweeps.engine.planning.labels import counted
-from sweeps.engine.planning.ladder import Pack, ready
+from sweeps.engine.planning.labels import count_of
+from sweeps.engine.planning.ladder import Pack, count_ready
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.searcher import Ended, Job, PackSearcher
@@ -72,7 +72,7 @@ class LadderSearch(PackSearcher):
         for record in self.turns:
             if record.classes:
                 under_way = self._under_way(record)
-                found += ready(record.ladder, new=self.proposable(record), under_way=under_way, most=most)
+                found += count_ready(record.ladder, new=self.proposable(record), under_way=under_way, most=most)
             else:  # others begin once the first has given the order of the classes
                 found += self.proposable(record)
         return max(0, min(found, most))
@@ -97,7 +97,7 @@ class LadderSearch(PackSearcher):
 
     def proposable(self, record: SweepRecord) -> int:
         """How many new configurations may still begin."""
-        return record.plan.configs - record.ladder.begun
+        return record.plan.configs - record.ladder.begun_count
 
     def _next_of(self, record: SweepRecord) -> list[Job]:
         under_way, idle = self._under_way(record), max(1, self.slots - len(self.jobs))
@@ -105,7 +105,7 @@ class LadderSearch(PackSearcher):
         if not record.classes:  # the first configuration trains on all of them and gives their order
             return [] if under_way or not proposed else _jobs(record, Pack(0, new=1), idle)
         while pack := record.ladder.next_pack(
-            new=proposed, at_once=self.at_once, limit=self.limit, idle=idle, under_way=under_way
+            new=proposed, max_new=self.at_once, limit=self.limit, idle=idle, under_way=under_way
         ):
             if jobs := _jobs(record, pack, idle):
                 return jobs
@@ -122,7 +122,7 @@ class LadderSearch(PackSearcher):
         best = [own.mean or 0.0 for record in self.ladders for own in record.best(1)]
         total = sum(record.plan.configs for record in self.ladders)
         mean = fmean(best) if len(best) == len(self.ladders) else None
-        return f"of {counted(total, 'configuration')} {', '.join(shown)}", mean
+        return f"of {count_of(total, 'configuration')} {', '.join(shown)}", mean
 
     def newly_closed(self) -> list[Ended]:
         found: list[Ended] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sweeps.engine.planning.rungs import added, affordable
+from sweeps.engine.planning.rungs import affordable_count, rung_costs
 from sweeps.engine.planning.time_budget import Pace, confirm_seconds, images_of, reserve
 from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.record import SweepRecord
@@ -80,7 +80,7 @@ class TimedSearch(LadderSearch):
         if self.clock.pace is None:
             return left
         ladder = record.ladder
-        return min(left, max(0, affordable(ladder.rungs, ladder.reduction, ladder.budget) - ladder.begun))
+        return min(left, max(0, affordable_count(ladder.rungs, ladder.reduction, ladder.budget) - ladder.begun_count))
 
     def _measure(self, own: Heard, done: int) -> None:
         assert own.first is not None
@@ -100,17 +100,17 @@ class TimedSearch(LadderSearch):
         ladder.budget = min(plan.budget, ladder.spent + max(0.0, ahead))
         alone = seconds * pace.speed / plan.search_config.epochs  # experiments of one slot
         self.at_once, self.limit = self.usual, max(1, min(self.largest, int(alone)))
-        ladder.best = min(plan.complete, self._completable(pace))
+        ladder.best = min(plan.min_complete, self._completable(pace))
 
     def _completable(self, pace: Pace) -> int:
         """How many configurations reach the top whatever the budget: one, if the time without margins suffices."""
         plan, ladder = self.record.plan, self.record.ladder
-        complete = len(ladder.reached(len(ladder.rungs) - 1))
+        complete = len(ladder.ranking(len(ladder.rungs) - 1))
         if complete or self._under_way(self.record):
             return complete
-        following = ladder.left_behind()
+        following = ladder.promotion_candidates()
         rung = following[-1][1] if following else 0
-        needed = sum(added(ladder.rungs)[rung:]) / (pace.speed * min(self.slots, len(plan.classes)))
+        needed = sum(rung_costs(ladder.rungs)[rung:]) / (pace.speed * min(self.slots, len(plan.classes)))
         needed += confirm_seconds(plan, pace, 1, self.slots, margin=1)
         if needed <= self.clock.left:
             return 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from adcore.metric_names import goodness
 from adcore.protocols.definitions import FOLDS
-from sweeps.engine.planning.plan import OWN_NUMBERS
+from sweeps.engine.planning.plan import NUMBERS_PER_CLASS
 from sweeps.engine.show.record_file import RecordFile, Trial
 
 __all__ = ["best_so_far", "confirmed", "counts", "fields_of", "is_table", "metric_of"]
@@ -104,7 +104,7 @@ def confirmed(record: RecordFile) -> list[dict[str, Any]]:
     means: dict[int, list[float]] = {}
     for key in sorted(key for key in record.attributes if key.startswith("confirm_")):
         values, number = record.attributes[key], int(key.split("_")[1])
-        is_own = plan.get("objective") == "per-class" and number >= OWN_NUMBERS  # of one class's search
+        is_own = plan.get("objective") == "per-class" and number >= NUMBERS_PER_CLASS  # of one class's search
         if not is_own and values.keys() >= classes:
             means.setdefault(number, []).append(fmean(values[index] for index in classes))
     found: list[dict[str, Any]] = []
