@@ -194,5 +194,5 @@ def test_what_a_pack_has_come_to_is_on_record(tmp_path: Path) -> None:
         search=search_of(record, SweepHome(tmp_path)),
     )
     sweep.run()
-    assert record.confirmed(1, 1) == {0: pytest.approx(0.102), 1: pytest.approx(0.112)}
+    assert record.complete_confirmation(1, 1) == {0: pytest.approx(0.102), 1: pytest.approx(0.112)}
     assert sweep.search.newly_closed() == [(0, 1, "complete"), (1, 1, "complete")]

@@ -125,7 +125,7 @@ def test_the_confirmation_is_cut_anew_for_the_slots_that_are_there(tmp_path: Pat
         if trial.trial_id in search.jobs:
             sweep.train(trial)
     assert not search.left
-    assert all(record.confirmed(each.number, 1) for each in candidates(record))
+    assert all(record.complete_confirmation(each.number, 1) for each in candidates(record))
 
 
 @pytest.mark.parametrize(("slots", "left"), [(4, 450.0), (1, 1800.0)])
@@ -136,9 +136,9 @@ def test_gpu_hours_last_the_longer_the_fewer_gpus_there_are(slots: int, left: fl
     clock = Clock(record, 1000.0, 0.0, now=lambda: seconds)
     limits = [TimeLimit(record, clock, 2, of_slots=of_slots) for of_slots in (False, True)]
     limits[0].step(Display(Console(file=StringIO())), slots)
-    assert clock.left == 900
+    assert clock.seconds_left == 900
     limits[1].step(Display(Console(file=StringIO())), slots)
-    assert clock.left == left
+    assert clock.seconds_left == left
     timed = TimedSearch("search", record, clock, limit=4, slots=2)
     timed.resize(slots)
     assert timed.usual == timed.at_once

@@ -21,7 +21,7 @@ from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.resume import completed
+from sweeps.engine.record.resume import plan_with_defaults
 from sweeps.engine.results.resampling import resampled
 from sweeps.engine.results.summary import confirmed_means, final_metrics, summarise
 from sweeps.engine.results.test_result import TestResult as Result
@@ -94,7 +94,7 @@ def test_plan_record_and_flags_hold_it(tmp_path: Path) -> None:
     stored = json.loads(json.dumps(plan.as_record()))
     assert stored["metric"] == "fpr95"
     del stored["metric"]
-    assert completed(stored)["metric"] == "auroc", "of a version without the flag"
+    assert plan_with_defaults(stored)["metric"] == "auroc", "of a version without the flag"
     begun(tmp_path / "a", plan)
     assert status_of(SweepHome(tmp_path / "a")).metric == "fpr95"
 

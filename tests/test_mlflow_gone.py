@@ -109,7 +109,7 @@ def _stages(interrupt: Interrupt | None = None) -> tuple[Any, list[str]]:
     """What the end of a sweep asks of its stages, and what they print."""
     printed: list[str] = []
     display = SimpleNamespace(print=printed.append, end=lambda: None)
-    own = {"command": "true", "broken": None, "is_gone": False}
+    own = {"command": "true", "storage_error": None, "is_gone": False}
     return SimpleNamespace(display=display, interrupt=interrupt, **own), printed
 
 

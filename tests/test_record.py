@@ -39,7 +39,7 @@ def _level(number: int, index: int, epoch: int) -> float:
 
 def _all_of(record: SweepRecord) -> list[dict[str, float]]:
     """The fields of every configuration that a sweep would propose before it knows of any result."""
-    return [record.propose(record.first + place).params for place in range(record.plan.configs)]
+    return [record.propose(record.first_number + place).params for place in range(record.plan.configs)]
 
 
 def test_a_kill_between_the_last_values_and_their_telling_is_completed_at_reopening(tmp_path: Path) -> None:

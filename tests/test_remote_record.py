@@ -221,7 +221,7 @@ def test_a_record_is_brought_only_if_it_is_away(home: SweepHome, sweeps: str, tm
     settings = RunSettings(storage=str(tmp_path / "there"), checkpoints=sweeps, resume=home.name)
     fetch_if_away(settings)
     there = SweepHome(tmp_path / "there" / home.name)
-    assert there.is_begun
+    assert there.has_record
     before = there.record.stat().st_mtime_ns
     fetch_if_away(settings)
     assert there.record.stat().st_mtime_ns == before

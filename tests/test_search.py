@@ -154,7 +154,7 @@ def test_a_full_disk_ends_the_search_and_decides_nothing() -> None:
     sweep = Sweep(record, level)
     trial = sweep.start()
     assert trial
-    record.broken = OSError("full")  # type: ignore[assignment]
+    record.storage_error = OSError("full")  # type: ignore[assignment]
     sweep.train(trial)
     assert record.configurations[0].rung == -1
     assert sweep.search.suggest("next") == Searcher.FINISHED

@@ -77,8 +77,8 @@ def test_the_search_ends_early_enough_to_confirm_the_best(limit: float, count: i
     assert record.best(1)
     assert 2 <= len(record.configurations) < CONFIGS
     now = Pace(speed(machine.seconds), STARTUP)
-    assert confirm_seconds(record.plan, now, count, 1) <= machine.clock.left
-    assert machine.clock.left <= 0.75 * limit, "the time was not used"
+    assert confirm_seconds(record.plan, now, count, 1) <= machine.clock.seconds_left
+    assert machine.clock.seconds_left <= 0.75 * limit, "the time was not used"
 
 
 def test_with_time_enough_the_search_is_that_of_a_sweep_without_a_limit() -> None:
@@ -96,7 +96,7 @@ def test_a_time_that_is_too_short_is_said_once_the_speed_is_known_and_can_be_mad
     machine = Machine(record, 60.0, lambda _: 0.3)
     machine.run()
     assert "the time limit is too short: to train and confirm one configuration takes about" in machine.timed.too_short
-    assert machine.clock.left > 0, "said in time"
+    assert machine.clock.seconds_left > 0, "said in time"
     assert not record.is_searched
     with pytest.raises(UserError, match="resume it with a longer one"):
         _limit_of(machine).require_time()
@@ -118,11 +118,11 @@ def test_the_time_in_which_it_did_not_run_does_not_count(tmp_path: Path) -> None
     first.clock.note(now=True)
     again = record_of(plan_of(), path=tmp_path / "study.db")
     second = Machine(again, 120.0, lambda _: 5.0, at=10**6)
-    assert second.clock.used == pytest.approx(first.clock.used)
+    assert second.clock.seconds_used == pytest.approx(first.clock.seconds_used)
     assert second.clock.pace == first.clock.pace
     second.run()
     assert again.is_searched
-    assert 0 < second.clock.left < 120 - first.clock.used
+    assert 0 < second.clock.seconds_left < 120 - first.clock.seconds_used
 
 
 @pytest.mark.parametrize(("left", "chosen"), [(1000.0, [3, 2, 0]), (52.0, [3, 0]), (41.0, [3]), (-5.0, [3])])
@@ -130,7 +130,7 @@ def test_what_there_is_time_for_is_confirmed_the_best_first_then_the_default(lef
     plan = dataclasses.replace(plan_of(4), best=2)
     record = complete(record_of(plan), 0.6, 0.7, 0.8, 0.9)
     clock = Clock(record, 1000.0, left - 1000.0, now=lambda: 0.0)
-    clock.trained(0.0, 100, 50.0)
+    clock.note_trial(0.0, 100, 50.0)
     limit = TimeLimit(record, clock, 1)
     assert confirmable_count(plan, Pace(2.0, 0.0), 3, 1, left) == len(chosen)
     assert [each.number for each in limit.confirmed(candidates(record))] == chosen
@@ -190,7 +190,7 @@ def test_limits_that_cannot_be_planned_for_are_refused(
 def test_nothing_is_left_to_hand_out_when_the_time_is_up() -> None:
     record = complete(record_of(plan_of()), 0.9)
     machine = Machine(record, 100.0, lambda _: 1.0)
-    machine.clock.trained(1.0, 10, 10.0)
+    machine.clock.note_trial(1.0, 10, 10.0)
     machine.seconds = 99.0
     assert machine.timed.suggest("trial") == Searcher.FINISHED
     assert record.is_searched

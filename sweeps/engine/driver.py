@@ -99,7 +99,7 @@ def drive(
             code = _run_and_deliver(
                 stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox, until=until)
             )
-    if code is None and home.is_begun:
+    if code is None and home.has_record:
         print(f"interrupted; continue with:\n  {command}")
     return INTERRUPTED if code is None else code
 
@@ -119,7 +119,7 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
             _copied(stages, RecordCopies.now)  # MLflow gets what is in a copy
     finally:
         close(writer, stages)
-        stages.deleting.shutdown(cancel_futures=stages.broken is not None)
+        stages.deleting.shutdown(cancel_futures=stages.storage_error is not None)
     if reason := _copied(stages, RecordCopies.end):
         print(f"the last copy of the record is older than the record: {reason}", file=sys.stderr)
         code = code or 1
@@ -183,7 +183,7 @@ def say_how_to_continue(stages: StageRunner, writer: MlflowWriter, code: int) ->
     command = stages.command if writer.is_done else _say_what_waits(writer, stages.command)
     if code == INTERRUPTED:
         stages.display.print(f"interrupted; continue with:\n  {command}")
-    elif stages.broken:
+    elif stages.storage_error:
         stages.display.print(f"when its files can be written again, continue with:\n  {command}")
     if code_has_changed():
         print("source files changed during the sweep: modules that the driver loaded late are new", file=sys.stderr)

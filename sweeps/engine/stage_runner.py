@@ -18,7 +18,7 @@ from sweeps.engine.machine.system_metrics import SystemMetrics
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
-from sweeps.engine.record.progress import ENDED, STAGE, stage_begun
+from sweeps.engine.record.progress import ENDED, STAGE, stage_start
 from sweeps.engine.search.ray_tuner import fit
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.session import Session
@@ -72,19 +72,19 @@ class StageRunner(StageListener):
         return self.cluster_slots.resources
 
     @property
-    def broken(self) -> StorageError | None:
+    def storage_error(self) -> StorageError | None:
         """Why the sweep's own files cannot be written; None if they can."""
-        return next((each.broken for each in (self.outbox, *self.records) if each.broken), None)
+        return next((each.storage_error for each in (self.outbox, *self.records) if each.storage_error), None)
 
     @property
     def is_gone(self) -> bool:
         """Whether the record has been removed."""
-        return not self.home.is_begun
+        return not self.home.has_record
 
     def on_storage_error(self, error: StorageError) -> None:
         """Stop all writing to the records after a failed write."""
         for record in self.records:
-            record.broken = record.broken or error
+            record.storage_error = record.storage_error or error
 
     def train(self, search: PackSearcher, trainable: Callable[..., Any], *, total: float, done: float = 0) -> None:
         """Train what a search asks for. trainable: what a worker runs, with its data in Ray's object store.
@@ -93,7 +93,7 @@ class StageRunner(StageListener):
         cannot be written, KeyboardInterrupt if the sweep was told to stop.
         """
         self.note_code()
-        self.records[0].write(STAGE, stage_begun(search.name, total - done, self.records[0].all()))
+        self.records[0].write(STAGE, stage_start(search.name, total - done, self.records[0].all()))
         self.tracking.open_sweep(search.name)
         if not self.cluster_slots.is_fixed:
             self._count(search)
@@ -107,15 +107,15 @@ class StageRunner(StageListener):
                 search, monitor, trainable,
                 home=self.home, cluster_slots=self.cluster_slots, on_storage_error=self.on_storage_error,
             )  # fmt: skip
-        except Exception:  # whatever Tune made of a StorageError; the error itself is in self.broken, raised below
-            if not self.broken:
+        except Exception:  # whatever Tune made of a StorageError; the error itself is raised below
+            if not self.storage_error:
                 raise
         finally:
             self.interrupt.in_tune = False
             self.cluster_slots.withdraw_demand()
             self.failures += monitor.failures
-        if self.broken:
-            raise self.broken
+        if self.storage_error:
+            raise self.storage_error
         self.stage_ended(search)
         self.copy_record()
         self.display.end()
@@ -139,7 +139,7 @@ class StageRunner(StageListener):
 
     def note_end(self, code: int) -> None:
         """Record how this driver has ended, if its files can still be written. code: its exit code."""
-        if not self.is_gone and not self.broken:
+        if not self.is_gone and not self.storage_error:
             with contextlib.suppress(StorageError):
                 self.records[0].write(ENDED, {"code": code, "reason": self.reason, "failures": self.failures})
 
@@ -179,7 +179,7 @@ class StageRunner(StageListener):
                 self.copies.step()
         except StorageError as error:
             self.on_storage_error(error)
-        if self.broken:
+        if self.storage_error:
             self.interrupt.end_tune()
         if self.cluster_slots.is_due():
             self._count(self.searching)

@@ -188,7 +188,7 @@ class Stages(StageRunner):
         """Print the results, and write the report, which takes some seconds."""
         own = [found.by_class.table(), found.by_class.sentence] if found.by_class else []
         own += self.limit.in_words(candidates(self.record)) if self.limit else []
-        files = f"files:   {self.home.folder}: {', '.join(self.home.results_present())}"
+        files = f"files:   {self.home.folder}: {', '.join(self.home.existing_results())}"
         for part in (*final_report(self.record, found.confirmed, found.summary, found.test), *own, files, *commands):
             self.display.print(part)
         from sweeps.engine.report.render import try_report  # here: it loads matplotlib

@@ -87,7 +87,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     if given.get("wait_for") and settings.address == "local":
         raise UserError(f"--wait-for {settings.wait_for}: a local Ray does not grow; expected an --address")
     plan = script.make_plan(settings, home)
-    require_same_plan(home, plan, but=EXTENDED if "extend" in given else ())
+    require_same_plan(home, plan, except_for=EXTENDED if "extend" in given else ())
     if settings.plan:
         click.echo(script.in_words(plan, settings))
         return 0

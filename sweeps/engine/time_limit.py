@@ -47,12 +47,12 @@ class TimeLimit:
         """
         if slots != self.slots:
             if self.of_slots:
-                self.clock.limit = self.clock.used + self.clock.left * self.slots / slots
+                self.clock.limit = self.clock.seconds_used + self.clock.seconds_left * self.slots / slots
             self.slots = slots
         if self.searching and display.stage == self.searching.name:
             display.total = self.record.ladder.budget
         with contextlib.suppress(StorageError):
-            if not self.record.broken:
+            if not self.record.storage_error:
                 self.clock.note()
 
     def confirmed(self, candidates: Sequence[Configuration]) -> list[Configuration]:
@@ -65,7 +65,7 @@ class TimeLimit:
             self.clock.note(now=True)
             count = len(candidates)
             if pace and count:
-                count = confirmable_count(self.record.plan, pace, count, self.slots, self.clock.left)
+                count = confirmable_count(self.record.plan, pace, count, self.slots, self.clock.seconds_left)
             default = next(iter(references(self.record).values()), None)
             others = sorted(candidates[1:], key=lambda each: each is not default)
             chosen = [each.number for each in (*candidates[:1], *others)][:count]
@@ -75,7 +75,7 @@ class TimeLimit:
     def in_words(self, candidates: Sequence[Configuration]) -> list[str]:
         """What the limit has changed, and how much of it was used, as lines of the report."""
         clock = self.clock
-        lines = [f"time: {duration(clock.used)} of {duration(clock.limit)}"]
+        lines = [f"time: {duration(clock.seconds_used)} of {duration(clock.limit)}"]
         if (begun := len(self.record.configurations)) < self.record.plan.configs:
             lines.append(f"The time limit ended the search: {begun} of {self.record.plan.configs} configurations.")
         chosen = self.record.read(CHOSEN) or []

@@ -18,7 +18,7 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space, range_of
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.record.resume import completed
+from sweeps.engine.record.resume import plan_with_defaults
 from sweeps.engine.record.study import open_study
 
 __all__ = ["read_record", "stored_flags"]
@@ -27,7 +27,7 @@ __all__ = ["read_record", "stored_flags"]
 def read_record(home: SweepHome) -> SweepRecord:
     """The record of a search. Raises UserError for a damaged one, and for that of another version or of baselines."""
     study = open_study(home.record, create=False)
-    stored = completed(study.user_attrs.get("plan"))
+    stored = plan_with_defaults(study.user_attrs.get("plan"))
     if not isinstance(stored, dict) or "space" not in stored:
         raise UserError(f"{home.record}: expected the record of a search; a table of baselines has no report")
     try:
@@ -54,8 +54,10 @@ def _plan(stored: Mapping[str, Any], study: optuna.Study) -> Plan:
     space, names = stored["space"], {field.name for field in dataclasses.fields(Plan)}
     distributions = study.get_trials(deepcopy=False)[0].distributions  # the record has their ends alone
     ranges = {name: range_of(distributions[name]) for name in space["ranges"]}
-    base, own = TrainConfig(**from_plain(stored["base"])), Space(**{**space, "ranges": ranges})
-    return Plan(**{name: value for name, value in stored.items() if name in names} | {"base": base, "space": own})
+    base, plan_space = TrainConfig(**from_plain(stored["base"])), Space(**{**space, "ranges": ranges})
+    return Plan(
+        **{name: value for name, value in stored.items() if name in names} | {"base": base, "space": plan_space}
+    )
 
 
 def _other_version(home: SweepHome, reason: str) -> UserError:

@@ -40,7 +40,7 @@ def fetch_if_away(settings: RunSettings) -> None:
         return
     storage = Path(settings.storage).expanduser().resolve()
     home = SweepHome(storage / settings.continued_sweep)
-    if home.is_begun:
+    if home.has_record:
         return
     if settings.plan:
         raise UserError(
@@ -67,10 +67,10 @@ def store_of(settings: RunSettings, home: SweepHome) -> ObjectStore | None:
     if not settings.checkpoints:
         return None
     store = checked_store(settings.checkpoints).below(home.name)
-    drivers = read_attribute(home, DRIVERS, []) if home.is_begun else None
+    drivers = read_attribute(home, DRIVERS, []) if home.has_record else None
     check_no_other_driver(store, home.name, drivers)
     try:
-        is_taken = not home.is_begun and holds_record(store)
+        is_taken = not home.has_record and holds_record(store)
     except StorageError as error:
         raise UserError(str(error)) from error
     if is_taken:

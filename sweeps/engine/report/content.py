@@ -148,7 +148,7 @@ def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label
 def _classes(record: SweepRecord, results: Mapping[str, Any]) -> Table:
     plan, winner = record.plan, results["winner"]["configuration"]
     names, intervals = describe(plan.base.dataset).class_names, results.get(f"test_{plan.metric}_by_class", {})
-    confirmed = [record.confirmed_classes(winner, seed) for seed in results["seeds"]]
+    confirmed = [record.confirmation_values(winner, seed) for seed in results["seeds"]]
     rows: list[Sequence[str]] = []
     for index in sorted(plan.classes):
         values = results["test_by_class"][plan.metric][str(index)]

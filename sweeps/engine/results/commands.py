@@ -39,7 +39,7 @@ def final_commands(plan: Plan, winner: Confirmation, settings: SweepSettings, re
 def commands_of_record(record: SweepRecord, home: SweepHome, winner: int) -> list[str]:
     """All commands that concern a finished sweep, from its record. winner: number of the configuration to repeat."""
     settings, seed = stored_flags(record, home), record.plan.confirm_seeds[0]
-    confirmed = Confirmation(record.configurations[winner], {seed: record.confirmed_classes(winner, seed)})
+    confirmed = Confirmation(record.configurations[winner], {seed: record.confirmation_values(winner, seed)})
     resume = resume_command(record.plan.script, settings, home.name)
     return [
         f"search:  {_start_command(record.plan.script, record.read('settings'))}",

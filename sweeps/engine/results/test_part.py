@@ -17,7 +17,7 @@ from adcore.errors import UserError
 from adcore.metrics import auroc_influence
 from sweeps.engine.machine.resources import THIS_PROCESS, Resources
 from sweeps.engine.record.confirmation import Confirmation
-from sweeps.engine.record.extend import earlier_test, openings_before
+from sweeps.engine.record.extend import earlier_test, openings_before_extension
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.model_scores import Training, Trainings, difference_of, drop_scores, scored_trainings
@@ -53,7 +53,7 @@ def opened_again(record: SweepRecord, confirmed: Sequence[Confirmation], own: Ma
     stored = earlier_test(record)
     if record.read("test") is not None or stored is None or _is_of(stored, record, confirmed, own):
         return ""
-    last = _opening(record, stored, openings_before(record) - 1)
+    last = _opening(record, stored, openings_before_extension(record) - 1)
     return f"{last}; it is opened again for those confirmed now, which is on record"
 
 
@@ -111,7 +111,7 @@ def score_models(
     metric = record.plan.metric
     _require_models(trainings, home, remedy, metric)
     openings = record.read("test_openings") or []
-    if len(openings) == openings_before(record) or stored is not None:
+    if len(openings) == openings_before_extension(record) or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record.write("test_openings", [*openings, now])
         drop_scores(home)
@@ -150,7 +150,7 @@ def _trainings(
     found: Trainings = {}
     for (_, seed), networks in models.items():
         for number, classes in networks.values():
-            known = values.get((number, seed)) or record.of_class(classes[0]).confirmed(number, seed) or {}
+            known = values.get((number, seed)) or record.of_class(classes[0]).complete_confirmation(number, seed) or {}
             found[number, classes, seed] = [known.get(index, math.nan) for index in classes]
     return found
 

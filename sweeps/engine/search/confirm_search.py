@@ -69,7 +69,7 @@ class ConfirmSearch(PackSearcher):
         runs = [SeedRun(record, each, seed) for record, each in candidates for seed in record.plan.confirm_seeds]
         self.runs = {run.key: run for run in runs}
         members = [(run, index) for run in runs for index in run.config.classes]
-        self.known = {run.key: run.record.confirmed_classes(*run.key) for run in runs}
+        self.known = {run.key: run.record.confirmation_values(*run.key) for run in runs}
         missing = {run.key: _missing(run, self.known[run.key], home) for run in runs}
         self.has_other_models = any(missing[run.key] & self.known[run.key].keys() for run in runs)
         # packs are cut from all runs: with the same number of slots, a resumed sweep has the same packs

@@ -87,7 +87,7 @@ class LadderSearch(PackSearcher):
             step.left -= len(part.config.classes)
             known = step.trained[part.configuration]
             step.trained[part.configuration] = None if curves is None or known is None else {**known, **own}
-        if not step.left and not step.record.broken:  # if it is broken, a resume continues the training
+        if not step.left and not step.record.storage_error:  # else a resume continues the training
             step.record.finish_pack(step.rung, step.trained)
 
     def _under_way(self, record: SweepRecord) -> int:
@@ -127,7 +127,7 @@ class LadderSearch(PackSearcher):
     def newly_closed(self) -> list[Ended]:
         found: list[Ended] = []
         for record, known in self.closed.items():
-            ended = record.ledger.ended[known:]
+            ended = record.ledger.endings[known:]
             found += sorted((own.number, record.plan.base.train_seed, own.state) for own in ended)
             self.closed[record] += len(ended)
         return found
@@ -136,7 +136,7 @@ class LadderSearch(PackSearcher):
         """The rungs that configurations reached since the last call; the first call returns all."""
         found: list[tuple[SweepRecord, Configuration, int]] = []
         for record, known in self.climbed.items():
-            climbed = record.ledger.climbed[known:]
+            climbed = record.ledger.climbs[known:]
             found += [(record, own, rung) for own, rung in sorted(climbed, key=lambda each: (each[0].number, each[1]))]
             self.climbed[record] += len(climbed)
         return found
@@ -176,7 +176,7 @@ def _of_part(part: Part, classes: Sequence[int]) -> Part:
 
 def _begun(record: SweepRecord, most: int) -> tuple[int, ...]:
     """Begin the next new configurations, as many as can share a pack; returns their numbers."""
-    numbers = islice(record.not_begun(), most)
+    numbers = islice(record.unbegun_numbers(), most)
     kinds = ((number, record.ladder.kind(record.propose(number).number)) for number in numbers)
     first = next(kinds)
     found = [first[0], *(number for number, _ in takewhile(lambda each: each[1] == first[1], kinds))]

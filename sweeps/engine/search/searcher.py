@@ -92,7 +92,7 @@ class PackSearcher(Searcher):
         raise NotImplementedError
 
     def suggest(self, trial_id: str) -> Any:
-        if any(record.broken for record in self.records):
+        if any(record.storage_error for record in self.records):
             return Searcher.FINISHED
         job = self.again.popleft() if self.again else self.next_job()
         if job is None:

@@ -88,12 +88,12 @@ class TimedSearch(LadderSearch):
         speed = later / (now - own.first) if later and now > own.first else own.speed
         if speed > 0:
             before = max(0.0, own.first - own.begun - own.class_epochs / speed)
-            self.clock.trained(before, done, done / speed)
+            self.clock.note_trial(before, done, done / speed)
 
     def _follow(self, pace: Pace) -> None:
         """Set the ladder's budget to what the rest of the time is worth."""
         plan, ladder, slots = self.record.plan, self.record.ladder, self.slots
-        left = self.clock.left - reserve(plan, pace, slots, self.clock.limit)
+        left = self.clock.seconds_left - reserve(plan, pace, slots, self.clock.limit)
         last = plan.search_config.epochs / pace.speed  # a training that begins in the last moment
         seconds = max(0.0, left - last)
         ahead = seconds * pace.speed * slots - self._under_way_left()
@@ -112,11 +112,11 @@ class TimedSearch(LadderSearch):
         rung = following[-1][1] if following else 0
         needed = sum(rung_costs(ladder.rungs)[rung:]) / (pace.speed * min(self.slots, len(plan.classes)))
         needed += confirm_seconds(plan, pace, 1, self.slots, margin=1)
-        if needed <= self.clock.left:
+        if needed <= self.clock.seconds_left:
             return 1
         self.too_short = (
             f"the time limit is too short: to train and confirm one configuration takes about {needed:.0f} s more, and "
-            f"{max(0.0, self.clock.left):.0f} s are left"
+            f"{max(0.0, self.clock.seconds_left):.0f} s are left"
         )
         return 0
 

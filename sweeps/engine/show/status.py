@@ -74,7 +74,7 @@ def status_of(home: SweepHome) -> SweepStatus:
     try:
         if is_held(home):
             shown = dataclasses.replace(shown, state="running")
-        if not home.is_begun:
+        if not home.has_record:
             if not shown.is_running:
                 names = [folder.name for folder in _folders(home.folder.parent)]
                 raise unknown_name("sweep", home.name, names or [f"none in {home.folder.parent}"])

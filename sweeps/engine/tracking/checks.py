@@ -78,7 +78,7 @@ def _require_runs(uri: str, experiment: str, home: SweepHome) -> None:
     from sweeps.engine.tracking.runs import require_known_runs
     from sweeps.engine.tracking.store import connect
 
-    if not home.is_begun:
+    if not home.has_record:
         connect(uri, experiment)
         return
     sweep_id = open_study(home.record, create=False).user_attrs["sweep_id"]

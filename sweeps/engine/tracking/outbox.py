@@ -89,12 +89,12 @@ class RunUpdate:
 class Outbox:
     """Updates in the order in which they were put; safe to use from several threads.
 
-    Every method raises StorageError if the file cannot be written or read. broken: the first such error.
+    Every method raises StorageError if the file cannot be written or read. storage_error: the first such error.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.lock = path, threading.RLock()
-        self.broken: StorageError | None = None
+        self.storage_error: StorageError | None = None
         self._is_open = False  # within a transaction
         with storage(path):
             self.database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -132,7 +132,7 @@ class Outbox:
             with self.lock, storage(self.path):
                 yield
         except StorageError as error:
-            self.broken = self.broken or error
+            self.storage_error = self.storage_error or error
             raise
 
     def put(self, update: RunUpdate) -> None:
