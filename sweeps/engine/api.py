@@ -18,7 +18,7 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.resume import default_name
-from sweeps.engine.remote.flags import named_apart
+from sweeps.engine.remote.flags import split_address
 from sweeps.engine.results.sweep_result import SweepResult, read_result
 from sweeps.engine.show.status import status_of
 
@@ -44,7 +44,7 @@ def sweep(space: Space, **settings: Any) -> SweepResult:
     _check(settings)
     if settings.get("name") is None and settings.get("resume") is None:
         settings["name"] = default_name(FROM_PYTHON)
-    settings = given = named_apart({name: value for name, value in settings.items() if value is not None})
+    settings = given = split_address({name: value for name, value in settings.items() if value is not None})
     with interruptible() as interrupt:
         code = engine.sweep(search_script(FROM_PYTHON, lambda _: space), given, interrupt)
     home = _home(settings.get("resume") or settings["name"], given.get("storage", RunSettings.storage))

@@ -95,7 +95,7 @@ def drive(
             print(f"the sweep cannot start: {error}", file=sys.stderr)
             code = 1
         else:
-            until = (lambda: copies.copied) if copies else (lambda: None)
+            until = (lambda: copies.copied_update) if copies else (lambda: None)
             code = _run_and_deliver(
                 stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox, until=until)
             )
@@ -116,7 +116,7 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
         code = _run(stages)
         with contextlib.suppress(KeyboardInterrupt):  # it is over, whatever comes now
             stages.note_end(code)
-            _copied(stages, RecordCopies.now)  # MLflow gets what is in a copy
+            _copied(stages, RecordCopies.copy_now)  # MLflow gets what is in a copy
     finally:
         close(writer, stages)
         stages.deleting.shutdown(cancel_futures=stages.storage_error is not None)
@@ -156,7 +156,7 @@ def _run(stages: StageRunner) -> int:
 
 def _copied(stages: StageRunner, copy: Callable[[RecordCopies], None]) -> str:
     """Copy the record to its store, if there is one; returns why that failed, or ""."""
-    if stages.copies and not (stages.is_gone or stages.copies.lost or stages.interrupt.count > 1):
+    if stages.copies and not (stages.is_gone or stages.copies.takeover_error or stages.interrupt.count > 1):
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 copy(stages.copies)

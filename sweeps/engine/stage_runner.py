@@ -125,7 +125,7 @@ class StageRunner(StageListener):
     def copy_record(self) -> None:
         """Copy the record to the store, if there is one. Raises StorageError."""
         if self.copies:
-            self.copies.now()
+            self.copies.copy_now()
 
     def note_code(self) -> None:
         """Record the running code; call before anything is trained or scored. Raises StorageError."""

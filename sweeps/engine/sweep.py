@@ -28,7 +28,7 @@ from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
 from sweeps.engine.record.resume import EXTENDED, find_home, read_attribute, require_same_plan, stored_settings
-from sweeps.engine.remote.flags import fetch_if_away, named_apart, store_of
+from sweeps.engine.remote.flags import fetch_missing_record, split_address, store_of
 from sweeps.engine.storage.network_disk import network_disk_line
 from sweeps.engine.tracking.checks import check_outboxes, check_tracking
 
@@ -72,10 +72,10 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     started = time.monotonic()
     check_one_root()
     check_docstrings()
-    given = named_apart(given)
+    given = split_address(given)
     settings = script.settings(**given)
     check_job(settings, script.name, is_complete=not settings.resume)
-    fetch_if_away(settings)
+    fetch_missing_record(settings)
     home = find_home(script.name, settings)
     if settings.continued_sweep:
         settings = stored_settings(script.name, script.settings, home, given)

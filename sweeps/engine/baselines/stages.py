@@ -15,7 +15,7 @@ from sweeps.engine.baselines.table import Outcome, outcomes, rich_table, write_c
 from sweeps.engine.baselines.trial import run_baseline
 from sweeps.engine.planning.base_plan import Data
 from sweeps.engine.record.attributes import Attributes
-from sweeps.engine.remote.at_hand import fetch
+from sweeps.engine.remote.local_files import fetch_files
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.session import Session
 from sweeps.engine.stage_runner import StageRunner
@@ -86,7 +86,7 @@ class BaselineStages(StageRunner):
         for training in done:
             found = known[training.key]
             files = [self.home.folder / name for name in found["figures"]]
-            fetch(self.home, (file for file in files if not file.exists()))
+            fetch_files(self.home, (file for file in files if not file.exists()))
             self.tracking.assessed(
                 search.name, training.configuration, training.seed, training.index, found["metrics"], files
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from adcore.datasets import ImageDataset
 from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.remote.at_hand import at_hand, share
+from sweeps.engine.remote.local_files import local_home, upload_files
 from sweeps.engine.search.trial import limit_process, parts_of
 from sweeps.engine.search.trial_checkpoints import trial_checkpoints
 
@@ -44,17 +44,17 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threa
         found = {"metrics": json.dumps([metrics]), "images_per_second": metrics["images_per_second"]}
         tune.report({**found, **result})
 
-    with trial_checkpoints(home, [part.work]) as checkpoints:
+    with trial_checkpoints(home, [part.training_key]) as checkpoints:
         ended = train(own, report, data=train_part, checkpoints=checkpoints)
     if ended.state == "diverged":
         return
     if own.fold is None:
-        with at_hand(home) as here:
-            folder = here.figures / f"configuration-{part.configuration:04d}" / f"seed-{own.train_seed}"
+        with local_home(home) as local:
+            folder = local.figures / f"configuration-{part.configuration:04d}" / f"seed-{own.train_seed}"
             found = _on_test(ended.detector, own, train_part, test_part, ended.history, folder)
             if found is None:
                 return
-            metrics, figures = found[0], share(here, found[1])
+            metrics, figures = found[0], upload_files(local, found[1])
     else:
         metrics, figures = {"val_accuracy": _held_out_accuracy(ended.detector, own, train_part)}, []
     result = {"metrics": metrics, "seconds": ended.seconds, "figures": figures}

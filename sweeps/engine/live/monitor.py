@@ -84,13 +84,13 @@ class Monitor(tune.Callback):
         parts = self._parts_of(trial)
         self.furthest.pop(self._work(trial), None)
         for part in parts:
-            self.failed.pop(part.work, None)  # it had failed before, and was retried
+            self.failed.pop(part.training_key, None)  # it had failed before, and was retried
         planned = sum(len(part.config.classes) * (trial.config["until"] - part.start) for part in parts)
         self._ended(trial, planned - self.done.pop(trial.trial_id, 0))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         line = describe_failure(trial, self.search.name, silent=self.watchdog.was_ended(trial))
-        self.failed |= {part.work: line for part in self._parts_of(trial)}
+        self.failed |= {part.training_key: line for part in self._parts_of(trial)}
         self.display.trained(trial.trial_id, -self.done.pop(trial.trial_id, 0), 0)  # it may be retried
         self._ended(trial)
 
@@ -118,7 +118,7 @@ class Monitor(tune.Callback):
 
     def _work(self, trial: Trial) -> tuple[Any, ...]:
         """The training of a trial, whatever its Ray id."""
-        return (trial.config["until"], *((part.work, part.start) for part in self._parts_of(trial)))
+        return (trial.config["until"], *((part.training_key, part.start) for part in self._parts_of(trial)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles callbacks for Tuner.restore, which is not used

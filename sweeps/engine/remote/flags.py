@@ -13,28 +13,28 @@ from sweeps.engine.record.resume import read_attribute
 from sweeps.engine.remote.copies import DRIVERS, fetch_record, holds_record
 from sweeps.engine.remote.one_driver import check_no_other_driver
 from sweeps.engine.storage.address import split_name
-from sweeps.engine.storage.check import checked_store
+from sweeps.engine.storage.check import open_store
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import ObjectStore
 
-__all__ = ["fetch_if_away", "named_apart", "shared_folder", "store_of"]
+__all__ = ["fetch_missing_record", "shared_folder", "split_address", "store_of"]
 
 
-def named_apart(given: dict[str, Any]) -> dict[str, Any]:
+def split_address(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags, with --resume s3://BUCKET/PREFIX/NAME as --checkpoints s3://BUCKET/PREFIX --resume NAME; so --extend.
 
     Raises UserError for two addresses that differ.
     """
     for flag in ("resume", "extend"):
-        if "://" in (given.get(flag) or ""):
-            place, name = split_name(given[flag])
-            if given.get("checkpoints", place) != place:
-                raise UserError(f"--{flag} {given[flag]} and --checkpoints {given['checkpoints']}: give one address")
-            given = {**given, flag: name, "checkpoints": place}
-    return given
+        if "://" in (flags.get(flag) or ""):
+            place, name = split_name(flags[flag])
+            if flags.get("checkpoints", place) != place:
+                raise UserError(f"--{flag} {flags[flag]} and --checkpoints {flags['checkpoints']}: give one address")
+            flags = {**flags, flag: name, "checkpoints": place}
+    return flags
 
 
-def fetch_if_away(settings: RunSettings) -> None:
+def fetch_missing_record(settings: RunSettings) -> None:
     """Bring the record of a sweep that is continued from --checkpoints, unless it is in --storage. Raises UserError."""
     if not (settings.checkpoints and settings.continued_sweep):
         return
@@ -47,7 +47,7 @@ def fetch_if_away(settings: RunSettings) -> None:
             f"--plan: the record of {settings.continued_sweep} is not in {storage}; --resume brings it there"
         )
     check_writable(storage, f"--storage {settings.storage!r}")
-    store = checked_store(settings.checkpoints).below(home.name)
+    store = open_store(settings.checkpoints).below(home.name)
     check_no_other_driver(store, home.name, None)
     fetch_record(home, store)
 
@@ -66,7 +66,7 @@ def store_of(settings: RunSettings, home: SweepHome) -> ObjectStore | None:
     """
     if not settings.checkpoints:
         return None
-    store = checked_store(settings.checkpoints).below(home.name)
+    store = open_store(settings.checkpoints).below(home.name)
     drivers = read_attribute(home, DRIVERS, []) if home.has_record else None
     check_no_other_driver(store, home.name, drivers)
     try:
@@ -76,6 +76,6 @@ def store_of(settings: RunSettings, home: SweepHome) -> ObjectStore | None:
     if is_taken:
         raise UserError(
             f"sweep {home.name!r} exists in {settings.checkpoints}: give another --name, or --resume "
-            f"{store.address.shown}"
+            f"{store.address.for_messages}"
         )
     return store

@@ -21,7 +21,7 @@ from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.machine.workers import on_workers
 from sweeps.engine.record.checkpoint_files import differences_to_record, read_model
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.remote.at_hand import at_hand, fetch
+from sweeps.engine.remote.local_files import fetch_files, local_home
 from sweeps.engine.search.trial import limit_process
 from sweeps.engine.storage.errors import storage
 
@@ -87,10 +87,10 @@ def score_training(
     require_visible(home.token)
     limit_process(**shares)
     remember(data.info)
-    with at_hand(home) as here:
-        paths = here.checkpoints_of(*training)
-        fetch(here, paths)
-        copied = SweepHome(here.folder)
+    with local_home(home) as local:
+        paths = local.checkpoints_of(*training)
+        fetch_files(local, paths)
+        copied = SweepHome(local.folder)
         # a worker of a lost node may have written to it since
         if reason := difference_of(copied, training, values, metric):
             raise UserError(f"{reason}; it was not scored; --resume trains this model again")

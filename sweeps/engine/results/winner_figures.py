@@ -11,7 +11,7 @@ from sweeps.engine.machine.resources import Resources
 from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.machine.workers import on_workers
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.remote.at_hand import at_hand, fetch, share
+from sweeps.engine.remote.local_files import fetch_files, local_home, upload_files
 from sweeps.engine.search.trial import limit_process
 from sweeps.engine.storage.errors import storage
 from sweeps.engine.tracking.events import Tracking
@@ -39,7 +39,7 @@ def inspect_model(
         [(_, found)] = on_workers(assess_models, {configuration: call}, resources)
     for index, (metrics, names) in found.items():
         files = [home.folder / name for name in names]
-        fetch(home, files)
+        fetch_files(home, files)
         tracking.assessed("confirm", configuration, seed, index, metrics, files)
 
 
@@ -64,13 +64,13 @@ def assess_models(
     limit_process(**shares)
     remember(train.info)
     assessed: Assessed = {}
-    with at_hand(home) as here:
-        paths = here.checkpoints_of(*training)
-        fetch(here, paths)
+    with local_home(home) as local:
+        paths = local.checkpoints_of(*training)
+        fetch_files(local, paths)
         config, detector = load_detector(paths, test.channels)
         detector.to(training_device())
         history = history_of([state for path in paths for state in checkpoints.read(path)])
         for index, found in assess(detector, config, train, test).items():
-            files = write_figures(here.figures / f"class-{index}", found, detector, test, history)
-            assessed[index] = found.metrics(), share(here, files)
+            files = write_figures(local.figures / f"class-{index}", found, detector, test, history)
+            assessed[index] = found.metrics(), upload_files(local, files)
     return assessed

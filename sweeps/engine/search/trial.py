@@ -28,7 +28,7 @@ class Part:
     start: int = 0
 
     @property
-    def work(self) -> tuple[int, tuple[int, ...], int]:
+    def training_key(self) -> tuple[int, tuple[int, ...], int]:
         """Its training, whatever the trial: configuration, classes and seed."""
         return self.configuration, self.config.classes, self.config.train_seed
 
@@ -81,7 +81,7 @@ def run_trial(
         speed = next(each["images_per_second"] for each in epoch if each)
         tune.report({"metrics": json.dumps(last), "images_per_second": speed})  # as text: Tune would flatten it
 
-    with trial_checkpoints(home, [part.work for part in parts]) as checkpoints:
+    with trial_checkpoints(home, [part.training_key for part in parts]) as checkpoints:
         train(
             [part.config for part in parts], report,
             data=data, checkpoints=checkpoints, until=config["until"], side_by_side=members,
