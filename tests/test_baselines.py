@@ -97,11 +97,11 @@ def test_what_is_on_record_is_not_trained_again() -> None:
     first.on_trial_complete("a", {"result": json.dumps(result(0.8))})
     assert [job.index for job in first.newly_done()] == [1]
     assert first.newly_done() == []
-    assert first.newly_closed() == []  # class 2 of the row is still to come
+    assert first.newly_ended() == []  # class 2 of the row is still to come
     again = BaselineSearch(record, own)
     assert parts_of(again.suggest("b"))[0].config.classes == (2,)
     again.on_trial_complete("b", {"result": json.dumps(result(0.9))})
-    assert again.newly_closed() == [(0, 0, "complete")]
+    assert again.newly_ended() == [(0, 0, "complete")]
     assert len(again.newly_done()) == 2  # MLflow may not have heard of the first
 
 
@@ -115,8 +115,8 @@ def test_a_trial_that_fails_is_tried_once_more_and_one_without_a_result_has_dive
     assert parts_of(search.suggest("c"))[0].config.classes == (1,)
     search.on_trial_complete("c", error=True)
     assert search.suggest("d") == Searcher.FINISHED
-    assert search.newly_closed() == [(0, 0, "failed")]
-    assert search.ended[search.plan.trainings[1]] == "diverged"
+    assert search.newly_ended() == [(0, 0, "failed")]
+    assert search.states[search.plan.trainings[1]] == "diverged"
 
 
 def test_a_training_that_diverged_is_named_with_its_fold() -> None:

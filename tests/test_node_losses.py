@@ -88,7 +88,7 @@ def test_a_node_that_does_not_see_the_storage_is_named_and_does_not_count(tmp_pa
     cluster, trial = Cluster(), _trial(tmp_path, "a")
     cluster.losses.follow([trial])
     _fail(trial, CRASHED)
-    assert cluster.losses.cut_off(trial) is None
+    assert cluster.losses.node_without_storage(trial) is None
     _fail(trial, "UserError: node gpu7 does not see what the driver writes to /shared/n")
-    assert cluster.losses.cut_off(trial) == "a"
+    assert cluster.losses.node_without_storage(trial) == "a"
     assert trial.run_metadata.num_failures == 1

@@ -107,7 +107,7 @@ def test_what_a_node_or_the_storage_did_does_not_count_as_a_failure_of_the_trial
     tune._resetting_trials.add(trial)
     Path(trial.error_file).write_text(f"Failure # 1 (occurred at noon)\n{text}\n")
     tune.scheduler.on_trial_error(tune, trial)
-    assert (tune.search.lost, trial.run_metadata.num_failures, len(tune.errors)) == (lost, counted, errors)
+    assert (tune.search.lost_trial, trial.run_metadata.num_failures, len(tune.errors)) == (lost, counted, errors)
     assert not tune._resetting_trials
     assert list(tune.cluster_slots.excluded) == (["0"] if lost and text == CUT_OFF else [])
     said = capsys.readouterr().err

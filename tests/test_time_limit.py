@@ -72,7 +72,7 @@ def test_the_search_ends_early_enough_to_confirm_the_best(limit: float, count: i
     record = record_of(plan_of())
     machine = Machine(record, limit, speed)
     machine.run()
-    assert not machine.timed.too_short
+    assert not machine.timed.too_short_reason
     assert record.is_searched
     assert record.best(1)
     assert 2 <= len(record.configurations) < CONFIGS
@@ -95,7 +95,10 @@ def test_a_time_that_is_too_short_is_said_once_the_speed_is_known_and_can_be_mad
     record = record_of(plan_of(), path=tmp_path / "study.db")
     machine = Machine(record, 60.0, lambda _: 0.3)
     machine.run()
-    assert "the time limit is too short: to train and confirm one configuration takes about" in machine.timed.too_short
+    assert (
+        "the time limit is too short: to train and confirm one configuration takes about"
+        in machine.timed.too_short_reason
+    )
     assert machine.clock.seconds_left > 0, "said in time"
     assert not record.is_searched
     with pytest.raises(UserError, match="resume it with a longer one"):

@@ -26,7 +26,7 @@ __all__ = ["Loop"]
 
 
 class Loop:
-    """Stands in for `ray_tuner.fit`: the searcher and the monitor are called as Tune's controller calls them.
+    """Stands in for `ray_tuner.run_tune`: the searcher and the monitor are called as Tune's controller calls them.
 
     Trials report in random order, as those of different length do. seconds: CPU seconds of this thread by kind of call;
     trials: all of them, as Tune keeps them. pace: configurations that may begin in a second; None: as many as can.
@@ -40,7 +40,7 @@ class Loop:
         self.running: list[tuple[float, int, Trial, Iterator[dict[str, Any]]]] = []
         self.numbers = count()
 
-    def fit(
+    def run_tune(
         self, search: PackSearcher, monitor: Monitor, trainable: Any, *, cluster_slots: ClusterSlots, **others: Any
     ) -> None:
         """Train until no pack is left."""

@@ -19,7 +19,7 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.progress import ENDED, STAGE, stage_start
-from sweeps.engine.search.ray_tuner import fit
+from sweeps.engine.search.ray_tuner import run_tune
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.session import Session
 from sweeps.engine.storage.errors import StorageError
@@ -103,7 +103,7 @@ class StageRunner(StageListener):
         monitor = Monitor(search, self.tracking, self.display, self, report_timeout=self.settings.report_timeout)
         self.interrupt.in_tune = True
         try:
-            fit(
+            run_tune(
                 search, monitor, trainable,
                 home=self.home, cluster_slots=self.cluster_slots, on_storage_error=self.on_storage_error,
             )  # fmt: skip
@@ -149,7 +149,7 @@ class StageRunner(StageListener):
 
     def tell_ended(self, search: PackSearcher) -> None:
         """Tell MLflow what has ended."""
-        for configuration, seed, state in search.newly_closed():
+        for configuration, seed, state in search.newly_ended():
             self.tracking.close_configuration(search.name, configuration, seed, state)
 
     def report_failure(self, reason: str) -> int:
@@ -191,4 +191,4 @@ class StageRunner(StageListener):
             self.display.follow(self.cluster_slots.present)
         if search.slots != self.resources.slots:
             search.resize(self.resources.slots)
-        self.cluster_slots.update_demand(len(search.jobs), search.ready)
+        self.cluster_slots.update_demand(len(search.jobs), search.ready_count)

@@ -64,7 +64,7 @@ class Stages(StageRunner):
         chosen = self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
         if self.limit and chosen:
             chosen = self.limit.confirmed(chosen)
-        if self._confirm("confirm", [(self.record, chosen)]).left:  # among only some of them another might win
+        if self._confirm("confirm", [(self.record, chosen)]).remaining_jobs:  # among some alone another might win
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
         if not confirmed:
@@ -75,7 +75,7 @@ class Stages(StageRunner):
             self.records += self.of_classes.values()
             self._search("search by class", list(self.of_classes.values()))
             best = [(record, record.best(self.plan.best)) for record in self.of_classes.values()]
-            if self._confirm("confirm by class", best).left:
+            if self._confirm("confirm by class", best).remaining_jobs:
                 return self._fail(UNCONFIRMED)
             own = own_best(confirmed[0], self.of_classes)
         return self._final(confirmed, own)
@@ -84,7 +84,7 @@ class Stages(StageRunner):
         """Continue the searches of these records."""
         search = self.limit.search(name, **self.packing) if self.limit else LadderSearch(name, records, **self.packing)
         self.tell_ended(search)  # what a killed driver could not report
-        if search.turns:
+        if search.open_records:
             budget, spent = (sum(getattr(each.ladder, name) for each in records) for name in ("budget", "spent"))
             self.train(search, self._trainable, total=budget, done=spent)
         if self.limit:
@@ -98,7 +98,7 @@ class Stages(StageRunner):
         search = ConfirmSearch(name, chosen, self.home, **self.packing)
         self.tell_ended(search)
         trained = 0
-        while search.left and (not trained or (search.has_other_models and trained < TRAININGS)):
+        while search.remaining_jobs and (not trained or (search.has_other_models and trained < TRAININGS)):
             self.train(search, self._trainable, total=search.members * self.plan.base.epochs)
             search, trained = ConfirmSearch(name, chosen, self.home, **self.packing), trained + 1
         return search
@@ -127,10 +127,10 @@ class Stages(StageRunner):
         """Tell MLflow which rungs were reached and what has ended; delete checkpoints that no training resumes from."""
         seed = self.plan.base.train_seed
         with self.outbox.transaction():  # a search that ends may end thousands at once
-            for record, each, rung in search.newly_climbed() if isinstance(search, LadderSearch) else []:
+            for record, each, rung in search.new_climbs() if isinstance(search, LadderSearch) else []:
                 value, classes = record.value_at(each, rung), record.classes[: record.ladder.rungs[rung].classes]
                 self.tracking.climbed(search.name, each.number, seed, rung=rung + 1, value=value, classes=classes)
-            for configuration, own_seed, state in search.newly_closed():
+            for configuration, own_seed, state in search.newly_ended():
                 self.tracking.close_configuration(search.name, configuration, own_seed, state)
                 if not search.keeps_checkpoints and state != "failed":
                     drop_checkpoints(self.home, configuration, own_seed, unfinished=False, thread=self.deleting)

@@ -37,8 +37,8 @@ class TimeLimit:
 
     def require_time(self) -> None:
         """Raises UserError if the search found that the time is too short for any answer."""
-        if self.searching and self.searching.too_short:
-            raise UserError(f"{self.searching.too_short}; resume it with a longer one")
+        if self.searching and self.searching.too_short_reason:
+            raise UserError(f"{self.searching.too_short_reason}; resume it with a longer one")
 
     def step(self, display: Display, slots: int) -> None:
         """Keep the times of record and display up to date; an error is kept in the record, and ends the stage.

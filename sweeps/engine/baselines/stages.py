@@ -45,8 +45,8 @@ class BaselineStages(StageRunner):
         search = BaselineSearch(self.record, self.plan)
         self.tell_ended(search)
         try:
-            if search.left:
-                total, left = (self._epochs(each) for each in (self.plan.trainings, search.left))
+            if search.remaining:
+                total, left = (self._epochs(each) for each in (self.plan.trainings, search.remaining))
                 self.train(search, self._trainable(), total=total, done=total - left)
         except KeyboardInterrupt:
             if self.interrupt.count < 2:
@@ -62,9 +62,9 @@ class BaselineStages(StageRunner):
         return with_parameters(run_baseline, parts=self.parts, home=self.home, **self.resources.shares)
 
     def _finish(self, search: BaselineSearch, found: list[Outcome], files: list[Path]) -> int:
-        missing = [each for each in self.plan.trainings if search.ended.get(each) != "complete"]
+        missing = [each for each in self.plan.trainings if search.states.get(each) != "complete"]
         self.failures += [
-            f"{self._named(training)}: diverged" for training in missing if search.ended.get(training) == "diverged"
+            f"{self._named(training)}: diverged" for training in missing if search.states.get(training) == "diverged"
         ]
         metrics = {f"{each.row.name}_{_identifier(each.row.metric)}": each.mean for each in found}
         # a row that is completed later gets another step

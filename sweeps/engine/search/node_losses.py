@@ -42,7 +42,7 @@ class NodeLosses:
             worker = trial.temporary_state.ray_actor
             if worker is not None and self.places.get(trial.trial_id, (None, None))[0] is not worker:
                 self.places[trial.trial_id] = worker, self.node_of(worker)
-        due = [each for each in self.doubts if each[0] <= self.clock()]
+        due = [doubt for doubt in self.doubts if doubt[0] <= self.clock()]
         for doubt in due:
             self.doubts.remove(doubt)
             if self.is_alive(doubt[1]):
@@ -59,7 +59,7 @@ class NodeLosses:
         _uncount(trial)
         return True
 
-    def cut_off(self, trial: Trial) -> str | None:
+    def node_without_storage(self, trial: Trial) -> str | None:
         """The node of a trial that has failed as it did not see the storage there, which does not count; else None."""
         node = self.places.get(trial.trial_id, (None, None))[1]
         if node is None or NOT_SEEN not in last_failure(trial):

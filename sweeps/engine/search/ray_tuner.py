@@ -20,13 +20,13 @@ from sweeps.engine.search.node_losses import NodeLosses
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.storage.errors import StorageError
 
-__all__ = ["fit"]
+__all__ = ["run_tune"]
 
 #: Times that Ray restarts a trial from its last checkpoint; after the loss of a node it is always restarted.
 RETRIES = 1
 
 
-def fit(
+def run_tune(
     search: PackSearcher,
     callback: tune.Callback,
     trainable: Callable[..., Any],
@@ -49,7 +49,7 @@ def fit(
             scheduler=_NoStopping(search, limiter, cluster_slots, on_storage_error),
             num_samples=-1,
             reuse_actors=True,
-            trial_dirname_creator=_folder,
+            trial_dirname_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
             name=f"trials-{uuid.uuid4().hex[:8]}",
@@ -108,19 +108,19 @@ class _NoStopping(FIFOScheduler):
         tune_controller._resetting_trials.discard(trial)
         is_lost = not self.cluster_slots.is_fixed and self.losses.forgive(trial)
         error = None if is_lost else storage_trouble(trial)
-        if error and (node := self.losses.cut_off(trial)) and self.cluster_slots.exclude(node):
+        if error and (node := self.losses.node_without_storage(trial)) and self.cluster_slots.exclude(node):
             reason = str(error).rpartition("Error: ")[2]
             print(f"{reason}: it gets no trials; mount the storage there at the same path", file=sys.stderr)
             is_lost, error = True, None
-        self.search.lost = trial.trial_id if is_lost else ""
+        self.search.lost_trial = trial.trial_id if is_lost else ""
         if error:
             self.on_storage_error(error)
 
     def _keep_workers(self, tune_controller: Any, trial: Trial) -> None:
         """Keep idle workers: Tune would end them, and a new one takes seconds to load torch. All trials are alike."""
-        if more := self.cluster_slots.workers - self.workers:
-            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=more)
-            self.workers += more
+        if missing := self.cluster_slots.workers - self.workers:
+            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=missing)
+            self.workers += missing
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles the scheduler for Tuner.restore, which is not used
@@ -135,6 +135,6 @@ def _keep_credentials() -> None:
     names -= {name for name in names if name.startswith("AWS_")}
 
 
-def _folder(trial: Trial) -> str:
+def _folder_name(trial: Trial) -> str:
     """The name of a trial's folder: Tune would use its whole configuration."""
     return trial.trial_id

@@ -35,12 +35,12 @@ class Part:
 
 def trial_config(parts: Sequence[Part], until: int) -> dict[str, Any]:
     """A trial's configuration as plain values: the parts of its pack, and the epoch that they are trained to."""
-    return {"parts": [dataclasses.asdict(each) for each in parts], "until": until}
+    return {"parts": [dataclasses.asdict(part) for part in parts], "until": until}
 
 
 def parts_of(config: Mapping[str, Any]) -> list[Part]:
     """The parts of a trial's pack."""
-    return [Part(each["configuration"], TrainConfig(**each["config"]), each["start"]) for each in config["parts"]]
+    return [Part(part["configuration"], TrainConfig(**part["config"]), part["start"]) for part in config["parts"]]
 
 
 def epochs_of(result: Mapping[str, Any]) -> list[dict[str, float] | None]:
