@@ -148,16 +148,16 @@ def test_the_display_shows_the_slots_and_the_time_left_follows_them(monkeypatch:
     seconds = 1000.0
     monkeypatch.setattr(display_module.time, "monotonic", lambda: seconds)
     display = Display(Console(file=(file := StringIO()), width=140))
-    display.follow(2)
+    display.set_slots(2)
     display.begin("search", 100, 0)
     seconds += 40
-    display.trained("a", 40, 1.0)
+    display.add_epochs("a", 40, 1.0)
     display.update("counts", None, event=True)
-    display.follow(4)
+    display.set_slots(4)
     display.update("counts", None, event=True)
     seconds += 10
-    display.trained("a", 20, 1.0)
-    display.follow(0)
+    display.add_epochs("a", 20, 1.0)
+    display.set_slots(0)
     display.update("counts", None, event=True)
     assert file.getvalue().splitlines() == [
         "search: counts | 2 slots | 1 images/s | at most 60 s left",

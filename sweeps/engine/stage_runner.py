@@ -97,7 +97,7 @@ class StageRunner(StageListener):
         self.tracking.open_sweep(search.name)
         if not self.cluster_slots.is_fixed:
             self._count(search)
-            self.display.follow(self.cluster_slots.present)
+            self.display.set_slots(self.cluster_slots.present)
         self.display.begin(search.name, total, done)
         self.searching = search
         monitor = Monitor(search, self.tracking, self.display, self, report_timeout=self.settings.report_timeout)
@@ -188,7 +188,7 @@ class StageRunner(StageListener):
     def _count(self, search: PackSearcher) -> None:
         """Count the slots, and let the search use them, and an autoscaler see how many more it could use."""
         if self.cluster_slots.count():
-            self.display.follow(self.cluster_slots.present)
+            self.display.set_slots(self.cluster_slots.present)
         if search.slots != self.resources.slots:
             search.resize(self.resources.slots)
         self.cluster_slots.update_demand(len(search.jobs), search.ready_count)

@@ -169,7 +169,7 @@ class Stages(StageRunner):
             self.display.print(line)
         test = score_models(
             self.record, confirmed, self.home, lambda: self._test_part,
-            own=own, again=again, resources=self.resources, on_progress=self.display.scored,
+            own=own, again=again, resources=self.resources, on_progress=self.display.show_scored,
         )  # fmt: skip
         self.display.end()
         return test
