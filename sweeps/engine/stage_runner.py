@@ -169,7 +169,7 @@ class StageRunner(StageListener):
             now, known = int(time.time()), self.records[0].read(SAMPLED_FROM)
             if known is None:
                 self.records[0].write(SAMPLED_FROM, known := now)
-            self.tracking.system(found, max(0, now - known))
+            self.tracking.log_system_metrics(found, max(0, now - known))
 
     def tune_step(self) -> None:
         """Sample the machine, follow the nodes; end Tune's loop if the sweep cannot continue or is to stop."""

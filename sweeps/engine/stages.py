@@ -129,7 +129,7 @@ class Stages(StageRunner):
         with self.outbox.transaction():  # a search that ends may end thousands at once
             for record, each, rung in search.new_climbs() if isinstance(search, LadderSearch) else []:
                 value, classes = record.value_at(each, rung), record.classes[: record.ladder.rungs[rung].classes]
-                self.tracking.climbed(search.name, each.number, seed, rung=rung + 1, value=value, classes=classes)
+                self.tracking.log_rung(search.name, each.number, seed, rung=rung + 1, value=value, classes=classes)
             for configuration, own_seed, state in search.newly_ended():
                 self.tracking.close_configuration(search.name, configuration, own_seed, state)
                 if not search.keeps_checkpoints and state != "failed":

@@ -87,7 +87,7 @@ class BaselineStages(StageRunner):
             found = known[training.key]
             files = [self.home.folder / name for name in found["figures"]]
             fetch_files(self.home, (file for file in files if not file.exists()))
-            self.tracking.assessed(
+            self.tracking.log_assessment(
                 search.name, training.configuration, training.seed, training.index, found["metrics"], files
             )
         super().tell_ended(search)

@@ -71,7 +71,7 @@ class Monitor(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         self.watchdog.note_report(trial)
-        self.tracking.epochs(self.search.name, self.search.new_epochs(trial.trial_id))
+        self.tracking.log_epochs(self.search.name, self.search.new_epochs(trial.trial_id))
         done, training = self.search.class_epochs(trial.trial_id), self._training_of(trial)
         if done > self.most_class_epochs.get(training, 0):
             self.most_class_epochs[training] = done

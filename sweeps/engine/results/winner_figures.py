@@ -40,7 +40,7 @@ def inspect_model(
     for index, (metrics, names) in found.items():
         files = [home.folder / name for name in names]
         fetch_files(home, files)
-        tracking.assessed("confirm", configuration, seed, index, metrics, files)
+        tracking.log_assessment("confirm", configuration, seed, index, metrics, files)
 
 
 def assess_models(

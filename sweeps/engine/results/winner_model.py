@@ -38,5 +38,7 @@ def register_winner(
         print(f"the winner is not registered in MLflow: {one_line(error)}", file=sys.stderr)
         return
     tags = {"sweep": home.name, "configuration": str(winner.number), "scale": plan.scale}
-    tracking.registered(winner.number, ModelFolder(str(home.model), model_name(plan.script, plan.base.dataset), tags))
+    tracking.register_model(
+        winner.number, ModelFolder(str(home.model), model_name(plan.script, plan.base.dataset), tags)
+    )
     record.write("registered", winner.number)
