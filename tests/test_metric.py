@@ -22,7 +22,7 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.resume import plan_with_defaults
-from sweeps.engine.results.resampling import resampled
+from sweeps.engine.results.resampling import resampled_deviations
 from sweeps.engine.results.summary import confirmed_means, final_metrics, summarise
 from sweeps.engine.results.test_result import TestResult as Result
 from sweeps.engine.show.status import status_of
@@ -118,10 +118,10 @@ def scores() -> Scores:
 def test_resamples_give_the_variance_that_placements_give() -> None:
     scored = scores()
     exact = auroc_influence(scored.scores[:, 0], scored.anomalous(0)[""])
-    found = resampled(scored, 0, "auroc")[""]
+    found = resampled_deviations(scored, 0, "auroc")[""]
     assert float(found @ found) == pytest.approx(float(exact @ exact), rel=0.4)
     for metric in ("ap", "fpr95"):
-        same, again = (resampled(scored, 0, metric)[""] for _ in range(2))
+        same, again = (resampled_deviations(scored, 0, metric)[""] for _ in range(2))
         assert np.array_equal(same, again)
         assert 0 < float(same @ same) < 0.01
 

@@ -31,8 +31,8 @@ from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results import model_scores
-from sweeps.engine.results.per_class import own_best, per_class
-from sweeps.engine.results.test_part import opened_before, score_models
+from sweeps.engine.results.per_class import choose_own_best, compare_per_class
+from sweeps.engine.results.test_part import score_models, why_open_already
 from sweeps.engine.results.test_result import OWN_BEST
 from sweeps.engine.results.test_result import TestResult as Result
 from sweeps.engine.search.ladder_search import LadderSearch
@@ -164,7 +164,7 @@ def test_own_best_is_never_confirmed_below_the_common_winner() -> None:
         for record in sweep.records.values():
             [number] = record.configurations
             confirmed(record, number, luck.choice([luck.uniform(0.4, 0.9), math.nan]))
-        for index, each in own_best(winner, sweep.records).items():
+        for index, each in choose_own_best(winner, sweep.records).items():
             assert each.by_class()[index] >= winner.by_class()[index]
             taken.add(each is winner)
     assert taken == {True, False}
@@ -180,7 +180,7 @@ def test_a_class_whose_search_failed_falls_back_on_the_common_winner() -> None:
             sweep.train(trial)
     confirmed(sweep.records[3], 4 * NUMBERS_PER_CLASS, 0.8)
     assert [sweep.records[index].ledger.counts()["failed"] for index in (0, 3)] == [1, 0]
-    own = own_best(winner, sweep.records)
+    own = choose_own_best(winner, sweep.records)
     assert [own[index].number for index in (0, 3)] == [0, 4 * NUMBERS_PER_CLASS]
 
 
@@ -210,7 +210,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     seeds = {seed: {0: 0.5, 3: 0.5} for seed in plan.confirm_seeds}
     both = [Confirmation(Configuration(number, {}), seeds) for number in (0, 1)]
     data = SimpleNamespace(channels=1, info=DATASETS["digits"])
-    test = score_models(record, both, SweepHome(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
+    test = score_models(record, both, SweepHome(tmp_path), lambda: data, own_best=own)  # type: ignore[arg-type,return-value]
     return SimpleNamespace(record=record, own=own, both=both, test=test, plan=plan)
 
 
@@ -226,7 +226,7 @@ def test_the_own_best_is_scored_class_by_class_on_the_same_images(scored: Simple
         others = own.labels != 3
         for sign, scores in ((1, own.scores[:, 0]), (-1, common.scores[:, 1])):
             influence += sign * auroc_influence(scores, others) / 2 / 2  # of two classes, and of two seeds
-    found = per_class(
+    found = compare_per_class(
         scored.plan,
         scored.both,
         {0: scored.both[0], 3: Confirmation(Configuration(4 * NUMBERS_PER_CLASS, {}), {})},
@@ -240,17 +240,17 @@ def test_the_own_best_is_scored_class_by_class_on_the_same_images(scored: Simple
 
 def test_a_difference_of_the_same_models_is_zero(scored: SimpleNamespace, tmp_path: Path) -> None:
     data, own = SimpleNamespace(channels=1, info=DATASETS["digits"]), dict.fromkeys((0, 3), 0)
-    test = score_models(record_of(scored.plan), scored.both, SweepHome(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
+    test = score_models(record_of(scored.plan), scored.both, SweepHome(tmp_path), lambda: data, own_best=own)  # type: ignore[arg-type,return-value]
     assert test.image_variance("", OWN_BEST, minus=0) == pytest.approx(0, abs=1e-12)
-    assert per_class(scored.plan, scored.both, dict.fromkeys((0, 3), scored.both[0]), test).cost.value == 0
+    assert compare_per_class(scored.plan, scored.both, dict.fromkeys((0, 3), scored.both[0]), test).cost.value == 0
 
 
 def test_other_own_bests_than_those_scored_are_refused(scored: SimpleNamespace) -> None:
-    assert Result.from_record(json.loads(json.dumps(scored.test.as_record()))).own == scored.own
-    assert opened_before(scored.record, scored.both, scored.own) == ""
-    reason = opened_before(scored.record, scored.both, {0: 0, 3: 4 * NUMBERS_PER_CLASS + 1})
+    assert Result.from_record(json.loads(json.dumps(scored.test.as_record()))).own_best == scored.own
+    assert why_open_already(scored.record, scored.both, scored.own) == ""
+    reason = why_open_already(scored.record, scored.both, {0: 0, 3: 4 * NUMBERS_PER_CLASS + 1})
     assert "for the configurations 0, 1, 4000, which are not" in reason
-    assert opened_before(scored.record, scored.both)
+    assert why_open_already(scored.record, scored.both)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def final_commands(plan: Plan, winner: Confirmation, settings: SweepSettings, re
     return [
         f"browse:  {browse_command(settings.tracking_uri)}",
         f"resume:  {resume}",
-        f"repeat:  {threads} {shlex.join([python(), '-m', 'adcore.train', *_changed(config), *data])}",
+        f"repeat:  {threads} {shlex.join([python(), '-m', 'adcore.train', *_changed_flags(config), *data])}",
     ]
 
 
@@ -64,7 +64,7 @@ def _start_command(script: str, stored: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _changed(config: TrainConfig) -> list[str]:
+def _changed_flags(config: TrainConfig) -> list[str]:
     """Flags of every field that differs from its default."""
     words: list[str] = []
     for field in dataclasses.fields(config):

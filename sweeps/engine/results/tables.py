@@ -40,13 +40,15 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     """The confirmed configurations side by side, the winner's sampled fields, and whether its lead is beyond noise."""
     winner = confirmed[0]
     lines = [f"search and confirm, validation {in_words(record.plan.metric)}, mean over classes:"]
-    for each, own_name in zip(confirmed, point_names(record, confirmed), strict=True):
-        name = f" ({own_name})" if own_name else ""
-        searched = f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
+    for each, point_name in zip(confirmed, point_names(record, confirmed), strict=True):
+        name = f" ({point_name})" if point_name else ""
+        search_value = (
+            f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
+        )
         by_seed = ", ".join(f"{mean:.4f}" for mean in each.means)
         seeds = f" (seeds: {by_seed})" if len(each.means) > 1 else ""
-        lines.append(f"  configuration {each.number}{name}: search {searched}, confirm {each.mean:.4f}{seeds}")
-    lines += _stopped_points(record, confirmed)
+        lines.append(f"  configuration {each.number}{name}: search {search_value}, confirm {each.mean:.4f}{seeds}")
+    lines += _stopped_point_lines(record, confirmed)
     lines.append(f"winner: configuration {winner.number}")
     lines += [f"  {name:28} {_shown(value)}" for name, value in _fields(record.plan, winner)]
     for each in summary.comparisons[1:]:
@@ -77,11 +79,11 @@ def stage_table(record: SweepRecord, summary: Summary) -> Table:
             "search, validation", f"{summary.winner.configuration.mean:.4f}", "", f"{chosen}, smaller trainings"
         )
     elif summary.search is not None:
-        table.add_row("search, validation", *_cells(summary.search), chosen)
-    table.add_row("confirm, validation", *_cells(summary.confirm), f"{count_of(seeds, 'fresh seed')}")
+        table.add_row("search, validation", *_interval_cells(summary.search), chosen)
+    table.add_row("confirm, validation", *_interval_cells(summary.confirm), f"{count_of(seeds, 'fresh seed')}")
     for name, each in summary.test.items():
         models = "the same model" if seeds == 1 else f"the same {seeds} models"
-        table.add_row(f"test, {name} anomalies" if name else "test", *_cells(each), models)
+        table.add_row(f"test, {name} anomalies" if name else "test", *_interval_cells(each), models)
     return table
 
 
@@ -139,14 +141,18 @@ def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]
     return [next((name for name, point in points.items() if point == each.params), "") for each in confirmed]
 
 
-def _stopped_points(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
+def _stopped_point_lines(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
     """A line for each point that was tried and not confirmed: its configuration, and how far it came."""
     numbers, lines = {each.number for each in confirmed}, list[str]()
     for name, point in record.plan.space.points.items():
-        own = next((each for each in record.configurations.values() if each.params == point), None)
-        if own and own.number not in numbers:
-            at = f", {own.value:.4f} on rung {own.rung + 1} of {len(record.ladder.rungs)}" if own.value else ""
-            lines.append(f"  configuration {own.number} ({name}): {own.state}{at}, not confirmed")
+        configuration = next((each for each in record.configurations.values() if each.params == point), None)
+        if configuration and configuration.number not in numbers:
+            at = (
+                f", {configuration.value:.4f} on rung {configuration.rung + 1} of {len(record.ladder.rungs)}"
+                if configuration.value
+                else ""
+            )
+            lines.append(f"  configuration {configuration.number} ({name}): {configuration.state}{at}, not confirmed")
     return lines
 
 
@@ -160,8 +166,8 @@ def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in (fixed | winner.params).items()]
 
 
-def _cells(each: Interval) -> tuple[str, str]:
-    return f"{each.value:.4f}", f"({max(each.low, 0):.4f}, {min(each.high, 1):.4f})"
+def _interval_cells(interval: Interval) -> tuple[str, str]:
+    return f"{interval.value:.4f}", f"({max(interval.low, 0):.4f}, {min(interval.high, 1):.4f})"
 
 
 def _mean_and_spread(values: list[float]) -> str:

@@ -19,7 +19,7 @@ from sweeps.engine.tracking.events import Tracking
 __all__ = ["assess_models", "inspect_model"]
 
 #: By class: its metrics by name, and the names of its figures in the sweep's folder.
-Assessed = dict[int, tuple[dict[str, float], list[str]]]
+Assessments = dict[int, tuple[dict[str, float], list[str]]]
 
 
 def inspect_model(
@@ -36,8 +36,8 @@ def inspect_model(
     """Assess a configuration's models of the confirmation, and tell MLflow. Raises StorageError."""
     with storage(home.folder):
         call = home, (configuration, tuple(classes), seed), train, test, resources.shares_beside_training
-        [(_, found)] = on_workers(assess_models, {configuration: call}, resources)
-    for index, (metrics, names) in found.items():
+        [(_, assessments)] = on_workers(assess_models, {configuration: call}, resources)
+    for index, (metrics, names) in assessments.items():
         files = [home.folder / name for name in names]
         fetch_files(home, files)
         tracking.log_assessment("confirm", configuration, seed, index, metrics, files)
@@ -49,7 +49,7 @@ def assess_models(
     train: ImageDataset,
     test: ImageDataset,
     shares: dict[str, Any],
-) -> Assessed:
+) -> Assessments:
     """Assess the models of a training and draw their figures. Runs on a worker.
 
     Raises OSError if a file cannot be written, StorageError for the store.
@@ -63,14 +63,14 @@ def assess_models(
     require_visible(home.token)
     limit_process(**shares)
     remember(train.info)
-    assessed: Assessed = {}
+    assessments: Assessments = {}
     with local_home(home) as local:
         paths = local.checkpoints_of(*training)
         fetch_files(local, paths)
         config, detector = load_detector(paths, test.channels)
         detector.to(training_device())
         history = history_of([state for path in paths for state in checkpoints.read(path)])
-        for index, found in assess(detector, config, train, test).items():
-            files = write_figures(local.figures / f"class-{index}", found, detector, test, history)
-            assessed[index] = found.metrics(), upload_files(local, files)
-    return assessed
+        for index, assessment in assess(detector, config, train, test).items():
+            files = write_figures(local.figures / f"class-{index}", assessment, detector, test, history)
+            assessments[index] = assessment.metrics(), upload_files(local, files)
+    return assessments
