@@ -136,12 +136,12 @@ def test_what_there_is_time_for_is_confirmed_the_best_first_then_the_default(lef
     clock.note_trial(0.0, 100, 50.0)
     limit = TimeLimit(record, clock, 1)
     assert confirmable_count(plan, Pace(2.0, 0.0), 3, 1, left) == len(chosen)
-    assert [each.number for each in limit.confirmed(candidates(record))] == chosen
+    assert [each.number for each in limit.choose_confirmed(candidates(record))] == chosen
     lines = "\n".join(limit.in_words(candidates(record)))
     assert ("There was no time to confirm" in lines) == (len(chosen) < 3)
     assert ("0 (default)" in lines) == (0 not in chosen)
     late = TimeLimit(record, Clock(record, 10**6, 0.0, now=lambda: 0.0), 1)
-    assert [each.number for each in late.confirmed(candidates(record))] == chosen, (
+    assert [each.number for each in late.choose_confirmed(candidates(record))] == chosen, (
         "a resumed sweep decides nothing anew"
     )
 

@@ -55,17 +55,17 @@ def _print_links(uri: str, address: str) -> None:
 
     check_tracking_uri(uri)
     set_variables(uri)
-    found = links(uri, address)
-    for name, link in found[:SHOWN]:
+    sweep_links = links(uri, address)
+    for name, link in sweep_links[:SHOWN]:
         print(f"{name}: {link}", flush=True)
-    if not found:
+    if not sweep_links:
         print(f"no sweep in {uri} has a table yet", flush=True)
 
 
 def main(text: str, argv: Sequence[str] | None = None) -> None:
     """The command. text: what --help says."""
 
-    def body(**given: Any) -> int:
-        return browse(UiSettings(**given))
+    def body(**flags: Any) -> int:
+        return browse(UiSettings(**flags))
 
     run("python -m sweeps.ui", text, dataclass_flags(UiSettings), body, argv)

@@ -58,9 +58,9 @@ def winners_models(home: SweepHome) -> list[Path]:
 def _open_home(sweep: str, storage: str) -> Generator[SweepHome]:
     """The folder of a sweep in --storage or, named by its address, in a store."""
     if "://" in sweep:
-        given = split_address({"resume": sweep})
-        store = ObjectStore(parse_address(given["checkpoints"], "--sweep")).below(given["resume"])
-        with local_home(SweepHome(Path(given["resume"]), store)) as local:
+        flags = split_address({"resume": sweep})
+        store = ObjectStore(parse_address(flags["checkpoints"], "--sweep")).below(flags["resume"])
+        with local_home(SweepHome(Path(flags["resume"]), store)) as local:
             fetch_files(local, [local.results], missing_ok=True)
             yield local
         return

@@ -49,7 +49,7 @@ class Stages(StageRunner):
 
     def __init__(self, plan: Plan, settings: SweepSettings, session: Session, data: ImageDataset) -> None:
         self.record = SweepRecord(session.study, plan, path=session.home.record)
-        self.of_classes: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
+        self.class_records: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
         super().__init__(plan, settings, session, [self.record])
         self.limit = time_limit(self.record, session, settings)
         self.plan, self.data, self.sweep_settings = plan, data, settings
@@ -63,7 +63,7 @@ class Stages(StageRunner):
             self._search("search", [self.record])
         chosen = self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
         if self.limit and chosen:
-            chosen = self.limit.confirmed(chosen)
+            chosen = self.limit.choose_confirmed(chosen)
         if self._confirm("confirm", [(self.record, chosen)]).remaining_jobs:  # among some alone another might win
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
@@ -71,13 +71,13 @@ class Stages(StageRunner):
             return self._without_winner()
         own_best: dict[int, Confirmation] = {}
         if self.plan.objective == "per-class":
-            self.of_classes = {index: self.record.of_class(index) for index in self.plan.classes}
-            self.records += self.of_classes.values()
-            self._search("search by class", list(self.of_classes.values()))
-            best = [(record, record.best(self.plan.best)) for record in self.of_classes.values()]
+            self.class_records = {index: self.record.of_class(index) for index in self.plan.classes}
+            self.records += self.class_records.values()
+            self._search("search by class", list(self.class_records.values()))
+            best = [(record, record.best(self.plan.best)) for record in self.class_records.values()]
             if self._confirm("confirm by class", best).remaining_jobs:
                 return self._fail(UNCONFIRMED)
-            own_best = choose_own_best(confirmed[0], self.of_classes)
+            own_best = choose_own_best(confirmed[0], self.class_records)
         return self._final(confirmed, own_best)
 
     def _search(self, name: str, records: list[SweepRecord]) -> None:
@@ -211,7 +211,7 @@ class Stages(StageRunner):
 
     @property
     def _records(self) -> list[SweepRecord]:
-        return [self.record, *self.of_classes.values()]
+        return [self.record, *self.class_records.values()]
 
     @functools.cached_property
     def _test_part(self) -> ImageDataset:

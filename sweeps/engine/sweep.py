@@ -60,34 +60,34 @@ class Script(Generic[Settings, Plan]):
 def launch(script: Script[Any, Any], text: str, argv: Sequence[str] | None = None) -> None:
     """Parse argv and run the sweep. Exits with 0 if it is complete, 1 with failed trials, 2 for bad input."""
 
-    def body(**given: Any) -> int:
+    def body(**flags: Any) -> int:
         with interruptible() as interrupt:
-            return sweep(script, given, interrupt)
+            return sweep(script, flags, interrupt)
 
     run(f"sweeps/{script.name}.py", text, dataclass_flags(script.settings), body, argv, on_record=True)
 
 
-def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt) -> int:
-    """Run or resume a sweep; returns the exit code. given: the flags. Raises UserError for bad input."""
+def sweep(script: Script[Any, Any], flags: dict[str, Any], interrupt: Interrupt) -> int:
+    """Run or resume a sweep; returns the exit code. flags: those given, by name. Raises UserError for bad input."""
     started = time.monotonic()
     check_one_root()
     check_docstrings()
-    given = split_address(given)
-    settings = script.settings(**given)
+    flags = split_address(flags)
+    settings = script.settings(**flags)
     check_job(settings, script.name, is_complete=not settings.resume)
     fetch_missing_record(settings)
     home = find_home(script.name, settings)
     if settings.continued_sweep:
-        settings = stored_settings(script.name, script.settings, home, given)
+        settings = stored_settings(script.name, script.settings, home, flags)
         check_job(settings, script.name)
     elif settings.scale is None and settings.address != "local":  # the GPUs of this machine say nothing
         scale = settings.default_scale(has_gpus=settings.asks_for_gpus or cluster_has_gpus(settings))
         settings = dataclasses.replace(settings, scale=scale)
         interrupt.listen()
-    if given.get("wait_for") and settings.address == "local":
+    if flags.get("wait_for") and settings.address == "local":
         raise UserError(f"--wait-for {settings.wait_for}: a local Ray does not grow; expected an --address")
     plan = script.make_plan(settings, home)
-    require_same_plan(home, plan, except_for=EXTENDED if "extend" in given else ())
+    require_same_plan(home, plan, except_for=EXTENDED if "extend" in flags else ())
     if settings.plan:
         click.echo(script.in_words(plan, settings))
         return 0
@@ -96,7 +96,7 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
     if line := network_disk_line(home.folder.parent):
         click.echo(line, err=True)
     home.store = store_of(settings, home)
-    check_tracking(settings, script.name, is_named="tracking_uri" in given)
+    check_tracking(settings, script.name, is_named="tracking_uri" in flags)
     check_address(settings)
     check_outboxes(home)
     data, hashes = load_data(plan.dataset_names, plan.parts, settings, plan.image_size, plan.protocol)
@@ -112,5 +112,5 @@ def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt)
         return drive(
             plan, settings, home, attributes, interrupt,
             lambda session: script.make_stages(plan, settings, session, data),
-            started=started, is_extended="extend" in given,
+            started=started, is_extended="extend" in flags,
         )  # fmt: skip

@@ -55,7 +55,7 @@ class TimeLimit:
             if not self.record.storage_error:
                 self.clock.note()
 
-    def confirmed(self, candidates: Sequence[Configuration]) -> list[Configuration]:
+    def choose_confirmed(self, candidates: Sequence[Configuration]) -> list[Configuration]:
         """Those that can be confirmed in the time that is left: the best, then the default, then the others.
 
         Decided once and recorded: a resumed sweep confirms the same ones. Raises StorageError.
@@ -76,12 +76,14 @@ class TimeLimit:
         """What the limit has changed, and how much of it was used, as lines of the report."""
         clock = self.clock
         lines = [f"time: {duration(clock.seconds_used)} of {duration(clock.limit)}"]
-        if (begun := len(self.record.configurations)) < self.record.plan.configs:
-            lines.append(f"The time limit ended the search: {begun} of {self.record.plan.configs} configurations.")
+        if (begun_count := len(self.record.configurations)) < self.record.plan.configs:
+            lines.append(
+                f"The time limit ended the search: {begun_count} of {self.record.plan.configs} configurations."
+            )
         chosen = self.record.read(CHOSEN) or []
         names = {each.number: f" ({name})" for name, each in references(self.record).items()}
-        if left := [f"{n}{names.get(n, '')}" for each in candidates if (n := each.number) not in chosen]:
-            lines.append(f"There was no time to confirm {', '.join(left)}, of {len(candidates)} configurations.")
+        if unconfirmed := [f"{n}{names.get(n, '')}" for each in candidates if (n := each.number) not in chosen]:
+            lines.append(f"There was no time to confirm {', '.join(unconfirmed)}, of {len(candidates)} configurations.")
         return lines
 
 

@@ -66,11 +66,11 @@ class BaselineSearch(PackSearcher):
         return done
 
     def newly_ended(self) -> list[EndedTraining]:
-        closed: list[EndedTraining] = []
+        ended: list[EndedTraining] = []
         for key in sorted(self.open_runs):
             states = [self.states.get(each) for each in self.plan.trainings if (each.configuration, each.seed) == key]
             if all(states):
                 worst = next((state for state in ("failed", "diverged") if state in states), "complete")
-                closed.append((*key, worst))
-        self.open_runs -= {(configuration, seed) for configuration, seed, _ in closed}
-        return closed
+                ended.append((*key, worst))
+        self.open_runs -= {(configuration, seed) for configuration, seed, _ in ended}
+        return ended

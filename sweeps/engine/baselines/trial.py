@@ -38,30 +38,30 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threa
     require_visible(home.token)
     limit_process(threads, gpus)
     [part] = parts_of(config)
-    own, (train_part, test_part) = part.config, parts[part.config.dataset]
+    train_config, (train_part, test_part) = part.config, parts[part.config.dataset]
 
     def report(metrics: dict[str, float], **result: str) -> None:
-        found = {"metrics": json.dumps([metrics]), "images_per_second": metrics["images_per_second"]}
-        tune.report({**found, **result})
+        epoch = {"metrics": json.dumps([metrics]), "images_per_second": metrics["images_per_second"]}
+        tune.report({**epoch, **result})
 
     with trial_checkpoints(home, [part.training_key]) as checkpoints:
-        ended = train(own, report, data=train_part, checkpoints=checkpoints)
-    if ended.state == "diverged":
+        outcome = train(train_config, report, data=train_part, checkpoints=checkpoints)
+    if outcome.state == "diverged":
         return
-    if own.fold is None:
+    if train_config.fold is None:
         with local_home(home) as local:
-            folder = local.figures / f"configuration-{part.configuration:04d}" / f"seed-{own.train_seed}"
-            found = _on_test(ended.detector, own, train_part, test_part, ended.history, folder)
+            folder = local.figures / f"configuration-{part.configuration:04d}" / f"seed-{train_config.train_seed}"
+            found = _score_test(outcome.detector, train_config, train_part, test_part, outcome.history, folder)
             if found is None:
                 return
             metrics, figures = found[0], upload_files(local, found[1])
     else:
-        metrics, figures = {"val_accuracy": _held_out_accuracy(ended.detector, own, train_part)}, []
-    result = {"metrics": metrics, "seconds": ended.seconds, "figures": figures}
-    report(ended.history[-1], result=json.dumps(result))
+        metrics, figures = {"val_accuracy": _held_out_accuracy(outcome.detector, train_config, train_part)}, []
+    result = {"metrics": metrics, "seconds": outcome.seconds, "figures": figures}
+    report(outcome.history[-1], result=json.dumps(result))
 
 
-def _on_test(
+def _score_test(
     detector: Pack,
     config: TrainConfig,
     train_part: ImageDataset,
