@@ -121,9 +121,8 @@ def test_a_node_that_is_shunned_gets_no_trials_as_long_as_another_can_have_them(
         keepers.append(AskedFor(*given))
         return keepers[-1]
 
-    cluster_slots = ClusterSlots(
-        Resources(cpus=1, gpus=1, slots=4), is_fixed=False, nodes=machines.alive, make_demand=keeper
-    )  # type: ignore[arg-type]
+    resources = Resources(cpus=1, gpus=1, slots=4)
+    cluster_slots = ClusterSlots(resources, is_fixed=False, nodes=machines.alive, make_demand=keeper)  # type: ignore[arg-type]
     assert cluster_slots.exclude("1")
     assert (keepers[0].bundles, keepers[0].node, keepers[0].counts) == ([{"CPU": 1}], "1", [4]), "all its CPUs are kept"
     assert cluster_slots.count()
