@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.engine.search.node_losses import DOUBT, NodeLosses
+from sweeps.engine.search.node_losses import UNCERTAIN_SECONDS, NodeLosses
 
 # As Ray 2.60 says it.
 DIED = (
@@ -74,7 +74,7 @@ def test_a_worker_that_could_not_be_reached_has_crashed_if_its_node_turns_out_to
     assert trial.run_metadata.num_failures == 0
     if not alive:
         cluster.alive.discard("a")
-    cluster.now = DOUBT
+    cluster.now = UNCERTAIN_SECONDS
     for _ in range(2):
         cluster.losses.follow([trial])
         assert trial.run_metadata.num_failures == counted
