@@ -39,7 +39,7 @@ def main(script: str, text: str, argv: Sequence[str] | None = None) -> None:
 
 
 def winners_models(home: SweepHome) -> list[Path]:
-    """The winner's checkpoints, with every fresh seed; brought from the store, if there is one.
+    """The winner's checkpoints, with every fresh seed; copied from the store, if there is one.
 
     Raises UserError for a sweep that has not finished, StorageError for a store that cannot be read.
     """

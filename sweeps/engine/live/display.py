@@ -37,7 +37,7 @@ class Display:
         self.slots_since = 0.0
 
     def set_slots(self, slots: int) -> None:
-        """From now on, a cluster has room for so many trials."""
+        """From now on, a cluster has so many slots."""
         if self.slots is not None and slots != self.slots:
             self.print(f"the cluster's nodes have changed: {count_of(slots, 'slot')} for trials, {self.slots} before")
         self.slot_seconds, self.slots_since = self._slot_seconds(), time.monotonic()

@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 
 __all__ = ["Watchdog"]
 
-#: Seconds between two steps of Tune beyond which the driver itself was suspended: it could hear no worker.
+#: Seconds between two steps of Tune beyond which the driver itself was suspended: it received no reports.
 ASLEEP = 20.0
 #: Seconds between two looks at all trials, of which Tune keeps those that have ended, too.
 EVERY = 1.0
@@ -24,7 +24,7 @@ class Watchdog:
         self, limit: float, *, kill: Callable[[Any], object] = ray.kill, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.limit, self.kill, self.clock = limit, kill, clock
-        self.silent_since: dict[str, tuple[Any, float]] = {}  # worker, and when it was last heard of, by trial
+        self.silent_since: dict[str, tuple[Any, float]] = {}  # worker, and when it last reported, by trial
         self.killed: set[str] = set()
         self.last_step = self.last_look = clock()
 

@@ -73,7 +73,7 @@ class ClusterSlots:
             self.demand.ask(max(0, wanted - max(under_way, self.resources.slots)))
 
     def exclude(self, node: str) -> bool:
-        """Give a node no trials any more; returns False if no other has room for one."""
+        """Give a node no trials any more; returns False if no other has a slot."""
         if not self._slots_without((*self.excluded, node)):
             return False
         self._occupy((*self.excluded, node))

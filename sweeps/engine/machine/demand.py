@@ -1,4 +1,4 @@
-"""Demand: room that an autoscaler is to make, asked for with placement groups that no node has room for yet."""
+"""Demand: resources that an autoscaler is asked for, with placement groups that fit on no node yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_TYPE = re.compile(r"node_[0-9a-f]{56}")
 
 
 class Demand:
-    """Equal placement groups: each asks for room for `bundles`, on the node with this id if one is given.
+    """Equal placement groups: each asks for `bundles`, on the node with this id if one is given.
 
     Ray's autoscalers start nodes for those that wait. Ray removes them with this driver's job, however that ends; what
     `ray.autoscaler.sdk.request_resources` asks for would stay, and replace what others have asked for.
@@ -29,7 +29,7 @@ class Demand:
         self.groups: list[PlacementGroup] = []
 
     def hold(self, count: int) -> None:
-        """Have so many groups; those that a node has room for keep it."""
+        """Have so many groups; those that are placed on a node stay there."""
         from ray.util import placement_group, remove_placement_group
 
         while len(self.groups) > count:
@@ -40,7 +40,7 @@ class Demand:
             )
 
     def ask(self, count: int) -> None:
-        """Have so many groups wait; those that a node has room for give it up: it is the trials'."""
+        """Have so many groups wait; those that are placed on a node are removed: its resources are for trials."""
         from ray.util import placement_group_table, remove_placement_group
 
         for group in [each for each in self.groups if placement_group_table(each)["state"] == "CREATED"]:

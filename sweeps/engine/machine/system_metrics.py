@@ -1,4 +1,4 @@
-"""System metrics: what MLflow's own monitors measure of the driver's machine, told like every other update.
+"""System metrics: what MLflow's own monitors measure of the driver's machine, sent like every other update.
 
 MLflow's own thread would write past the outbox, and its figures would be lost while MLflow is away.
 """

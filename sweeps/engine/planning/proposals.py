@@ -18,8 +18,8 @@ from sweeps.engine.planning.samplers import make_sampler
 
 __all__ = ["ConfigurationResults", "propose", "sampler_history"]
 
-#: Configurations that a sampler hears of at most, more than any scale searches: with all of thousands, a proposal would
-#: take ever longer. It hears of the best (TPE models the best tenth apart), of those whose packs ended last, and of the
+#: Configurations that are passed to a sampler at most, more than any scale searches: with all of thousands, a proposal
+#: would take ever longer. It gets the best (TPE models the best tenth apart), those whose packs ended last, and the
 #: newest, which may be training.
 BEST, LAST, NEW = 40, 120, 40
 MOST = BEST + LAST + NEW
@@ -39,7 +39,7 @@ class ConfigurationResults:
 def sampler_history(
     numbers: range, leaders: Callable[[int], Sequence[int]], last: Callable[[int], Sequence[int]]
 ) -> Sequence[int]:
-    """The configurations that a sampler hears of, by number: all or, if there are many, the best and the latest.
+    """The configurations that are passed to a sampler, by number: all or, if there are many, the best and the latest.
 
     numbers: of all. leaders: so many that came furthest up the ladder. last: so many whose packs ended last.
     """
@@ -87,7 +87,7 @@ def _as_complete(plan: Plan, results: Sequence[ConfigurationResults]) -> list[Fr
 
 
 class _SamplerTrial(FrozenTrial):
-    """A trial as a sampler is told of it. Optuna copies each one that is added to a study, down to its ranges, which
+    """A trial as it is passed to a sampler. Optuna copies each one that is added to a study, down to its ranges, which
     takes longer than a proposal itself; it never changes what is in them."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _SamplerTrial:

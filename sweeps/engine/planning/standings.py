@@ -13,7 +13,7 @@ Place = tuple[float, int]
 
 
 class Standings:
-    """The configurations that have reached a rung. Sorted at all times: no question goes through all of them."""
+    """The configurations that have reached a rung. Sorted at all times: no method loops over all of them."""
 
     def __init__(self) -> None:
         self.places: list[Place] = []

@@ -1,4 +1,4 @@
-"""Ledger: how the configurations of a search stand, kept up to date as they climb and end."""
+"""Ledger: the states of a search's configurations, kept up to date as they reach rungs and end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATES: tuple[str, ...] = ("complete", "stopped", "diverged", "running", "failed
 
 
 class Ledger:
-    """What happened to configurations, in its order: no question goes through all of them.
+    """What happened to configurations, in the order in which it did: no method loops over all of them.
 
     goodness: makes a value of the metric a number that is higher for a better configuration. climbs: each rung that
     a configuration has reached. endings: those that have ended. unrecorded: of those, what is not in the study yet.

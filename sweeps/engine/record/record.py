@@ -36,7 +36,7 @@ class SweepRecord(Attributes):
     """Configurations in memory and in the study; every change is written before it is acted on.
 
     first_number: of the study's first configuration. attributes: those of another record, if it shares them. classes:
-    in the ladder's order; empty until that is known. ledger: how the configurations stand. is_searched: whether the
+    in the ladder's order; empty until that is known. ledger: the state of every configuration. is_searched: whether the
     search has ended.
     """
 

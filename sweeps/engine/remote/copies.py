@@ -38,7 +38,7 @@ EVERY = 30.0
 
 
 class RecordCopies:
-    """Copies record and outbox to the store, and says that this driver is alive. For use by one thread.
+    """Copies record and outbox to the store, and sends this driver's heartbeats. For use by one thread.
 
     A copy is taken between two events, when record and outbox agree, and travels in a thread. copied_update: the number
     of the last update in the copy that has arrived: MLflow may learn of so many, as a resume from the copy knows no
@@ -95,7 +95,7 @@ class RecordCopies:
         self.driver.release()
 
     def stop(self) -> None:
-        """Give no more signs of life."""
+        """Send no more heartbeats."""
         self._stopped.set()
         if self._heartbeat.is_alive():
             self._heartbeat.join()

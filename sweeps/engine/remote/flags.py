@@ -1,4 +1,4 @@
-"""--checkpoints and --resume ADDRESS: the store of a sweep, checked, and its record brought here if it is away."""
+"""--checkpoints and --resume ADDRESS: the store of a sweep, checked, and its record copied here if it is missing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def split_address(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def fetch_missing_record(settings: RunSettings) -> None:
-    """Bring the record of a sweep that is continued from --checkpoints, unless it is in --storage. Raises UserError."""
+    """Copy the record of a sweep that is continued from --checkpoints to --storage, if missing. Raises UserError."""
     if not (settings.checkpoints and settings.continued_sweep):
         return
     storage = Path(settings.storage).expanduser().resolve()

@@ -29,7 +29,7 @@ def local_home(home: SweepHome) -> Generator[SweepHome]:
 
 
 def fetch_files(home: SweepHome, paths: Iterable[Path], *, missing_ok: bool = False) -> None:
-    """Bring files of the sweep from the store, if there is one, to these paths.
+    """Copy files of the sweep from the store, if there is one, to these paths.
 
     Raises StorageError, and UserError for one that is not there.
     """
@@ -39,7 +39,7 @@ def fetch_files(home: SweepHome, paths: Iterable[Path], *, missing_ok: bool = Fa
 
 
 def upload_files(home: SweepHome, paths: Iterable[Path]) -> list[str]:
-    """Give files to the store, if there is one; returns their names within the sweep's folder. Raises StorageError."""
+    """Copy files to the store, if there is one; returns their names within the sweep's folder. Raises StorageError."""
     names = {home.key(path): path for path in paths}
     for name, path in names.items():
         if home.store:

@@ -1,7 +1,7 @@
 """One driver at a time on the sweeps of a store: an object that the driver writes again and again while it runs.
 
 It protects from a second head that is started while the first one runs, and a head that comes back after another one
-took over stops at its next sign of life. It does not protect from two that start within the same moment: an object
+took over stops at its next heartbeat. It does not protect from two that start within the same moment: an object
 store has no locks.
 """
 
@@ -26,13 +26,13 @@ __all__ = ["RemoteDriver", "TakenOverError", "check_no_other_driver"]
 
 #: The object, and how the names of those begin that are written to learn the store's time.
 DRIVER, CLOCK = ".driver", ".clock-"
-#: Seconds without a sign of life after which a driver counts as dead; those before another one is sure to be alone.
+#: Seconds without a heartbeat after which a driver counts as dead; those before another one is sure to be alone.
 SILENCE, MOMENT = 180.0, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class DriverState:
-    """The driver that an object tells of. token: of its session; process: on host; ended: whether it said so."""
+    """The driver that an object names. token: of its session; process: on host; ended: whether it said so."""
 
     token: str
     host: str
@@ -57,7 +57,7 @@ class RemoteDriver:
         self.renew()
 
     def renew(self) -> None:
-        """Give a sign of life. Raises TakenOverError."""
+        """Send a heartbeat. Raises TakenOverError."""
         state = _read_state(self.store)
         if state and state.token != self.token:
             raise TakenOverError(f"{self.store.place(DRIVER)}: a driver on {state.host} has taken over this sweep")
@@ -109,7 +109,7 @@ def _read_state(store: ObjectStore) -> DriverState | None:
 
 
 def _age(store: ObjectStore) -> float:
-    """Seconds since the last sign of life, by the store's clock."""
+    """Seconds since the last heartbeat, by the store's clock."""
     probe = f"{CLOCK}{uuid.uuid4().hex}"
     store.put_bytes(probe.encode(), probe)
     now, then = store.modified(probe), store.modified(DRIVER)

@@ -74,7 +74,7 @@ def publish(
     seconds: float,
     state: str,
 ) -> None:
-    """Write the outcome's files and tell MLflow. commands: to browse, resume and repeat. Raises StorageError."""
+    """Write the outcome's files, and queue it for MLflow. commands: to browse, resume, repeat. Raises StorageError."""
     plan, winner, means = record.plan, outcome.summary.winner, confirmed_means(outcome.confirmed, outcome.test)
     with storage(home.folder):
         artifacts = [

@@ -1,4 +1,4 @@
-"""NodeLosses: tells a trial whose node was lost from one that has crashed."""
+"""NodeLosses: distinguishes a trial whose node was lost from one that has crashed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENTRY = "Failure # "
 
 
 class NodeLosses:
-    """Forgives a trial what its node did; a failure that is in doubt counts later if the node turns out to be there."""
+    """Does not count failures that a node caused; an uncertain one counts later if the node turns out to be alive."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class NodeLosses:
         self.uncertain_failures: list[tuple[float, str | None, Trial]] = []
 
     def follow(self, trials: Iterable[Trial]) -> None:
-        """Called at each step: note where the trials run, and count what was forgiven in vain."""
+        """Called at each step: note where the trials run, and count the failures whose nodes are alive after all."""
         for trial in trials:
             worker = trial.temporary_state.ray_actor
             if worker is not None and self.worker_and_node.get(trial.trial_id, (None, None))[0] is not worker:

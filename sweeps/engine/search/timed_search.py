@@ -91,7 +91,7 @@ class TimedSearch(LadderSearch):
             self.clock.note_trial(before, done, done / speed)
 
     def _set_budget(self, pace: Pace) -> None:
-        """Set the ladder's budget to what the rest of the time is worth."""
+        """Set the ladder's budget to what can be trained in the time that is left."""
         plan, ladder, slots = self.record.plan, self.record.ladder, self.slots
         left = self.clock.seconds_left - reserve(plan, pace, slots, self.clock.limit)
         last = plan.search_config.epochs / pace.speed  # a training that begins in the last moment
