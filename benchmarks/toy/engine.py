@@ -52,7 +52,7 @@ class Engine:
         """Search to the end."""
         ladder = self.stages.record.ladder
         self.stages.tell_ended(self.search)
-        self.stages.train(self.search, trainable, total=ladder.budget, done=ladder.spent)
+        self.stages.train(self.search, trainable, total=ladder.budget, done_before=ladder.spent)
 
 
 def plan_of(settings: SweepSettings) -> Plan:

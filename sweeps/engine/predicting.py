@@ -76,8 +76,8 @@ def _open_home(sweep: str, storage: str) -> Generator[SweepHome]:
 
 def _predict(sweep: str | None = None, storage: str | None = None, model: tuple[str, ...] = (), **flags: Any) -> int:
     if bool(model) == (sweep is not None):
-        both = f"--sweep {sweep} and --model: " if model else ""
-        raise UserError(f"{both}expected either --sweep NAME or --model, the files of models")
+        flags_given = f"--sweep {sweep} and --model: " if model else ""
+        raise UserError(f"{flags_given}expected either --sweep NAME or --model, the files of models")
     if sweep is None:
         if storage is not None:
             raise UserError(f"--storage {storage!r}: where sweeps are; use it with --sweep NAME")

@@ -86,19 +86,21 @@ class StageRunner(StageListener):
         for record in self.records:
             record.storage_error = record.storage_error or error
 
-    def train(self, search: PackSearcher, trainable: Callable[..., Any], *, total: float, done: float = 0) -> None:
+    def train(
+        self, search: PackSearcher, trainable: Callable[..., Any], *, total: float, done_before: float = 0
+    ) -> None:
         """Train what a search asks for. trainable: what a worker runs, with its data in Ray's object store.
 
-        total: class-epochs of the stage at most; done: those trained before. Raises StorageError if the sweep's files
-        cannot be written, KeyboardInterrupt if the sweep was told to stop.
+        total: class-epochs of the stage at most; done_before: those trained before. Raises StorageError if the sweep's
+        files cannot be written, KeyboardInterrupt if the sweep was told to stop.
         """
         self.note_code()
-        self.records[0].write(STAGE, stage_start(search.name, total - done, self.records[0].all()))
+        self.records[0].write(STAGE, stage_start(search.name, total - done_before, self.records[0].all()))
         self.tracking.open_sweep(search.name)
         if not self.cluster_slots.is_fixed:
             self._count(search)
             self.display.set_slots(self.cluster_slots.present)
-        self.display.begin(search.name, total, done)
+        self.display.begin(search.name, total, done_before)
         self.searching = search
         monitor = Monitor(search, self.tracking, self.display, self, report_timeout=self.settings.report_timeout)
         self.interrupt.in_tune = True
@@ -165,11 +167,11 @@ class StageRunner(StageListener):
 
     def _sample_system(self) -> None:
         """Log the use of this machine, if that was asked for and is due."""
-        if self.system and (found := self.system.sample()):
-            now, known = int(time.time()), self.records[0].read(SAMPLED_FROM)
-            if known is None:
-                self.records[0].write(SAMPLED_FROM, known := now)
-            self.tracking.log_system_metrics(found, max(0, now - known))
+        if self.system and (metrics := self.system.sample()):
+            now, sampled_from = int(time.time()), self.records[0].read(SAMPLED_FROM)
+            if sampled_from is None:
+                self.records[0].write(SAMPLED_FROM, sampled_from := now)
+            self.tracking.log_system_metrics(metrics, max(0, now - sampled_from))
 
     def tune_step(self) -> None:
         """Sample the machine, follow the nodes; end Tune's loop if the sweep cannot continue or is to stop."""

@@ -86,7 +86,7 @@ class Stages(StageRunner):
         self.tell_ended(search)  # what a killed driver could not report
         if search.open_records:
             budget, spent = (sum(getattr(each.ladder, name) for each in records) for name in ("budget", "spent"))
-            self.train(search, self._trainable, total=budget, done=spent)
+            self.train(search, self._trainable, total=budget, done_before=spent)
         if self.limit:
             self.limit.require_time()
 

@@ -47,7 +47,7 @@ class BaselineStages(StageRunner):
         try:
             if search.remaining:
                 total, left = (self._epochs(each) for each in (self.plan.trainings, search.remaining))
-                self.train(search, self._trainable(), total=total, done=total - left)
+                self.train(search, self._trainable(), total=total, done_before=total - left)
         except KeyboardInterrupt:
             if self.interrupt.count < 2:
                 self._write(read_outcomes(self.plan, self.record))

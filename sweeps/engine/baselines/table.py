@@ -88,9 +88,9 @@ def _outcome(plan: BaselinePlan, attributes: Mapping[str, Any], place: int) -> O
     trainings = [training for training in plan.trainings if training.configuration in numbers]
     by_seed: dict[int, list[tuple[int, dict[str, Any]]]] = {}
     for seed in dict.fromkeys(training.seed for training in trainings):
-        own = [training for training in trainings if training.seed == seed]
-        if all(training.key in attributes for training in own):
-            by_seed[seed] = [(training.index, attributes[training.key]) for training in own]
+        trainings_of_seed = [training for training in trainings if training.seed == seed]
+        if all(training.key in attributes for training in trainings_of_seed):
+            by_seed[seed] = [(training.index, attributes[training.key]) for training in trainings_of_seed]
     if not by_seed:
         return None
     results = [each for own in by_seed.values() for each in own]
@@ -136,9 +136,9 @@ def write_csv(path: Path, outcomes: Sequence[Outcome]) -> Path:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for each in outcomes:
-        own = {"system": each.row.name, "protocol": each.protocol, "metric": each.row.metric}
-        own |= {"source": each.row.source, "reported": each.row.reported, "mean": each.mean, "spread": each.spread}
-        writer.writerow({**own, "n": len(each.values), "seconds": each.seconds, **each.metrics})
+        row = {"system": each.row.name, "protocol": each.protocol, "metric": each.row.metric}
+        row |= {"source": each.row.source, "reported": each.row.reported, "mean": each.mean, "spread": each.spread}
+        writer.writerow({**row, "n": len(each.values), "seconds": each.seconds, **each.metrics})
     return write_whole(path, text.getvalue())
 
 
@@ -152,10 +152,10 @@ def write_markdown(path: Path, outcomes: Sequence[Outcome]) -> Path:
 
 def write_json(path: Path, plan: BaselinePlan, outcomes: Sequence[Outcome]) -> Path:
     """The rows as JSON, for docs/results.md."""
-    own = ("dataset", "protocol", "values", "difference", "decisions", "cells", "by_class", "metrics", "seconds")
+    of_outcome = ("dataset", "protocol", "values", "difference", "decisions", "cells", "by_class", "metrics", "seconds")
     of_row = ("name", "source", "differs", "reported", "metric")
     rows = [
-        {name: getattr(each.row, name) for name in of_row} | {name: getattr(each, name) for name in own}
+        {name: getattr(each.row, name) for name in of_row} | {name: getattr(each, name) for name in of_outcome}
         for each in outcomes
     ]
     return write_whole(path, json.dumps({"plan": plan.as_record(), "rows": rows}, indent=1) + "\n")

@@ -51,10 +51,10 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threa
     if train_config.fold is None:
         with local_home(home) as local:
             folder = local.figures / f"configuration-{part.configuration:04d}" / f"seed-{train_config.train_seed}"
-            found = _score_test(outcome.detector, train_config, train_part, test_part, outcome.history, folder)
-            if found is None:
+            scored = _score_test(outcome.detector, train_config, train_part, test_part, outcome.history, folder)
+            if scored is None:
                 return
-            metrics, figures = found[0], upload_files(local, found[1])
+            metrics, figures = scored[0], upload_files(local, scored[1])
     else:
         metrics, figures = {"val_accuracy": _held_out_accuracy(outcome.detector, train_config, train_part)}, []
     result = {"metrics": metrics, "seconds": outcome.seconds, "figures": figures}
@@ -73,18 +73,18 @@ def _score_test(
     from adcore.evaluation.assessment import assess
     from adcore.evaluation.assessment_figures import write_figures
 
-    [(index, found)] = assess(detector, config, train_part, test_part).items()
-    if not found.decisions:
+    [(index, assessment)] = assess(detector, config, train_part, test_part).items()
+    if not assessment.decisions:
         return None
-    files = write_figures(folder / f"class-{index}", found, detector, test_part, history)
-    return found.metrics() | {"test_auroc_of_decisions": _auroc_of_decisions(found)}, files
+    files = write_figures(folder / f"class-{index}", assessment, detector, test_part, history)
+    return assessment.metrics() | {"test_auroc_of_decisions": _auroc_of_decisions(assessment)}, files
 
 
-def _auroc_of_decisions(found: Assessment) -> float:
+def _auroc_of_decisions(assessment: Assessment) -> float:
     """AUROC of hard labels, (TPR + TNR) / 2: by two scores if there are, else at the best validation threshold."""
     from adcore.evaluation.assessment import TWO_SCORES
 
-    decisions = found.decisions
+    decisions = assessment.decisions
     normal, anomalous = (decisions.get(TWO_SCORES) or decisions["most correct"]).confusion
     return float(normal[0] / normal.sum() + anomalous[1] / anomalous.sum()) / 2
 

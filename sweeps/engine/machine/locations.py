@@ -134,7 +134,7 @@ def _with_anchored_paths(stored: Mapping[str, Any], storage: Path) -> Mapping[st
     return settings
 
 
-def _moved_path(path: Path, before: Path, now: Path) -> Path:
-    """`path`, moved along from `before` to `now`; unchanged if nothing exists there."""
-    moved = Path(os.path.normpath(now / os.path.relpath(path, before)))
+def _moved_path(path: Path, old_storage: Path, storage: Path) -> Path:
+    """`path`, moved along from `old_storage` to `storage`; unchanged if nothing exists there."""
+    moved = Path(os.path.normpath(storage / os.path.relpath(path, old_storage)))
     return moved if moved.exists() else path

@@ -41,11 +41,11 @@ def await_nodes(settings: RunSettings) -> float:
     """
     if settings.address == "local":
         return 0.0
-    began, is_growing = time.monotonic(), autoscales()
+    started_at, is_growing = time.monotonic(), autoscales()
     for goal in (_goal_of_flag(settings), _goal_of_one_slot(settings) if is_growing else None):
         if goal:
-            _await(goal, settings, began, is_growing=is_growing)
-    return time.monotonic() - began
+            _await(goal, settings, started_at, is_growing=is_growing)
+    return time.monotonic() - started_at
 
 
 def _goal_of_flag(settings: RunSettings) -> Goal | None:
@@ -84,20 +84,20 @@ def _nodes_with_slots(nodes: Nodes, settings: RunSettings) -> int:
     return sum(slots_on([node], settings.cpus_per_trial, settings.gpus_per_trial or 0) > 0 for node in nodes)
 
 
-def _await(goal: Goal, settings: RunSettings, began: float, *, is_growing: bool) -> None:
+def _await(goal: Goal, settings: RunSettings, started_at: float, *, is_growing: bool) -> None:
     printed_at = -QUIET
     try:
         while (present := goal.present([node["Resources"] for node in alive_nodes()])) < goal.count:
-            now = time.monotonic() - began
-            there = f"the cluster has {present:g} of {goal.count} {goal.unit}"
+            now = time.monotonic() - started_at
+            progress = f"the cluster has {present:g} of {goal.count} {goal.unit}"
             if now > 60 * settings.wait_minutes:
                 raise UserError(
-                    f"{goal.flag}: after {settings.wait_minutes:g} minutes {there}; start the sweep again when it has "
-                    "them, or with more --wait-minutes"
+                    f"{goal.flag}: after {settings.wait_minutes:g} minutes {progress}; start the sweep again when it "
+                    "has them, or with more --wait-minutes"
                 )
             if now - printed_at >= QUIET:
                 printed_at = now
-                click.echo(f"waiting for {goal.flag}: {there}; {now / 60:.0f} of {settings.wait_minutes:g} minutes")
+                click.echo(f"waiting for {goal.flag}: {progress}; {now / 60:.0f} of {settings.wait_minutes:g} minutes")
             if is_growing:
                 goal.demand.hold(goal.groups)
             time.sleep(EVERY)

@@ -156,13 +156,13 @@ class Plan(BasePlan):
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("base", "search", "space")
         }
         rungs = [[rung.classes, rung.epochs] for rung in self.rungs]
-        own = {
+        nested_fields = {
             "search": dict(self.search),
             "base": as_plain(self.base),
             "space": dataclasses.asdict(self.space),
             "rungs": rungs,
         }
-        return fields | own
+        return fields | nested_fields
 
     def resolved_settings(self, settings: SweepSettings) -> dict[str, Any]:
         """The size of packs and what the scale stands for: a resume on another machine must make the same choices."""

@@ -62,7 +62,8 @@ def steer_space(space: Space, base: TrainConfig, settings: SweepSettings) -> Spa
     defaults, points = all_points.get(space.default, base_fields), dict(default)
     for number, text in enumerate(settings.point, 1):
         fields = _complete_point(text, defaults, ranges)
-        if other := next((point for point, known in {**points, **script_points}.items() if known == fields), None):
+        others = {**points, **script_points}
+        if other := next((point for point in others if others[point] == fields), None):
             raise UserError(f"--point {text}: the same as {other!r}, which is tried anyway; leave it out")
         points[POINT_NAME.format(number)] = fields
     return dataclasses.replace(space, ranges=ranges, points={**points, **script_points})

@@ -42,7 +42,7 @@ def one_driver(home: SweepHome, *, is_new: bool) -> Generator[None]:
     A sweep that ends before it has a record leaves nothing behind.
     """
     folder = home.folder
-    new_folders = [each for each in (folder, *folder.parents) if not each.exists()]
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -55,9 +55,9 @@ def one_driver(home: SweepHome, *, is_new: bool) -> Generator[None]:
     finally:
         if not home.has_record:
             home.lock.unlink(missing_ok=True)
-            for each in new_folders:
+            for new_folder in new_folders:
                 with suppress(OSError):  # something else was put there in the meantime
-                    each.rmdir()
+                    new_folder.rmdir()
         lock.release()
 
 

@@ -96,13 +96,13 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
     return settings_type(**{**plain, "name": None, "resume": home.name, **changed})
 
 
-def _require_more(home: SweepHome, before: int | None, now: int) -> None:
-    if before is None:
+def _require_more(home: SweepHome, old_configs: int | None, new_configs: int) -> None:
+    if old_configs is None:
         raise UserError(f"sweep {home.name!r} trains every point of its grid: --extend has nothing to add")
-    if now <= before:
+    if new_configs <= old_configs:
         raise UserError(
-            f"--configs {now}: sweep {home.name!r} has {before} configurations already; --extend takes a larger "
-            f"number, --resume {home.name} continues it as it is"
+            f"--configs {new_configs}: sweep {home.name!r} has {old_configs} configurations already; --extend takes a "
+            f"larger number, --resume {home.name} continues it as it is"
         )
 
 

@@ -27,12 +27,12 @@ def resampled_deviations(test_scores: TestScores, experiment: int, metric: str) 
     member = test_scores.config.classes.index(experiment)
     scores, labels = test_scores.scores[:, member].double().cpu().numpy(), test_scores.labels.cpu().numpy()
     normal = test_scores.normal(experiment).cpu().numpy()
-    kinds = {name: own.cpu().numpy() for name, own in test_scores.anomalous(experiment).items()}
+    kinds = {name: mask.cpu().numpy() for name, mask in test_scores.anomalous(experiment).items()}
     values: dict[str, list[float]] = {name: [] for name in kinds}
     draw = np.random.default_rng(SEED)
     by_class = [np.flatnonzero(labels == index) for index in np.unique(labels)]
     for _ in range(RESAMPLES):
-        drawn = np.concatenate([draw.choice(own, len(own)) for own in by_class])
+        drawn = np.concatenate([draw.choice(images, len(images)) for images in by_class])
         for name, anomalous in kinds.items():
             shown = drawn[(anomalous | normal)[drawn]]
             values[name].append(measure_one(metric, anomalous[shown], scores[shown]))

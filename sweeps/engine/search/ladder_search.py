@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from statistics import fmean
 from typing import Any
 
@@ -156,13 +156,13 @@ def _make_jobs(record: SweepRecord, pack: Pack, idle: int) -> list[Job]:
     """
     numbers = pack.configurations or _begin_new(record, pack.new)
     parts = {number: _make_parts(record, number, pack.rung) for number in numbers}
-    if trained_numbers := [number for number, own in parts.items() if not own]:
+    if trained_numbers := [number for number in parts if not parts[number]]:
         record.finish_pack(pack.rung, {number: {} for number in trained_numbers})
-    all_parts = [part for own in parts.values() for part in own]
-    results: dict[int, dict[int, list[float]] | None] = {number: {} for number, own in parts.items() if own}
+    all_parts = list(chain.from_iterable(parts.values()))
+    results: dict[int, dict[int, list[float]] | None] = {number: {} for number in parts if parts[number]}
     step = Step(record, pack.rung, sum(len(part.config.classes) for part in all_parts), results)
     shares = _split(all_parts, idle) if len(results) == 1 else [all_parts] if all_parts else []
-    return [Job(tuple(own), record.ladder.rungs[pack.rung].epochs, step) for own in shares]
+    return [Job(tuple(share), record.ladder.rungs[pack.rung].epochs, step) for share in shares]
 
 
 def _split(parts: Sequence[Part], slots: int) -> list[list[Part]]:
@@ -171,7 +171,7 @@ def _split(parts: Sequence[Part], slots: int) -> list[list[Part]]:
     size = math.ceil(len(experiments) / slots)
     shares = [experiments[start : start + size] for start in range(0, len(experiments), size)]
     return [
-        [_with_classes(part, own) for part in parts if (own := [index for each, index in share if each is part])]
+        [_with_classes(part, own) for part in parts if (own := [index for owner, index in share if owner is part])]
         for share in shares
     ]
 
@@ -187,7 +187,7 @@ def _begin_new(record: SweepRecord, most: int) -> tuple[int, ...]:
     numbers = islice(record.unbegun_numbers(), most)
     kinds = ((number, record.ladder.kind(record.propose(number).number)) for number in numbers)
     first = next(kinds)
-    numbers_of_kind = [first[0], *(number for number, _ in takewhile(lambda each: each[1] == first[1], kinds))]
+    numbers_of_kind = [first[0], *(number for number, _ in takewhile(lambda pair: pair[1] == first[1], kinds))]
     for number in numbers_of_kind:
         record.begin(number, 0)
     return tuple(numbers_of_kind)

@@ -93,10 +93,10 @@ def _folder(location: str) -> Path | None:
     return Path(location) if location.startswith("/") else None
 
 
-def _update_locations(connection: sqlite3.Connection, experiment: str, before: str, now: str) -> None:
+def _update_locations(connection: sqlite3.Connection, experiment: str, old_uri: str, new_uri: str) -> None:
     """Store the new folder for the experiment and for all of its runs."""
-    connection.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", [now, experiment])
+    connection.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", [new_uri, experiment])
     connection.execute(
         "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?",
-        [now, len(before) + 1, len(before) + 1, f"{before}/"],
+        [new_uri, len(old_uri) + 1, len(old_uri) + 1, f"{old_uri}/"],
     )

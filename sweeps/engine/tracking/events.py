@@ -78,26 +78,26 @@ class Tracking:
 
     def _log_epoch(self, stage: str, part: Part, metrics: Mapping[str, Any]) -> None:
         config, number = part.config, part.configuration
-        key, step, now = run_key(stage, number, config.train_seed), int(metrics["epoch"]), _now()
+        key, step, time_ms = run_key(stage, number, config.train_seed), int(metrics["epoch"]), _time_ms()
         speed = {"images_per_second": metrics["images_per_second"]}  # of the pack, whatever it trains
         by_class = {index: of_class(metrics, index) for index in config.classes}
-        notes = {index: {str(index): of_validation(each)} for index, each in by_class.items()}
-        new = {i: each for i, each in by_class.items() if self.outbox.note(key, step, str(i), notes[i])}
+        notes = {index: {str(index): of_validation(by_class[index])} for index in by_class}
+        new = {i: by_class[i] for i in by_class if self.outbox.note(key, step, str(i), notes[i])}
         if not new:
             return
-        for index, each in new.items() if self._has(stage, "class") else ():
-            self._log(f"{key}/{index}", {**each, **speed}, step, now)
+        for index, metrics_of_class in new.items() if self._has(stage, "class") else ():
+            self._log(f"{key}/{index}", {**metrics_of_class, **speed}, step, time_ms)
         own_metric = f"val_{self.plan.metric}"
-        run_metrics = {class_metric(own_metric, index): each[own_metric] for index, each in new.items()}
+        run_metrics = {class_metric(own_metric, index): new[index][own_metric] for index in new}
         noted_classes = self.outbox.noted_values(key, step)  # by other packs, too
         if len(noted_classes) == len(self.plan.classes_of(number)):
             means = over_classes(list(noted_classes.values()), self.plan.metric)
             run_metrics |= means
-            self._log_seed_means(stage, number, config.train_seed, means, step, now)
-        self._log(key, run_metrics, step, now)
+            self._log_seed_means(stage, number, config.train_seed, means, step, time_ms)
+        self._log(key, run_metrics, step, time_ms)
 
     def _log_seed_means(
-        self, stage: str, number: int, seed: int, means: Mapping[str, float], step: int, now: int
+        self, stage: str, number: int, seed: int, means: Mapping[str, float], step: int, time_ms: int
     ) -> None:
         """Log the means of an epoch over all seeds, once the last one is there."""
         seeds = self.plan.seeds_of(stage)
@@ -107,7 +107,7 @@ class Tracking:
         self.outbox.note(key, step, str(seed), {str(seed): dict(means)})
         seed_means = list(self.outbox.noted_values(key, step).values())
         if len(seed_means) == len(seeds):
-            self._log(key, over_seeds(seed_means, self.plan.metric), step, now)
+            self._log(key, over_seeds(seed_means, self.plan.metric), step, time_ms)
 
     def log_assessment(
         self,
@@ -122,7 +122,7 @@ class Tracking:
         key = f"{run_key(stage, configuration, seed)}/{index}"
         with self.outbox.transaction():
             if self.outbox.note(key, 0, "assessed", {}):
-                self._log(key, metrics, 0, _now())
+                self._log(key, metrics, 0, _time_ms())
                 self.outbox.put(RunUpdate(key, artifacts=[str(path) for path in artifacts]))
 
     def register_model(self, configuration: int, model: ModelFolder) -> None:
@@ -140,7 +140,7 @@ class Tracking:
             return
         with self.outbox.transaction():
             if self.outbox.note(key, rung, "rung", {}):
-                self._log(key, {"rung": rung, f"val_{self.plan.metric}_at_rung": value}, rung, _now())
+                self._log(key, {"rung": rung, f"val_{self.plan.metric}_at_rung": value}, rung, _time_ms())
                 tags = {"rung": str(rung), "judged_on_classes": ",".join(map(str, classes))}
                 self.outbox.put(RunUpdate(key, tags=tags))
 
@@ -166,7 +166,7 @@ class Tracking:
         key = config_key(stage, configuration, seeds, next(iter(seeds)))
         with self.outbox.transaction():
             if metrics and self.outbox.note(key, opening, "tested", {}):
-                self._log(key, metrics, opening, _now())
+                self._log(key, metrics, opening, _time_ms())
             self.outbox.put(RunUpdate(key, tags={"state": "complete"}, status=STATUS["complete"]))
         self.open_runs.discard(key)
 
@@ -185,7 +185,7 @@ class Tracking:
         update.artifacts = [str(path) for path in artifacts]
         with self.outbox.transaction():
             if metrics and self.outbox.note(SWEEP, step, "final", {}):
-                update.metrics = [(name, value, step, _now()) for name, value in metrics.items()]
+                update.metrics = [(name, value, step, _time_ms()) for name, value in metrics.items()]
             self.outbox.put(update)
             for key in sorted(self.open_runs - {SWEEP}):  # configurations whose seeds did not all end well
                 self.outbox.put(RunUpdate(key, tags={"state": state}, status=STATUS[state]))
@@ -193,7 +193,7 @@ class Tracking:
 
     def log_system_metrics(self, metrics: Mapping[str, float], second: int) -> None:
         """Log the use of the driver's machine with the sweep's run. second: since the first sample, the step."""
-        self._log(SWEEP, metrics, second, _now())
+        self._log(SWEEP, metrics, second, _time_ms())
 
     def add_files(self, paths: Sequence[Path]) -> None:
         """Add files to the sweep's run, whether it has ended or not."""
@@ -208,9 +208,9 @@ class Tracking:
         """Whether trainings of a stage have runs at a level."""
         return "search" not in stage or LEVELS.index(level) <= LEVELS.index(self.level)
 
-    def _log(self, key: str, metrics: Mapping[str, float], step: int, now: int) -> None:
-        self.outbox.put(RunUpdate(key, metrics=[(name, float(v), step, now) for name, v in metrics.items()]))
+    def _log(self, key: str, metrics: Mapping[str, float], step: int, time_ms: int) -> None:
+        self.outbox.put(RunUpdate(key, metrics=[(name, float(v), step, time_ms) for name, v in metrics.items()]))
 
 
-def _now() -> int:
+def _time_ms() -> int:
     return int(time.time() * 1000)
