@@ -134,7 +134,7 @@ def test_gpu_hours_last_the_longer_the_fewer_gpus_there_are(slots: int, left: fl
     assert SweepSettings(gpu_hours=1.0).limit_seconds(2, 1.0) == 1800
     record = record_of(small_plan())
     clock = Clock(record, 1000.0, 0.0, now=lambda: seconds)
-    limits = [TimeLimit(record, clock, 2, of_slots=of_slots) for of_slots in (False, True)]
+    limits = [TimeLimit(record, clock, 2, limits_slot_time=of_slots) for of_slots in (False, True)]
     limits[0].step(Display(Console(file=StringIO())), slots)
     assert clock.seconds_left == 900
     limits[1].step(Display(Console(file=StringIO())), slots)

@@ -110,7 +110,7 @@ def test_a_time_that_is_too_short_is_said_once_the_speed_is_known_and_can_be_mad
 
 def _limit_of(machine: Machine) -> TimeLimit:
     limit = TimeLimit(machine.record, machine.clock, 1)
-    limit.searching = machine.timed
+    limit.timed_search = machine.timed
     return limit
 
 

@@ -60,7 +60,7 @@ class StageRunner(StageListener):
         self.reason = ""
         self.winner: tuple[int, int] | None = None
         self.started = time.monotonic()
-        self.system = SystemMetrics() if settings.system_metrics else None
+        self.system_metrics = SystemMetrics() if settings.system_metrics else None
 
     def run(self) -> int:
         """Run all stages that the record does not hold yet; returns the exit code."""
@@ -101,7 +101,7 @@ class StageRunner(StageListener):
             self._count(search)
             self.display.set_slots(self.cluster_slots.present)
         self.display.begin(search.name, total, done_before)
-        self.searching = search
+        self.current_search = search
         monitor = Monitor(search, self.tracking, self.display, self, report_timeout=self.settings.report_timeout)
         self.interrupt.in_tune = True
         try:
@@ -167,7 +167,7 @@ class StageRunner(StageListener):
 
     def _sample_system(self) -> None:
         """Log the use of this machine, if that was asked for and is due."""
-        if self.system and (metrics := self.system.sample()):
+        if self.system_metrics and (metrics := self.system_metrics.sample()):
             now, sampled_from = int(time.time()), self.records[0].read(SAMPLED_FROM)
             if sampled_from is None:
                 self.records[0].write(SAMPLED_FROM, sampled_from := now)
@@ -184,7 +184,7 @@ class StageRunner(StageListener):
         if self.storage_error:
             self.interrupt.end_tune()
         if self.cluster_slots.is_due():
-            self._count(self.searching)
+            self._count(self.current_search)
         self.interrupt.pass_on()
 
     def _count(self, search: PackSearcher) -> None:

@@ -23,22 +23,22 @@ __all__ = ["TimeLimit", "time_limit"]
 class TimeLimit:
     """The limit of one sweep. clock: the time that it has used. slots: trials at a time.
 
-    of_slots: whether it limits the time of all slots together.
+    limits_slot_time: whether it limits the time of all slots together.
     """
 
-    def __init__(self, record: SweepRecord, clock: Clock, slots: int, *, of_slots: bool = False) -> None:
-        self.record, self.clock, self.slots, self.of_slots = record, clock, slots, of_slots
-        self.searching: TimedSearch | None = None
+    def __init__(self, record: SweepRecord, clock: Clock, slots: int, *, limits_slot_time: bool = False) -> None:
+        self.record, self.clock, self.slots, self.limits_slot_time = record, clock, slots, limits_slot_time
+        self.timed_search: TimedSearch | None = None
 
     def search(self, name: str, *, limit: int, slots: int) -> TimedSearch:
         """The search that ends early enough. limit: experiments in a pack at most."""
-        self.searching = TimedSearch(name, self.record, self.clock, limit=limit, slots=slots)
-        return self.searching
+        self.timed_search = TimedSearch(name, self.record, self.clock, limit=limit, slots=slots)
+        return self.timed_search
 
     def require_time(self) -> None:
         """Raises UserError if the search found that the time is too short for any answer."""
-        if self.searching and self.searching.too_short_reason:
-            raise UserError(f"{self.searching.too_short_reason}; resume it with a longer one")
+        if self.timed_search and self.timed_search.too_short_reason:
+            raise UserError(f"{self.timed_search.too_short_reason}; resume it with a longer one")
 
     def step(self, display: Display, slots: int) -> None:
         """Keep the times of record and display up to date; an error is kept in the record, and ends the stage.
@@ -46,10 +46,10 @@ class TimeLimit:
         slots: trials at a time now.
         """
         if slots != self.slots:
-            if self.of_slots:
+            if self.limits_slot_time:
                 self.clock.limit = self.clock.seconds_used + self.clock.seconds_left * self.slots / slots
             self.slots = slots
-        if self.searching and display.stage == self.searching.name:
+        if self.timed_search and display.stage == self.timed_search.name:
             display.total = self.record.ladder.budget
         with contextlib.suppress(StorageError):
             if not self.record.storage_error:
@@ -92,4 +92,4 @@ def time_limit(record: SweepRecord, session: Session, settings: SweepSettings) -
     if session.limit is None:
         return None
     clock = Clock(record, session.limit, session.started)
-    return TimeLimit(record, clock, session.resources.slots, of_slots=settings.gpu_hours is not None)
+    return TimeLimit(record, clock, session.resources.slots, limits_slot_time=settings.gpu_hours is not None)
