@@ -35,7 +35,7 @@ from adcore.datasets import ImageDataset, load
 from adcore.train import train
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.planning.rungs import affordable
+from sweeps.engine.planning.rungs import affordable_count
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.study import open_study
@@ -53,7 +53,7 @@ def ours(seconds: float, seed: int, folder: str, scale: str = "laptop") -> tuple
     """The configuration that our search chooses, the seconds that it took, and how many it considered."""
     plan = make_plan("gan_loss_weights", SweepSettings(scale=scale, seed=seed), SPACE)
     budget = (seconds - START) * SPEED * SLOTS / (2 * (plan.base.images_per_class or 1500))
-    configs = affordable(plan.rungs, plan.reduction, budget, plan.complete)
+    configs = affordable_count(plan.rungs, plan.reduction, budget, plan.min_complete)
     places = ["--storage", folder, "--tracking-uri", f"sqlite:///{folder}/ours.db", "--name", "ours"]
     words = [str(SCRIPT), "--scale", scale, "--seed", str(seed), "--configs", str(configs), *places]
     started = time.monotonic()

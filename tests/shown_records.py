@@ -19,7 +19,7 @@ def begun(folder: Path, plan: Plan, **attributes: Any) -> SweepRecord:
     folder.mkdir(parents=True)
     settings = SweepSettings(scale="smoke", storage=str(folder.parent.resolve()), name=folder.name)
     study = open_study(folder / "study.db", create=True)
-    for key, value in {"plan": plan.as_record(), **plan.resolved(settings), **attributes}.items():
+    for key, value in {"plan": plan.as_record(), **plan.resolved_settings(settings), **attributes}.items():
         study.set_user_attr(key, value)
     return SweepRecord(study, plan, path=folder / "study.db")
 

@@ -114,7 +114,7 @@ def searched(plan: Plan, quality: Quality, *, path: Path | None = None) -> Sweep
 def complete(record: SweepRecord, *means: float) -> SweepRecord:
     """Configurations that were trained to the end on all classes, with these AUROCs in each."""
     top = len(record.ladder.rungs) - 1
-    for number, mean in enumerate(means, record.first):
+    for number, mean in enumerate(means, record.first_number):
         record.propose(number)
         record.begin(number, top)
         record.finish_pack(top, {number: dict.fromkeys(record.plan.classes, [mean] * record.plan.search_config.epochs)})

@@ -21,7 +21,7 @@ from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, plan_ba
 from sweeps.engine.baselines.rows import TABLE_SCALES, Baseline
 from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.stages import BaselineStages
-from sweeps.engine.baselines.table import outcomes, write_csv, write_json, write_markdown
+from sweeps.engine.baselines.table import read_outcomes, write_csv, write_json, write_markdown
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.search.trial import parts_of
 
@@ -97,11 +97,11 @@ def test_what_is_on_record_is_not_trained_again() -> None:
     first.on_trial_complete("a", {"result": json.dumps(result(0.8))})
     assert [job.index for job in first.newly_done()] == [1]
     assert first.newly_done() == []
-    assert first.newly_closed() == []  # class 2 of the row is still to come
+    assert first.newly_ended() == []  # class 2 of the row is still to come
     again = BaselineSearch(record, own)
     assert parts_of(again.suggest("b"))[0].config.classes == (2,)
     again.on_trial_complete("b", {"result": json.dumps(result(0.9))})
-    assert again.newly_closed() == [(0, 0, "complete")]
+    assert again.newly_ended() == [(0, 0, "complete")]
     assert len(again.newly_done()) == 2  # MLflow may not have heard of the first
 
 
@@ -115,14 +115,14 @@ def test_a_trial_that_fails_is_tried_once_more_and_one_without_a_result_has_dive
     assert parts_of(search.suggest("c"))[0].config.classes == (1,)
     search.on_trial_complete("c", error=True)
     assert search.suggest("d") == Searcher.FINISHED
-    assert search.newly_closed() == [(0, 0, "failed")]
-    assert search.ended[search.plan.trainings[1]] == "diverged"
+    assert search.newly_ended() == [(0, 0, "failed")]
+    assert search.states[search.plan.trainings[1]] == "diverged"
 
 
 def test_a_training_that_diverged_is_named_with_its_fold() -> None:
     own = plan(only="cross")
     stages = cast(BaselineStages, SimpleNamespace(plan=own))
-    named = [BaselineStages._named(stages, job) for job in own.trainings]
+    named = [BaselineStages._training_name(stages, job) for job in own.trainings]
     assert named == [f"cross fold {fold} seed 0, class 0" for fold in range(FOLDS)]
 
 
@@ -132,7 +132,7 @@ def test_the_table_has_the_mean_over_classes_per_seed_and_the_folds_one_by_one(t
         value = 0.8 + 0.1 * job.seed + 0.02 * job.index if job.configuration == 0 else 0.9 + 0.01 * job.configuration
         if (job.configuration, job.seed) != (14, 1):
             record.write(job.key, result(value - 0.1 * (job.configuration >= 10)))
-    two, cross = outcomes(own, record)
+    two, cross = read_outcomes(own, record)
     assert two.values == pytest.approx([0.83, 0.93])
     assert two.cells[2:6] == ("0.9", "0.8800 ± 0.0707 (n 2 seeds)", "-0.0200", "0.7800")
     assert two.seconds == pytest.approx(60)
@@ -152,4 +152,4 @@ def test_the_table_has_the_mean_over_classes_per_seed_and_the_folds_one_by_one(t
 def test_a_row_without_a_whole_seed_is_not_in_the_table() -> None:
     record, own = facts(), plan(only="two")
     record.write(own.trainings[0].key, result(0.7))
-    assert outcomes(own, record) == []
+    assert read_outcomes(own, record) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine.machine import code
-from sweeps.engine.machine.code import ROOT, UNKNOWN, Code, code_tags, copied, current_code, has_changed
+from sweeps.engine.machine.code import ROOT, UNKNOWN_CODE, Code, code_copy, code_has_changed, code_tags, current_code
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.study import open_record
@@ -67,7 +67,7 @@ def test_another_line_of_code_is_another_code(copy: Path, monkeypatch: pytest.Mo
     splits = copy / "adcore" / "protocols" / "splits.py"
     splits.write_text(splits.read_text().replace("VALIDATION_SHARE = 1 / 6", "VALIDATION_SHARE = 1 / 3"))
     assert current_code.__wrapped__().sources != same.sources
-    assert has_changed()
+    assert code_has_changed()
 
 
 def test_what_workers_get_is_the_same_code_and_nothing_else(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_what_workers_get_is_the_same_code_and_nothing_else(copy: Path, monkeypa
     expected = current_code.__wrapped__().sources
     (copy / "sweeps" / "runs").mkdir()  # of a sweep that was started there
     (copy / "sweeps" / "runs" / "study.db").write_bytes(b"0" * 1_000_000)
-    with copied() as folders:
+    with code_copy() as folders:
         monkeypatch.setattr(code, "PACKAGES", {Path(each).name: Path(each) for each in folders})
         assert current_code.__wrapped__().sources == expected
         assert {path.suffix for each in folders for path in Path(each).rglob("*.*")} == {".py"}
@@ -127,5 +127,5 @@ def test_a_record_of_a_version_that_noted_no_code_is_gone_on_with(
         study = open_record(SweepHome(tmp_path), small_plan(), {"data": {"digits": {"train": "a", "test": "b"}}})
         Attributes(study, tmp_path / "study.db").note_code()
         assert said in capsys.readouterr().err
-    assert Attributes(study, tmp_path / "study.db").codes == [UNKNOWN, current_code()]
+    assert Attributes(study, tmp_path / "study.db").codes == [UNKNOWN_CODE, current_code()]
     assert study.user_attrs["data"] == {"digits": {"train": "a", "test": "b"}}, "from here on it is held to them"

@@ -88,7 +88,7 @@ def test_a_configuration_that_diverges_with_a_fresh_seed_does_not_win(tmp_path: 
     confirm(record, SweepHome(tmp_path), 0, 0.8, 0.8)
     chosen = candidates(record)
     assert [each.number for each in confirmations(record, chosen)] == [0]
-    assert search_of(record, SweepHome(tmp_path)).newly_closed() == [(0, 1, "complete"), (1, 1, "diverged")]
+    assert search_of(record, SweepHome(tmp_path)).newly_ended() == [(0, 1, "complete"), (1, 1, "diverged")]
 
 
 def test_confirmed_configurations_rank_by_their_fresh_mean_not_by_the_searchs(tmp_path: Path) -> None:
@@ -101,13 +101,13 @@ def test_confirmed_configurations_rank_by_their_fresh_mean_not_by_the_searchs(tm
 def test_what_is_recorded_is_not_trained_again_unless_its_model_is_gone(tmp_path: Path) -> None:
     record = record_with(0.95)
     search = search_of(record, SweepHome(tmp_path))
-    assert len(search.left) == 1
+    assert len(search.remaining_jobs) == 1
     confirm(record, SweepHome(tmp_path), 0, 0.9, 0.9)
     assert search_of(record, SweepHome(tmp_path)).suggest("trial") == Searcher.FINISHED
     SweepHome(tmp_path).checkpoint(0, CLASSES[0], 1).unlink()
-    assert len(search_of(record, SweepHome(tmp_path)).left) == 1
+    assert len(search_of(record, SweepHome(tmp_path)).remaining_jobs) == 1
     record.write("test", {"1": {}})  # scored already: nothing needs the model any more
-    assert search_of(record, SweepHome(tmp_path)).left == []
+    assert search_of(record, SweepHome(tmp_path)).remaining_jobs == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_model_that_is_not_the_one_on_record_is_said_and_trained_again(
     confirm(record, SweepHome(tmp_path), 0, 0.9, 0.9)
     leave_model(SweepHome(tmp_path), 0, CLASSES[1], 1, auroc, epochs=epochs)
     path = SweepHome(tmp_path).checkpoint(0, CLASSES[1], 1)
-    assert len(search_of(record, SweepHome(tmp_path)).left) == 1
+    assert len(search_of(record, SweepHome(tmp_path)).remaining_jobs) == 1
     assert capsys.readouterr().err == f"{path}: {reason}; the model is trained again\n"
     assert not path.exists(), "the training would go on behind it"
 
@@ -144,7 +144,7 @@ def test_a_training_that_leaves_a_half_trained_model_is_repeated_at_once(
         train=train, _trainable=None, tell_ended=lambda _: None,
     )  # fmt: skip
     search = Stages._confirm(stages, "confirm", [(record, candidates(record))])
-    assert (len(trained), len(search.left)) == (len(epochs), left)
+    assert (len(trained), len(search.remaining_jobs)) == (len(epochs), left)
     said = "trained for 1 of 2 epochs; the model is trained again\n"
     assert capsys.readouterr().err.count(said) == 2 * epochs.count(1)
 
@@ -154,12 +154,12 @@ def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:
     search = search_of(record, SweepHome(tmp_path))
     first = search.suggest("trial")
     search.on_trial_complete("trial", None, error=True)
-    assert search.newly_closed() == []
+    assert search.newly_ended() == []
     assert search.suggest("again") == first, "once more"
     search.on_trial_complete("again", None, error=True)
-    assert search.newly_closed() == [(0, 1, "failed")]
+    assert search.newly_ended() == [(0, 1, "failed")]
     assert search.suggest("third") == Searcher.FINISHED
-    assert len(search_of(record, SweepHome(tmp_path)).left) == 1
+    assert len(search_of(record, SweepHome(tmp_path)).remaining_jobs) == 1
 
 
 def test_packs_are_as_large_as_can_be_and_fill_the_slots(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_packs_are_as_large_as_can_be_and_fill_the_slots(tmp_path: Path) -> None
     sizes = {
         (limit, slots): [
             sum(len(part.config.classes) for part in job.parts)
-            for job in search_of(record, SweepHome(tmp_path), limit=limit, slots=slots).left
+            for job in search_of(record, SweepHome(tmp_path), limit=limit, slots=slots).remaining_jobs
         ]
         for limit, slots in [(10, 1), (3, 1), (10, 2), (10, 3), (1, 2)]
     }
@@ -178,11 +178,11 @@ def test_packs_are_as_large_as_can_be_and_fill_the_slots(tmp_path: Path) -> None
 def test_a_pack_of_which_a_part_is_done_trains_the_rest(tmp_path: Path) -> None:
     record = record_with(0.8, 0.9)
     whole = search_of(record, SweepHome(tmp_path))
-    [job] = whole.left
+    [job] = whole.remaining_jobs
     assert [(part.configuration, part.config.classes) for part in job.parts] == [(1, CLASSES), (0, CLASSES)]
     record.write_confirmed(1, 1, {0: 0.9})
     leave_model(SweepHome(tmp_path), 1, 0, 1, 0.9)
-    [job] = search_of(record, SweepHome(tmp_path)).left
+    [job] = search_of(record, SweepHome(tmp_path)).remaining_jobs
     assert [(part.configuration, part.config.classes) for part in job.parts] == [(1, (1,)), (0, CLASSES)]
 
 
@@ -194,5 +194,5 @@ def test_what_a_pack_has_come_to_is_on_record(tmp_path: Path) -> None:
         search=search_of(record, SweepHome(tmp_path)),
     )
     sweep.run()
-    assert record.confirmed(1, 1) == {0: pytest.approx(0.102), 1: pytest.approx(0.112)}
-    assert sweep.search.newly_closed() == [(0, 1, "complete"), (1, 1, "complete")]
+    assert record.complete_confirmation(1, 1) == {0: pytest.approx(0.102), 1: pytest.approx(0.112)}
+    assert sweep.search.newly_ended() == [(0, 1, "complete"), (1, 1, "complete")]

@@ -161,7 +161,7 @@ def test_an_outbox_that_cannot_be_written_says_so_and_keeps_what_it_has(tmp_path
 
     with pytest.raises(StorageError, match=f"{outbox.path}: database or disk is full"):
         fill()
-    assert isinstance(outbox.broken, StorageError)
+    assert isinstance(outbox.storage_error, StorageError)
     keys = [update.key for _, update in Outbox(outbox.path).oldest(10_000)]
     assert keys[0] == "first"
     assert keys.count("second") == keys.count("third"), "a transaction is there whole or not at all"

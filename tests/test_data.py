@@ -12,7 +12,7 @@ import torch
 from adcore.datasets import load
 from adcore.errors import UserError
 from adcore.protocols.splits import require_every_class
-from sweeps.engine.machine.data import load_data, require_same
+from sweeps.engine.machine.data import load_data, require_same_data
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.stages import Stages
@@ -44,8 +44,8 @@ def test_the_parts_that_are_asked_for_are_kept_and_all_are_hashed() -> None:
     assert list(found) == [("fashion-mnist", "train")]
     assert set(hashes["fashion-mnist"]) == {"train", "test"}
     assert hashes["fashion-mnist"]["train"] == found["fashion-mnist", "train"].content_hash
-    require_same(hashes, hashes, "mine")
-    require_same(None, hashes, "a record of a version that noted none")
+    require_same_data(hashes, hashes, "mine")
+    require_same_data(None, hashes, "a record of a version that noted none")
 
 
 @pytest.mark.usefixtures("whole")
@@ -58,7 +58,7 @@ def test_labels_in_another_order_are_other_data(part: str) -> None:
         write_part(FOLDER, "t10k", idx_images(30), idx_labels(30, first=1, classes=10))
     _, now = load_data(("fashion-mnist",), ("train",), _settings())
     with pytest.raises(UserError, match=f"'mine' was started with other data: the {part} part of fashion") as error:
-        require_same(before, now, "mine")
+        require_same_data(before, now, "mine")
     for known in (before, now):
         assert known["fashion-mnist"][part][:12] in str(error.value)
 

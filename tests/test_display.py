@@ -15,7 +15,7 @@ COUNTS = "of 24 configurations 2 complete, 3 running, 19 waiting"
 def _shown(console: Console) -> str:
     display = Display(console)
     display.begin("search by class", 100, 0)
-    display.trained("a", 30, 2850)
+    display.add_epochs("a", 30, 2850)
     display.update(COUNTS, 0.9749, event=True)
     display.end()
     assert isinstance(console.file, StringIO)
@@ -41,8 +41,8 @@ def test_a_file_gets_one_line_and_no_speed_between_two_trials() -> None:
     )
     display = Display(console := Console(file=StringIO(), width=140))
     display.begin("search", 100, 0)
-    display.trained("a", 30, 2850)
-    display.ended("a")
+    display.add_epochs("a", 30, 2850)
+    display.end_trial("a")
     display.update(COUNTS, None, event=True)
     assert "images/s" not in console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -55,5 +55,5 @@ def test_without_an_event_an_update_is_due_after_a_while() -> None:
     display.update("other counts", None, event=False)
     assert "other counts" not in console.file.getvalue()  # type: ignore[attr-defined]
     assert display.is_due(event=True)
-    display.printed -= 31
+    display.printed_at -= 31
     assert display.is_due(event=False)

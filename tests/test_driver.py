@@ -61,10 +61,10 @@ def test_a_search_that_tune_itself_cut_short_does_not_count_as_complete(
     search = LadderSearch("search", [record], limit=1, slots=1)
     sweep = Sweep(record, lambda number, index, epoch: 0.5 + number / 100, search=search)
 
-    def fit(*_: Any, **__: Any) -> None:
+    def run_tune(*_: Any, **__: Any) -> None:
         sweep.run(trials)
 
-    monkeypatch.setattr(stage_runner, "fit", fit)
+    monkeypatch.setattr(stage_runner, "run_tune", run_tune)
     display, outbox = Display(Console(file=StringIO())), Outbox(tmp_path / "outbox.db")
     study = optuna.create_study()
     session = Session(study, SweepHome(tmp_path), "true", THIS_PROCESS, Interrupt(()), outbox, display)

@@ -48,7 +48,7 @@ def test_whatever_comes_and_goes_everything_is_trained_once_and_what_is_ready_is
         slots = chance.randint(1, 9)
         sweep.search.resize(slots)
         while len(under_way) < slots:
-            ready = sweep.search.ready
+            ready = sweep.search.ready_count
             trial = sweep.start()
             if trial is None:
                 assert not ready or not record.classes, "asked for, and nothing to train"
@@ -60,30 +60,30 @@ def test_whatever_comes_and_goes_everything_is_trained_once_and_what_is_ready_is
             break
         trial = under_way.pop(chance.randrange(len(under_way)))
         if chance.random() < 0.25:
-            sweep.search.lost = trial.trial_id
+            sweep.search.lost_trial = trial.trial_id
             sweep.fail(trial)
         else:
             sweep.train(trial)
     assert record.is_searched
-    assert sweep.search.ready == 0
+    assert sweep.search.ready_count == 0
     assert record.ledger.counts()["failed"] == record.ledger.counts()["running"] == 0
     assert len(record.configurations) <= configs
-    assert len(record.best(configs)) >= record.plan.complete
+    assert len(record.best(configs)) >= record.plan.min_complete
 
 
 def test_new_slots_are_used_and_no_more_than_a_quarter_of_the_configurations_is_asked_for() -> None:
     _, sweep = _search(24)
     first = sweep.start()
     assert first
-    assert sweep.search.ready == 5, "of six at a time, one is under way"
+    assert sweep.search.ready_count == 5, "of six at a time, one is under way"
     sweep.train(first)
     sweep.search.resize(3)
     trials = [sweep.start() for _ in range(3)]
     assert all(trials)
-    assert sweep.search.ready == 3
+    assert sweep.search.ready_count == 3
     sweep.search.resize(8)
     assert sum(sweep.start() is not None for _ in range(5)) == 5, "slots that are there are used"
-    assert sweep.search.ready == 0
+    assert sweep.search.ready_count == 0
 
 
 def test_a_trial_that_loses_its_node_again_and_again_goes_on_and_one_that_crashes_fails() -> None:
@@ -94,14 +94,14 @@ def test_a_trial_that_loses_its_node_again_and_again_goes_on_and_one_that_crashe
         assert trial
         configs.append(trial.config)
         sweep.report(trial, 1)
-        sweep.search.lost = trial.trial_id
+        sweep.search.lost_trial = trial.trial_id
         sweep.fail(trial)
     assert record.configurations[0].state == "running"
     for _ in range(2):
         crashed = sweep.start()
         assert crashed
         configs.append(crashed.config)
-        sweep.search.lost = ""
+        sweep.search.lost_trial = ""
         sweep.fail(crashed)
     assert record.configurations[0].state == "failed"
     assert configs == [configs[0]] * 7
@@ -111,53 +111,53 @@ def test_the_confirmation_is_cut_anew_for_the_slots_that_are_there(tmp_path: Pat
     record = complete(record_of(small_plan(CLASSES, configs=3, epochs=2)), 0.8, 0.9, 0.7)
     search = ConfirmSearch("confirm", [(record, candidates(record))], SweepHome(tmp_path), limit=4, slots=1)
     sweep = Sweep(record, level, search=search)
-    assert search.ready == 2
+    assert search.ready_count == 2
     first = sweep.start()
     assert first
     search.resize(2)
-    sizes = [sum(len(part.config.classes) for part in job.parts) for job in search.left]
+    sizes = [sum(len(part.config.classes) for part in job.parts) for job in search.remaining_jobs]
     assert sizes == [2, 2]
-    assert search.ready == 2
+    assert search.ready_count == 2
     second = sweep.start()
     assert second
     search.resize(1)
     for trial in (second, first, *sweep.run()):
         if trial.trial_id in search.jobs:
             sweep.train(trial)
-    assert not search.left
-    assert all(record.confirmed(each.number, 1) for each in candidates(record))
+    assert not search.remaining_jobs
+    assert all(record.complete_confirmation(each.number, 1) for each in candidates(record))
 
 
 @pytest.mark.parametrize(("slots", "left"), [(4, 450.0), (1, 1800.0)])
 def test_gpu_hours_last_the_longer_the_fewer_gpus_there_are(slots: int, left: float, tmp_path: Path) -> None:
     seconds = 100.0
-    assert SweepSettings(gpu_hours=1.0).limit_on(2, 1.0) == 1800
+    assert SweepSettings(gpu_hours=1.0).limit_seconds(2, 1.0) == 1800
     record = record_of(small_plan())
     clock = Clock(record, 1000.0, 0.0, now=lambda: seconds)
-    limits = [TimeLimit(record, clock, 2, of_slots=of_slots) for of_slots in (False, True)]
+    limits = [TimeLimit(record, clock, 2, limits_slot_time=of_slots) for of_slots in (False, True)]
     limits[0].step(Display(Console(file=StringIO())), slots)
-    assert clock.left == 900
+    assert clock.seconds_left == 900
     limits[1].step(Display(Console(file=StringIO())), slots)
-    assert clock.left == left
+    assert clock.seconds_left == left
     timed = TimedSearch("search", record, clock, limit=4, slots=2)
     timed.resize(slots)
-    assert timed.usual == timed.at_once
+    assert timed.usual_max_new == timed.max_new
 
 
 def test_the_display_shows_the_slots_and_the_time_left_follows_them(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = 1000.0
     monkeypatch.setattr(display_module.time, "monotonic", lambda: seconds)
     display = Display(Console(file=(file := StringIO()), width=140))
-    display.follow(2)
+    display.set_slots(2)
     display.begin("search", 100, 0)
     seconds += 40
-    display.trained("a", 40, 1.0)
+    display.add_epochs("a", 40, 1.0)
     display.update("counts", None, event=True)
-    display.follow(4)
+    display.set_slots(4)
     display.update("counts", None, event=True)
     seconds += 10
-    display.trained("a", 20, 1.0)
-    display.follow(0)
+    display.add_epochs("a", 20, 1.0)
+    display.set_slots(0)
     display.update("counts", None, event=True)
     assert file.getvalue().splitlines() == [
         "search: counts | 2 slots | 1 images/s | at most 60 s left",

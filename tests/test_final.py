@@ -31,7 +31,7 @@ from sweeps.engine.record.extend import extend_record
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results import model_scores
-from sweeps.engine.results.test_part import opened_again, opened_before, score_models
+from sweeps.engine.results.test_part import reopening_line, score_models, why_open_already
 from sweeps.engine.results.test_result import TestResult as Result
 from tests.sweep_parts import record_of, small_plan
 
@@ -255,11 +255,11 @@ def test_models_that_were_not_scored_are_not_scored_later_in_silence(
 ) -> None:
     record = record_of(tiny_plan())
     both = confirmed_of(record, home)
-    assert opened_before(record, both) == ""
+    assert why_open_already(record, both) == ""
     score_models(record, both[:1], home, Opened(digits_test))
-    assert opened_before(record, both[:1]) == ""
+    assert why_open_already(record, both[:1]) == ""
     for other in (both, both[1:]):
-        reason = opened_before(record, other)
+        reason = why_open_already(record, other)
         assert f"opened {record.read('test_openings')[0]} for the configurations 0, " in reason
         assert "--open-test-again" in reason
         assert "\n" not in reason
@@ -270,19 +270,19 @@ def test_one_more_seed_of_the_same_configuration_is_another_model(home: SweepHom
     both = confirmed_of(record, home)
     one_seed = [dataclasses.replace(each, by_seed={1: each.by_seed[1]}) for each in both]
     score_models(record, one_seed, home, Opened(digits_test))
-    assert opened_before(record, one_seed) == ""
-    assert opened_before(record, both)
+    assert why_open_already(record, one_seed) == ""
+    assert why_open_already(record, both)
 
 
 def test_opened_again_is_scored_again_and_on_record_twice(home: SweepHome, digits_test: ImageDataset) -> None:
     record, opened = record_of(tiny_plan()), Opened(digits_test)
     both = confirmed_of(record, home)
     score_models(record, both[:1], home, opened)
-    found = score_models(record, both, home, opened, again=True)
+    found = score_models(record, both, home, opened, open_again=True)
     assert opened.count == 2
     assert list(found.measured) == MODELS
     assert len(record.read("test_openings")) == 2
-    assert opened_before(record, both) == ""
+    assert why_open_already(record, both) == ""
     assert same(score_models(record, both, home, never), found)
 
 
@@ -295,9 +295,9 @@ def test_an_opening_that_ended_without_a_figure_is_gone_on_with(
     with pytest.raises(KeyboardInterrupt):
         score_models(record, confirmed, home, opened)
     assert record.read("test") is None
-    assert opened_before(record, confirmed) == ""
+    assert why_open_already(record, confirmed) == ""
     first = record.read("test_openings")
-    score_models(record, confirmed, home, opened, again=again)
+    score_models(record, confirmed, home, opened, open_again=again)
     assert record.read("test_openings") == first
     assert len(first) == 1
 
@@ -422,18 +422,18 @@ def test_an_extended_sweep_opens_it_again_for_other_models_only_and_counts_that(
 
     record = grown(3)
     confirmed = confirmed_of(record, home, count=1)
-    assert opened_again(record, confirmed) == opened_before(record, confirmed) == ""
+    assert reopening_line(record, confirmed) == why_open_already(record, confirmed) == ""
     assert same(score_models(record, confirmed, home, never), first)
     assert len(record.read("test_openings")) == 1
     record = grown(4)
     confirmed = confirmed_of(record, home)
-    assert f"opened {record.read('test_openings')[0]} for the configurations 0; " in opened_again(record, confirmed)
-    assert opened_before(record, confirmed) == "", "nobody has to ask for it"
+    assert f"opened {record.read('test_openings')[0]} for the configurations 0; " in reopening_line(record, confirmed)
+    assert why_open_already(record, confirmed) == "", "nobody has to ask for it"
     interrupted = Opened(digits_test, interrupted=1)
     with pytest.raises(KeyboardInterrupt):
         score_models(record, confirmed, home, interrupted)
     second = score_models(record, confirmed, home, interrupted)
     assert list(second.measured) == MODELS
     assert len(record.read("test_openings")) == 2, "what was interrupted is continued"
-    assert opened_again(record, confirmed) == ""
+    assert reopening_line(record, confirmed) == ""
     assert same(score_models(record, confirmed, home, never), second)

@@ -20,7 +20,7 @@ from adcore.train import train
 from adcore.train.__main__ import main
 from adcore.train.build import split_train
 from adcore.train.image_streams import data_module
-from sweeps.engine.machine.data import load_data, load_test
+from sweeps.engine.machine.data import load_data, load_test_part
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
@@ -126,7 +126,7 @@ def test_a_sweep_takes_the_protocol_by_itself_and_its_plan_says_what_that_means(
     data, hashes = load_data(plan.dataset_names, plan.parts, settings, plan.image_size, plan.protocol)
     plan.check_data(data)
     assert data[mvtec, "train"].labels.bincount().tolist() == [24, 4, 3]
-    test = load_test(plan.base, settings, json.loads(json.dumps(hashes)), "own")
+    test = load_test_part(plan.base, settings, json.loads(json.dumps(hashes)), "own")
     assert test.labels.bincount().tolist() == [10, 5, 3, 1]
 
 

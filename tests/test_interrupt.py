@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from ray.tune.tune import _setup_signal_catching
 
-from sweeps.engine.machine.interrupt import interruptible, shielded
+from sweeps.engine.machine.interrupt import interruptible, signals_blocked
 from tests.sweep_process import poll
 
 
@@ -107,7 +107,7 @@ def test_what_is_started_shielded_outlives_a_signal_that_this_process_hears_of(n
     code = "import sys; print('up', flush=True); sys.stdin.readline(); print('alive', flush=True)"
     with interruptible() as interrupt:
         interrupt.in_tune = True
-        with shielded():
+        with signals_blocked():
             child = subprocess.Popen(
                 [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeps.engine.planning.ladder import Ladder, Pack
-from sweeps.engine.planning.rungs import SPARE, Rung, added, affordable, budget_for, rungs_of
+from sweeps.engine.planning.rungs import SPARE, Rung, affordable_count, budget_for, rung_costs, rungs_of
 
 TEN = rungs_of(10, 8)
 
@@ -33,9 +33,9 @@ def test_the_rungs_of_some_sizes(classes: int, epochs: int, rungs: list[tuple[in
 @given(st.integers(1, 200), st.integers(1, 300))
 def test_every_rung_adds_something_and_the_last_is_everything(classes: int, epochs: int) -> None:
     rungs = rungs_of(classes, epochs)
-    assert all(cost > 0 for cost in added(rungs))
+    assert all(cost > 0 for cost in rung_costs(rungs))
     assert rungs[-1] == Rung(classes, epochs)
-    assert sum(added(rungs)) == classes * epochs
+    assert sum(rung_costs(rungs)) == classes * epochs
 
 
 def test_the_best_of_every_three_goes_up_the_highest_rung_first() -> None:
@@ -99,9 +99,9 @@ def test_whatever_is_packed_and_arrives_when(
     while True:
         while len(under_way) < slots:
             late = ladder.promotion() is None
-            reached = [ladder.reached(rung) for rung in range(len(TEN))]
+            reached = [ladder.ranking(rung) for rung in range(len(TEN))]
             idle, new_left = slots - len(under_way), len(new)
-            pack = ladder.next_pack(new=new_left, at_once=limit, limit=limit, idle=idle, under_way=len(under_way))
+            pack = ladder.next_pack(new=new_left, max_new=limit, limit=limit, idle=idle, under_way=len(under_way))
             if pack is None:
                 break
             begun = pack.configurations or tuple(new[: pack.new])
@@ -123,28 +123,28 @@ def test_whatever_is_packed_and_arrives_when(
         rung, ended = under_way.pop(order.randrange(len(under_way)))
         for number in ended:
             ladder.reach(number, rung, values[number][rung])
-    complete = ladder.reached(len(TEN) - 1)
+    complete = ladder.ranking(len(TEN) - 1)
     assert len(complete) >= min(best, len(values) - len(new))
     assert complete == sorted(complete, key=lambda number: (-values[number][-1], number))
-    assert ladder.spent == sum(added(TEN)[rung] for done in steps.values() for rung in done)
-    assert ladder.spent <= max(budget, added(TEN)[0]) + best * sum(added(TEN))
+    assert ladder.spent == sum(rung_costs(TEN)[rung] for done in steps.values() for rung in done)
+    assert ladder.spent <= max(budget, rung_costs(TEN)[0]) + best * sum(rung_costs(TEN))
 
 
 def test_what_is_ready_is_shared_by_the_free_slots() -> None:
     ladder = Ladder(TEN, reduction=3, budget=10**6)
-    assert ladder.next_pack(new=24, at_once=10, limit=10, idle=2, under_way=0) == Pack(0, new=10)
-    assert ladder.next_pack(new=24, at_once=10, limit=10, idle=16, under_way=0) == Pack(0, new=2)
+    assert ladder.next_pack(new=24, max_new=10, limit=10, idle=2, under_way=0) == Pack(0, new=10)
+    assert ladder.next_pack(new=24, max_new=10, limit=10, idle=16, under_way=0) == Pack(0, new=2)
     for number in range(12):
         ladder.begin(number)
         ladder.reach(number, 0, -number)
-    assert ladder.next_pack(new=9, at_once=10, limit=10, idle=2, under_way=4) == Pack(1, (0, 1))
-    assert ladder.next_pack(new=9, at_once=10, limit=10, idle=1, under_way=4) == Pack(1, (2, 3))
+    assert ladder.next_pack(new=9, max_new=10, limit=10, idle=2, under_way=4) == Pack(1, (0, 1))
+    assert ladder.next_pack(new=9, max_new=10, limit=10, idle=1, under_way=4) == Pack(1, (2, 3))
     for number in range(3):
         ladder.reach(number, 1, -number)
     # two classes are new on the third rung, so five configurations fill ten places; one may go up
-    assert ladder.next_pack(new=9, at_once=10, limit=10, idle=1, under_way=4) == Pack(2, (0,))
-    assert ladder.next_pack(new=0, at_once=10, limit=10, idle=1, under_way=4) is None
-    late = ladder.next_pack(new=0, at_once=10, limit=10, idle=1, under_way=0)
+    assert ladder.next_pack(new=9, max_new=10, limit=10, idle=1, under_way=4) == Pack(2, (0,))
+    assert ladder.next_pack(new=0, max_new=10, limit=10, idle=1, under_way=4) is None
+    late = ladder.next_pack(new=0, max_new=10, limit=10, idle=1, under_way=0)
     assert late
     assert late.configurations
 
@@ -155,14 +155,14 @@ def test_every_configuration_begins_even_if_each_is_better_than_all_before(class
     rungs = rungs_of(classes, 8)
     ladder = Ladder(rungs, 4, budget_for(rungs, 4, 40, best=2), 2, kind=lambda number: number % kinds)
     promoted = 0
-    while pack := ladder.next_pack(new=40 - ladder.begun, at_once=1, limit=10, idle=1, under_way=0):
-        promoted += len(pack.configurations) if ladder.begun < 40 else 0
-        begun = pack.configurations or (ladder.begun,)
+    while pack := ladder.next_pack(new=40 - ladder.begun_count, max_new=1, limit=10, idle=1, under_way=0):
+        promoted += len(pack.configurations) if ladder.begun_count < 40 else 0
+        begun = pack.configurations or (ladder.begun_count,)
         if pack.new:
-            ladder.begin(ladder.begun)
+            ladder.begin(ladder.begun_count)
         for number in begun:
             ladder.reach(number, pack.rung, number)
-    assert ladder.begun == 40
+    assert ladder.begun_count == 40
     assert promoted > 10, "promotions do not wait until all have begun"
     assert ladder.spent <= ladder.budget
 
@@ -191,13 +191,13 @@ def test_a_budget_and_its_configurations() -> None:
     assert budget_for(TEN, 4, 1, best=2) == pytest.approx(5 + SPARE * 75)
     for best in (1, 3):
         for count in (1, 7, 48, 1000):
-            assert affordable(TEN, 4, budget_for(TEN, 4, count, best), best) == count
-    assert affordable(TEN, 4, 0.1) == 1
+            assert affordable_count(TEN, 4, budget_for(TEN, 4, count, best), best) == count
+    assert affordable_count(TEN, 4, 0.1) == 1
 
 
 @given(st.floats(1, 5000), st.integers(2, 4), st.integers(1, 3))
 def test_what_is_affordable_leaves_the_best_complete(budget: float, reduction: int, best: int) -> None:
-    count = affordable(TEN, reduction, budget, best)
+    count = affordable_count(TEN, reduction, budget, best)
     assert count == 1 or budget_for(TEN, reduction, count, best) <= budget + 1e-6
     assert budget_for(TEN, reduction, count + 1, best) > budget
 
@@ -229,4 +229,4 @@ def test_what_is_left_behind_is_what_a_look_at_all_of_them_finds(steps: list[tup
         ranked = sorted((-value, number) for (reached, number), value in values.items() if reached == rung)
         left = [(rank, number) for rank, (_, number) in enumerate(ranked, 1) if (rung + 1, number) not in begun]
         expected += [(len(ranked) / rank, rung + 1, number) for rank, number in left[:1]]
-    assert ladder.left_behind() == expected
+    assert ladder.promotion_candidates() == expected

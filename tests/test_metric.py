@@ -21,8 +21,8 @@ from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.resume import completed
-from sweeps.engine.results.resampling import resampled
+from sweeps.engine.record.resume import plan_with_defaults
+from sweeps.engine.results.resampling import resampled_deviations
 from sweeps.engine.results.summary import confirmed_means, final_metrics, summarise
 from sweeps.engine.results.test_result import TestResult as Result
 from sweeps.engine.show.status import status_of
@@ -60,7 +60,7 @@ def test_the_search_takes_the_best_of_the_metric_to_the_top(metric: str, best: i
     assert record.best(1)[0].mean == pytest.approx(0.5 + best / 100 + 0.0015), "its real value"
     assert record.study.best_trial.number == best
     assert record.study.best_value == pytest.approx(goodness(metric, record.best(1)[0].mean or 0))
-    assert record.ladder.reached(0)[0] == best
+    assert record.ladder.ranking(0)[0] == best
     stopped = next(each for each in record.configurations.values() if each.state == "stopped")
     reported = trial_of(record, stopped.number).intermediate_values
     assert reported[0] == pytest.approx(goodness(metric, record.value_at(stopped, 0)))
@@ -94,7 +94,7 @@ def test_plan_record_and_flags_hold_it(tmp_path: Path) -> None:
     stored = json.loads(json.dumps(plan.as_record()))
     assert stored["metric"] == "fpr95"
     del stored["metric"]
-    assert completed(stored)["metric"] == "auroc", "of a version without the flag"
+    assert plan_with_defaults(stored)["metric"] == "auroc", "of a version without the flag"
     begun(tmp_path / "a", plan)
     assert status_of(SweepHome(tmp_path / "a")).metric == "fpr95"
 
@@ -118,10 +118,10 @@ def scores() -> Scores:
 def test_resamples_give_the_variance_that_placements_give() -> None:
     scored = scores()
     exact = auroc_influence(scored.scores[:, 0], scored.anomalous(0)[""])
-    found = resampled(scored, 0, "auroc")[""]
+    found = resampled_deviations(scored, 0, "auroc")[""]
     assert float(found @ found) == pytest.approx(float(exact @ exact), rel=0.4)
     for metric in ("ap", "fpr95"):
-        same, again = (resampled(scored, 0, metric)[""] for _ in range(2))
+        same, again = (resampled_deviations(scored, 0, metric)[""] for _ in range(2))
         assert np.array_equal(same, again)
         assert 0 < float(same @ same) < 0.01
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.engine.driver import close, say_how_to_continue
+from sweeps.engine.driver import close, print_how_to_continue
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
 from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
@@ -109,7 +109,7 @@ def _stages(interrupt: Interrupt | None = None) -> tuple[Any, list[str]]:
     """What the end of a sweep asks of its stages, and what they print."""
     printed: list[str] = []
     display = SimpleNamespace(print=printed.append, end=lambda: None)
-    own = {"command": "true", "broken": None, "is_gone": False}
+    own = {"command": "true", "storage_error": None, "is_gone": False}
     return SimpleNamespace(display=display, interrupt=interrupt, **own), printed
 
 
@@ -123,7 +123,7 @@ def test_what_waits_is_said_when_a_signal_cuts_the_last_delivery_short(
         started = time.monotonic()
         close(writer, stages)
     assert time.monotonic() - started < 10
-    say_how_to_continue(stages, writer, 0)
+    print_how_to_continue(stages, writer, 0)
     assert "1 updates wait in" in capsys.readouterr().err
 
 
@@ -134,7 +134,7 @@ def test_the_command_that_is_printed_then_is_not_refused(
     writer.close(patience=0)
     capsys.readouterr()  # in this process MLflow may log what it met
     stages, printed = _stages()
-    say_how_to_continue(stages, writer, 130)
+    print_how_to_continue(stages, writer, 130)
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 2
     assert str(writer.outbox.path) in error

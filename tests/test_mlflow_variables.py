@@ -11,7 +11,7 @@ import pytest
 from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.store import make_database
-from sweeps.engine.tracking.variables import FIXED, FIXED_IN_PROCESS, UNUSED, ignored, set_variables
+from sweeps.engine.tracking.variables import FIXED, FIXED_IN_PROCESS, UNUSED, ignored_variables, set_variables
 from sweeps.engine.tracking.writer import MlflowWriter
 from tests.sweep_process import MlflowRuns, poll
 
@@ -63,7 +63,7 @@ def test_what_would_change_a_write_is_set_and_the_rest_is_the_users(
 
 def test_what_is_set_and_does_not_count_is_said_in_a_line() -> None:
     given = {"MLFLOW_TRACKING_URI": SERVER, "MLFLOW_EXPERIMENT_NAME": "mine", "MLFLOW_ENABLE_ASYNC_LOGGING": "True"}
-    line = ignored(FILE, is_named=False, environment=given)
+    line = ignored_variables(FILE, is_named=False, environment=given)
     assert line.startswith("set, but not used: MLFLOW_TRACKING_URI (--tracking-uri says where runs go), ")
     assert "MLFLOW_EXPERIMENT_NAME" in line
     assert "MLFLOW_ENABLE_ASYNC_LOGGING (a write is done when it returns)" in line
@@ -72,10 +72,10 @@ def test_what_is_set_and_does_not_count_is_said_in_a_line() -> None:
 
 def test_nothing_is_said_of_what_makes_no_difference() -> None:
     same = {"MLFLOW_TRACKING_URI": SERVER, "MLFLOW_ENABLE_ASYNC_LOGGING": "FALSE", "MLFLOW_RUN_ID": ""}
-    assert ignored(SERVER, is_named=False, environment=same) == ""
-    assert ignored(FILE, is_named=True, environment=same) == "", "who names an address has chosen"
-    assert ignored(SERVER, is_named=False, environment={"MLFLOW_WORKSPACE": "team"}) == ""
-    assert ignored(FILE, is_named=False, environment={"MLFLOW_TRACKING_PASSWORD": "secret"}) == ""
+    assert ignored_variables(SERVER, is_named=False, environment=same) == ""
+    assert ignored_variables(FILE, is_named=True, environment=same) == "", "who names an address has chosen"
+    assert ignored_variables(SERVER, is_named=False, environment={"MLFLOW_WORKSPACE": "team"}) == ""
+    assert ignored_variables(FILE, is_named=False, environment={"MLFLOW_TRACKING_PASSWORD": "secret"}) == ""
 
 
 def test_every_name_is_one_of_mlflows() -> None:

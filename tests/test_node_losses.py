@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.engine.search.node_losses import DOUBT, NodeLosses
+from sweeps.engine.search.node_losses import UNCERTAIN_SECONDS, NodeLosses
 
 # As Ray 2.60 says it.
 DIED = (
@@ -74,7 +74,7 @@ def test_a_worker_that_could_not_be_reached_has_crashed_if_its_node_turns_out_to
     assert trial.run_metadata.num_failures == 0
     if not alive:
         cluster.alive.discard("a")
-    cluster.now = DOUBT
+    cluster.now = UNCERTAIN_SECONDS
     for _ in range(2):
         cluster.losses.follow([trial])
         assert trial.run_metadata.num_failures == counted
@@ -88,7 +88,7 @@ def test_a_node_that_does_not_see_the_storage_is_named_and_does_not_count(tmp_pa
     cluster, trial = Cluster(), _trial(tmp_path, "a")
     cluster.losses.follow([trial])
     _fail(trial, CRASHED)
-    assert cluster.losses.cut_off(trial) is None
+    assert cluster.losses.node_without_storage(trial) is None
     _fail(trial, "UserError: node gpu7 does not see what the driver writes to /shared/n")
-    assert cluster.losses.cut_off(trial) == "a"
+    assert cluster.losses.node_without_storage(trial) == "a"
     assert trial.run_metadata.num_failures == 1

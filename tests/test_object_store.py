@@ -13,7 +13,7 @@ import pytest
 from adcore.errors import UserError
 from sweeps.engine.storage import check as store_check
 from sweeps.engine.storage.address import parse_address, split_name
-from sweeps.engine.storage.check import checked_store
+from sweeps.engine.storage.check import open_store
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import ObjectStore
 from tests.s3_server import S3Server, running_s3
@@ -29,7 +29,7 @@ def s3() -> Iterator[S3Server]:
 def store(request: pytest.FixtureRequest, s3: S3Server, tmp_path: Path) -> ObjectStore:
     """An empty store of each kind."""
     places = {"s3": s3.address(tmp_path.name), "folder": str(tmp_path / "store"), "fsspec": f"memory://{tmp_path.name}"}
-    return checked_store(places[request.param])
+    return open_store(places[request.param])
 
 
 def _file(folder: Path, size: int) -> Path:
@@ -77,7 +77,7 @@ def test_a_folder_is_deleted_with_all_in_it_and_nothing_else(store: ObjectStore)
 
 
 def test_a_worker_gets_the_address_and_no_credentials(s3: S3Server) -> None:
-    store = checked_store(s3.address())
+    store = open_store(s3.address())
     store.put_bytes(b"content", "object")
     sent = pickle.dumps(store)
     assert b"test-secret" not in sent
@@ -87,14 +87,14 @@ def test_a_worker_gets_the_address_and_no_credentials(s3: S3Server) -> None:
 
 def test_the_endpoint_of_the_environment_goes_along_to_workers(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{s3.endpoint}")
-    sent = pickle.dumps(checked_store("s3://bucket/prefix"))
+    sent = pickle.dumps(open_store("s3://bucket/prefix"))
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     assert pickle.loads(sent).names() == []
 
 
 def test_a_store_that_is_away_is_an_error_that_names_the_object(tmp_path: Path) -> None:
     with running_s3() as gone:
-        store = dataclasses.replace(checked_store(gone.address()), attempts=1)
+        store = dataclasses.replace(open_store(gone.address()), attempts=1)
     for use in (
         lambda: store.put(_file(tmp_path, 256), "a/b"),
         lambda: store.get("a/b", tmp_path / "copy"),
@@ -107,7 +107,7 @@ def test_a_store_that_is_away_is_an_error_that_names_the_object(tmp_path: Path) 
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
-    store = checked_store(str(tmp_path / "store"))
+    store = open_store(str(tmp_path / "store"))
     store.put_bytes(b"before", "a/object")
     (tmp_path / "store" / "a" / "object.part").mkdir()  # in the way
     with pytest.raises(StorageError):
@@ -131,7 +131,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
 )
 def test_an_address_that_is_none_is_refused_without_its_secrets(address: str, reason: str) -> None:
     with pytest.raises(UserError) as refused:
-        checked_store(address)
+        open_store(address)
     assert reason in str(refused.value)
     assert "secret@" not in str(refused.value)
     assert "=secret" not in str(refused.value)
@@ -139,11 +139,11 @@ def test_an_address_that_is_none_is_refused_without_its_secrets(address: str, re
 
 def test_a_bucket_that_is_missing_and_a_server_that_is_not_there_are_refused(s3: S3Server) -> None:
     with pytest.raises(UserError, match=r"^--checkpoints s3://other/p: there is no bucket 'other'"):
-        checked_store(s3.address("p", bucket="other"))
+        open_store(s3.address("p", bucket="other"))
     with running_s3() as gone:
         address = gone.address("p")
     with pytest.raises(UserError, match=r"^--checkpoints s3://bucket/p: cannot be written .*[Cc]onnect"):
-        checked_store(address)
+        open_store(address)
 
 
 def test_a_server_that_never_answers_is_refused_after_a_while(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,13 +151,13 @@ def test_a_server_that_never_answers_is_refused_after_a_while(s3: S3Server, monk
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"s3://bucket/p?scheme=http&endpoint_override=127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UserError, match=r"^--checkpoints s3://bucket/p: no answer within "):
-            checked_store(address)
+            open_store(address)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
-        checked_store(str(tmp_path / "file" / "below"))
+        open_store(str(tmp_path / "file" / "below"))
 
 
 def test_the_last_part_of_an_address_is_the_sweep() -> None:
@@ -168,7 +168,7 @@ def test_the_last_part_of_an_address_is_the_sweep() -> None:
 
 
 def test_a_special_character_in_an_address_stays(s3: S3Server) -> None:
-    store = checked_store(s3.address("my sweeps+1"))
+    store = open_store(s3.address("my sweeps+1"))
     store.put_bytes(b"content", "object")
     assert store.names() == ["object"]
     assert parse_address("gs://bucket/my sweeps").for_pyarrow == "gs://bucket/my%20sweeps"

@@ -14,7 +14,7 @@ from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.train.members import SHARED
 from sweeps.engine.planning.make_plan import make_plan
-from sweeps.engine.planning.overrides import FLAGS, fields_set, point_values, ranges_given
+from sweeps.engine.planning.overrides import FLAGS, parse_point, parse_ranges, parse_set
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import NOT_SEARCHED, Choice, Integers, LogUniform, Range, Uniform
 from sweeps.gan_loss_weights import SPACE
@@ -131,13 +131,13 @@ def test_every_field_of_a_flag_is_refused_and_no_other() -> None:
     ],
 )
 def test_a_range_is_what_it_says(text: str, name: str, expected: Range) -> None:
-    assert ranges_given([text]) == {name: expected}
+    assert parse_ranges([text]) == {name: expected}
 
 
 def test_values_are_of_their_fields_types() -> None:
     texts = ["width=4", "norm=group", "crop=yes", "horizontal-flip=off", "images_per_class=all", "patience=3",
              "clusters=5", "weight_reconstruction=2"]  # fmt: skip
-    assert fields_set(texts, SPACE, ()) == {
+    assert parse_set(texts, SPACE, ()) == {
         "width": 4, "norm": "group", "crop": True, "horizontal_flip": False, "images_per_class": None, "patience": 3,
         "clusters": 5, "weight_reconstruction": 2.0,
     }  # fmt: skip
@@ -147,8 +147,8 @@ def test_values_are_of_their_fields_types() -> None:
 @given(st.one_of(st.text(max_size=12), st.sampled_from(FIELDS)), st.text(":|,=.-1290abclogint \u00e4", max_size=12))
 def test_whatever_is_typed_is_read_or_a_users_mistake(name: str, value: str) -> None:
     text = f"{name}={value}"
-    for read in (lambda: fields_set([text], SPACE, ()), lambda: ranges_given([text]),
-                 lambda: point_values(text, SPACE.ranges)):  # fmt: skip
+    for read in (lambda: parse_set([text], SPACE, ()), lambda: parse_ranges([text]),
+                 lambda: parse_point(text, SPACE.ranges)):  # fmt: skip
         with contextlib.suppress(UserError):
             read()
 
@@ -173,7 +173,7 @@ def test_every_value_of_an_accepted_range_can_be_trained_with(low: int, steps: i
 def test_a_range_keeps_every_digit(low: float, factor: float, log: bool) -> None:
     high = low * factor
     assume(low < high)
-    [found] = ranges_given([f"abc={low!r}:{high!r}{':log' if log else ''}"]).values()
+    [found] = parse_ranges([f"abc={low!r}:{high!r}{':log' if log else ''}"]).values()
     assert found == (LogUniform if log else Uniform)(low, high)
     assert found.holds(low)
     assert found.holds(high)

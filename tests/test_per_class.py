@@ -24,15 +24,15 @@ from sweeps import loss_ablation
 from sweeps.engine.main import main
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.make_plan import make_plan
-from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
+from sweeps.engine.planning.plan import NUMBERS_PER_CLASS, Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results import model_scores
-from sweeps.engine.results.per_class import own_best, per_class
-from sweeps.engine.results.test_part import opened_before, score_models
+from sweeps.engine.results.per_class import choose_own_best, compare_per_class
+from sweeps.engine.results.test_part import score_models, why_open_already
 from sweeps.engine.results.test_result import OWN_BEST
 from sweeps.engine.results.test_result import TestResult as Result
 from sweeps.engine.search.ladder_search import LadderSearch
@@ -58,7 +58,7 @@ class ByClass(Sweep):
 def auroc(number: int, index: int, epoch: int) -> float:
     """What the configurations of a class's own search reach, with ups and downs of their own."""
     noise = random.Random(f"{index} {epoch} {number}").uniform(-0.05, 0.05)
-    return 0.9 - 0.1 * abs(number % OWN_NUMBERS / 8 - index / 6) / epoch + noise
+    return 0.9 - 0.1 * abs(number % NUMBERS_PER_CLASS / 8 - index / 6) / epoch + noise
 
 
 def drive(sweep: Sweep, *, slots: int = 1, seed: int = 0) -> Iterator[SimpleNamespace]:
@@ -117,9 +117,9 @@ def test_numbers_are_unique_and_proposals_are_each_searchs_own() -> None:
     numbers = [number for record in records for number in record.configurations]
     assert len(numbers) == len(set(numbers)) == 11 * 5
     for index, record in sweep.records.items():
-        assert {plan.owner(number) for number in record.configurations} == {index}
+        assert {plan.search_class(number) for number in record.configurations} == {index}
         assert [each.params for each in record.configurations.values()][:3] == list(SPACE.points.values())
-    assert {plan.owner(number) for number in common.configurations} == {None}
+    assert {plan.search_class(number) for number in common.configurations} == {None}
 
 
 def test_the_common_search_proposes_what_it_does_without_the_classes() -> None:
@@ -164,7 +164,7 @@ def test_own_best_is_never_confirmed_below_the_common_winner() -> None:
         for record in sweep.records.values():
             [number] = record.configurations
             confirmed(record, number, luck.choice([luck.uniform(0.4, 0.9), math.nan]))
-        for index, each in own_best(winner, sweep.records).items():
+        for index, each in choose_own_best(winner, sweep.records).items():
             assert each.by_class()[index] >= winner.by_class()[index]
             taken.add(each is winner)
     assert taken == {True, False}
@@ -178,10 +178,10 @@ def test_a_class_whose_search_failed_falls_back_on_the_common_winner() -> None:
             sweep.fail(trial)
         else:
             sweep.train(trial)
-    confirmed(sweep.records[3], 4 * OWN_NUMBERS, 0.8)
+    confirmed(sweep.records[3], 4 * NUMBERS_PER_CLASS, 0.8)
     assert [sweep.records[index].ledger.counts()["failed"] for index in (0, 3)] == [1, 0]
-    own = own_best(winner, sweep.records)
-    assert [own[index].number for index in (0, 3)] == [0, 4 * OWN_NUMBERS]
+    own = choose_own_best(winner, sweep.records)
+    assert [own[index].number for index in (0, 3)] == [0, 4 * NUMBERS_PER_CLASS]
 
 
 def scores_of(number: int, classes: tuple[int, ...], seed: int) -> evaluation.TestScores:
@@ -206,30 +206,30 @@ def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     monkeypatch.setattr(model_scores, "differences_to_record", lambda *_: {})
     monkeypatch.setattr(evaluation, "score_test", lambda detector, scores, data: scores)
     plan = dataclasses.replace(plan_of((0, 3), configs=2), seeds=2)
-    record, own = record_of(plan), {0: 0, 3: 4 * OWN_NUMBERS}
+    record, own = record_of(plan), {0: 0, 3: 4 * NUMBERS_PER_CLASS}
     seeds = {seed: {0: 0.5, 3: 0.5} for seed in plan.confirm_seeds}
     both = [Confirmation(Configuration(number, {}), seeds) for number in (0, 1)]
     data = SimpleNamespace(channels=1, info=DATASETS["digits"])
-    test = score_models(record, both, SweepHome(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
+    test = score_models(record, both, SweepHome(tmp_path), lambda: data, own_best=own)  # type: ignore[arg-type,return-value]
     return SimpleNamespace(record=record, own=own, both=both, test=test, plan=plan)
 
 
 def test_the_own_best_is_scored_class_by_class_on_the_same_images(scored: SimpleNamespace) -> None:
-    trained = {0: (0, (0, 3)), 3: (4 * OWN_NUMBERS, (3,))}
+    trained = {0: (0, (0, 3)), 3: (4 * NUMBERS_PER_CLASS, (3,))}
     differences, influence = [], np.zeros(60)
     for seed in scored.plan.confirm_seeds:
         for index, (number, classes) in trained.items():
             expected = scores_of(number, classes, seed)
             assert scored.test.measured[OWN_BEST, seed][index] == expected.measured()[index]
-        common, own = scores_of(0, (0, 3), seed), scores_of(4 * OWN_NUMBERS, (3,), seed)
+        common, own = scores_of(0, (0, 3), seed), scores_of(4 * NUMBERS_PER_CLASS, (3,), seed)
         differences.append((own.measured()[3]["auroc"] - common.measured()[3]["auroc"]) / 2)
         others = own.labels != 3
         for sign, scores in ((1, own.scores[:, 0]), (-1, common.scores[:, 1])):
             influence += sign * auroc_influence(scores, others) / 2 / 2  # of two classes, and of two seeds
-    found = per_class(
+    found = compare_per_class(
         scored.plan,
         scored.both,
-        {0: scored.both[0], 3: Confirmation(Configuration(4 * OWN_NUMBERS, {}), {})},
+        {0: scored.both[0], 3: Confirmation(Configuration(4 * NUMBERS_PER_CLASS, {}), {})},
         scored.test,
     )
     assert found.cost.value == pytest.approx(fmean(differences), abs=1e-12)
@@ -240,17 +240,17 @@ def test_the_own_best_is_scored_class_by_class_on_the_same_images(scored: Simple
 
 def test_a_difference_of_the_same_models_is_zero(scored: SimpleNamespace, tmp_path: Path) -> None:
     data, own = SimpleNamespace(channels=1, info=DATASETS["digits"]), dict.fromkeys((0, 3), 0)
-    test = score_models(record_of(scored.plan), scored.both, SweepHome(tmp_path), lambda: data, own=own)  # type: ignore[arg-type,return-value]
+    test = score_models(record_of(scored.plan), scored.both, SweepHome(tmp_path), lambda: data, own_best=own)  # type: ignore[arg-type,return-value]
     assert test.image_variance("", OWN_BEST, minus=0) == pytest.approx(0, abs=1e-12)
-    assert per_class(scored.plan, scored.both, dict.fromkeys((0, 3), scored.both[0]), test).cost.value == 0
+    assert compare_per_class(scored.plan, scored.both, dict.fromkeys((0, 3), scored.both[0]), test).cost.value == 0
 
 
 def test_other_own_bests_than_those_scored_are_refused(scored: SimpleNamespace) -> None:
-    assert Result.from_record(json.loads(json.dumps(scored.test.as_record()))).own == scored.own
-    assert opened_before(scored.record, scored.both, scored.own) == ""
-    reason = opened_before(scored.record, scored.both, {0: 0, 3: 4 * OWN_NUMBERS + 1})
+    assert Result.from_record(json.loads(json.dumps(scored.test.as_record()))).own_best == scored.own
+    assert why_open_already(scored.record, scored.both, scored.own) == ""
+    reason = why_open_already(scored.record, scored.both, {0: 0, 3: 4 * NUMBERS_PER_CLASS + 1})
     assert "for the configurations 0, 1, 4000, which are not" in reason
-    assert opened_before(scored.record, scored.both)
+    assert why_open_already(scored.record, scored.both)
 
 
 @pytest.mark.parametrize(

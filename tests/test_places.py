@@ -15,7 +15,13 @@ import pytest
 from adcore.errors import UserError
 from sweeps.engine.machine.code import ROOT
 from sweeps.engine.machine.commands import browse_command, python, resume_command
-from sweeps.engine.machine.locations import absolute, database_path, database_uri, followed, typed_database
+from sweeps.engine.machine.locations import (
+    database_path,
+    database_uri,
+    resolve_database,
+    with_absolute_paths,
+    with_moved_paths,
+)
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.study import open_study
 from tests.refusals import refused
@@ -32,16 +38,16 @@ def test_the_address_of_a_database_leads_back_to_its_file(name: str, file: str, 
     path.parent.mkdir()
     for _ in range(2):
         assert database_path(database_uri(path)) == path
-        assert typed_database(f"sqlite:///{path}") == database_uri(path), "as somebody would type it"
+        assert resolve_database(f"sqlite:///{path}") == database_uri(path), "as somebody would type it"
         path.touch()  # and once it is there
-    assert typed_database(database_uri(path)) == database_uri(path)
+    assert resolve_database(database_uri(path)) == database_uri(path)
 
 
 def test_an_address_with_quoted_characters_is_taken_as_one(tmp_path: Path) -> None:
     folder = tmp_path / "50% off"
     folder.mkdir()
-    assert typed_database(database_uri(folder / "m.db")) == database_uri(folder / "m.db")
-    assert typed_database(f"sqlite:///{tmp_path}/50%25%20off/m.db") == database_uri(folder / "m.db")
+    assert resolve_database(database_uri(folder / "m.db")) == database_uri(folder / "m.db")
+    assert resolve_database(f"sqlite:///{tmp_path}/50%25%20off/m.db") == database_uri(folder / "m.db")
 
 
 @pytest.mark.parametrize("name", STRANGE)
@@ -62,16 +68,18 @@ def test_a_database_that_is_no_file_is_refused(uri: str) -> None:
 
 def test_settings_name_absolute_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found = absolute(SweepSettings(data_dir="data"))
+    found = with_absolute_paths(SweepSettings(data_dir="data"))
     assert found.storage == str(tmp_path / "runs")
     assert found.tracking_uri == f"sqlite:///{tmp_path / 'mlflow.db'}"
     assert found.data_dir == str(tmp_path / "data")
-    assert absolute(SweepSettings(tracking_uri="http://mlflow:5000")).tracking_uri == "http://mlflow:5000"
+    assert with_absolute_paths(SweepSettings(tracking_uri="http://mlflow:5000")).tracking_uri == "http://mlflow:5000"
 
 
 def test_the_printed_commands_work_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(resume_command("gan_loss_weights", absolute(SweepSettings(data_dir="my data")), "mine"))
+    words = shlex.split(
+        resume_command("gan_loss_weights", with_absolute_paths(SweepSettings(data_dir="my data")), "mine")
+    )
     assert words[0] in ("python", python())
     assert Path(words[1]).is_absolute()
     assert Path(words[1]).is_file()
@@ -109,11 +117,11 @@ def test_what_was_moved_with_the_record_is_found_beside_it(tmp_path: Path) -> No
         "storage": str(before / "runs"), "tracking_uri": database_uri(before / "mlflow.db"),
         "data_dir": str(before / "data"), "epochs": 3,
     }  # fmt: skip
-    assert followed(stored, now / "runs") == {
+    assert with_moved_paths(stored, now / "runs") == {
         "storage": str(now / "runs"), "tracking_uri": database_uri(now / "mlflow.db"),
         "data_dir": str(now / "data"), "epochs": 3,
     }  # fmt: skip
-    assert followed(stored, before / "runs") == stored
+    assert with_moved_paths(stored, before / "runs") == stored
 
 
 def test_what_stayed_where_it_was_is_found_there(tmp_path: Path) -> None:
@@ -123,21 +131,25 @@ def test_what_stayed_where_it_was_is_found_there(tmp_path: Path) -> None:
         "data_dir": "/somewhere/else",
     }  # fmt: skip
     elsewhere = tmp_path / "backup" / "runs"
-    assert followed(stored, elsewhere) == stored | {"storage": str(elsewhere)}
+    assert with_moved_paths(stored, elsewhere) == stored | {"storage": str(elsewhere)}
     server = stored | {"tracking_uri": "http://mlflow:5000", "data_dir": None}
-    assert followed(server, elsewhere) == server | {"storage": str(elsewhere)}
+    assert with_moved_paths(server, elsewhere) == server | {"storage": str(elsewhere)}
 
 
 def test_relative_places_of_an_older_record_are_those_beside_it(tmp_path: Path) -> None:
     stored = {"storage": "runs", "tracking_uri": "sqlite:///mlflow.db", "data_dir": "data"}
-    assert followed(stored, tmp_path / "runs") == stored | {"storage": str(tmp_path / "runs")}, "nothing is there"
+    assert with_moved_paths(stored, tmp_path / "runs") == stored | {"storage": str(tmp_path / "runs")}, (
+        "nothing is there"
+    )
     (tmp_path / "mlflow.db").touch()
     (tmp_path / "data").mkdir()
-    assert followed(stored, tmp_path / "runs") == {
+    assert with_moved_paths(stored, tmp_path / "runs") == {
         "storage": str(tmp_path / "runs"), "tracking_uri": database_uri(tmp_path / "mlflow.db"),
         "data_dir": str(tmp_path / "data"),
     }  # fmt: skip
-    assert followed(stored, tmp_path / "moved") == stored | {"storage": str(tmp_path / "moved")}, "nobody can tell"
+    assert with_moved_paths(stored, tmp_path / "moved") == stored | {"storage": str(tmp_path / "moved")}, (
+        "nobody can tell"
+    )
 
 
 @pytest.mark.usefixtures("elsewhere")

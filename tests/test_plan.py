@@ -111,8 +111,8 @@ def test_the_order_of_the_classes_is_known_of_the_papers_protocol_or_not_at_all(
 
 def test_finding_the_order_is_paid_for() -> None:
     known, unknown = _plan(scale="laptop"), _plan(scale="laptop", protocol="seen-unseen")
-    assert known.finding_order == 0
-    assert unknown.finding_order == 9 * 2
+    assert known.class_order_cost == 0
+    assert unknown.class_order_cost == 9 * 2
     assert unknown.budget == known.budget + 18
 
 

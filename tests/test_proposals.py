@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from adcore.errors import UserError
 from sweeps.engine.planning import proposals, samplers
 from sweeps.engine.planning.predicted import predicted_means
-from sweeps.engine.planning.proposals import heard_of
+from sweeps.engine.planning.proposals import sampler_history
 from sweeps.engine.planning.samplers import SAMPLERS, check_sampler
 from tests.sweep_parts import Sweep, record_of, small_plan
 
@@ -139,8 +139,8 @@ def test_of_many_configurations_a_sampler_hears_of_the_best_the_latest_and_the_n
         return list(range(1500, 1500 + count))
 
     few, many = range(7, 7 + proposals.MOST), range(9000)
-    assert heard_of(few, best, last) == few, "all of them"
-    heard = heard_of(many, best, last)
+    assert sampler_history(few, best, last) == few, "all of them"
+    heard = sampler_history(many, best, last)
     assert heard == [*best(proposals.BEST), *last(proposals.LAST), *range(9000 - proposals.NEW, 9000)]
 
 

@@ -156,7 +156,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
 
 
 def test_a_node_with_other_code_is_refused_with_both_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    _asked(monkeypatch, code.own_code())
+    _asked(monkeypatch, code.imported_code())
     other = current_code()._replace(sources="0" * 64)
     with pytest.raises(UserError) as refused:
         _asked(monkeypatch, ("/opt/older", other))
@@ -165,7 +165,7 @@ def test_a_node_with_other_code_is_refused_with_both_places(monkeypatch: pytest.
 
 
 def test_a_node_that_cannot_start_a_worker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = RayTaskError("own_code", "line 1\nModuleNotFoundError: no module named torch", None)
+    missing = RayTaskError("imported_code", "line 1\nModuleNotFoundError: no module named torch", None)
     with pytest.raises(
         UserError, match=r"node 10\.0\.0\.2 \(second\): no worker could be started there \(.*no module named torch\)"
     ):

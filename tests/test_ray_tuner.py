@@ -1,4 +1,4 @@
-"""What the scheduler tells Tune: as many trials and workers as there is room for, and which failures count."""
+"""What the scheduler tells Tune: as many trials and workers as there are slots for, and which failures count."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ray.tune.experiment import Trial
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.utils.object_cache import _ObjectCache
 
+from sweeps.engine.machine.cluster_slots import ClusterSlots
 from sweeps.engine.machine.resources import Resources
-from sweeps.engine.machine.room import Room
 from sweeps.engine.search.ladder_search import LadderSearch
-from sweeps.engine.search.ray_tuner import _ToTheEnd
+from sweeps.engine.search.ray_tuner import _NoStopping
 from tests.fake_nodes import AskedFor, Machines
 from tests.sweep_parts import record_of, small_plan
 
@@ -27,10 +27,10 @@ class Tune:
 
     def __init__(self, *nodes: dict[str, float]) -> None:
         self.machines, resources = Machines(*nodes), Resources(cpus=1, gpus=0, slots=2)
-        self.room = Room(resources, is_fixed=False, nodes=self.machines.alive, keeper=AskedFor)  # type: ignore[arg-type]
+        self.cluster_slots = ClusterSlots(resources, is_fixed=False, nodes=self.machines.alive, make_demand=AskedFor)  # type: ignore[arg-type]
         self.search = LadderSearch("search", [record_of(small_plan())], limit=1, slots=2)
         self.limiter, self.errors, self.updates = ConcurrencyLimiter(self.search, max_concurrent=2), list[Any](), 0
-        self.scheduler = _ToTheEnd(self.search, self.limiter, self.room, self.errors.append)
+        self.scheduler = _NoStopping(self.search, self.limiter, self.cluster_slots, self.errors.append)
         self.scheduler.losses.node_of = lambda worker: worker
         self.trials: list[Any] = []
         self._trial_to_actor: dict[Any, str] = {}
@@ -61,14 +61,14 @@ def _trial(name: str, folder: Path, status: str = Trial.PENDING, node: str | Non
     )  # fmt: skip
 
 
-def test_trials_and_idle_workers_follow_the_room(tmp_path: Path) -> None:
+def test_trials_and_idle_workers_follow_the_slots(tmp_path: Path) -> None:
     tune = Tune(NODE)
     tune.trials = [_trial("a", tmp_path)]
     tune.scheduler.on_trial_add(tune, tune.trials[0])
     for count, slots in ((3, 6), (1, 2)):
         tune.machines.nodes = [NODE] * count
-        tune.room.count()
-        tune.room.need(slots, 1)
+        tune.cluster_slots.count()
+        tune.cluster_slots.update_demand(slots, 1)
         tune.step()
         assert tune.limiter.max_concurrent == slots
         assert tune._actor_cache.total_max_objects == slots
@@ -107,8 +107,10 @@ def test_what_a_node_or_the_storage_did_does_not_count_as_a_failure_of_the_trial
     tune._resetting_trials.add(trial)
     Path(trial.error_file).write_text(f"Failure # 1 (occurred at noon)\n{text}\n")
     tune.scheduler.on_trial_error(tune, trial)
-    assert (tune.search.lost, trial.run_metadata.num_failures, len(tune.errors)) == (lost, counted, errors)
+    assert (tune.search.lost_trial, trial.run_metadata.num_failures, len(tune.errors)) == (lost, counted, errors)
     assert not tune._resetting_trials
-    assert list(tune.room.shunned) == (["0"] if lost and text == CUT_OFF else [])
+    assert list(tune.cluster_slots.excluded) == (["0"] if lost and text == CUT_OFF else [])
     said = capsys.readouterr().err
-    assert (f"{CUT_OFF.partition(': ')[2]}: it gets no trials; mount the storage" in said) == bool(tune.room.shunned)
+    assert (f"{CUT_OFF.partition(': ')[2]}: it gets no trials; mount the storage" in said) == bool(
+        tune.cluster_slots.excluded
+    )

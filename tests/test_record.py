@@ -39,14 +39,14 @@ def _level(number: int, index: int, epoch: int) -> float:
 
 def _all_of(record: SweepRecord) -> list[dict[str, float]]:
     """The fields of every configuration that a sweep would propose before it knows of any result."""
-    return [record.propose(record.first + place).params for place in range(record.plan.configs)]
+    return [record.propose(record.first_number + place).params for place in range(record.plan.configs)]
 
 
 def test_a_kill_between_the_last_values_and_their_telling_is_completed_at_reopening(tmp_path: Path) -> None:
     plan, path = small_plan(CLASSES, configs=1, epochs=2), tmp_path / "study.db"
     record = record_of(plan, path=path)
     record.propose(0)
-    with mock.patch.object(SweepRecord, "_tell_ended"):
+    with mock.patch.object(SweepRecord, "_record_endings"):
         record.begin(0, 3)
         record.finish_pack(3, {0: {0: [0.5, 0.6], 1: [0.6, 0.7], 2: [0.7, 0.8]}})
     assert trial_of(record, 0).state == TrialState.RUNNING
@@ -177,14 +177,14 @@ def test_a_search_says_once_who_climbed_and_who_ended(tmp_path: Path) -> None:
     sweep = Sweep(record, _level, search=search)
     climbed, ended = list[tuple[int, int]](), list[int]()
     while sweep.run(1):
-        climbed += [(own.number, rung) for _, own, rung in search.newly_climbed()]
-        ended += [number for number, _, _ in search.newly_closed()]
-    ended += [number for number, _, _ in search.newly_closed()]
+        climbed += [(own.number, rung) for _, own, rung in search.new_climbs()]
+        ended += [number for number, _, _ in search.newly_ended()]
+    ended += [number for number, _, _ in search.newly_ended()]
     own = record.configurations
     assert sorted(climbed) == [(number, rung) for number in own for rung in range(own[number].rung + 1)]
     assert sorted(ended) == sorted(own)
     again = LadderSearch("search", [record_of(plan, path=path)], limit=2, slots=1)
-    assert [(each.number, rung) for _, each, rung in again.newly_climbed()] == sorted(climbed), "all, to a new driver"
+    assert [(each.number, rung) for _, each, rung in again.new_climbs()] == sorted(climbed), "all, to a new driver"
 
 
 def test_an_attribute_is_read_as_the_file_holds_it_and_shared_with_the_classes(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def _deliver(uri: str, sweep_id: str, path: Path, saved: Path) -> None:
     tracking = Tracking(outbox, small_plan(), "s")
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     tracking.open_sweep("final")
-    tracking.registered(2, ModelFolder(str(saved), NAME, {"sweep": "s", "configuration": "2"}))
+    tracking.register_model(2, ModelFolder(str(saved), NAME, {"sweep": "s", "configuration": "2"}))
     tracking.close_sweep("complete", {}, [])
     assert writer.close(), writer.reason
     outbox.close()

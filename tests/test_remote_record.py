@@ -18,9 +18,9 @@ from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.remote import copies as remote_record
 from sweeps.engine.remote import one_driver as remote_driver
 from sweeps.engine.remote.copies import COPY, DRIVERS, RecordCopies, fetch_record
-from sweeps.engine.remote.flags import fetch_if_away, named_apart, shared_folder, store_of
+from sweeps.engine.remote.flags import fetch_missing_record, shared_folder, split_address, store_of
 from sweeps.engine.remote.one_driver import RemoteDriver, TakenOverError, check_no_other_driver
-from sweeps.engine.storage.check import checked_store
+from sweeps.engine.storage.check import open_store
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import ObjectStore
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
@@ -43,7 +43,7 @@ def sweeps() -> Iterator[str]:
 @pytest.fixture
 def store(sweeps: str, tmp_path: Path) -> ObjectStore:
     """The store of this test's sweep."""
-    return checked_store(sweeps).below(tmp_path.name)
+    return open_store(sweeps).below(tmp_path.name)
 
 
 @pytest.fixture
@@ -88,17 +88,17 @@ def test_another_machine_gets_the_record_and_the_results_without_the_checkpoints
 
 def test_mlflow_learns_only_of_what_is_in_a_copy(home: SweepHome) -> None:
     _, outbox, copies = _copies(home)
-    assert copies.copied == 0
+    assert copies.copied_update == 0
     for number in range(3):
         outbox.put(RunUpdate(f"run {number}"))
-    assert outbox.oldest(10, until=copies.copied) == []
-    copies.now()
-    assert [update.key for _, update in outbox.oldest(10, until=copies.copied)] == ["run 0", "run 1", "run 2"]
+    assert outbox.oldest(10, until=copies.copied_update) == []
+    copies.copy_now()
+    assert [update.key for _, update in outbox.oldest(10, until=copies.copied_update)] == ["run 0", "run 1", "run 2"]
     outbox.drop([1, 2, 3])
     outbox.put(RunUpdate("run 3"))
-    assert outbox.oldest(10, until=copies.copied) == [], "numbers of delivered updates are not given again"
-    copies.now()
-    assert [number for number, _ in outbox.oldest(10, until=copies.copied)] == [4]
+    assert outbox.oldest(10, until=copies.copied_update) == [], "numbers of delivered updates are not given again"
+    copies.copy_now()
+    assert [number for number, _ in outbox.oldest(10, until=copies.copied_update)] == [4]
 
 
 def test_a_copy_is_made_from_time_to_time_and_one_that_fails_is_said_once(
@@ -108,7 +108,7 @@ def test_a_copy_is_made_from_time_to_time_and_one_that_fails_is_said_once(
     first = store.get_bytes(COPY)
     record.write("stage", "later")
     copies.step()
-    assert copies.taken
+    assert copies.snapshot_time
     assert store.get_bytes(COPY) == first, "it is not time yet"
 
     def refuse(*_: object) -> None:
@@ -117,14 +117,14 @@ def test_a_copy_is_made_from_time_to_time_and_one_that_fails_is_said_once(
     with monkeypatch.context() as patch:
         patch.setattr(ObjectStore, "put", refuse)
         for _ in range(2):
-            copies.taken = -1e9
+            copies.snapshot_time = -1e9
             copies.step()
-            assert copies._sending
-            copies._sending.join()
+            assert copies._upload
+            copies._upload.join()
     assert capsys.readouterr().err.count("the record has no new copy: s3://bucket/x: no access") == 1
-    copies.taken = -1e9
+    copies.snapshot_time = -1e9
     copies.step()
-    copies._sending.join()
+    copies._upload.join()
     assert store.get_bytes(COPY) != first
 
 
@@ -133,14 +133,14 @@ def test_a_driver_that_was_replaced_stops_and_overwrites_nothing(home: SweepHome
     RemoteDriver(store).take()
     before = store.get_bytes(COPY)
     record.write("stage", "later")
-    copies.taken = -1e9
+    copies.snapshot_time = -1e9
     copies.step()
-    assert copies._sending
-    copies._sending.join()
+    assert copies._upload
+    copies._upload.join()
     with pytest.raises(TakenOverError, match="has taken over this sweep"):
         copies.step()
     with pytest.raises(TakenOverError):
-        copies.now()
+        copies.copy_now()
     assert store.get_bytes(COPY) == before
 
 
@@ -151,11 +151,11 @@ def test_signs_of_life_do_not_wait_for_copies(
     _, _, copies = _copies(home)
     RemoteDriver(store).take()
     deadline = time.monotonic() + 60
-    while not copies.lost and time.monotonic() < deadline:
+    while not copies.takeover_error and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert copies.lost, "it has seen the other driver without a copy"
+    assert copies.takeover_error, "it has seen the other driver without a copy"
     copies.stop()
-    assert not copies._life.is_alive()
+    assert not copies._heartbeat.is_alive()
 
 
 def _object(store: ObjectStore, **changes: object) -> None:
@@ -207,23 +207,23 @@ def test_each_session_is_named_in_the_record_and_in_its_copy(
 
 
 def test_an_address_of_a_sweep_is_its_store_and_its_name() -> None:
-    given = named_apart({"resume": "s3://bucket/a/n?scheme=http", "storage": "x"})
+    given = split_address({"resume": "s3://bucket/a/n?scheme=http", "storage": "x"})
     assert given == {"resume": "n", "checkpoints": "s3://bucket/a?scheme=http", "storage": "x"}
-    assert named_apart({"extend": "gs://b/n"}) == {"extend": "n", "checkpoints": "gs://b"}
-    assert named_apart({"resume": "n"}) == {"resume": "n"}
+    assert split_address({"extend": "gs://b/n"}) == {"extend": "n", "checkpoints": "gs://b"}
+    assert split_address({"resume": "n"}) == {"resume": "n"}
     with pytest.raises(UserError, match="give one address"):
-        named_apart({"resume": "s3://bucket/a/n", "checkpoints": "s3://bucket/b"})
+        split_address({"resume": "s3://bucket/a/n", "checkpoints": "s3://bucket/b"})
 
 
 def test_a_record_is_brought_only_if_it_is_away(home: SweepHome, sweeps: str, tmp_path: Path) -> None:
     _, _, copies = _copies(home)
     copies.end()
     settings = RunSettings(storage=str(tmp_path / "there"), checkpoints=sweeps, resume=home.name)
-    fetch_if_away(settings)
+    fetch_missing_record(settings)
     there = SweepHome(tmp_path / "there" / home.name)
-    assert there.is_begun
+    assert there.has_record
     before = there.record.stat().st_mtime_ns
-    fetch_if_away(settings)
+    fetch_missing_record(settings)
     assert there.record.stat().st_mtime_ns == before
     assert store_of(settings, there)
 
@@ -237,7 +237,7 @@ def test_a_name_that_the_store_knows_and_one_that_it_does_not_are_refused(
     with pytest.raises(UserError, match=rf"sweep '{home.name}' exists in s3://.*--resume s3://bucket/.*{home.name}"):
         store_of(new, SweepHome(tmp_path / "there" / home.name))
     with pytest.raises(UserError, match=rf"--resume s3://bucket/sweeps/absent: there is no copy .*{COPY}"):
-        fetch_if_away(RunSettings(storage=str(tmp_path / "there"), checkpoints=sweeps, resume="absent"))
+        fetch_missing_record(RunSettings(storage=str(tmp_path / "there"), checkpoints=sweeps, resume="absent"))
     assert not (tmp_path / "there" / "absent").exists()
 
 

@@ -154,7 +154,7 @@ def test_a_full_disk_ends_the_search_and_decides_nothing() -> None:
     sweep = Sweep(record, level)
     trial = sweep.start()
     assert trial
-    record.broken = OSError("full")  # type: ignore[assignment]
+    record.storage_error = OSError("full")  # type: ignore[assignment]
     sweep.train(trial)
     assert record.configurations[0].rung == -1
     assert sweep.search.suggest("next") == Searcher.FINISHED
@@ -190,7 +190,7 @@ def test_whatever_fails_and_arrives_when(data: st.DataObject, configs: int, limi
     assert {number for number, state in states.items() if state == "failed"} == dead & states.keys()
     assert {number for number, state in states.items() if state == "diverged"} == (diverging - dead) & states.keys()
     alive = [number for number in states if number not in dead | diverging]
-    assert len(record.best(configs)) >= min(record.plan.complete, len(alive), 1)
+    assert len(record.best(configs)) >= min(record.plan.min_complete, len(alive), 1)
 
 
 @settings(max_examples=15, deadline=None)

@@ -11,7 +11,7 @@ import pytest
 
 from adcore.errors import UserError
 from sweeps.engine.machine import shared_storage
-from sweeps.engine.machine.shared_storage import require_seen, require_shared, storage_token
+from sweeps.engine.machine.shared_storage import require_shared, require_visible, storage_token
 from tests.fake_nodes import answer_as_nodes, here
 
 
@@ -50,7 +50,7 @@ def test_nodes_that_share_the_folder_pass_and_nothing_is_left(tmp_path: Path, mo
     answer_as_nodes(monkeypatch, {"head": here, "gpu1": here})
     with storage_token(tmp_path) as token:
         require_shared(token)
-        require_seen(token)
+        require_visible(token)
         assert token.exists()
         assert len(list(tmp_path.iterdir())) == 3, "the token and an answer of each node"
     assert list(tmp_path.iterdir()) == []
@@ -81,11 +81,11 @@ def test_a_node_that_does_not_share_the_folder_is_refused_by_name(
 
 
 def test_a_node_that_joins_late_is_asked_before_it_trains(tmp_path: Path) -> None:
-    require_seen(None)
+    require_visible(None)
     with storage_token(tmp_path) as token:
-        require_seen(token)
+        require_visible(token)
     with pytest.raises(UserError, match=r"^node \S+ does not see what the driver writes to "):
-        require_seen(token)
+        require_visible(token)
 
 
 def test_tokens_of_a_driver_that_was_killed_are_removed(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import is_held, one_driver
-from sweeps.engine.record.progress import ENDED, STAGE, seconds_left, stage_begun
+from sweeps.engine.record.progress import ENDED, STAGE, seconds_left, stage_start
 from sweeps.engine.record.study import storage_of
 from sweeps.engine.show.status import SweepStatus, all_statuses, status_of
 from sweeps.loss_ablation import SPACE as GRID
@@ -121,7 +121,7 @@ def test_the_time_left_follows_from_what_was_trained_since_the_stage_began() -> 
     now = datetime.datetime.now(datetime.UTC)
     pack = {"rung": 0, "trained": {"0": {"3": [0.5, 0.6]}, "1": None}}
     stage = {
-        **stage_begun("search", 10, {"pack_0": pack}),
+        **stage_start("search", 10, {"pack_0": pack}),
         "started": (now - datetime.timedelta(seconds=60)).isoformat(),
     }
     known = {STAGE: stage, "pack_0": pack}

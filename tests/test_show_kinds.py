@@ -13,7 +13,7 @@ from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, plan_ba
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
-from sweeps.engine.record.progress import ENDED, STAGE, stage_begun
+from sweeps.engine.record.progress import ENDED, STAGE, stage_start
 from sweeps.engine.record.study import open_study
 from sweeps.engine.search.ladder_search import LadderSearch
 from sweeps.engine.show.status import SweepStatus, status_of
@@ -88,7 +88,7 @@ def begun_table(folder: Path) -> tuple[Attributes, BaselinePlan]:
     plan = plan_baselines("baselines", settings, ROWS)
     folder.mkdir()
     study = open_study(folder / "study.db", create=True)
-    for key, value in {"plan": plan.as_record(), **plan.resolved(settings)}.items():
+    for key, value in {"plan": plan.as_record(), **plan.resolved_settings(settings)}.items():
         study.set_user_attr(key, value)
     return Attributes(study, folder / "study.db"), plan
 
@@ -101,7 +101,7 @@ def test_a_table_of_baselines_counts_its_trainings_and_names_its_files(
     total = len(plan.trainings)
     assert total > 5
     with one_driver(SweepHome(folder), is_new=False):
-        record.write(STAGE, stage_begun("baselines", 10, record.all()))
+        record.write(STAGE, stage_start("baselines", 10, record.all()))
         found = shown(folder)
         assert (found.state, found.stage, found.seconds_left) == ("running", "baselines", None)
     for training in plan.trainings[:3]:

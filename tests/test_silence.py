@@ -23,7 +23,7 @@ class Watch:
         """Tune steps every few seconds."""
         for _ in range(round(seconds / step)):
             self.now += step
-            self.silence.end_silent(list(trials))
+            self.silence.kill_silent(list(trials))
 
 
 def trial(name: str, worker: object) -> Any:
@@ -41,19 +41,19 @@ def test_a_worker_that_never_reports_is_ended_whatever_it_was_doing(watch: Watch
     assert watch.killed == []
     watch.pass_time(20, one)
     assert watch.killed == ["worker"]
-    assert watch.silence.was_ended(one)
+    assert watch.silence.was_killed(one)
 
 
 def test_a_report_starts_the_clock_again(watch: Watch) -> None:
     one = trial("a", "worker")
     for _ in range(5):
         watch.pass_time(LIMIT - 10, one)
-        watch.silence.heard(one)
+        watch.silence.note_report(one)
     assert watch.killed == []
     watch.pass_time(LIMIT + 20, one)
     assert watch.killed == ["worker"]
-    watch.silence.heard(one)
-    assert not watch.silence.was_ended(one), "it was started again, and is well"
+    watch.silence.note_report(one)
+    assert not watch.silence.was_killed(one), "it was started again, and is well"
 
 
 def test_a_worker_that_is_taken_over_has_its_own_time(watch: Watch) -> None:
@@ -64,8 +64,8 @@ def test_a_worker_that_is_taken_over_has_its_own_time(watch: Watch) -> None:
     assert watch.killed == []
     watch.pass_time(30, first, second)
     assert watch.killed == ["worker"], "it froze between two trials"
-    assert watch.silence.was_ended(second)
-    assert not watch.silence.was_ended(first)
+    assert watch.silence.was_killed(second)
+    assert not watch.silence.was_killed(first)
 
 
 def test_a_trial_started_again_on_another_worker_does_not_inherit_the_silence(watch: Watch) -> None:

@@ -103,7 +103,7 @@ def stored(plan: Plan, settings: SweepSettings, *without: str) -> None:
     """The record of a sweep named mine, as a version leaves it that lacks some of the settings."""
     Path("runs/mine").mkdir(parents=True)
     record = record_of(plan, path=Path("runs/mine/study.db").resolve())
-    kept = {name: value for name, value in plan.resolved(settings)["settings"].items() if name not in without}
+    kept = {name: value for name, value in plan.resolved_settings(settings)["settings"].items() if name not in without}
     record.write("settings", json.loads(json.dumps(kept)))
     record.write("plan", plan.as_record())
 

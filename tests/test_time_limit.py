@@ -18,7 +18,7 @@ from sweeps.engine import plan_time
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.planning.time_budget import Pace, confirm_seconds, confirmable, images_of
+from sweeps.engine.planning.time_budget import Pace, confirm_seconds, confirmable_count, images_of
 from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.confirmation import candidates
 from sweeps.engine.record.record import SweepRecord
@@ -72,13 +72,13 @@ def test_the_search_ends_early_enough_to_confirm_the_best(limit: float, count: i
     record = record_of(plan_of())
     machine = Machine(record, limit, speed)
     machine.run()
-    assert not machine.timed.too_short
+    assert not machine.timed.too_short_reason
     assert record.is_searched
     assert record.best(1)
     assert 2 <= len(record.configurations) < CONFIGS
     now = Pace(speed(machine.seconds), STARTUP)
-    assert confirm_seconds(record.plan, now, count, 1) <= machine.clock.left
-    assert machine.clock.left <= 0.75 * limit, "the time was not used"
+    assert confirm_seconds(record.plan, now, count, 1) <= machine.clock.seconds_left
+    assert machine.clock.seconds_left <= 0.75 * limit, "the time was not used"
 
 
 def test_with_time_enough_the_search_is_that_of_a_sweep_without_a_limit() -> None:
@@ -87,7 +87,7 @@ def test_with_time_enough_the_search_is_that_of_a_sweep_without_a_limit() -> Non
     whole = searched(plan_of(24), quality)
     assert len(record.configurations) == len(whole.configurations) == 24
     assert [each.params for each in record.configurations.values()][:3] == list(plan_of().space.points.values())
-    assert record.ledger.counts()["complete"] >= whole.plan.complete
+    assert record.ledger.counts()["complete"] >= whole.plan.min_complete
     assert record.ladder.budget == whole.ladder.budget
 
 
@@ -95,8 +95,11 @@ def test_a_time_that_is_too_short_is_said_once_the_speed_is_known_and_can_be_mad
     record = record_of(plan_of(), path=tmp_path / "study.db")
     machine = Machine(record, 60.0, lambda _: 0.3)
     machine.run()
-    assert "the time limit is too short: to train and confirm one configuration takes about" in machine.timed.too_short
-    assert machine.clock.left > 0, "said in time"
+    assert (
+        "the time limit is too short: to train and confirm one configuration takes about"
+        in machine.timed.too_short_reason
+    )
+    assert machine.clock.seconds_left > 0, "said in time"
     assert not record.is_searched
     with pytest.raises(UserError, match="resume it with a longer one"):
         _limit_of(machine).require_time()
@@ -107,7 +110,7 @@ def test_a_time_that_is_too_short_is_said_once_the_speed_is_known_and_can_be_mad
 
 def _limit_of(machine: Machine) -> TimeLimit:
     limit = TimeLimit(machine.record, machine.clock, 1)
-    limit.searching = machine.timed
+    limit.timed_search = machine.timed
     return limit
 
 
@@ -118,11 +121,11 @@ def test_the_time_in_which_it_did_not_run_does_not_count(tmp_path: Path) -> None
     first.clock.note(now=True)
     again = record_of(plan_of(), path=tmp_path / "study.db")
     second = Machine(again, 120.0, lambda _: 5.0, at=10**6)
-    assert second.clock.used == pytest.approx(first.clock.used)
+    assert second.clock.seconds_used == pytest.approx(first.clock.seconds_used)
     assert second.clock.pace == first.clock.pace
     second.run()
     assert again.is_searched
-    assert 0 < second.clock.left < 120 - first.clock.used
+    assert 0 < second.clock.seconds_left < 120 - first.clock.seconds_used
 
 
 @pytest.mark.parametrize(("left", "chosen"), [(1000.0, [3, 2, 0]), (52.0, [3, 0]), (41.0, [3]), (-5.0, [3])])
@@ -130,15 +133,15 @@ def test_what_there_is_time_for_is_confirmed_the_best_first_then_the_default(lef
     plan = dataclasses.replace(plan_of(4), best=2)
     record = complete(record_of(plan), 0.6, 0.7, 0.8, 0.9)
     clock = Clock(record, 1000.0, left - 1000.0, now=lambda: 0.0)
-    clock.trained(0.0, 100, 50.0)
+    clock.note_trial(0.0, 100, 50.0)
     limit = TimeLimit(record, clock, 1)
-    assert confirmable(plan, Pace(2.0, 0.0), 3, 1, left) == len(chosen)
-    assert [each.number for each in limit.confirmed(candidates(record))] == chosen
+    assert confirmable_count(plan, Pace(2.0, 0.0), 3, 1, left) == len(chosen)
+    assert [each.number for each in limit.choose_confirmed(candidates(record))] == chosen
     lines = "\n".join(limit.in_words(candidates(record)))
     assert ("There was no time to confirm" in lines) == (len(chosen) < 3)
     assert ("0 (default)" in lines) == (0 not in chosen)
     late = TimeLimit(record, Clock(record, 10**6, 0.0, now=lambda: 0.0), 1)
-    assert [each.number for each in late.confirmed(candidates(record))] == chosen, (
+    assert [each.number for each in late.choose_confirmed(candidates(record))] == chosen, (
         "a resumed sweep decides nothing anew"
     )
 
@@ -159,12 +162,12 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 def test_gpu_hours_are_shared_by_what_trains_at_a_time() -> None:
     settings = SweepSettings(gpu_hours=12.0)
-    assert settings.limit_on(4, 1.0) == 3 * 3600
-    assert settings.limit_on(4, 0.5) == 6 * 3600
+    assert settings.limit_seconds(4, 1.0) == 3 * 3600
+    assert settings.limit_seconds(4, 0.5) == 6 * 3600
     with pytest.raises(UserError, match="--gpu-hours 12: trials take no GPU here; give --time-limit"):
-        settings.limit_on(4, 0.0)
-    assert SweepSettings(time_limit=60.0).limit_on(4, 1.0) == 60
-    assert SweepSettings().limit_on(4, 1.0) is None
+        settings.limit_seconds(4, 0.0)
+    assert SweepSettings(time_limit=60.0).limit_seconds(4, 1.0) == 60
+    assert SweepSettings().limit_seconds(4, 1.0) is None
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -190,7 +193,7 @@ def test_limits_that_cannot_be_planned_for_are_refused(
 def test_nothing_is_left_to_hand_out_when_the_time_is_up() -> None:
     record = complete(record_of(plan_of()), 0.9)
     machine = Machine(record, 100.0, lambda _: 1.0)
-    machine.clock.trained(1.0, 10, 10.0)
+    machine.clock.note_trial(1.0, 10, 10.0)
     machine.seconds = 99.0
     assert machine.timed.suggest("trial") == Searcher.FINISHED
     assert record.is_searched

@@ -84,8 +84,8 @@ def test_the_tree_its_names_tags_params_and_metrics(uri: str, sweep_id: str, wri
     assert trial
     tracking.open_sweep("search")
     tracking.open_trial("search", trial.parts)
-    tracking.epochs("search", [(trial.parts[0], _report(1, c0=0.7, c3=0.8, c6=0.9))])
-    tracking.epochs("search", [(trial.parts[0], _report(2, c0=0.8, c3=0.9, c6=1.0))])
+    tracking.log_epochs("search", [(trial.parts[0], _report(1, c0=0.7, c3=0.8, c6=0.9))])
+    tracking.log_epochs("search", [(trial.parts[0], _report(2, c0=0.8, c3=0.9, c6=1.0))])
     tracking.close_configuration("search", 0, 0, "complete")
     tracking.open_sweep("final")
     tracking.close_sweep("complete", {"val_auroc_mean": 0.9, "test_auroc_mean": 0.8, "test_auroc_3": 0.7}, [])
@@ -128,7 +128,7 @@ def test_the_mean_is_logged_when_the_last_class_is_there(uri: str, sweep_id: str
     for index in CLASSES:
         part = Part(0, dataclasses.replace(plan.base, classes=(index,)))
         tracking.open_trial("search", [part])
-        tracking.epochs("search", [(part, _report(1, **{f"c{index}": 0.6 + index / 100}))])
+        tracking.log_epochs("search", [(part, _report(1, **{f"c{index}": 0.6 + index / 100}))])
         poll(lambda: not len(writer.outbox), "the delivery")
         poll(lambda index=index: _val(uri, sweep_id, index), "the class's own value")
         for name in ("val_auroc_mean", "val_ap_normal_mean"):
@@ -146,8 +146,8 @@ def test_a_configuration_shows_how_far_it_came_and_what_it_was_judged_on(
     tracking.open_sweep("search")
     tracking.open_trial("search", [Part(0, plan.base)])
     for _ in range(2):  # a resumed sweep tells it again
-        tracking.climbed("search", 0, 0, rung=1, value=0.8, classes=[6])
-        tracking.climbed("search", 0, 0, rung=2, value=0.7, classes=[6, 3])
+        tracking.log_rung("search", 0, 0, rung=1, value=0.8, classes=[6])
+        tracking.log_rung("search", 0, 0, rung=2, value=0.7, classes=[6, 3])
     assert writer.close()
     runs = _runs(uri, sweep_id)
     assert runs.history("search/0/0", "val_auroc_at_rung") == [(1, 0.8), (2, 0.7)]
@@ -164,7 +164,7 @@ def test_a_confirmed_configuration_has_a_row_of_its_own_above_its_seeds(
     for seed, auroc in ((1, 0.7), (2, 0.9)):
         part = Part(1, dataclasses.replace(plan.base, train_seed=seed, weight_abc=0.5, weight_adversarial_normal=0.5))
         tracking.open_trial("confirm", [part])
-        tracking.epochs("confirm", [(part, _report(1, c3=auroc, c6=auroc))])
+        tracking.log_epochs("confirm", [(part, _report(1, c3=auroc, c6=auroc))])
         tracking.close_configuration("confirm", 1, seed, "complete")
     tracking.close_confirmed("confirm", 1, {"test_auroc_mean": 0.75}, opening=0)
     tracking.close_confirmed("confirm", 1, {"test_auroc_mean": 0.99}, opening=0)  # once per opening of the test part
@@ -242,7 +242,7 @@ def test_a_nan_is_logged_as_nan(uri: str, sweep_id: str, writer: MlflowWriter) -
     assert trial
     tracking.open_sweep("search")
     tracking.open_trial("search", trial.parts)
-    tracking.epochs("search", [(trial.parts[0], _report(1, c0=0.7, c3=math.nan, c6=0.9))])
+    tracking.log_epochs("search", [(trial.parts[0], _report(1, c0=0.7, c3=math.nan, c6=0.9))])
     tracking.close_configuration("search", 0, 0, "diverged")
     assert writer.close()
     runs = _runs(uri, sweep_id)
@@ -282,9 +282,9 @@ def test_at_a_higher_level_the_search_has_fewer_runs_and_the_confirmation_all(
         tracking.open_sweep(stage)
         part = Part(0, dataclasses.replace(plan.base, train_seed=seed))
         tracking.open_trial(stage, [part])
-        tracking.epochs(stage, [(part, _report(1, c3=0.7, c6=0.9))])
+        tracking.log_epochs(stage, [(part, _report(1, c3=0.7, c6=0.9))])
         if stage == "search":
-            tracking.climbed(stage, 0, seed, rung=1, value=0.8, classes=[3, 6])
+            tracking.log_rung(stage, 0, seed, rung=1, value=0.8, classes=[3, 6])
         tracking.close_configuration(stage, 0, seed, "complete")
     tracking.close_sweep("complete", {}, [])
     assert writer.close()
@@ -308,7 +308,7 @@ def test_runs_of_classes_that_a_sweep_had_at_another_level_end_with_their_config
         for number in range(epoch):
             part = Part(number, plan.base)
             tracking.open_trial("search", [part])
-            tracking.epochs("search", [(part, _report(epoch, c3=0.7, c6=0.9))])
+            tracking.log_epochs("search", [(part, _report(epoch, c3=0.7, c6=0.9))])
     for number in range(2):
         tracking.close_configuration("search", number, 0, "complete")
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
@@ -468,8 +468,9 @@ def test_a_second_driver_goes_on_with_the_same_runs_and_repeats_no_step(
     tracking.open_sweep("search")
     tracking.open_trial("search", trial.parts)
     for epoch in (1, 2):
-        tracking.epochs("search", [(trial.parts[0], _report(epoch, c0=epoch / 10))])
-        tracking.epochs("search", [(trial.parts[0], _report(epoch, c0=epoch / 10))])  # a worker that was started again
+        tracking.log_epochs("search", [(trial.parts[0], _report(epoch, c0=epoch / 10))])
+        # a worker that was started again
+        tracking.log_epochs("search", [(trial.parts[0], _report(epoch, c0=epoch / 10))])
     assert first.close()
     before = _runs(uri, sweep_id)
 
@@ -478,7 +479,7 @@ def test_a_second_driver_goes_on_with_the_same_runs_and_repeats_no_step(
     tracking.open_sweep("search")
     tracking.open_trial("search", trial.parts)
     for epoch in (1, 2, 3):
-        tracking.epochs("search", [(trial.parts[0], _report(epoch, c0=epoch / 10))])
+        tracking.log_epochs("search", [(trial.parts[0], _report(epoch, c0=epoch / 10))])
     tracking.close_configuration("search", 0, 0, "complete")
     for _ in range(2):  # a finished sweep that is resumed prints its figures once more
         tracking.close_sweep("complete", {"test_auroc_mean": 0.9}, [])
@@ -499,7 +500,7 @@ def test_classes_that_were_reported_before_and_after_a_kill_have_their_mean(
         part, tracking = Part(0, dataclasses.replace(plan.base, classes=(index,))), Tracking(box, plan, "split")
         tracking.open_sweep("search")
         tracking.open_trial("search", [part])
-        tracking.epochs("search", [(part, _report(1, **{f"c{index}": 0.6 + index / 100}))])
+        tracking.log_epochs("search", [(part, _report(1, **{f"c{index}": 0.6 + index / 100}))])
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     assert writer.close()
     assert _runs(uri, sweep_id).by_key["search/0/0"].data.metrics["val_auroc_mean"] == pytest.approx(0.615)
@@ -550,7 +551,7 @@ def test_runs_that_the_outbox_knows_and_mlflow_does_not_are_named(
         require_known_runs(f"sqlite:///{other}", "test", sweep_id, outbox)
     assert not other.exists()
     writer.client = None  # as after a failure
-    poll(lambda: writer.run_writer.refused, "another connection")
+    poll(lambda: writer.run_writer.refusals, "another connection")
     outbox.put(RunUpdate("search/0/0", SWEEP, metrics=[("m", 1.0, 1, 1)]))
     assert not writer.close(patience=3), "nor is it made again by a sweep that was under way"
     assert "its run 0123456789abcdef is gone" in writer.reason

@@ -21,10 +21,10 @@ from sweeps.engine.record.checkpoint_files import (
     read_model,
 )
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.remote.at_hand import at_hand
+from sweeps.engine.remote.local_files import local_home
 from sweeps.engine.search import trial_checkpoints as module
 from sweeps.engine.search.trial_checkpoints import Uploads, trial_checkpoints
-from sweeps.engine.storage.check import checked_store
+from sweeps.engine.storage.check import open_store
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import ObjectStore
 from tests.s3_server import running_s3
@@ -37,7 +37,7 @@ WORK = (7, (0, 3), 1)
 @pytest.fixture(scope="module")
 def s3_store() -> Iterator[ObjectStore]:
     with running_s3() as server:
-        yield checked_store(server.address())
+        yield open_store(server.address())
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_copies_are_made_beside_training_and_the_newest_state_arrives(tmp_path: 
 
     file = tmp_path / "n.ckpt"
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as thread:
-        patch.setattr(module, "share", slow)
+        patch.setattr(module, "upload_files", slow)
         uploads = Uploads(SweepHome(tmp_path), thread)
         started = time.monotonic()
         for state in (b"1", b"2", b"3"):
@@ -155,7 +155,7 @@ def test_a_copy_that_failed_is_tried_again_and_then_said(failures: int, tmp_path
         return []
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as thread:
-        patch.setattr(module, "share", failing)
+        patch.setattr(module, "upload_files", failing)
         uploads = Uploads(SweepHome(tmp_path), thread)
         uploads.add(tmp_path / "n.ckpt")
         if failures == 1:
@@ -169,14 +169,14 @@ def test_a_worker_that_was_killed_leaves_its_files_only_until_the_next_one(
     home: SweepHome, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with at_hand(home) as here:
+    with local_home(home) as here:
         [own] = (path for path in tmp_path.iterdir() if path.name.startswith("adsweep-"))
         assert here.folder == own / "n"
         host, number, _ = own.name.removeprefix("adsweep-").rsplit("-", 2)
         left = tmp_path / f"adsweep-{host}-{2**22 + 1}-abc"  # beyond the highest process id
         left.mkdir()
         assert int(number) > 1
-        with at_hand(home):
+        with local_home(home):
             assert not left.exists()
             assert own.exists()
     assert not own.exists()
@@ -184,7 +184,7 @@ def test_a_worker_that_was_killed_leaves_its_files_only_until_the_next_one(
 
 def test_without_a_store_the_sweeps_folder_is_worked_in(tmp_path: Path) -> None:
     home = SweepHome(tmp_path / "n")
-    with at_hand(home) as here, trial_checkpoints(home, [WORK]) as checkpoints:
+    with local_home(home) as here, trial_checkpoints(home, [WORK]) as checkpoints:
         assert here is home
         assert checkpoints.paths() == home.checkpoints_of(*WORK)
         assert checkpoints.strict

@@ -11,7 +11,7 @@ import numpy as np
 
 from adcore.datasets import DATASETS
 from sweeps.engine.planning.ladder import Ladder
-from sweeps.engine.planning.rungs import PARTS, REDUCTION, SPARE, affordable, budget_for, rungs_of
+from sweeps.engine.planning.rungs import REDUCTION, RUNG_SHARES, SPARE, affordable_count, budget_for, rungs_of
 
 from .table import Table
 
@@ -23,7 +23,7 @@ class Setting:
     """A ladder: its rungs as parts of classes and epochs, of how many configurations one goes up, and what there is
     for promotions over what they cost."""
 
-    parts: tuple[tuple[float, float], ...] = PARTS
+    parts: tuple[tuple[float, float], ...] = RUNG_SHARES
     reduction: int = REDUCTION
     spare: float = SPARE
 
@@ -82,7 +82,7 @@ class _Climbing:
         finding = 0 if self.classes else (self.table.classes - self.rungs[0].classes) * self.rungs[0].epochs
         left, terms = self.budget - finding, (self.rungs, self.setting.reduction)
         best = min(COMPLETE, len(order)) if budget_for(*terms, COMPLETE, COMPLETE, self.setting.spare) <= left else 1
-        proposed = affordable(self.rungs, self.setting.reduction, left, best, self.setting.spare)
+        proposed = affordable_count(self.rungs, self.setting.reduction, left, best, self.setting.spare)
         ladder, waiting = Ladder(self.rungs, self.setting.reduction, self.budget, best), list(order[:proposed])
         running: list[tuple[float, int, int, tuple[int, ...]]] = []  # heap of (end, number, rung, rows)
         clock, numbers = 0.0, count()
@@ -92,7 +92,7 @@ class _Climbing:
                 self.spent += cost
                 heapq.heappush(running, (clock + cost, next(numbers), rung, rows))
             if not running:
-                return self.spent, next(iter(ladder.reached(len(self.rungs) - 1)), None)
+                return self.spent, next(iter(ladder.ranking(len(self.rungs) - 1)), None)
             clock, _, rung, rows = heapq.heappop(running)
             for row in rows:
                 self._reach(ladder, row, rung)
@@ -108,7 +108,7 @@ class _Climbing:
             ladder.spent += finding
             return 0, (waiting[0],), self._train(0, [waiting.pop(0)])
         pack = ladder.next_pack(
-            new=len(waiting), at_once=self.limit, limit=self.limit, idle=self.workers - running, under_way=running
+            new=len(waiting), max_new=self.limit, limit=self.limit, idle=self.workers - running, under_way=running
         )
         if pack is None:
             return None

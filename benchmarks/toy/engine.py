@@ -52,7 +52,7 @@ class Engine:
         """Search to the end."""
         ladder = self.stages.record.ladder
         self.stages.tell_ended(self.search)
-        self.stages.train(self.search, trainable, total=ladder.budget, done=ladder.spent)
+        self.stages.train(self.search, trainable, total=ladder.budget, done_before=ladder.spent)
 
 
 def plan_of(settings: SweepSettings) -> Plan:
@@ -73,7 +73,7 @@ def engine(database: Path, settings: SweepSettings, *, slots: int) -> Generator[
 def _engine(folder: Path, database: Path, settings: SweepSettings, slots: int) -> Iterator[Engine]:
     home, plan, calls = SweepHome(folder / "toy"), plan_of(settings), Counter[str]()
     home.folder.mkdir()
-    study = open_record(home, plan, {**plan.resolved(settings), "data": {}})
+    study = open_record(home, plan, {**plan.resolved_settings(settings), "data": {}})
     sweep_id = study.user_attrs["sweep_id"]
     outbox, display = Outbox(home.outbox(sweep_id)), Display(Console(width=FILE_WIDTH, file=io.StringIO()))
     session = Session(study, home, "", Resources(cpus=1, gpus=0, slots=slots), Interrupt(()), outbox, display)

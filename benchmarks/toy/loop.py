@@ -17,7 +17,7 @@ from ray.tune.search.variant_generator import format_vars
 from ray.tune.utils import flatten_dict
 
 from sweeps.engine.live.monitor import Monitor
-from sweeps.engine.machine.room import Room
+from sweeps.engine.machine.cluster_slots import ClusterSlots
 from sweeps.engine.search.searcher import PackSearcher
 
 from .curves import reports_of
@@ -26,7 +26,7 @@ __all__ = ["Loop"]
 
 
 class Loop:
-    """Stands in for `ray_tuner.fit`: the searcher and the monitor are called as Tune's controller calls them.
+    """Stands in for `ray_tuner.run_tune`: the searcher and the monitor are called as Tune's controller calls them.
 
     Trials report in random order, as those of different length do. seconds: CPU seconds of this thread by kind of call;
     trials: all of them, as Tune keeps them. pace: configurations that may begin in a second; None: as many as can.
@@ -40,10 +40,12 @@ class Loop:
         self.running: list[tuple[float, int, Trial, Iterator[dict[str, Any]]]] = []
         self.numbers = count()
 
-    def fit(self, search: PackSearcher, monitor: Monitor, trainable: Any, *, room: Room, **others: Any) -> None:
+    def run_tune(
+        self, search: PackSearcher, monitor: Monitor, trainable: Any, *, cluster_slots: ClusterSlots, **others: Any
+    ) -> None:
         """Train until no pack is left."""
         self.search, self.monitor = search, monitor
-        slots = room.resources.slots
+        slots = cluster_slots.resources.slots
         monitor.setup()
         while True:
             while len(self.running) < slots and self._begin():

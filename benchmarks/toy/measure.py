@@ -93,7 +93,7 @@ def _warm_up(database: Path) -> None:
 
 def _simulated(database: Path, settings: SweepSettings, pace: float | None) -> tuple[Cost, float]:
     loop = Loop(pace)
-    with mock.patch("sweeps.engine.stage_runner.fit", loop.fit):
+    with mock.patch("sweeps.engine.stage_runner.run_tune", loop.run_tune):
         cost, seconds = _measured(database, settings, "simulated", SLOTS, drained=pace is not None)
     by_kind = dict(loop.seconds)
     return dataclasses.replace(cost, by_kind=by_kind, trials=len(loop.trials), reports=loop.reports), seconds

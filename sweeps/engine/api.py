@@ -18,7 +18,7 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.resume import default_name
-from sweeps.engine.remote.flags import named_apart
+from sweeps.engine.remote.flags import split_address
 from sweeps.engine.results.sweep_result import SweepResult, read_result
 from sweeps.engine.show.status import status_of
 
@@ -44,14 +44,14 @@ def sweep(space: Space, **settings: Any) -> SweepResult:
     _check(settings)
     if settings.get("name") is None and settings.get("resume") is None:
         settings["name"] = default_name(FROM_PYTHON)
-    settings = given = named_apart({name: value for name, value in settings.items() if value is not None})
+    settings = flags = split_address({name: value for name, value in settings.items() if value is not None})
     with interruptible() as interrupt:
-        code = engine.sweep(search_script(FROM_PYTHON, lambda _: space), given, interrupt)
-    home = _home(settings.get("resume") or settings["name"], given.get("storage", RunSettings.storage))
+        code = engine.sweep(search_script(FROM_PYTHON, lambda _: space), flags, interrupt)
+    home = _home(settings.get("resume") or settings["name"], flags.get("storage", RunSettings.storage))
     if code == 0:
         return read_result(home)
     if code == 1:
-        raise SweepFailed(_why(home))
+        raise SweepFailed(_failure_reason(home))
     raise KeyboardInterrupt
 
 
@@ -63,8 +63,8 @@ def open_sweep(name: str, *, storage: str | Path = RunSettings.storage) -> Sweep
     check_sweep_name(name)
     home = _home(name, storage)
     if not home.results.exists():
-        found = status_of(home)
-        raise UserError(found.error or f"sweep {name!r} has no results: it is {found.state}; resume it")
+        status = status_of(home)
+        raise UserError(status.error or f"sweep {name!r} has no results: it is {status.state}; resume it")
     return read_result(home)
 
 
@@ -86,11 +86,11 @@ def _home(name: str, storage: str | Path) -> SweepHome:
         raise UserError(f"storage {str(storage)!r}: not a usable folder ({error})") from error
 
 
-def _why(home: SweepHome) -> str:
+def _failure_reason(home: SweepHome) -> str:
     """Why a sweep is incomplete, from its record; what it printed says more if that could not be written."""
     try:
-        found = status_of(home)
+        status = status_of(home)
     except UserError as error:  # it ended before it had one
         return str(error)
-    lines = [found.reason or found.error or "its files could not be written", *found.failures]
+    lines = [status.reason or status.error or "its files could not be written", *status.failures]
     return "\n".join([f"sweep {home.name!r} is incomplete: {lines[0]}", *(f"  {line}" for line in lines[1:])])

@@ -12,7 +12,7 @@ from typing import Any
 from adcore.command_line import dataclass_flags, run
 from adcore.errors import UserError
 from adcore.options import check_options, option
-from sweeps.engine.machine.locations import SQLITE, database_path, typed_database
+from sweeps.engine.machine.locations import SQLITE, database_path, resolve_database
 
 __all__ = ["UiSettings", "main"]
 
@@ -37,7 +37,7 @@ def browse(settings: UiSettings) -> int:
     if not uri.startswith(SQLITE):
         _print_links(uri, uri.rstrip("/"))
         return 0
-    uri = typed_database(uri)
+    uri = resolve_database(uri)
     if not (path := database_path(uri)).is_file():
         raise UserError(f"--tracking-uri {settings.tracking_uri}: there is no {path}; a sweep makes it")
     _print_links(uri, f"http://127.0.0.1:{settings.port}")
@@ -55,17 +55,17 @@ def _print_links(uri: str, address: str) -> None:
 
     check_tracking_uri(uri)
     set_variables(uri)
-    found = links(uri, address)
-    for name, link in found[:SHOWN]:
+    sweep_links = links(uri, address)
+    for name, link in sweep_links[:SHOWN]:
         print(f"{name}: {link}", flush=True)
-    if not found:
+    if not sweep_links:
         print(f"no sweep in {uri} has a table yet", flush=True)
 
 
 def main(text: str, argv: Sequence[str] | None = None) -> None:
     """The command. text: what --help says."""
 
-    def body(**given: Any) -> int:
-        return browse(UiSettings(**given))
+    def body(**flags: Any) -> int:
+        return browse(UiSettings(**flags))
 
     run("python -m sweeps.ui", text, dataclass_flags(UiSettings), body, argv)

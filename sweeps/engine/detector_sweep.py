@@ -25,7 +25,7 @@ class DetectorSettings(SweepSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.detector is None and self.continued is None:
+        if self.detector is None and self.continued_sweep is None:
             raise UserError(f"--detector: expected one of {', '.join(ANOMALIES)}")
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from adcore.errors import UserError
 from sweeps.engine.live.display import Display
 from sweeps.engine.machine.cluster import ray_cluster
-from sweeps.engine.machine.code import has_changed, require_same_code
+from sweeps.engine.machine.code import code_has_changed, require_same_code
 from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.interrupt import Interrupt
 from sweeps.engine.machine.resources import resources_of_cluster
@@ -36,7 +36,7 @@ from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.view import curves_link
 from sweeps.engine.tracking.writer import MlflowWriter
 
-__all__ = ["close", "drive", "say_how_to_continue"]
+__all__ = ["close", "drive", "print_how_to_continue"]
 
 #: Width in columns of output to a file or a pipe.
 FILE_WIDTH = 140
@@ -76,7 +76,7 @@ def drive(
             flag = "--checkpoints" if home.store else "--storage"
             home.token = files.enter_context(storage_token(folder, flag))
             require_shared(home.token, flag)
-        limit = settings.limit_on(resources.slots, resources.gpus)
+        limit = settings.limit_seconds(resources.slots, resources.gpus)
         try:
             check_mlflow(settings, plan.script, home)
             if is_extended:
@@ -95,11 +95,11 @@ def drive(
             print(f"the sweep cannot start: {error}", file=sys.stderr)
             code = 1
         else:
-            until = (lambda: copies.copied) if copies else (lambda: None)
+            until = (lambda: copies.copied_update) if copies else (lambda: None)
             code = _run_and_deliver(
                 stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox, until=until)
             )
-    if code is None and home.is_begun:
+    if code is None and home.has_record:
         print(f"interrupted; continue with:\n  {command}")
     return INTERRUPTED if code is None else code
 
@@ -116,11 +116,11 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
         code = _run(stages)
         with contextlib.suppress(KeyboardInterrupt):  # it is over, whatever comes now
             stages.note_end(code)
-            _copied(stages, RecordCopies.now)  # MLflow gets what is in a copy
+            _copy_record(stages, RecordCopies.copy_now)  # MLflow gets what is in a copy
     finally:
         close(writer, stages)
-        stages.deleting.shutdown(cancel_futures=stages.broken is not None)
-    if reason := _copied(stages, RecordCopies.end):
+        stages.deleting.shutdown(cancel_futures=stages.storage_error is not None)
+    if reason := _copy_record(stages, RecordCopies.end):
         print(f"the last copy of the record is older than the record: {reason}", file=sys.stderr)
         code = code or 1
     if code != INTERRUPTED and stages.tracking.plan.columns and (link := writer.link(stages.home.name)):
@@ -128,7 +128,7 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
         if stages.winner:
             curves = curves_link(writer.uri, writer.experiment_id, writer.run_writer.sweep_id, *stages.winner)
             stages.display.print(f"curves:  {curves}")
-    say_how_to_continue(stages, writer, code)
+    print_how_to_continue(stages, writer, code)
     return code
 
 
@@ -154,9 +154,9 @@ def _run(stages: StageRunner) -> int:
     return code
 
 
-def _copied(stages: StageRunner, copy: Callable[[RecordCopies], None]) -> str:
+def _copy_record(stages: StageRunner, copy: Callable[[RecordCopies], None]) -> str:
     """Copy the record to its store, if there is one; returns why that failed, or ""."""
-    if stages.copies and not (stages.is_gone or stages.copies.lost or stages.interrupt.count > 1):
+    if stages.copies and not (stages.is_gone or stages.copies.takeover_error or stages.interrupt.count > 1):
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 copy(stages.copies)
@@ -175,21 +175,21 @@ def close(writer: MlflowWriter, stages: StageRunner) -> None:
             writer.close()
 
 
-def say_how_to_continue(stages: StageRunner, writer: MlflowWriter, code: int) -> None:
+def print_how_to_continue(stages: StageRunner, writer: MlflowWriter, code: int) -> None:
     """Print how to continue; every printed command works in the current state. code: the sweep's exit code."""
     if stages.is_gone:
         print(f"its record is gone from {stages.home.folder}: it cannot be resumed; start a new sweep", file=sys.stderr)
         return
-    command = stages.command if writer.is_done else _say_what_waits(writer, stages.command)
+    command = stages.command if writer.is_done else _report_waiting(writer, stages.command)
     if code == INTERRUPTED:
         stages.display.print(f"interrupted; continue with:\n  {command}")
-    elif stages.broken:
+    elif stages.storage_error:
         stages.display.print(f"when its files can be written again, continue with:\n  {command}")
-    if has_changed():
+    if code_has_changed():
         print("source files changed during the sweep: modules that the driver loaded late are new", file=sys.stderr)
 
 
-def _say_what_waits(writer: MlflowWriter, command: str) -> str:
+def _report_waiting(writer: MlflowWriter, command: str) -> str:
     """Report updates that MLflow has not taken yet; returns the command that continues."""
     print(f"MLflow at {writer.uri} did not take every update: {writer.reason}", file=sys.stderr)
     queue = writer.outbox.path

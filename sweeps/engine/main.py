@@ -39,8 +39,8 @@ def search_script(
     return Script(
         name,
         settings,
-        make_plan=lambda given, home: make_plan(
-            name, given, space_of(given), lambda space: _with_start(space, given, home)
+        make_plan=lambda flags, home: make_plan(
+            name, flags, space_of(flags), lambda space: _with_start(space, flags, home)
         ),
         in_words=plan_in_words,
         make_stages=_make_stages,

@@ -12,9 +12,9 @@ from adcore.config import TrainConfig
 from adcore.datasets import describe
 from adcore.metric_names import in_words
 from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
-from sweeps.engine.plan_time import Work, limit_in_words, time_in_words
-from sweeps.engine.planning.labels import counted
-from sweeps.engine.planning.overrides import fields_set
+from sweeps.engine.plan_time import TrialGroup, limit_in_words, time_in_words
+from sweeps.engine.planning.labels import count_of
+from sweeps.engine.planning.overrides import parse_set
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.steering import POINT_NAME
@@ -27,12 +27,12 @@ def sweep_in_a_line(plan: Plan, earlier: Sequence[int], *, limit: int, slots: in
     """A sweep that starts. earlier: its configurations before each extension. limit: experiments in a pack at most."""
     extended = "".join(f" (extended from {size})" for size in earlier[-1:])
     return (
-        f"{counted(plan.configs, 'configuration')}{extended} x {counted(len(plan.classes), 'class')} of "
-        f"{plan.base.dataset}, packs of up to {counted(limit, 'training')}, {slots} at a time"
+        f"{count_of(plan.configs, 'configuration')}{extended} x {count_of(len(plan.classes), 'class')} of "
+        f"{plan.base.dataset}, packs of up to {count_of(limit, 'training')}, {slots} at a time"
     )
 
 
-def _confirmed(plan: Plan) -> int:
+def _confirmed_count(plan: Plan) -> int:
     """The most configurations that are confirmed."""
     points = plan.space.points
     if plan.space.is_grid:
@@ -40,26 +40,26 @@ def _confirmed(plan: Plan) -> int:
     return plan.best + (plan.space.default in points) + (plan.paper and plan.space.paper in points)
 
 
-def _works(plan: Plan, settings: SweepSettings, slots: int) -> list[Work]:
+def _trial_groups(plan: Plan, settings: SweepSettings, slots: int) -> list[TrialGroup]:
     """The most trials that the plan can need, by kind."""
     size = settings.members
 
-    def work(name: str, config: TrainConfig, class_epochs: float) -> Work:
+    def make_group(name: str, config: TrainConfig, class_epochs: float) -> TrialGroup:
         """Packs of complete trainings that add up to so many class-epochs; of the widest networks that are searched."""
         if widths := plan.space.ranges.get("width"):
             config = dataclasses.replace(config, width=max(widths.ends))
         experiments = math.ceil(class_epochs / config.epochs)
         members = max(1, min(size, math.ceil(experiments / slots)))
         images = images_of(config) / len(plan.classes) * members
-        return Work(name, config, members, math.ceil(experiments / members), images)
+        return TrialGroup(name, config, members, math.ceil(experiments / members), images)
 
     confirmed = plan.seeds * len(plan.classes) * plan.base.epochs
-    works = [] if plan.space.is_grid else [work("search", plan.search_config, plan.budget)]
-    works.append(work("confirm", plan.base, _confirmed(plan) * confirmed))
+    groups = [] if plan.space.is_grid else [make_group("search", plan.search_config, plan.budget)]
+    groups.append(make_group("confirm", plan.base, _confirmed_count(plan) * confirmed))
     if plan.objective == "per-class":
-        works.append(work("search by class", plan.search_config, _own_budget(plan)))
-        works.append(work("confirm by class", plan.base, plan.best * confirmed))
-    return works
+        groups.append(make_group("search by class", plan.search_config, _own_budget(plan)))
+        groups.append(make_group("confirm by class", plan.base, plan.best * confirmed))
+    return groups
 
 
 def _own_budget(plan: Plan) -> float:
@@ -69,11 +69,11 @@ def _own_budget(plan: Plan) -> float:
 
 def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     """The plan in words and its cost. Opens no connection, unless --probe measures a cluster."""
-    base, confirmed = plan.base, _confirmed(plan)
+    base, confirmed = plan.base, _confirmed_count(plan)
     budget, trainings = 0 if plan.space.is_grid else plan.budget, confirmed * plan.seeds
     if plan.objective == "per-class":
         budget, trainings = budget + _own_budget(plan), trainings + plan.best * plan.seeds
-    name = settings.name or settings.continued or "<name>"
+    name = settings.name or settings.continued_sweep or "<name>"
     search = budget * images_of(plan.search_config) / (len(plan.classes) * plan.search_config.epochs)
     confirm = trainings * images_of(base)
     lines = [
@@ -88,7 +88,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         "  final      the models of the confirmation on the test part, opened once",
         f"  cost       at most {'' if plan.space.is_grid else f'{_millions(search)} images in the search, '}"
         f"{_millions(confirm)} images to confirm",
-        f"  time       {time_in_words(lambda slots: _works(plan, settings, slots), settings)}",
+        f"  time       {time_in_words(lambda slots: _trial_groups(plan, settings, slots), settings)}",
         *_limit_lines(plan, settings),
         *([f"  cluster    {wait}"] if (wait := settings.wait_in_words) else []),
         f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",
@@ -104,11 +104,11 @@ def _millions(images: float) -> str:
 def _limit_lines(plan: Plan, settings: SweepSettings) -> list[str]:
     if not (settings.time_limit or settings.gpu_hours):
         return []
-    return [f"  limit      {limit_in_words(plan, lambda slots: _works(plan, settings, slots)[0], settings)}"]
+    return [f"  limit      {limit_in_words(plan, lambda slots: _trial_groups(plan, settings, slots)[0], settings)}"]
 
 
 def _search_lines(plan: Plan) -> list[str]:
-    whole = len(plan.classes) * plan.search_config.epochs * plan.configs
+    cost_without_stopping = len(plan.classes) * plan.search_config.epochs * plan.configs
     rungs = ", ".join(f"{rung.classes} x {rung.epochs}" for rung in plan.rungs)
     names = describe(plan.base.dataset).class_names
     ranges = ", ".join(f"{name} {each}" for name, each in plan.space.ranges.items())
@@ -119,15 +119,15 @@ def _search_lines(plan: Plan) -> list[str]:
         f"  search     {plan.configs} configurations, each until stopped, at most "
         f"{_training(plan.search_config, plan)}",
         f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} is promoted; at most {plan.budget:.0f} "
-        f"class-epochs, {plan.budget / whole:.0%} of the cost without stopping",
+        f"class-epochs, {plan.budget / cost_without_stopping:.0%} of the cost without stopping",
         f"  classes    {order}",
     ]
 
 
 def _set_lines(plan: Plan, settings: SweepSettings) -> list[str]:
     """What --set has set, if anything."""
-    own = fields_set(settings.set, plan.space, ())
-    return [f"  set        {', '.join(f'{name} {value}' for name, value in own.items())}"] if own else []
+    set_values = parse_set(settings.set, plan.space, ())
+    return [f"  set        {', '.join(f'{name} {value}' for name, value in set_values.items())}"] if set_values else []
 
 
 def _point_lines(plan: Plan) -> list[str]:
@@ -157,8 +157,8 @@ def _classes(config: TrainConfig) -> str:
 
 def _training(config: TrainConfig, plan: Plan) -> str:
     """One configuration's training in words, with ranges in place of what is searched."""
-    images, own = normal_images(config), {**vars(config), **plan.space.ranges}
+    images, fields = normal_images(config), {**vars(config), **plan.space.ranges}
     return (
-        f"{counted(len(config.classes), 'class')} x {counted(config.epochs, 'epoch')} x 2 x {images} images "
-        f"(width {own['width']}, batch {own['batch_size']}, {own['schedule']})"
+        f"{count_of(len(config.classes), 'class')} x {count_of(config.epochs, 'epoch')} x 2 x {images} images "
+        f"(width {fields['width']}, batch {fields['batch_size']}, {fields['schedule']})"
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sweeps.engine.planning.plan import Plan
     from sweeps.engine.planning.settings import SweepSettings
 
-__all__ = ["Work", "limit_in_words", "time_in_words"]
+__all__ = ["TrialGroup", "limit_in_words", "time_in_words"]
 
 #: Training speed at width 8 and batch 64, images per second per CPU core: benchmarks/throughput.py on 2 cores.
 CPU_SPEED_AT_WIDTH_8 = 1300
@@ -35,7 +35,7 @@ MEASURING = "measuring, about ten seconds ..."
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class TrialGroup:
     """Identical trials: each trains `members` experiments of `config` side by side. images: per trial."""
 
     name: str
@@ -45,17 +45,17 @@ class Work:
     images: float
 
 
-def time_in_words(works_of: Callable[[int], list[Work]], settings: SweepSettings) -> str:
+def time_in_words(groups_of: Callable[[int], list[TrialGroup]], settings: SweepSettings) -> str:
     """The longest time that a plan's trials take, one kind after another; only training counts.
 
-    works_of: the trials for a number of slots. Raises UserError if the probe cannot be run.
+    groups_of: the trials for a number of slots. Raises UserError if the probe cannot be run.
     """
     if settings.probe:
         check_address(settings)
     if settings.address != "local":
         if not settings.probe:
             return "not known: --plan --probe measures a worker of the cluster, in about ten seconds"
-        return _on_cluster(works_of, settings)
+        return _on_cluster(groups_of, settings)
     try:
         resources = resources_of_nodes([{"CPU": allotted_cpus(), "GPU": cuda_devices()}], settings)
     except UserError as error:
@@ -63,72 +63,77 @@ def time_in_words(works_of: Callable[[int], list[Work]], settings: SweepSettings
             raise
         return f"not known: {error}"
     with _devices_of(resources):
-        return _on_this_machine(works_of(resources.slots), settings, resources)
+        return _on_this_machine(groups_of(resources.slots), settings, resources)
 
 
-def limit_in_words(plan: Plan, search_of: Callable[[int], Work], settings: SweepSettings) -> str:
+def limit_in_words(plan: Plan, search_group_of: Callable[[int], TrialGroup], settings: SweepSettings) -> str:
     """How a limit would be divided between the search and what follows, if this machine has been measured.
 
-    search_of: the search's trials for a number of slots. Raises UserError for --gpu-hours without GPUs.
+    search_group_of: the search's trials for a number of slots. Raises UserError for --gpu-hours without GPUs.
     """
     resources = resources_of_nodes([{"CPU": allotted_cpus(), "GPU": cuda_devices()}], settings)
     if settings.address != "local":
         return "divided by the speed that the search measures"
-    seconds, work = settings.limit_on(resources.slots, resources.gpus) or 0.0, search_of(resources.slots)
+    seconds, group = settings.limit_seconds(resources.slots, resources.gpus) or 0.0, search_group_of(resources.slots)
     with _devices_of(resources):
-        found = known_probe(work.config, work.members, resources.cpus)
-    if found is None:
+        measured = known_probe(group.config, group.members, resources.cpus)
+    if measured is None:
         return f"{duration(seconds)}, divided by the speed that the search measures, or --plan --probe now"
     share = min(1.0, resources.gpus or 1.0)
-    per_class_epoch = images_of(work.config) / work.config.epochs / len(plan.classes)
-    pace = Pace(found.images_per_second * share / per_class_epoch, STARTUP)
-    kept = reserve(plan, pace, resources.slots, seconds)
-    if kept >= seconds:
-        return f"{duration(seconds)} is too short: confirm and final alone take about {duration(kept)}"
-    searched = (seconds - kept) * pace.speed * resources.slots
+    per_class_epoch = images_of(group.config) / group.config.epochs / len(plan.classes)
+    pace = Pace(measured.images_per_second * share / per_class_epoch, STARTUP)
+    reserved_seconds = reserve(plan, pace, resources.slots, seconds)
+    if reserved_seconds >= seconds:
+        return f"{duration(seconds)} is too short: confirm and final alone take about {duration(reserved_seconds)}"
+    searched = (seconds - reserved_seconds) * pace.speed * resources.slots
     return (
-        f"{duration(seconds)}: confirm and final at most {duration(kept)}, the search the rest, if it needs it: about "
-        f"{searched:.0f} class-epochs at the measured speed"
+        f"{duration(seconds)}: confirm and final at most {duration(reserved_seconds)}, the search the rest, if it "
+        f"needs it: about {searched:.0f} class-epochs at the measured speed"
     )
 
 
-def _on_this_machine(works: list[Work], settings: SweepSettings, resources: Resources) -> str:
+def _on_this_machine(groups: list[TrialGroup], settings: SweepSettings, resources: Resources) -> str:
     if settings.probe:
         os.environ.update({name: os.environ.get(name, value) for name, value in PATIENT_THREADS.items()})
         click.echo(MEASURING, err=True)
-        kinds = dict.fromkeys((work.config, work.members) for work in works)
-        alike = {kind: probe(*kind, resources.cpus) for kind in kinds}
-        return _measured(works, [alike[work.config, work.members] for work in works], resources)
-    known = [known_probe(work.config, work.members, resources.cpus) for work in works]
-    probes = [each for each in known if each]
-    if len(probes) == len(works):
-        return _measured(works, probes, resources)
+        kinds = dict.fromkeys((group.config, group.members) for group in groups)
+        probe_of = {kind: probe(*kind, resources.cpus) for kind in kinds}
+        return _measured_in_words(groups, [probe_of[group.config, group.members] for group in groups], resources)
+    known_probes = [known_probe(group.config, group.members, resources.cpus) for group in groups]
+    probes = [each for each in known_probes if each]
+    if len(probes) == len(groups):
+        return _measured_in_words(groups, probes, resources)
     if resources.gpus:
         return "not known: --plan --probe measures this machine, in about ten seconds"
-    sizes = [(IMAGE_SIZE / work.config.image_size) ** 2 for work in works]
+    sizes = [(IMAGE_SIZE / group.config.image_size) ** 2 for group in groups]
     speeds = [
-        CPU_SPEED_AT_WIDTH_8 * (8 / work.config.width) ** 1.2 * size for work, size in zip(works, sizes, strict=True)
+        CPU_SPEED_AT_WIDTH_8 * (8 / group.config.width) ** 1.2 * size for group, size in zip(groups, sizes, strict=True)
     ]
     return (
-        f"training at most about {_duration(works, speeds, resources)}, {resources.slots} at a time, if a core trains "
+        f"training at most about {_duration(groups, speeds, resources)}, {resources.slots} at a time, if a core trains "
         f"{CPU_SPEED_AT_WIDTH_8} images/s at width 8; --plan --probe measures it"
     )
 
 
-def _on_cluster(works_of: Callable[[int], list[Work]], settings: SweepSettings) -> str:
+def _on_cluster(groups_of: Callable[[int], list[TrialGroup]], settings: SweepSettings) -> str:
     from sweeps.engine.machine.workers import on_workers
 
     prepare_environment(settings)
     with ray_cluster(settings):
         click.echo(MEASURING, err=True)
         resources = resources_of_cluster(settings)
-        works = works_of(resources.slots)
+        groups = groups_of(resources.slots)
         calls = {
-            (work.config, work.members): (work.config, work.members, resources.shares, describe(work.config.dataset))
-            for work in works
+            (group.config, group.members): (
+                group.config,
+                group.members,
+                resources.shares,
+                describe(group.config.dataset),
+            )
+            for group in groups
         }
-        alike = dict(on_workers(_probe_on_worker, calls, resources.at_a_time(1)))
-    return _measured(works, [alike[work.config, work.members] for work in works], resources)
+        probe_of = dict(on_workers(_probe_on_worker, calls, resources.with_slots(1)))
+    return _measured_in_words(groups, [probe_of[group.config, group.members] for group in groups], resources)
 
 
 def _probe_on_worker(config: TrainConfig, members: int, shares: dict[str, Any], info: DatasetInfo) -> Probe:
@@ -154,17 +159,17 @@ def _devices_of(resources: Resources) -> Generator[None]:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-def _measured(works: Sequence[Work], probes: Sequence[Probe], resources: Resources) -> str:
+def _measured_in_words(groups: Sequence[TrialGroup], probes: Sequence[Probe], resources: Resources) -> str:
     share = min(1.0, resources.gpus or 1.0)  # trials that share a GPU share its speed
     speeds = [each.images_per_second * share for each in probes]
-    shown = ", ".join(f"{work.name} {speed:,.0f}" for work, speed in zip(works, speeds, strict=True))
+    shown = ", ".join(f"{group.name} {speed:,.0f}" for group, speed in zip(groups, speeds, strict=True))
     return (
-        f"training at most about {_duration(works, speeds, resources)}, {resources.slots} at a time, images/s of each: "
-        f"{shown} ({probes[0].device}, measured)"
+        f"training at most about {_duration(groups, speeds, resources)}, {resources.slots} at a time, images/s of "
+        f"each: {shown} ({probes[0].device}, measured)"
     )
 
 
-def _duration(works: Sequence[Work], speeds: Sequence[float], resources: Resources) -> str:
-    rounds = [math.ceil(work.trials / resources.slots) * work.images for work in works]
+def _duration(groups: Sequence[TrialGroup], speeds: Sequence[float], resources: Resources) -> str:
+    rounds = [math.ceil(group.trials / resources.slots) * group.images for group in groups]
     minutes = sum(images / speed for images, speed in zip(rounds, speeds, strict=True)) / 60
     return f"{max(1, minutes):.0f} min" if minutes < 180 else f"{minutes / 60:.0f} h"

@@ -11,15 +11,15 @@ from typing import Any
 
 from adcore.metric_names import LABELS
 from sweeps.engine.live.monitor import Monitor, StageListener
+from sweeps.engine.machine.cluster_slots import slots_for
 from sweeps.engine.machine.code import code_tags
 from sweeps.engine.machine.resources import Resources
-from sweeps.engine.machine.room import room_of
 from sweeps.engine.machine.system_metrics import SystemMetrics
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
-from sweeps.engine.record.progress import ENDED, STAGE, stage_begun
-from sweeps.engine.search.ray_tuner import fit
+from sweeps.engine.record.progress import ENDED, STAGE, stage_start
+from sweeps.engine.search.ray_tuner import run_tune
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.session import Session
 from sweeps.engine.storage.errors import StorageError
@@ -44,7 +44,7 @@ class StageRunner(StageListener):
 
     def __init__(self, plan: BasePlan, settings: RunSettings, session: Session, records: list[Attributes]) -> None:
         self.settings, self.home = settings, session.home
-        self.room = room_of(session.resources, settings)
+        self.cluster_slots = slots_for(session.resources, settings)
         self.interrupt, self.outbox, self.display = session.interrupt, session.outbox, session.display
         self.command, self.copies = session.command, session.copies
         self.display.metric = LABELS[plan.metric]
@@ -60,7 +60,7 @@ class StageRunner(StageListener):
         self.reason = ""
         self.winner: tuple[int, int] | None = None
         self.started = time.monotonic()
-        self.system = SystemMetrics() if settings.system_metrics else None
+        self.system_metrics = SystemMetrics() if settings.system_metrics else None
 
     def run(self) -> int:
         """Run all stages that the record does not hold yet; returns the exit code."""
@@ -69,53 +69,55 @@ class StageRunner(StageListener):
     @property
     def resources(self) -> Resources:
         """Of a trial, with the slots that the cluster has now."""
-        return self.room.resources
+        return self.cluster_slots.resources
 
     @property
-    def broken(self) -> StorageError | None:
+    def storage_error(self) -> StorageError | None:
         """Why the sweep's own files cannot be written; None if they can."""
-        return next((each.broken for each in (self.outbox, *self.records) if each.broken), None)
+        return next((each.storage_error for each in (self.outbox, *self.records) if each.storage_error), None)
 
     @property
     def is_gone(self) -> bool:
         """Whether the record has been removed."""
-        return not self.home.is_begun
+        return not self.home.has_record
 
     def on_storage_error(self, error: StorageError) -> None:
         """Stop all writing to the records after a failed write."""
         for record in self.records:
-            record.broken = record.broken or error
+            record.storage_error = record.storage_error or error
 
-    def train(self, search: PackSearcher, trainable: Callable[..., Any], *, total: float, done: float = 0) -> None:
+    def train(
+        self, search: PackSearcher, trainable: Callable[..., Any], *, total: float, done_before: float = 0
+    ) -> None:
         """Train what a search asks for. trainable: what a worker runs, with its data in Ray's object store.
 
-        total: class-epochs of the stage at most; done: those trained before. Raises StorageError if the sweep's files
-        cannot be written, KeyboardInterrupt if the sweep was told to stop.
+        total: class-epochs of the stage at most; done_before: those trained before. Raises StorageError if the sweep's
+        files cannot be written, KeyboardInterrupt if the sweep was told to stop.
         """
         self.note_code()
-        self.records[0].write(STAGE, stage_begun(search.name, total - done, self.records[0].all()))
+        self.records[0].write(STAGE, stage_start(search.name, total - done_before, self.records[0].all()))
         self.tracking.open_sweep(search.name)
-        if not self.room.is_fixed:
+        if not self.cluster_slots.is_fixed:
             self._count(search)
-            self.display.follow(self.room.present)
-        self.display.begin(search.name, total, done)
-        self.searching = search
+            self.display.set_slots(self.cluster_slots.present)
+        self.display.begin(search.name, total, done_before)
+        self.current_search = search
         monitor = Monitor(search, self.tracking, self.display, self, report_timeout=self.settings.report_timeout)
         self.interrupt.in_tune = True
         try:
-            fit(
+            run_tune(
                 search, monitor, trainable,
-                home=self.home, room=self.room, on_storage_error=self.on_storage_error,
+                home=self.home, cluster_slots=self.cluster_slots, on_storage_error=self.on_storage_error,
             )  # fmt: skip
-        except Exception:  # whatever Tune made of a StorageError; the error itself is in self.broken, raised below
-            if not self.broken:
+        except Exception:  # whatever Tune made of a StorageError; the error itself is raised below
+            if not self.storage_error:
                 raise
         finally:
             self.interrupt.in_tune = False
-            self.room.withdraw()
+            self.cluster_slots.withdraw_demand()
             self.failures += monitor.failures
-        if self.broken:
-            raise self.broken
+        if self.storage_error:
+            raise self.storage_error
         self.stage_ended(search)
         self.copy_record()
         self.display.end()
@@ -125,7 +127,7 @@ class StageRunner(StageListener):
     def copy_record(self) -> None:
         """Copy the record to the store, if there is one. Raises StorageError."""
         if self.copies:
-            self.copies.now()
+            self.copies.copy_now()
 
     def note_code(self) -> None:
         """Record the running code; call before anything is trained or scored. Raises StorageError."""
@@ -139,7 +141,7 @@ class StageRunner(StageListener):
 
     def note_end(self, code: int) -> None:
         """Record how this driver has ended, if its files can still be written. code: its exit code."""
-        if not self.is_gone and not self.broken:
+        if not self.is_gone and not self.storage_error:
             with contextlib.suppress(StorageError):
                 self.records[0].write(ENDED, {"code": code, "reason": self.reason, "failures": self.failures})
 
@@ -149,7 +151,7 @@ class StageRunner(StageListener):
 
     def tell_ended(self, search: PackSearcher) -> None:
         """Tell MLflow what has ended."""
-        for configuration, seed, state in search.newly_closed():
+        for configuration, seed, state in search.newly_ended():
             self.tracking.close_configuration(search.name, configuration, seed, state)
 
     def report_failure(self, reason: str) -> int:
@@ -165,11 +167,11 @@ class StageRunner(StageListener):
 
     def _sample_system(self) -> None:
         """Log the use of this machine, if that was asked for and is due."""
-        if self.system and (found := self.system.sample()):
-            now, known = int(time.time()), self.records[0].read(SAMPLED_FROM)
-            if known is None:
-                self.records[0].write(SAMPLED_FROM, known := now)
-            self.tracking.system(found, max(0, now - known))
+        if self.system_metrics and (metrics := self.system_metrics.sample()):
+            now, sampled_from = int(time.time()), self.records[0].read(SAMPLED_FROM)
+            if sampled_from is None:
+                self.records[0].write(SAMPLED_FROM, sampled_from := now)
+            self.tracking.log_system_metrics(metrics, max(0, now - sampled_from))
 
     def tune_step(self) -> None:
         """Sample the machine, follow the nodes; end Tune's loop if the sweep cannot continue or is to stop."""
@@ -179,16 +181,16 @@ class StageRunner(StageListener):
                 self.copies.step()
         except StorageError as error:
             self.on_storage_error(error)
-        if self.broken:
+        if self.storage_error:
             self.interrupt.end_tune()
-        if self.room.is_due():
-            self._count(self.searching)
+        if self.cluster_slots.is_due():
+            self._count(self.current_search)
         self.interrupt.pass_on()
 
     def _count(self, search: PackSearcher) -> None:
         """Count the slots, and let the search use them, and an autoscaler see how many more it could use."""
-        if self.room.count():
-            self.display.follow(self.room.present)
+        if self.cluster_slots.count():
+            self.display.set_slots(self.cluster_slots.present)
         if search.slots != self.resources.slots:
             search.resize(self.resources.slots)
-        self.room.need(len(search.jobs), search.ready)
+        self.cluster_slots.update_demand(len(search.jobs), search.ready_count)

@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset
-from sweeps.engine.machine.data import load_test
+from sweeps.engine.machine.data import load_test_part
 from sweeps.engine.plan_text import sweep_in_a_line
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
@@ -22,9 +22,9 @@ from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.commands import final_commands
 from sweeps.engine.results.files import write_table
 from sweeps.engine.results.outcome import Outcome, conclude, publish
-from sweeps.engine.results.per_class import own_best
+from sweeps.engine.results.per_class import choose_own_best
 from sweeps.engine.results.tables import final_report
-from sweeps.engine.results.test_part import opened_again, opened_before, score_models
+from sweeps.engine.results.test_part import reopening_line, score_models, why_open_already
 from sweeps.engine.results.test_result import TestResult
 from sweeps.engine.results.winner_figures import inspect_model
 from sweeps.engine.results.winner_model import register_winner
@@ -49,7 +49,7 @@ class Stages(StageRunner):
 
     def __init__(self, plan: Plan, settings: SweepSettings, session: Session, data: ImageDataset) -> None:
         self.record = SweepRecord(session.study, plan, path=session.home.record)
-        self.of_classes: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
+        self.class_records: dict[int, SweepRecord] = {}  # of the classes' own searches, once they begin
         super().__init__(plan, settings, session, [self.record])
         self.limit = time_limit(self.record, session, settings)
         self.plan, self.data, self.sweep_settings = plan, data, settings
@@ -63,30 +63,30 @@ class Stages(StageRunner):
             self._search("search", [self.record])
         chosen = self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
         if self.limit and chosen:
-            chosen = self.limit.confirmed(chosen)
-        if self._confirm("confirm", [(self.record, chosen)]).left:  # among only some of them another might win
+            chosen = self.limit.choose_confirmed(chosen)
+        if self._confirm("confirm", [(self.record, chosen)]).remaining_jobs:  # among some alone another might win
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
         if not confirmed:
             return self._without_winner()
-        own: dict[int, Confirmation] = {}
+        own_best: dict[int, Confirmation] = {}
         if self.plan.objective == "per-class":
-            self.of_classes = {index: self.record.of_class(index) for index in self.plan.classes}
-            self.records += self.of_classes.values()
-            self._search("search by class", list(self.of_classes.values()))
-            best = [(record, record.best(self.plan.best)) for record in self.of_classes.values()]
-            if self._confirm("confirm by class", best).left:
+            self.class_records = {index: self.record.of_class(index) for index in self.plan.classes}
+            self.records += self.class_records.values()
+            self._search("search by class", list(self.class_records.values()))
+            best = [(record, record.best(self.plan.best)) for record in self.class_records.values()]
+            if self._confirm("confirm by class", best).remaining_jobs:
                 return self._fail(UNCONFIRMED)
-            own = own_best(confirmed[0], self.of_classes)
-        return self._final(confirmed, own)
+            own_best = choose_own_best(confirmed[0], self.class_records)
+        return self._final(confirmed, own_best)
 
     def _search(self, name: str, records: list[SweepRecord]) -> None:
         """Continue the searches of these records."""
         search = self.limit.search(name, **self.packing) if self.limit else LadderSearch(name, records, **self.packing)
         self.tell_ended(search)  # what a killed driver could not report
-        if search.turns:
+        if search.open_records:
             budget, spent = (sum(getattr(each.ladder, name) for each in records) for name in ("budget", "spent"))
-            self.train(search, self._trainable, total=budget, done=spent)
+            self.train(search, self._trainable, total=budget, done_before=spent)
         if self.limit:
             self.limit.require_time()
 
@@ -98,7 +98,7 @@ class Stages(StageRunner):
         search = ConfirmSearch(name, chosen, self.home, **self.packing)
         self.tell_ended(search)
         trained = 0
-        while search.left and (not trained or (search.has_other_models and trained < TRAININGS)):
+        while search.remaining_jobs and (not trained or (search.has_other_models and trained < TRAININGS)):
             self.train(search, self._trainable, total=search.members * self.plan.base.epochs)
             search, trained = ConfirmSearch(name, chosen, self.home, **self.packing), trained + 1
         return search
@@ -127,49 +127,49 @@ class Stages(StageRunner):
         """Tell MLflow which rungs were reached and what has ended; delete checkpoints that no training resumes from."""
         seed = self.plan.base.train_seed
         with self.outbox.transaction():  # a search that ends may end thousands at once
-            for record, each, rung in search.newly_climbed() if isinstance(search, LadderSearch) else []:
+            for record, each, rung in search.new_climbs() if isinstance(search, LadderSearch) else []:
                 value, classes = record.value_at(each, rung), record.classes[: record.ladder.rungs[rung].classes]
-                self.tracking.climbed(search.name, each.number, seed, rung=rung + 1, value=value, classes=classes)
-            for configuration, own_seed, state in search.newly_closed():
+                self.tracking.log_rung(search.name, each.number, seed, rung=rung + 1, value=value, classes=classes)
+            for configuration, own_seed, state in search.newly_ended():
                 self.tracking.close_configuration(search.name, configuration, own_seed, state)
                 if not search.keeps_checkpoints and state != "failed":
                     drop_checkpoints(self.home, configuration, own_seed, unfinished=False, thread=self.deleting)
 
-    def _final(self, confirmed: list[Confirmation], own: Mapping[int, Confirmation]) -> int:
-        """Score the test part, and report. own: each class's best, if they were searched."""
+    def _final(self, confirmed: list[Confirmation], own_best: Mapping[int, Confirmation]) -> int:
+        """Score the test part, and report. own_best: each class's, if they were searched."""
         self.interrupt.check()
-        numbers = {index: each.number for index, each in own.items()}
-        again = self.sweep_settings.open_test_again
-        if not again and (reason := opened_before(self.record, confirmed, numbers)):
+        numbers = {index: each.number for index, each in own_best.items()}
+        open_again = self.sweep_settings.open_test_again
+        if not open_again and (reason := why_open_already(self.record, confirmed, numbers)):
             return self._fail(reason)
-        test = self._score(confirmed, numbers, again=again)
+        test = self._score(confirmed, numbers, open_again=open_again)
         self._inspect(confirmed[0].number, self.plan.confirm_seeds[0])
         if not self.plan.space.is_grid:  # there nothing wins
             register_winner(self.record, confirmed[0], home=self.home, tracking=self.tracking, train=self.data)
-        found = conclude(self.record, confirmed, own, test, self.data.labels)
+        outcome = conclude(self.record, confirmed, own_best, test, self.data.labels)
         failed = sum(record.ledger.counts()["failed"] for record in self._records)
         is_complete = not self.failures and not failed
         if self.limit:
             self.limit.clock.note(now=True)
-        commands = final_commands(self.plan, found.summary.winner, self.sweep_settings, self.command)
+        commands = final_commands(self.plan, outcome.summary.winner, self.sweep_settings, self.command)
         publish(
-            found, self.record, home=self.home, tracking=self.tracking, commands=commands,
+            outcome, self.record, home=self.home, tracking=self.tracking, commands=commands,
             seconds=time.monotonic() - self.started, state="complete" if is_complete else "failed",
         )  # fmt: skip
         self.winner = confirmed[0].number, self.plan.confirm_seeds[0]
-        self._print(found, commands)
+        self._print(outcome, commands)
         reason = f"{failed} of {len(self._records) * self.plan.configs} configurations failed"
         return 0 if is_complete else self.report_failure(reason)
 
-    def _score(self, confirmed: list[Confirmation], own: Mapping[int, int], *, again: bool) -> TestResult:
-        if again or self.record.read("test") is None:
+    def _score(self, confirmed: list[Confirmation], own_best: Mapping[int, int], *, open_again: bool) -> TestResult:
+        if open_again or self.record.read("test") is None:
             self.note_code()
             self.tracking.open_sweep("final")
-        if line := opened_again(self.record, confirmed, own):
+        if line := reopening_line(self.record, confirmed, own_best):
             self.display.print(line)
         test = score_models(
             self.record, confirmed, self.home, lambda: self._test_part,
-            own=own, again=again, resources=self.resources, on_progress=self.display.scored,
+            own_best=own_best, open_again=open_again, resources=self.resources, on_progress=self.display.show_scored,
         )  # fmt: skip
         self.display.end()
         return test
@@ -184,12 +184,13 @@ class Stages(StageRunner):
         )  # fmt: skip
         self.record.write("inspected", winner)
 
-    def _print(self, found: Outcome, commands: list[str]) -> None:
+    def _print(self, outcome: Outcome, commands: list[str]) -> None:
         """Print the results, and write the report, which takes some seconds."""
-        own = [found.by_class.table(), found.by_class.sentence] if found.by_class else []
-        own += self.limit.in_words(candidates(self.record)) if self.limit else []
-        files = f"files:   {self.home.folder}: {', '.join(self.home.results_present())}"
-        for part in (*final_report(self.record, found.confirmed, found.summary, found.test), *own, files, *commands):
+        extra_parts = [outcome.by_class.table(), outcome.by_class.sentence] if outcome.by_class else []
+        extra_parts += self.limit.in_words(candidates(self.record)) if self.limit else []
+        files = f"files:   {self.home.folder}: {', '.join(self.home.existing_results())}"
+        report_parts = final_report(self.record, outcome.confirmed, outcome.summary, outcome.test)
+        for part in (*report_parts, *extra_parts, files, *commands):
             self.display.print(part)
         from sweeps.engine.report.render import try_report  # here: it loads matplotlib
 
@@ -204,15 +205,15 @@ class Stages(StageRunner):
 
     def _fail(self, reason: str) -> int:
         """End the sweep's run without results, and report why."""
-        found = [path for path in (self.home.table, self.home.record) if path.exists()]
-        self.tracking.close_sweep("failed", {}, found)
+        files = [path for path in (self.home.table, self.home.record) if path.exists()]
+        self.tracking.close_sweep("failed", {}, files)
         return self.report_failure(reason)
 
     @property
     def _records(self) -> list[SweepRecord]:
-        return [self.record, *self.of_classes.values()]
+        return [self.record, *self.class_records.values()]
 
     @functools.cached_property
     def _test_part(self) -> ImageDataset:
         self.copy_record()  # which says that it is opened: a resume from the copy must know
-        return load_test(self.plan.base, self.settings, self.record.read("data"), self.home.name)
+        return load_test_part(self.plan.base, self.settings, self.record.read("data"), self.home.name)

@@ -19,16 +19,16 @@ from sweeps.engine.machine.cluster import (
     prepare_environment,
 )
 from sweeps.engine.machine.code import check_one_root, current_code
-from sweeps.engine.machine.data import load_data, require_same
+from sweeps.engine.machine.data import load_data, require_same_data
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
 from sweeps.engine.machine.job import check_job
-from sweeps.engine.machine.locations import absolute
+from sweeps.engine.machine.locations import with_absolute_paths
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
 from sweeps.engine.record.resume import EXTENDED, find_home, read_attribute, require_same_plan, stored_settings
-from sweeps.engine.remote.flags import fetch_if_away, named_apart, store_of
+from sweeps.engine.remote.flags import fetch_missing_record, split_address, store_of
 from sweeps.engine.storage.network_disk import network_disk_line
 from sweeps.engine.tracking.checks import check_outboxes, check_tracking
 
@@ -60,57 +60,57 @@ class Script(Generic[Settings, Plan]):
 def launch(script: Script[Any, Any], text: str, argv: Sequence[str] | None = None) -> None:
     """Parse argv and run the sweep. Exits with 0 if it is complete, 1 with failed trials, 2 for bad input."""
 
-    def body(**given: Any) -> int:
+    def body(**flags: Any) -> int:
         with interruptible() as interrupt:
-            return sweep(script, given, interrupt)
+            return sweep(script, flags, interrupt)
 
     run(f"sweeps/{script.name}.py", text, dataclass_flags(script.settings), body, argv, on_record=True)
 
 
-def sweep(script: Script[Any, Any], given: dict[str, Any], interrupt: Interrupt) -> int:
-    """Run or resume a sweep; returns the exit code. given: the flags. Raises UserError for bad input."""
+def sweep(script: Script[Any, Any], flags: dict[str, Any], interrupt: Interrupt) -> int:
+    """Run or resume a sweep; returns the exit code. flags: those given, by name. Raises UserError for bad input."""
     started = time.monotonic()
     check_one_root()
     check_docstrings()
-    given = named_apart(given)
-    settings = script.settings(**given)
-    check_job(settings, script.name, is_whole=not settings.resume)
-    fetch_if_away(settings)
+    flags = split_address(flags)
+    settings = script.settings(**flags)
+    check_job(settings, script.name, is_complete=not settings.resume)
+    fetch_missing_record(settings)
     home = find_home(script.name, settings)
-    if settings.continued:
-        settings = stored_settings(script.name, script.settings, home, given)
+    if settings.continued_sweep:
+        settings = stored_settings(script.name, script.settings, home, flags)
         check_job(settings, script.name)
     elif settings.scale is None and settings.address != "local":  # the GPUs of this machine say nothing
         scale = settings.default_scale(has_gpus=settings.asks_for_gpus or cluster_has_gpus(settings))
         settings = dataclasses.replace(settings, scale=scale)
         interrupt.listen()
-    if given.get("wait_for") and settings.address == "local":
+    if flags.get("wait_for") and settings.address == "local":
         raise UserError(f"--wait-for {settings.wait_for}: a local Ray does not grow; expected an --address")
     plan = script.make_plan(settings, home)
-    require_same_plan(home, plan, but=EXTENDED if "extend" in given else ())
+    require_same_plan(home, plan, except_for=EXTENDED if "extend" in flags else ())
     if settings.plan:
         click.echo(script.in_words(plan, settings))
         return 0
-    settings = absolute(settings)
+    settings = with_absolute_paths(settings)
     check_writable(home.folder, f"--storage {settings.storage!r}")
     if line := network_disk_line(home.folder.parent):
         click.echo(line, err=True)
     home.store = store_of(settings, home)
-    check_tracking(settings, script.name, is_named="tracking_uri" in given)
+    check_tracking(settings, script.name, is_named="tracking_uri" in flags)
     check_address(settings)
     check_outboxes(home)
     data, hashes = load_data(plan.dataset_names, plan.parts, settings, plan.image_size, plan.protocol)
     if settings.resume:
-        require_same(read_attribute(home, "data", None), hashes, home.name)
+        require_same_data(read_attribute(home, "data", None), hashes, home.name)
     plan.check_data(data)
     prepare_environment(settings)
     current_code()  # noted now, when most of it has been loaded
     from sweeps.engine.driver import drive
 
-    attributes = {**plan.resolved(settings), "data": hashes}
+    attributes = {**plan.resolved_settings(settings), "data": hashes}
     with one_driver(home, is_new=not settings.resume):
         return drive(
             plan, settings, home, attributes, interrupt,
             lambda session: script.make_stages(plan, settings, session, data),
-            started=started, is_extended="extend" in given,
+            started=started, is_extended="extend" in flags,
         )  # fmt: skip

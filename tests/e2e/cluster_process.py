@@ -12,10 +12,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.sweep_process import ROOT
 
 #: Ray gives a node half a minute to start, which a busy machine may not have.
 ATTEMPTS = 3
+#: For tests in which nodes mount folders of their own; in CI a machine that forbids it fails them.
+NEEDS_MOUNTS = pytest.mark.skipif(
+    "CI" not in os.environ
+    and subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0,
+    reason="needs the right to mount",
+)
 
 
 class ClusterProcess:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster_process import ClusterProcess
+from tests.e2e.cluster_process import NEEDS_MOUNTS, ClusterProcess
 from tests.sweep_process import Begin, packs, poll
 
-pytestmark = [
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.skipif(
-        "CI" not in os.environ
-        and subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0,
-        reason="needs the right to mount",
-    ),
-]
+pytestmark = [pytest.mark.xdist_group("cluster"), NEEDS_MOUNTS]
 
 
 @pytest.fixture

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sweeps.engine.storage.check import checked_store
-from tests.e2e.cluster_process import ClusterProcess
+from sweeps.engine.storage.check import open_store
+from tests.e2e.cluster_process import NEEDS_MOUNTS, ClusterProcess
 from tests.e2e.equal_outcome import SMALL
 from tests.e2e.kill_loop import KillLoop
 from tests.e2e.sweep_outcome import outcome
 from tests.s3_server import S3Server, running_s3
 from tests.sweep_process import Begin, packs, poll
 
-pytestmark = [
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.skipif(
-        "CI" not in os.environ
-        and subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0,
-        reason="needs the right to mount",
-    ),
-]
+pytestmark = [pytest.mark.xdist_group("cluster"), NEEDS_MOUNTS]
 
 
 @pytest.fixture
@@ -54,7 +45,7 @@ def test_a_sweep_of_nodes_without_a_shared_disk_goes_on_from_s3_after_its_head_i
     assert first.process.poll() is None, f"{first.out}\n{first.err}"
     first.process.kill()
     first.process.wait()
-    store = checked_store(s3.address()).below("k")
+    store = open_store(s3.address()).below("k")
     assert store.holds("record.zip")
 
     address, _, options = s3.address().partition("?")

@@ -13,7 +13,7 @@ from adcore.datasets import ImageDataset
 from adcore.evaluation import test_scores as evaluation
 from adcore.train.build import load_detector
 from sweeps.engine.main import main
-from sweeps.engine.planning.plan import OWN_NUMBERS
+from sweeps.engine.planning.plan import NUMBERS_PER_CLASS
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.show.status import status_of
 from sweeps.gan_loss_weights import SPACE
@@ -77,7 +77,7 @@ def test_the_own_bests_are_the_best_confirmed_and_their_models_give_the_test_val
 def test_mlflow_holds_the_classes_searches_below_the_sweep(swept: SimpleNamespace) -> None:
     swept.mlflow.assert_whole()
     searched = swept.mlflow.level("config", "search by class")
-    numbers = {index: [(index + 1) * OWN_NUMBERS + place for place in range(4)] for index in (0, 3)}
+    numbers = {index: [(index + 1) * NUMBERS_PER_CLASS + place for place in range(4)] for index in (0, 3)}
     assert set(searched) == {f"search by class/{number}/0" for own in numbers.values() for number in own}
     for index, own in numbers.items():
         for number in own:

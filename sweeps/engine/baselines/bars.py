@@ -13,10 +13,10 @@ from sweeps.engine.baselines.table import Outcome
 __all__ = ["write_bars"]
 
 
-def write_bars(folder: Path, found: Sequence[Outcome]) -> list[Path]:
+def write_bars(folder: Path, outcomes: Sequence[Outcome]) -> list[Path]:
     """One figure per row of several experiments; error bars are a standard deviation over the seeds."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write(folder / f"{each.row.name}.png", each) for each in found if len(each.by_class) > 1]
+    return [_write(folder / f"{each.row.name}.png", each) for each in outcomes if len(each.by_class) > 1]
 
 
 def _write(path: Path, outcome: Outcome) -> Path:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["BaselinePlan", "BaselineSettings", "Training", "rows_in_words", "plan_baselines"]
 
 #: A row's configurations are numbered from its place times this, one for each fold.
-NUMBERS = 10
+NUMBERS_PER_ROW = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,16 +88,16 @@ class BaselinePlan(BasePlan):
 
     def configurations(self, place: int) -> list[int]:
         """The numbers of a row's configurations."""
-        return [place * NUMBERS + fold for fold in range(FOLDS if self.rows[place].cross_validated else 1)]
+        return [place * NUMBERS_PER_ROW + fold for fold in range(FOLDS if self.rows[place].cross_validated else 1)]
 
     def row(self, configuration: int) -> Baseline:
         """The row of a configuration."""
-        return self.rows[configuration // NUMBERS]
+        return self.rows[configuration // NUMBERS_PER_ROW]
 
     def config(self, training: Training) -> TrainConfig:
         """The TrainConfig of a training."""
         row = self.row(training.configuration)
-        fold = training.configuration % NUMBERS if row.cross_validated else None
+        fold = training.configuration % NUMBERS_PER_ROW if row.cross_validated else None
         return row.config(self.table_scale, training.index, seed=training.seed, fold=fold)
 
     @property
@@ -134,7 +134,7 @@ class BaselinePlan(BasePlan):
         return {"script": self.script, "scale": self.scale, "seeds": self.seeds, "search_seed": self.search_seed,
                 "numbers": numbers, "configs": configs, "experiments": classes}  # fmt: skip
 
-    def resolved(self, settings: BaselineSettings) -> dict[str, Any]:
+    def resolved_settings(self, settings: BaselineSettings) -> dict[str, Any]:
         """The settings, with what the scale stands for: a resume on another machine must make the same choices."""
         return {"settings": {**dataclasses.asdict(settings), "scale": self.scale, "seeds": self.seeds}}
 
@@ -170,5 +170,5 @@ def rows_in_words(plan: BaselinePlan, settings: BaselineSettings) -> str:
     epochs = sum(plan.config(training).epochs for training in plan.trainings)
     if wait := settings.wait_in_words:
         lines.append(f"  cluster: {wait}")
-    places = f"  checkpoints: {settings.checkpoints_of(settings.name or settings.continued or '<name>')}"
+    places = f"  checkpoints: {settings.checkpoints_of(settings.name or settings.continued_sweep or '<name>')}"
     return "\n".join([*lines, f"  cost: {len(plan.trainings)} trainings, at most {epochs} epochs, in all", places])

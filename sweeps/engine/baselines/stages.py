@@ -11,11 +11,11 @@ from ray.tune import with_parameters
 from sweeps.engine.baselines.bars import write_bars
 from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, Training
 from sweeps.engine.baselines.search import BaselineSearch
-from sweeps.engine.baselines.table import Outcome, outcomes, rich_table, write_csv, write_json, write_markdown
+from sweeps.engine.baselines.table import Outcome, read_outcomes, rich_table, write_csv, write_json, write_markdown
 from sweeps.engine.baselines.trial import run_baseline
 from sweeps.engine.planning.base_plan import Data
 from sweeps.engine.record.attributes import Attributes
-from sweeps.engine.remote.at_hand import fetch
+from sweeps.engine.remote.local_files import fetch_files
 from sweeps.engine.search.searcher import PackSearcher
 from sweeps.engine.session import Session
 from sweeps.engine.stage_runner import StageRunner
@@ -45,15 +45,15 @@ class BaselineStages(StageRunner):
         search = BaselineSearch(self.record, self.plan)
         self.tell_ended(search)
         try:
-            if search.left:
-                total, left = (self._epochs(each) for each in (self.plan.trainings, search.left))
-                self.train(search, self._trainable(), total=total, done=total - left)
+            if search.remaining:
+                total, left = (self._epochs(each) for each in (self.plan.trainings, search.remaining))
+                self.train(search, self._trainable(), total=total, done_before=total - left)
         except KeyboardInterrupt:
             if self.interrupt.count < 2:
-                self._write(outcomes(self.plan, self.record))
+                self._write(read_outcomes(self.plan, self.record))
             raise
-        found = outcomes(self.plan, self.record)
-        return self._finish(search, found, self._write(found))
+        outcomes = read_outcomes(self.plan, self.record)
+        return self._finish(search, outcomes, self._write(outcomes))
 
     def _epochs(self, trainings: Sequence[Training]) -> int:
         return sum(self.plan.config(each).epochs for each in trainings)
@@ -61,46 +61,48 @@ class BaselineStages(StageRunner):
     def _trainable(self) -> Callable[..., Any]:
         return with_parameters(run_baseline, parts=self.parts, home=self.home, **self.resources.shares)
 
-    def _finish(self, search: BaselineSearch, found: list[Outcome], files: list[Path]) -> int:
-        missing = [each for each in self.plan.trainings if search.ended.get(each) != "complete"]
+    def _finish(self, search: BaselineSearch, outcomes: list[Outcome], files: list[Path]) -> int:
+        missing = [each for each in self.plan.trainings if search.states.get(each) != "complete"]
         self.failures += [
-            f"{self._named(training)}: diverged" for training in missing if search.ended.get(training) == "diverged"
+            f"{self._training_name(training)}: diverged"
+            for training in missing
+            if search.states.get(training) == "diverged"
         ]
-        metrics = {f"{each.row.name}_{_identifier(each.row.metric)}": each.mean for each in found}
+        metrics = {f"{each.row.name}_{_identifier(each.row.metric)}": each.mean for each in outcomes}
         # a row that is completed later gets another step
         step = len(self.plan.trainings) - len(missing)
         self.tracking.close_sweep("failed" if missing else "complete", metrics, files, step=step)
-        self.display.print(rich_table(found, self.plan.scale))
+        self.display.print(rich_table(outcomes, self.plan.scale))
         self.display.print(f"table: {', '.join(str(path) for path in files[:3])}")
         self.display.print(f"resume:  {self.command}")
         return self.report_failure(f"{len(missing)} of {len(self.plan.trainings)} trainings failed") if missing else 0
 
-    def _named(self, training: Training) -> str:
+    def _training_name(self, training: Training) -> str:
         title = self.plan.title("baselines", training.configuration, self.plan.config(training))
         return f"{title}, class {training.index}"
 
     def tell_ended(self, search: PackSearcher) -> None:
         """Tell MLflow what has ended, with the figures of its models."""
         assert isinstance(search, BaselineSearch)
-        known = self.record.all() if (done := search.newly_done()) else {}
+        attributes = self.record.all() if (done := search.newly_done()) else {}
         for training in done:
-            found = known[training.key]
-            files = [self.home.folder / name for name in found["figures"]]
-            fetch(self.home, (file for file in files if not file.exists()))
-            self.tracking.assessed(
-                search.name, training.configuration, training.seed, training.index, found["metrics"], files
+            result = attributes[training.key]
+            files = [self.home.folder / name for name in result["figures"]]
+            fetch_files(self.home, (file for file in files if not file.exists()))
+            self.tracking.log_assessment(
+                search.name, training.configuration, training.seed, training.index, result["metrics"], files
             )
         super().tell_ended(search)
 
-    def _write(self, found: list[Outcome]) -> list[Path]:
+    def _write(self, outcomes: list[Outcome]) -> list[Path]:
         home, folder = self.home, self.home.folder
         with storage(folder):
             return [
-                write_csv(folder / "baselines.csv", found),
-                write_markdown(folder / "baselines.md", found),
-                write_json(home.results, self.plan, found),
+                write_csv(folder / "baselines.csv", outcomes),
+                write_markdown(folder / "baselines.md", outcomes),
+                write_json(home.results, self.plan, outcomes),
                 home.record,
-                *write_bars(home.figures, found),
+                *write_bars(home.figures, outcomes),
             ]
 
 

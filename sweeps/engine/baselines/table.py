@@ -19,7 +19,7 @@ from sweeps.engine.baselines.plan import BaselinePlan
 from sweeps.engine.baselines.rows import Baseline
 from sweeps.engine.record.attributes import Attributes
 
-__all__ = ["Outcome", "outcomes", "rich_table", "write_csv", "write_json", "write_markdown"]
+__all__ = ["Outcome", "read_outcomes", "rich_table", "write_csv", "write_json", "write_markdown"]
 
 HEADER = ("system", "protocol", "reported", "ours", "difference", "of decisions", "minutes")
 
@@ -76,21 +76,21 @@ class Outcome:
         )
 
 
-def outcomes(plan: BaselinePlan, record: Attributes) -> list[Outcome]:
+def read_outcomes(plan: BaselinePlan, record: Attributes) -> list[Outcome]:
     """The rows whose trainings are all on record for at least one seed."""
-    known = record.all()
-    found = [_outcome(plan, known, place) for place in plan.rows]
-    return [each for each in found if each]
+    attributes = record.all()
+    outcomes = [_outcome(plan, attributes, place) for place in plan.rows]
+    return [each for each in outcomes if each]
 
 
-def _outcome(plan: BaselinePlan, known: Mapping[str, Any], place: int) -> Outcome | None:
+def _outcome(plan: BaselinePlan, attributes: Mapping[str, Any], place: int) -> Outcome | None:
     row, numbers = plan.rows[place], plan.configurations(place)
     trainings = [training for training in plan.trainings if training.configuration in numbers]
     by_seed: dict[int, list[tuple[int, dict[str, Any]]]] = {}
     for seed in dict.fromkeys(training.seed for training in trainings):
-        own = [training for training in trainings if training.seed == seed]
-        if all(training.key in known for training in own):
-            by_seed[seed] = [(training.index, known[training.key]) for training in own]
+        trainings_of_seed = [training for training in trainings if training.seed == seed]
+        if all(training.key in attributes for training in trainings_of_seed):
+            by_seed[seed] = [(training.index, attributes[training.key]) for training in trainings_of_seed]
     if not by_seed:
         return None
     results = [each for own in by_seed.values() for each in own]
@@ -118,44 +118,44 @@ def _protocol(dataset: str, protocol: str, classes: tuple[int, ...]) -> str:
     return f"{dataset}, {protocol}, {which}"
 
 
-def rich_table(found: Sequence[Outcome], scale: str) -> Table:
+def rich_table(outcomes: Sequence[Outcome], scale: str) -> Table:
     """The table for a terminal."""
     table = Table(title=f"baselines, scale {scale}; test AUROC, mean ± standard deviation")
     for name in HEADER:
         table.add_column(name, justify="left" if name in HEADER[:2] else "right")
-    for each in found:
+    for each in outcomes:
         table.add_row(*each.cells)
     return table
 
 
-def write_csv(path: Path, found: Sequence[Outcome]) -> Path:
+def write_csv(path: Path, outcomes: Sequence[Outcome]) -> Path:
     """Every figure of every row, unrounded; spread and differences as in the table."""
-    extra = sorted({name for each in found for name in each.metrics})
+    extra = sorted({name for each in outcomes for name in each.metrics})
     columns = ["system", "protocol", "metric", "source", "reported", "mean", "spread", "n", "seconds", *extra]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    for each in found:
-        own = {"system": each.row.name, "protocol": each.protocol, "metric": each.row.metric}
-        own |= {"source": each.row.source, "reported": each.row.reported, "mean": each.mean, "spread": each.spread}
-        writer.writerow({**own, "n": len(each.values), "seconds": each.seconds, **each.metrics})
+    for each in outcomes:
+        row = {"system": each.row.name, "protocol": each.protocol, "metric": each.row.metric}
+        row |= {"source": each.row.source, "reported": each.row.reported, "mean": each.mean, "spread": each.spread}
+        writer.writerow({**row, "n": len(each.values), "seconds": each.seconds, **each.metrics})
     return write_whole(path, text.getvalue())
 
 
-def write_markdown(path: Path, found: Sequence[Outcome]) -> Path:
+def write_markdown(path: Path, outcomes: Sequence[Outcome]) -> Path:
     """The table as Markdown, with the source of each reported figure."""
     header = (*HEADER, "source")
     lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    lines += [f"| {' | '.join((*each.cells, each.row.source))} |" for each in found]
+    lines += [f"| {' | '.join((*each.cells, each.row.source))} |" for each in outcomes]
     return write_whole(path, "\n".join(lines) + "\n")
 
 
-def write_json(path: Path, plan: BaselinePlan, found: Sequence[Outcome]) -> Path:
+def write_json(path: Path, plan: BaselinePlan, outcomes: Sequence[Outcome]) -> Path:
     """The rows as JSON, for docs/results.md."""
-    own = ("dataset", "protocol", "values", "difference", "decisions", "cells", "by_class", "metrics", "seconds")
+    of_outcome = ("dataset", "protocol", "values", "difference", "decisions", "cells", "by_class", "metrics", "seconds")
     of_row = ("name", "source", "differs", "reported", "metric")
     rows = [
-        {name: getattr(each.row, name) for name in of_row} | {name: getattr(each, name) for name in own}
-        for each in found
+        {name: getattr(each.row, name) for name in of_row} | {name: getattr(each, name) for name in of_outcome}
+        for each in outcomes
     ]
     return write_whole(path, json.dumps({"plan": plan.as_record(), "rows": rows}, indent=1) + "\n")

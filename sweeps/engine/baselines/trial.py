@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset
-from sweeps.engine.machine.shared_storage import require_seen
+from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.remote.at_hand import at_hand, share
+from sweeps.engine.remote.local_files import local_home, upload_files
 from sweeps.engine.search.trial import limit_process, parts_of
 from sweeps.engine.search.trial_checkpoints import trial_checkpoints
 
@@ -35,33 +35,33 @@ def run_baseline(config: dict[str, Any], *, parts: Parts, home: SweepHome, threa
 
     from adcore.train import train
 
-    require_seen(home.token)
+    require_visible(home.token)
     limit_process(threads, gpus)
     [part] = parts_of(config)
-    own, (train_part, test_part) = part.config, parts[part.config.dataset]
+    train_config, (train_part, test_part) = part.config, parts[part.config.dataset]
 
     def report(metrics: dict[str, float], **result: str) -> None:
-        found = {"metrics": json.dumps([metrics]), "images_per_second": metrics["images_per_second"]}
-        tune.report({**found, **result})
+        epoch = {"metrics": json.dumps([metrics]), "images_per_second": metrics["images_per_second"]}
+        tune.report({**epoch, **result})
 
-    with trial_checkpoints(home, [part.work]) as checkpoints:
-        ended = train(own, report, data=train_part, checkpoints=checkpoints)
-    if ended.state == "diverged":
+    with trial_checkpoints(home, [part.training_key]) as checkpoints:
+        outcome = train(train_config, report, data=train_part, checkpoints=checkpoints)
+    if outcome.state == "diverged":
         return
-    if own.fold is None:
-        with at_hand(home) as here:
-            folder = here.figures / f"configuration-{part.configuration:04d}" / f"seed-{own.train_seed}"
-            found = _on_test(ended.detector, own, train_part, test_part, ended.history, folder)
-            if found is None:
+    if train_config.fold is None:
+        with local_home(home) as local:
+            folder = local.figures / f"configuration-{part.configuration:04d}" / f"seed-{train_config.train_seed}"
+            scored = _score_test(outcome.detector, train_config, train_part, test_part, outcome.history, folder)
+            if scored is None:
                 return
-            metrics, figures = found[0], share(here, found[1])
+            metrics, figures = scored[0], upload_files(local, scored[1])
     else:
-        metrics, figures = {"val_accuracy": _held_out_accuracy(ended.detector, own, train_part)}, []
-    result = {"metrics": metrics, "seconds": ended.seconds, "figures": figures}
-    report(ended.history[-1], result=json.dumps(result))
+        metrics, figures = {"val_accuracy": _held_out_accuracy(outcome.detector, train_config, train_part)}, []
+    result = {"metrics": metrics, "seconds": outcome.seconds, "figures": figures}
+    report(outcome.history[-1], result=json.dumps(result))
 
 
-def _on_test(
+def _score_test(
     detector: Pack,
     config: TrainConfig,
     train_part: ImageDataset,
@@ -73,18 +73,18 @@ def _on_test(
     from adcore.evaluation.assessment import assess
     from adcore.evaluation.assessment_figures import write_figures
 
-    [(index, found)] = assess(detector, config, train_part, test_part).items()
-    if not found.decisions:
+    [(index, assessment)] = assess(detector, config, train_part, test_part).items()
+    if not assessment.decisions:
         return None
-    files = write_figures(folder / f"class-{index}", found, detector, test_part, history)
-    return found.metrics() | {"test_auroc_of_decisions": _auroc_of_decisions(found)}, files
+    files = write_figures(folder / f"class-{index}", assessment, detector, test_part, history)
+    return assessment.metrics() | {"test_auroc_of_decisions": _auroc_of_decisions(assessment)}, files
 
 
-def _auroc_of_decisions(found: Assessment) -> float:
+def _auroc_of_decisions(assessment: Assessment) -> float:
     """AUROC of hard labels, (TPR + TNR) / 2: by two scores if there are, else at the best validation threshold."""
     from adcore.evaluation.assessment import TWO_SCORES
 
-    decisions = found.decisions
+    decisions = assessment.decisions
     normal, anomalous = (decisions.get(TWO_SCORES) or decisions["most correct"]).confusion
     return float(normal[0] / normal.sum() + anomalous[1] / anomalous.sum()) / 2
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from adcore.metric_names import LABELS
 from adcore.system.status_bar import StatusBar
-from sweeps.engine.planning.labels import counted
+from sweeps.engine.planning.labels import count_of
 
 __all__ = ["Display"]
 
@@ -30,25 +30,25 @@ class Display:
         self.console, self.metric = console, LABELS["auroc"]
         self.progress: StatusBar | None = None
         self.speeds: dict[str, float] = {}  # images per second of the trials under way
-        self.stage, self.total, self.epochs_done, self.started, self.printed = "", 0.0, 0.0, 0.0, 0.0
-        self.already = 0.0
+        self.stage, self.total, self.epochs_done, self.started_at, self.printed_at = "", 0.0, 0.0, 0.0, 0.0
+        self.done_before = 0.0
         self.slots: int | None = None
         self.slot_seconds = 0.0  # of the stage, up to `since`, when the number of slots changed
-        self.since = 0.0
+        self.slots_since = 0.0
 
-    def follow(self, slots: int) -> None:
-        """From now on, a cluster has room for so many trials."""
+    def set_slots(self, slots: int) -> None:
+        """From now on, a cluster has so many slots."""
         if self.slots is not None and slots != self.slots:
-            self.print(f"the cluster's nodes have changed: {counted(slots, 'slot')} for trials, {self.slots} before")
-        self.slot_seconds, self.since = self._slot_seconds(), time.monotonic()
+            self.print(f"the cluster's nodes have changed: {count_of(slots, 'slot')} for trials, {self.slots} before")
+        self.slot_seconds, self.slots_since = self._slot_seconds(), time.monotonic()
         self.slots = slots
 
     def begin(self, stage: str, epochs: float, done: float) -> None:
         """Start a stage of at most `epochs` class-epochs, `done` of them before a resume."""
         self.end()
-        self.stage, self.total, self.epochs_done, self.already = stage, epochs, done, done
-        self.started, self.printed = time.monotonic(), 0.0
-        self.slot_seconds, self.since = 0.0, self.started
+        self.stage, self.total, self.epochs_done, self.done_before = stage, epochs, done, done
+        self.started_at, self.printed_at = time.monotonic(), 0.0
+        self.slot_seconds, self.slots_since = 0.0, self.started_at
         if self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
             self.progress = StatusBar(*columns, TimeElapsedColumn(), console=self.console)
@@ -58,41 +58,41 @@ class Display:
 
     def is_due(self, *, event: bool) -> bool:
         """Whether an update is worth its time. event: something ended."""
-        return event or time.monotonic() - self.printed > (BAR_SECONDS if self.progress else QUIET_SECONDS)
+        return event or time.monotonic() - self.printed_at > (BAR_SECONDS if self.progress else QUIET_SECONDS)
 
     def update(self, counts: str, best: float | None, *, event: bool) -> None:
         """Show how far the stage is; `event`: something ended, worth a line of its own."""
         slots = (
-            "" if self.slots is None else counted(self.slots, "slot") if self.slots else "no slot, waiting for a node"
+            "" if self.slots is None else count_of(self.slots, "slot") if self.slots else "no slot, waiting for a node"
         )
         parts = [counts, slots, f"best mean {self.metric} {best:.4f}" if best is not None else ""]
         parts += [f"{speed:.0f} images/s" if (speed := sum(self.speeds.values())) else ""]
         self._show(" | ".join(filter(None, parts)), event=event)
 
-    def scored(self, done: int, total: int) -> None:
+    def show_scored(self, done: int, total: int) -> None:
         """Show how many of all trainings' models have scored the test part, if that takes long."""
-        if not self.started or self.stage != "final":
+        if not self.started_at or self.stage != "final":
             self.begin("final", total, done)
-            self.printed = time.monotonic()
+            self.printed_at = time.monotonic()
         self.epochs_done = done
         self._show(f"{done} of {total} trainings' models scored", event=False)
 
     def _show(self, status: str, *, event: bool) -> None:
         if self.progress:
             self.progress.status = status
-            self.progress.update(self.progress.task_ids[0], completed=self.epochs_done, left=self._left())
+            self.progress.update(self.progress.task_ids[0], completed=self.epochs_done, left=self._time_left())
         elif self.is_due(event=event):
-            self.print(f"{self.stage}: {status} | {self._left()}")
+            self.print(f"{self.stage}: {status} | {self._time_left()}")
         else:
             return
-        self.printed = time.monotonic()
+        self.printed_at = time.monotonic()
 
-    def trained(self, trial: str, epochs: float, speed: float) -> None:
+    def add_epochs(self, trial: str, epochs: float, speed: float) -> None:
         """A trial has trained `epochs` class-epochs."""
         self.epochs_done += epochs
         self.speeds[trial] = speed
 
-    def ended(self, trial: str, saved: float = 0.0) -> None:
+    def end_trial(self, trial: str, saved: float = 0.0) -> None:
         """A trial has ended, and `saved` of its epochs were not needed."""
         self.speeds.pop(trial, None)
         self.total -= saved
@@ -110,8 +110,8 @@ class Display:
         """Print above the bar."""
         self.console.print(*content, highlight=False, soft_wrap=True)
 
-    def _left(self) -> str:
-        done = self.epochs_done - self.already
+    def _time_left(self) -> str:
+        done = self.epochs_done - self.done_before
         if done <= 0 or self.slots == 0:
             return "time left unknown"
         seconds = self._slot_seconds() / done * max(0.0, self.total - self.epochs_done) / (self.slots or 1)
@@ -119,4 +119,4 @@ class Display:
 
     def _slot_seconds(self) -> float:
         """The time that the slots of this stage have been there, all together."""
-        return self.slot_seconds + (time.monotonic() - self.since) * (1 if self.slots is None else self.slots)
+        return self.slot_seconds + (time.monotonic() - self.slots_since) * (1 if self.slots is None else self.slots)

@@ -48,10 +48,10 @@ class Monitor(tune.Callback):
     ) -> None:
         self.search, self.tracking, self.display, self.listener = search, tracking, display, listener
         self.watchdog = Watchdog(60 * report_timeout)
-        self.done: dict[str, int] = {}  # class-epochs of the trials under way
+        self.class_epochs: dict[str, int] = {}  # class-epochs of the trials under way
         self.parts: dict[str, tuple[Part, ...]] = {}  # of the trials under way
-        self.furthest: dict[tuple[Any, ...], int] = {}  # class-epochs of what is trained or to be retried
-        self.failed: dict[tuple[Any, ...], str] = {}
+        self.most_class_epochs: dict[tuple[Any, ...], int] = {}  # class-epochs of what is trained or to be retried
+        self.failure_lines: dict[tuple[Any, ...], str] = {}
 
     def setup(
         self, stop: Any = None, num_samples: int | None = None, total_num_samples: int | None = None, **info: Any
@@ -60,54 +60,56 @@ class Monitor(tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self.listener.tune_step()
-        self.watchdog.end_silent(trials)
+        self.watchdog.kill_silent(trials)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.done.setdefault(trial.trial_id, 0)  # a restarted trial keeps what it has trained
+        self.class_epochs.setdefault(trial.trial_id, 0)  # a restarted trial keeps what it has trained
         self.tracking.open_trial(self.search.name, self._parts_of(trial))
         self._show(event=False)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        self.watchdog.heard(trial)
-        self.tracking.epochs(self.search.name, self.search.new_epochs(trial.trial_id))
-        done, work = self.search.class_epochs(trial.trial_id), self._work(trial)
-        if done > self.furthest.get(work, 0):
-            self.furthest[work] = done
+        self.watchdog.note_report(trial)
+        self.tracking.log_epochs(self.search.name, self.search.new_epochs(trial.trial_id))
+        done, training = self.search.class_epochs(trial.trial_id), self._training_of(trial)
+        if done > self.most_class_epochs.get(training, 0):
+            self.most_class_epochs[training] = done
             trial.run_metadata.num_failures = 0  # the limit is for repeated failures at the same point
-        self.display.trained(trial.trial_id, done - self.done.get(trial.trial_id, 0), result["images_per_second"])
-        self.done[trial.trial_id] = done
+        self.display.add_epochs(
+            trial.trial_id, done - self.class_epochs.get(trial.trial_id, 0), result["images_per_second"]
+        )
+        self.class_epochs[trial.trial_id] = done
         self._show(event=False)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         parts = self._parts_of(trial)
-        self.furthest.pop(self._work(trial), None)
+        self.most_class_epochs.pop(self._training_of(trial), None)
         for part in parts:
-            self.failed.pop(part.work, None)  # it had failed before, and was retried
+            self.failure_lines.pop(part.training_key, None)  # it had failed before, and was retried
         planned = sum(len(part.config.classes) * (trial.config["until"] - part.start) for part in parts)
-        self._ended(trial, planned - self.done.pop(trial.trial_id, 0))
+        self._end_trial(trial, planned - self.class_epochs.pop(trial.trial_id, 0))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        line = describe_failure(trial, self.search.name, silent=self.watchdog.was_ended(trial))
-        self.failed |= {part.work: line for part in self._parts_of(trial)}
-        self.display.trained(trial.trial_id, -self.done.pop(trial.trial_id, 0), 0)  # it may be retried
-        self._ended(trial)
+        line = describe_failure(trial, self.search.name, silent=self.watchdog.was_killed(trial))
+        self.failure_lines |= {part.training_key: line for part in self._parts_of(trial)}
+        self.display.add_epochs(trial.trial_id, -self.class_epochs.pop(trial.trial_id, 0), 0)  # it may be retried
+        self._end_trial(trial)
 
     @property
     def failures(self) -> list[str]:
         """The trials that failed for good, with their logs, one line each."""
-        return list(dict.fromkeys(self.failed.values()))
+        return list(dict.fromkeys(self.failure_lines.values()))
 
-    def _ended(self, trial: Trial, saved: int = 0) -> None:
+    def _end_trial(self, trial: Trial, saved: int = 0) -> None:
         self.parts.pop(trial.trial_id, None)
-        self.display.ended(trial.trial_id, saved)
+        self.display.end_trial(trial.trial_id, saved)
         self._show(event=True)
 
     def _show(self, *, event: bool) -> None:
         self.listener.tell_ended(self.search)
         if self.display.is_due(event=event):
-            self.display.update(*self.search.status(len(self.done), len(self.failures)), event=event)
+            self.display.update(*self.search.status(len(self.class_epochs), len(self.failures)), event=event)
 
     def _parts_of(self, trial: Trial) -> tuple[Part, ...]:
         """Those of its pack; of a trial that failed before it began, the search knows nothing any more."""
@@ -116,9 +118,9 @@ class Monitor(tune.Callback):
             self.parts[trial.trial_id] = job.parts if job else tuple(parts_of(trial.config))
         return self.parts[trial.trial_id]
 
-    def _work(self, trial: Trial) -> tuple[Any, ...]:
+    def _training_of(self, trial: Trial) -> tuple[Any, ...]:
         """The training of a trial, whatever its Ray id."""
-        return (trial.config["until"], *((part.work, part.start) for part in self._parts_of(trial)))
+        return (trial.config["until"], *((part.training_key, part.start) for part in self._parts_of(trial)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles callbacks for Tuner.restore, which is not used

@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 
 __all__ = ["Watchdog"]
 
-#: Seconds between two steps of Tune beyond which the driver itself was suspended: it could hear no worker.
+#: Seconds between two steps of Tune beyond which the driver itself was suspended: it received no reports.
 ASLEEP = 20.0
 #: Seconds between two looks at all trials, of which Tune keeps those that have ended, too.
 EVERY = 1.0
@@ -24,36 +24,36 @@ class Watchdog:
         self, limit: float, *, kill: Callable[[Any], object] = ray.kill, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.limit, self.kill, self.clock = limit, kill, clock
-        self.since: dict[str, tuple[Any, float]] = {}  # worker, and when it was last heard of, by trial
-        self.ended: set[str] = set()
+        self.silent_since: dict[str, tuple[Any, float]] = {}  # worker, and when it last reported, by trial
+        self.killed: set[str] = set()
         self.last_step = self.last_look = clock()
 
-    def heard(self, trial: Trial) -> None:
+    def note_report(self, trial: Trial) -> None:
         """A trial has reported."""
-        self.ended.discard(trial.trial_id)
-        self.since.pop(trial.trial_id, None)
+        self.killed.discard(trial.trial_id)
+        self.silent_since.pop(trial.trial_id, None)
 
-    def was_ended(self, trial: Trial) -> bool:
+    def was_killed(self, trial: Trial) -> bool:
         """Whether a trial's worker was killed for its silence, and it has not reported since."""
-        return trial.trial_id in self.ended
+        return trial.trial_id in self.killed
 
-    def end_silent(self, trials: list[Trial]) -> None:
+    def kill_silent(self, trials: list[Trial]) -> None:
         """Called at each step: kill the workers that were silent for too long."""
         now = self.clock()
         if (slept := now - self.last_step) > ASLEEP:
-            self.since = {name: (worker, at + slept) for name, (worker, at) in self.since.items()}
+            self.silent_since = {name: (worker, at + slept) for name, (worker, at) in self.silent_since.items()}
         self.last_step = now
         if now - self.last_look < EVERY:
             return
         self.last_look = now
         for trial in trials:
             worker = trial.temporary_state.ray_actor
-            known, at = self.since.get(trial.trial_id, (None, now))
+            known_worker, at = self.silent_since.get(trial.trial_id, (None, now))
             if worker is None:
-                self.since.pop(trial.trial_id, None)
-            elif known is not worker:  # from now on it has work to do, even if only to start up
-                self.since[trial.trial_id] = worker, now
+                self.silent_since.pop(trial.trial_id, None)
+            elif known_worker is not worker:  # from now on it has work to do, even if only to start up
+                self.silent_since[trial.trial_id] = worker, now
             elif now - at > self.limit:
-                self.ended.add(trial.trial_id)
-                self.since[trial.trial_id] = worker, now
+                self.killed.add(trial.trial_id)
+                self.silent_since[trial.trial_id] = worker, now
                 self.kill(worker)

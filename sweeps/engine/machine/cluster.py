@@ -18,8 +18,8 @@ from adcore.files import check_writable
 from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import has_cuda_device
-from sweeps.engine.machine.code import copied
-from sweeps.engine.machine.interrupt import shielded
+from sweeps.engine.machine.code import code_copy
+from sweeps.engine.machine.interrupt import signals_blocked
 from sweeps.engine.machine.locations import check_name
 from sweeps.engine.machine.nodes import alive_nodes
 from sweeps.engine.planning.run_settings import RunSettings
@@ -38,7 +38,7 @@ PROBE_SECONDS = 3.0
 #: Bytes of the local object store: a data set's train part is 47 MB (Fashion-MNIST) to 154 MB (CIFAR-10).
 OBJECT_STORE_BYTES = 600_000_000
 #: What Ray says of a cluster that answers, and refuses this process's token.
-UNJOINED = "Failed to connect to Ray cluster"
+TOKEN_REFUSED = "Failed to connect to Ray cluster"
 #: Longest name of a socket, in bytes, and what Ray appends to its temporary folder for the name of one.
 SOCKET_BYTES, SOCKET_NAME = 107, "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 
@@ -54,9 +54,11 @@ def check_address(settings: RunSettings) -> None:
     cpus = allotted_cpus()
     if settings.address == "local":
         if settings.cpus_per_trial > cpus:
-            there = os.cpu_count() or cpus
-            allotted = f", of which {cpus} are allotted to this process" if cpus < there else ""
-            raise UserError(f"--cpus-per-trial {settings.cpus_per_trial}: this machine has {there} CPUs{allotted}")
+            machine_cpus = os.cpu_count() or cpus
+            allotted = f", of which {cpus} are allotted to this process" if cpus < machine_cpus else ""
+            raise UserError(
+                f"--cpus-per-trial {settings.cpus_per_trial}: this machine has {machine_cpus} CPUs{allotted}"
+            )
         _check_temporary_folder()
         if settings.gpus_per_trial and not has_cuda_device():
             raise UserError(f"--gpus-per-trial {settings.gpus_per_trial:g}: this machine has 0 GPUs")
@@ -74,8 +76,8 @@ def check_address(settings: RunSettings) -> None:
             )
     host, _, port = address.rpartition(":")
     if not host or not (port.isdecimal() and len(port) <= 5):
-        given = address if settings.address != "auto" else f"auto, from RAY_ADDRESS {address}"
-        raise UserError(f"--address {given!r}: expected local, auto or HOST:PORT")
+        shown = address if settings.address != "auto" else f"auto, from RAY_ADDRESS {address}"
+        raise UserError(f"--address {shown!r}: expected local, auto or HOST:PORT")
     probe("--address", address, host, int(port))
 
 
@@ -98,13 +100,13 @@ def _check_temporary_folder() -> None:
         )
 
 
-def probe(flag: str, given: str, host: str, port: int) -> None:
+def probe(flag: str, address: str, host: str, port: int) -> None:
     """Raises UserError if nothing listens at host:port."""
     try:
         socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{flag} {given}: nothing answers at {host}:{port} ({reason})") from error
+        raise UserError(f"{flag} {address}: nothing answers at {host}:{port} ({reason})") from error
 
 
 def prepare_environment(settings: RunSettings) -> None:
@@ -153,12 +155,12 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         options |= {"object_store_memory": OBJECT_STORE_BYTES}
     else:
         # Ray would print pages of its own state for each node that is lost; the sweep says what became of the trials
-        worker.listen_error_messages = _unheard
+        worker.listen_error_messages = _ignore_error_messages
         environment["env_vars"] = {**PATIENT_THREADS, **FILES_ALONE}
         options |= {"address": settings.address}
     try:
         quiet = contextlib.nullcontext() if settings.address == "local" else _silent_stderr()
-        with copied() as environment["py_modules"], shielded(), contextlib.chdir("/"), quiet:
+        with code_copy() as environment["py_modules"], signals_blocked(), contextlib.chdir("/"), quiet:
             ray.init(**options)
     except AuthenticationError as error:
         raise UserError(f"--address {settings.address}: {_token_hint()}") from error
@@ -166,7 +168,7 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         raise KeyboardInterrupt from error
     except Exception as error:  # Ray also raises bare Exceptions, as for a node that starts slowly
         reason = textwrap.shorten(str(error).partition("Traceback")[0], 500)
-        hint = f"; {_token_hint()}" if settings.address != "local" and UNJOINED in reason else ""
+        hint = f"; {_token_hint()}" if settings.address != "local" and TOKEN_REFUSED in reason else ""
         raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason}){hint}") from error
     try:
         yield
@@ -174,7 +176,7 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         ray.shutdown()
 
 
-def _unheard(worker: Any, threads_stopped: Any) -> None:
+def _ignore_error_messages(worker: Any, threads_stopped: Any) -> None:
     """In place of Ray's thread that prints what goes wrong on any node."""
 
 
@@ -182,15 +184,15 @@ def _unheard(worker: Any, threads_stopped: Any) -> None:
 def _silent_stderr() -> Generator[None]:
     """Within, standard error leads nowhere: Ray's C++ code writes lines of its own to it while it tries to join."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr_copy = os.dup(2)
     try:
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr_copy, 2)
+        os.close(stderr_copy)
 
 
 def cluster_has_gpus(settings: RunSettings) -> bool:
@@ -205,9 +207,13 @@ def _token_hint() -> str:
     """What to do about a token that is missing here, or that the cluster refuses."""
     if os.environ.get("RAY_AUTH_MODE") != "token":
         return f"the cluster asks for a token, and RAY_AUTH_MODE is {os.environ.get('RAY_AUTH_MODE')!r}; unset it"
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if named and not os.environ.get("RAY_AUTH_TOKEN") and not (Path(named).is_file() and Path(named).stat().st_size):
-        return f"RAY_AUTH_TOKEN_PATH {named}: there is no token in it; copy ~/.ray/auth_token of the head there"
+    token_path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if (
+        token_path
+        and not os.environ.get("RAY_AUTH_TOKEN")
+        and not (Path(token_path).is_file() and Path(token_path).stat().st_size)
+    ):
+        return f"RAY_AUTH_TOKEN_PATH {token_path}: there is no token in it; copy ~/.ray/auth_token of the head there"
     file = Path("~/.ray/auth_token").expanduser()
     places = [name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if os.environ.get(name)]
     place = places[0] if places else f"{file}" if file.exists() else ""

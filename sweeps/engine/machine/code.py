@@ -20,13 +20,13 @@ from sweeps.engine.machine.nodes import ask_every_node
 
 __all__ = [
     "ROOT",
-    "UNKNOWN",
+    "UNKNOWN_CODE",
     "Code",
     "check_one_root",
+    "code_copy",
+    "code_has_changed",
     "code_tags",
-    "copied",
     "current_code",
-    "has_changed",
     "require_same_code",
 ]
 
@@ -50,7 +50,7 @@ class Code(NamedTuple):
 
 
 #: Stands for code that the record of an older version does not name.
-UNKNOWN = Code("unknown", "", "")
+UNKNOWN_CODE = Code("unknown", "", "")
 
 
 @functools.cache
@@ -59,7 +59,7 @@ def current_code() -> Code:
     return Code(_version(), _commit(), _sources())
 
 
-def has_changed() -> bool:
+def code_has_changed() -> bool:
     """Whether the files have changed since."""
     try:
         return _sources() != current_code().sources
@@ -68,7 +68,7 @@ def has_changed() -> bool:
 
 
 @contextmanager
-def copied() -> Generator[list[str]]:
+def code_copy() -> Generator[list[str]]:
     """The folders of a temporary copy of both packages' source files."""
     with tempfile.TemporaryDirectory(prefix="code-") as folder:
         for name, path in _files():
@@ -89,11 +89,11 @@ def code_tags(codes: Sequence[Sequence[str]]) -> dict[str, str]:
 def check_one_root() -> None:
     """Raises UserError if the running script, or adcore, belongs to another copy of the code than this package."""
     script = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__).resolve()
-    beside = script.parent.parent
-    if script.parent.name == "sweeps" and beside != ROOT and (beside / "sweeps" / "engine").is_dir():
+    script_root = script.parent.parent
+    if script.parent.name == "sweeps" and script_root != ROOT and (script_root / "sweeps" / "engine").is_dir():
         raise UserError(
-            f"{script} is run with the code of {ROOT}, expected that of {beside}; "
-            f"set PYTHONPATH={beside}, or run {ROOT / 'sweeps' / script.name}"
+            f"{script} is run with the code of {ROOT}, expected that of {script_root}; "
+            f"set PYTHONPATH={script_root}, or run {ROOT / 'sweeps' / script.name}"
         )
     if (other := PACKAGES["adcore"].parent) != ROOT:
         raise UserError(f"adcore comes from {other} and sweeps from {ROOT}, expected one place; correct PYTHONPATH")
@@ -122,10 +122,10 @@ def _commit() -> str:
 
 
 def _sources() -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, path in _files():
-        found.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return found.hexdigest()
+        digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _files() -> Iterator[tuple[str, Path]]:
@@ -138,15 +138,15 @@ def _files() -> Iterator[tuple[str, Path]]:
 
 def require_same_code() -> None:
     """Raises UserError if the workers of a node would run other code than this driver does, or cannot start."""
-    own = current_code()
-    for node, (root, code) in ask_every_node(own_code):
-        if code.sources != own.sources:
+    driver_code = current_code()
+    for node, (root, code) in ask_every_node(imported_code):
+        if code.sources != driver_code.sources:
             raise UserError(
                 f"node {node}: its workers take adcore and sweeps from {root} ({code}), this driver from {ROOT} "
-                f"({own}), expected the same code; remove that copy, or bring it up to date"
+                f"({driver_code}), expected the same code; remove that copy, or bring it up to date"
             )
 
 
-def own_code() -> tuple[str, Code]:
+def imported_code() -> tuple[str, Code]:
     """The folder and the version of the code that a worker imports."""
     return str(ROOT), current_code()

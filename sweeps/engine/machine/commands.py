@@ -27,14 +27,14 @@ PLACES = ("storage", "checkpoints", "tracking_uri", "address", "data_dir")
 
 def resume_command(script: str, settings: RunSettings, name: str) -> str:
     """The command that resumes this sweep; for one that Python code began, the call."""
-    given = {
+    flags = {
         field.name: getattr(settings, field.name)
         for field in dataclasses.fields(settings)
         if field.name in PLACES and getattr(settings, field.name) != field.default
     }
     if script == FROM_PYTHON:
-        return f"sweep(space, {', '.join(f'{key}={value!r}' for key, value in {'resume': name, **given}.items())})"
-    words = ["--resume", name, *(word for key, value in given.items() for word in (flag_of(key), str(value)))]
+        return f"sweep(space, {', '.join(f'{key}={value!r}' for key, value in {'resume': name, **flags}.items())})"
+    words = ["--resume", name, *(word for key, value in flags.items() for word in (flag_of(key), str(value)))]
     if ROOT.parent.name == UPLOADED:
         return f"{SUBMIT} sweeps/{script}.py {shlex.join(words)}"
     return shlex.join([python(), str(ROOT / "sweeps" / f"{script}.py"), *words])
@@ -59,5 +59,5 @@ def mlflow_command(uri: str, command: str) -> str:
 
 def python() -> str:
     """The command of this Python for the shell: "python" if that leads to it, else its path."""
-    named = shutil.which("python")
-    return "python" if named and Path(named).parent == Path(sys.executable).parent else sys.executable
+    found_path = shutil.which("python")
+    return "python" if found_path and Path(found_path).parent == Path(sys.executable).parent else sys.executable

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from adcore.config import TrainConfig
     from adcore.datasets import ImageDataset, Part
 
-__all__ = ["Hashes", "load_data", "load_test", "require_same"]
+__all__ = ["Hashes", "load_data", "load_test_part", "require_same_data"]
 
 #: The hash of a part's content, by data set and part.
 Hashes = Mapping[str, Mapping[str, str]]
@@ -39,7 +39,7 @@ def load_data(
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
     source["image_size"] = image_size
-    found: dict[tuple[str, str], ImageDataset] = {}
+    datasets: dict[tuple[str, str], ImageDataset] = {}
     hashes: dict[str, dict[str, str]] = {name: {} for name in names}
     with fetch_progress() as progress:
         for name, part in itertools.product(names, PARTS):
@@ -53,32 +53,34 @@ def load_data(
                 click.echo(note, err=True)
             hashes[name][part] = data.content_hash
             if part in parts:
-                found[name, part] = data
-    return found, hashes
+                datasets[name, part] = data
+    return datasets, hashes
 
 
-def load_test(base: TrainConfig, settings: RunSettings, known: Hashes | None, sweep: str) -> ImageDataset:
-    """The test part for models of `base`. known: the recorded hashes. Raises UserError if it is another one."""
+def load_test_part(
+    base: TrainConfig, settings: RunSettings, recorded_hashes: Hashes | None, sweep: str
+) -> ImageDataset:
+    """The test part for models of `base`. Raises UserError if its hash is not the one on record."""
     from adcore.protocols.held_out import load_part
 
     source: dict[str, Any] = {"data_dir": settings.data_dir, "allow_unverified": settings.allow_unverified_data}
     data = load_part(base.dataset, "test", base.protocol, **source, image_size=base.image_size)
-    require_same(known, {base.dataset: {"test": data.content_hash}}, sweep)
+    require_same_data(recorded_hashes, {base.dataset: {"test": data.content_hash}}, sweep)
     return data
 
 
-def require_same(before: Hashes | None, now: Hashes, sweep: str) -> None:
-    """Raises UserError if a sweep was started with other data. before: None if the record does not say."""
-    for name, parts in now.items():
+def require_same_data(recorded_hashes: Hashes | None, hashes: Hashes, sweep: str) -> None:
+    """Raises UserError if a sweep was started with other data. recorded_hashes: None if the record does not say."""
+    for name, parts in hashes.items():
         for part, found in parts.items():
-            expected = (before or {}).get(name, {}).get(part, found)
+            expected = (recorded_hashes or {}).get(name, {}).get(part, found)
             if found != expected:
                 raise UserError(
                     f"sweep {sweep!r} was started with other data: the {part} part of {name} has content {found[:12]}, "
-                    f"expected {expected[:12]}; {_way_back(name)}, or start a new sweep"
+                    f"expected {expected[:12]}; {_remedy(name)}, or start a new sweep"
                 )
 
 
-def _way_back(name: str) -> str:
-    own = "put the images back as they were"
-    return own if ":" in name else "name the folder of those files with --data-dir"
+def _remedy(name: str) -> str:
+    restore = "put the images back as they were"
+    return restore if ":" in name else "name the folder of those files with --data-dir"

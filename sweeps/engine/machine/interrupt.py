@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["Interrupt", "interruptible", "shielded"]
+__all__ = ["Interrupt", "interruptible", "signals_blocked"]
 
 #: Signals that the system or SLURM sends to every process at once.
 FOR_ALL = (signal.SIGHUP, signal.SIGUSR1)
@@ -20,9 +20,9 @@ class Interrupt:
 
     def __init__(self, signals: tuple[signal.Signals, ...]) -> None:
         self.signals = signals
-        self.count, self.is_said = 0, False
+        self.count, self.is_announced = 0, False
         self.in_tune = False  # Tune's loop asks pass_on() at each step
-        self.tunes_own: Callable[..., Any] | None = None  # its handler of SIGUSR1, which ends its loop
+        self.tune_handler: Callable[..., Any] | None = None  # its handler of SIGUSR1, which ends its loop
 
     @property
     def requested(self) -> bool:
@@ -45,9 +45,9 @@ class Interrupt:
     def pass_on(self) -> None:
         """Called within Tune's loop: ends it if a stop was requested."""
         if self.requested:
-            if not self.is_said:  # here, as a signal may arrive in the middle of another line
+            if not self.is_announced:  # here, as a signal may arrive in the middle of another line
                 print("stopping; press Ctrl-C again to quit now", flush=True)
-            self.is_said = True
+            self.is_announced = True
             self.end_tune()
 
     def check(self) -> None:
@@ -57,15 +57,15 @@ class Interrupt:
 
     def take_over(self) -> None:
         """Called once Tune has installed its SIGUSR1 handler: a SIGUSR1 from outside, as from SLURM, means stop."""
-        found = signal.getsignal(signal.SIGUSR1)
-        if callable(found) and found != self.handle:
-            self.tunes_own = found
+        handler = signal.getsignal(signal.SIGUSR1)
+        if callable(handler) and handler != self.handle:
+            self.tune_handler = handler
         self.listen()
 
     def end_tune(self) -> None:
         """Called within Tune's loop: ends it."""
-        if self.tunes_own is not None:
-            self.tunes_own(signal.SIGUSR1, None)
+        if self.tune_handler is not None:
+            self.tune_handler(signal.SIGUSR1, None)
 
 
 @contextmanager
@@ -90,13 +90,13 @@ def interruptible() -> Generator[Interrupt]:
 
 
 @contextmanager
-def shielded() -> Generator[None]:
+def signals_blocked() -> Generator[None]:
     """Processes started within never get SIGHUP or SIGUSR1; this one does, when the block ends at the latest.
 
     Every process of the terminal, or of SLURM's step, gets them at once, and a sweep needs its Ray to end cleanly.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_ALL)
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_ALL)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)

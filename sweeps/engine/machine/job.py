@@ -16,26 +16,28 @@ __all__ = ["check_job"]
 IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
-def check_job(settings: RunSettings, script: str, *, is_whole: bool = True) -> None:
+def check_job(settings: RunSettings, script: str, *, is_complete: bool = True) -> None:
     """Raises UserError within a Ray job for places in its own folder, a package that Ray deletes, and for a second Ray.
 
-    script: its name, for the command that works. is_whole: whether the settings are all known; those that a record
+    script: its name, for the command that works. is_complete: whether the settings are all known; those that a record
     holds are not before it is read.
     """
     if IN_JOB not in os.environ or settings.plan:
         return
-    wrong: dict[str, str] = {}
+    corrections: dict[str, str] = {}
     if not Path(settings.storage).expanduser().is_absolute():
-        wrong[f"--storage {settings.storage}"] = "--storage /FOLDER/OF/ALL/NODES"
-    if is_whole and settings.tracking_uri.startswith(SQLITE) and not settings.tracking_uri.startswith(f"{SQLITE}/"):
-        wrong[f"--tracking-uri {settings.tracking_uri}"] = f"--tracking-uri {SQLITE}/FOLDER/OF/ALL/NODES/mlflow.db"
-    if is_whole and settings.address == "local":
-        wrong["--address local"] = "--address auto"
-    if wrong:
-        expected = " ".join(wrong.values())
+        corrections[f"--storage {settings.storage}"] = "--storage /FOLDER/OF/ALL/NODES"
+    if is_complete and settings.tracking_uri.startswith(SQLITE) and not settings.tracking_uri.startswith(f"{SQLITE}/"):
+        corrections[f"--tracking-uri {settings.tracking_uri}"] = (
+            f"--tracking-uri {SQLITE}/FOLDER/OF/ALL/NODES/mlflow.db"
+        )
+    if is_complete and settings.address == "local":
+        corrections["--address local"] = "--address auto"
+    if corrections:
+        expected = " ".join(corrections.values())
         if script != FROM_PYTHON:
             expected = f"`{SUBMIT} sweeps/{script}.py ... {expected}`"
         raise UserError(
-            f"{', '.join(wrong)}: within a Ray job, files in its folder are deleted, and a second Ray would start "
-            f"beside the cluster; expected {expected}"
+            f"{', '.join(corrections)}: within a Ray job, files in its folder are deleted, and a second Ray would "
+            f"start beside the cluster; expected {expected}"
         )

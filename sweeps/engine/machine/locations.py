@@ -13,7 +13,15 @@ from typing import Any, TypeVar
 from adcore.errors import UserError
 from sweeps.engine.planning.run_settings import RunSettings
 
-__all__ = ["SQLITE", "absolute", "check_name", "database_path", "database_uri", "followed", "typed_database"]
+__all__ = [
+    "SQLITE",
+    "check_name",
+    "database_path",
+    "database_uri",
+    "resolve_database",
+    "with_absolute_paths",
+    "with_moved_paths",
+]
 
 #: How the address of a SQLite file begins.
 SQLITE = "sqlite:///"
@@ -42,19 +50,19 @@ def database_path(uri: str) -> Path:
     return path
 
 
-def typed_database(uri: str) -> str:
+def resolve_database(uri: str) -> str:
     """The address that a typed one means: its file's name is taken literally, or with %20 for a space.
 
     Raises UserError if it cannot be a file.
     """
     typed = Path(uri.removeprefix(SQLITE))
     check_name(typed.absolute(), "--tracking-uri")
-    if "?" not in typed.name and _is_meant(typed, uri):
+    if "?" not in typed.name and _is_literal(typed, uri):
         return database_uri(database_path(database_uri(typed)))
     return database_uri(database_path(uri))
 
 
-def _is_meant(typed: Path, uri: str) -> bool:
+def _is_literal(typed: Path, uri: str) -> bool:
     """Whether the file exists under its literal name, or can be created and does not exist under its decoded name."""
     try:
         if typed.exists() or not typed.parent.is_dir():
@@ -70,11 +78,11 @@ def check_name(path: Path | str, flag: str) -> None:
     """Raises UserError, which begins with the flag, for a path that is not text: no address can hold it."""
     if re.search("[\ud800-\udfff]", str(path)):  # how Python shows bytes that it cannot decode
         encoding = sys.getfilesystemencoding()
-        mend = "" if encoding == "utf-8" else ", or set PYTHONUTF8=1 if it is UTF-8"
-        raise UserError(f"{flag}: {str(path)!a} is not text in {encoding}; use another folder{mend}")
+        hint = "" if encoding == "utf-8" else ", or set PYTHONUTF8=1 if it is UTF-8"
+        raise UserError(f"{flag}: {str(path)!a} is not text in {encoding}; use another folder{hint}")
 
 
-def absolute(settings: Settings) -> Settings:
+def with_absolute_paths(settings: Settings) -> Settings:
     """The same settings with absolute paths. Raises UserError for a path that cannot be made absolute."""
     changes: dict[str, Any] = {"storage": str(Path(settings.storage).expanduser().resolve())}
     check_name(changes["storage"], "--storage")
@@ -82,7 +90,7 @@ def absolute(settings: Settings) -> Settings:
         changes["checkpoints"] = str(Path(settings.checkpoints).expanduser().resolve())
         check_name(changes["checkpoints"], "--checkpoints")
     if settings.tracking_uri.startswith(SQLITE):
-        changes["tracking_uri"] = typed_database(settings.tracking_uri)
+        changes["tracking_uri"] = resolve_database(settings.tracking_uri)
     if settings.data_dir is not None:
         try:
             changes["data_dir"] = str(Path(settings.data_dir).expanduser().absolute())
@@ -92,41 +100,41 @@ def absolute(settings: Settings) -> Settings:
     return dataclasses.replace(settings, **changes)
 
 
-def followed(stored: Mapping[str, Any], storage: Path) -> dict[str, Any]:
+def with_moved_paths(stored: Mapping[str, Any], storage: Path) -> dict[str, Any]:
     """A record's settings, with its paths updated for its present storage.
 
     If a project was moved or copied, they name the MLflow database and the data that came along.
     """
-    before = Path(stored["storage"])
-    if not before.is_absolute():  # the record of a version that kept paths as typed
-        stored = _anchored(stored, storage)
-        before = Path(stored["storage"])
-    found = {**stored, "storage": str(storage)}
-    if before == storage or not before.is_absolute():
-        return found
+    old_storage = Path(stored["storage"])
+    if not old_storage.is_absolute():  # the record of a version that kept paths as typed
+        stored = _with_anchored_paths(stored, storage)
+        old_storage = Path(stored["storage"])
+    settings = {**stored, "storage": str(storage)}
+    if old_storage == storage or not old_storage.is_absolute():
+        return settings
     if stored["tracking_uri"].startswith(SQLITE):
-        path = _moved(database_path(stored["tracking_uri"]), before, storage)
-        found["tracking_uri"] = database_uri(path)
+        path = _moved_path(database_path(stored["tracking_uri"]), old_storage, storage)
+        settings["tracking_uri"] = database_uri(path)
     if stored["data_dir"] is not None:
-        found["data_dir"] = str(_moved(Path(stored["data_dir"]), before, storage))
-    return found
+        settings["data_dir"] = str(_moved_path(Path(stored["data_dir"]), old_storage, storage))
+    return settings
 
 
-def _anchored(stored: Mapping[str, Any], storage: Path) -> Mapping[str, Any]:
+def _with_anchored_paths(stored: Mapping[str, Any], storage: Path) -> Mapping[str, Any]:
     """Relative paths made absolute if their files exist in the folder that the storage is relative to."""
     parts = Path(stored["storage"]).parts
     if ".." in parts or storage.parts[len(storage.parts) - len(parts) :] != parts:
         return stored
-    base, found = Path(*storage.parts[: len(storage.parts) - len(parts)]), {**stored, "storage": str(storage)}
+    base, settings = Path(*storage.parts[: len(storage.parts) - len(parts)]), {**stored, "storage": str(storage)}
     database = base / stored["tracking_uri"].removeprefix(SQLITE)
     if stored["tracking_uri"].startswith(SQLITE) and database.exists():
-        found["tracking_uri"] = database_uri(database)
+        settings["tracking_uri"] = database_uri(database)
     if stored["data_dir"] is not None and (data := base / stored["data_dir"]).exists():
-        found["data_dir"] = str(data)
-    return found
+        settings["data_dir"] = str(data)
+    return settings
 
 
-def _moved(place: Path, before: Path, now: Path) -> Path:
-    """`place`, moved along from `before` to `now`; unchanged if nothing exists there."""
-    moved = Path(os.path.normpath(now / os.path.relpath(place, before)))
-    return moved if moved.exists() else place
+def _moved_path(path: Path, old_storage: Path, storage: Path) -> Path:
+    """`path`, moved along from `old_storage` to `storage`; unchanged if nothing exists there."""
+    moved = Path(os.path.normpath(storage / os.path.relpath(path, old_storage)))
+    return moved if moved.exists() else path

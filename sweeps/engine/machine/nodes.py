@@ -36,11 +36,11 @@ def is_alive(node: str | None) -> bool:
     return any(each["NodeID"] == node for each in alive_nodes())
 
 
-def ask_every_node(question: Callable[..., Answer], *given: Any) -> Iterator[tuple[str, Answer]]:
+def ask_every_node(question: Callable[..., Answer], *arguments: Any) -> Iterator[tuple[str, Answer]]:
     """Each alive node's address and host name, and its answer; all are asked at the same time.
 
-    question: called there with `given`. A node that is gone before it has answered is left out. Raises UserError, which
-    names the node, if no worker can be started there.
+    question: called there with `arguments`. A node that is gone before it has answered is left out. Raises UserError,
+    which names the node, if no worker can be started there.
     """
     import ray
     from ray.exceptions import RayError
@@ -50,12 +50,12 @@ def ask_every_node(question: Callable[..., Answer], *given: Any) -> Iterator[tup
 
     def ask_node(node: Mapping[str, Any]) -> Any:
         strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        return ask.options(scheduling_strategy=strategy).remote(*given)
+        return ask.options(scheduling_strategy=strategy).remote(*arguments)
 
-    for node, first in [(node, ask_node(node)) for node in alive_nodes()]:
+    for node, answer_reference in [(node, ask_node(node)) for node in alive_nodes()]:
         name = f"{node['NodeManagerAddress']} ({node['NodeManagerHostname']})"
         try:
-            answer = _answer(first, lambda node=node: ask_node(node))
+            answer = _answer(answer_reference, lambda node=node: ask_node(node))
         except RayError as error:
             if not is_alive(node["NodeID"]):
                 continue

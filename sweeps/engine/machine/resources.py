@@ -21,13 +21,13 @@ __all__ = ["THIS_PROCESS", "Resources", "resources_of_cluster", "resources_of_no
 class Resources:
     """A trial's share of the cluster, and how many trials fit at a time.
 
-    workers: whether work beside training runs on Ray's workers; else in this process, which has all that they have.
+    uses_workers: whether work beside training runs on Ray's workers; else in this process, which has their devices.
     """
 
     cpus: int
     gpus: float
     slots: int
-    workers: bool = True
+    uses_workers: bool = True
 
     @property
     def shares(self) -> dict[str, Any]:
@@ -37,14 +37,14 @@ class Resources:
     @property
     def shares_beside_training(self) -> dict[str, Any]:
         """The same for a call of `on_workers`: this process takes the CPUs of all trials, of which none is running."""
-        return {"threads": self.cpus if self.workers else self.cpus * self.slots, "gpus": self.gpus}
+        return {"threads": self.cpus if self.uses_workers else self.cpus * self.slots, "gpus": self.gpus}
 
     @property
     def bundle(self) -> dict[str, float]:
         """The share under Ray's names."""
         return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus else {"CPU": self.cpus}
 
-    def at_a_time(self, slots: int) -> Resources:
+    def with_slots(self, slots: int) -> Resources:
         """The same share for so many trials at a time."""
         return dataclasses.replace(self, slots=slots)
 
@@ -54,7 +54,7 @@ class Resources:
 
 
 #: This process, for work beside training.
-THIS_PROCESS = Resources(cpus=1, gpus=0, slots=1, workers=False)
+THIS_PROCESS = Resources(cpus=1, gpus=0, slots=1, uses_workers=False)
 
 
 def resources_of_cluster(settings: RunSettings) -> Resources:
@@ -104,10 +104,10 @@ def resources_of_nodes(nodes: Sequence[Mapping[str, float]], settings: RunSettin
 
 def slots_on(nodes: Sequence[Mapping[str, float]], cpus: int, gpus: float) -> int:
     """How many trials with such a share fit on nodes with these numbers of "CPU" and "GPU" at a time."""
-    return sum(_fitting(node, cpus, gpus) for node in nodes)
+    return sum(_slots_on_node(node, cpus, gpus) for node in nodes)
 
 
-def _fitting(node: Mapping[str, float], cpus: int, gpus: float) -> int:
+def _slots_on_node(node: Mapping[str, float], cpus: int, gpus: float) -> int:
     by_cpu = int(node.get("CPU", 0) // cpus)
     if not gpus:
         return by_cpu

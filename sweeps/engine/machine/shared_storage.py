@@ -13,7 +13,7 @@ from pathlib import Path
 from adcore.errors import UserError
 from sweeps.engine.machine.nodes import ask_every_node
 
-__all__ = ["NOT_SEEN", "require_seen", "require_shared", "storage_token"]
+__all__ = ["NOT_SEEN", "require_shared", "require_visible", "storage_token"]
 
 #: How the names of tokens, and of the nodes' answers to them, begin.
 PREFIX = ".storage-token-"
@@ -44,7 +44,7 @@ def storage_token(folder: Path, flag: str = "--storage") -> Generator[Path]:
 def require_shared(token: Path, flag: str = "--storage") -> None:
     """Raises UserError, starting with the flag that names the token's folder, for a node that does not see the token,
     or whose files this driver does not see."""
-    for node, (reason, answer) in ask_every_node(_answer, token):
+    for node, (reason, answer) in ask_every_node(_answer_token, token):
         if not reason and not _appears(answer):
             reason = f"writes files that the driver does not see to {token.parent}"
         if reason:
@@ -54,13 +54,13 @@ def require_shared(token: Path, flag: str = "--storage") -> None:
             )
 
 
-def require_seen(token: Path | None) -> None:
+def require_visible(token: Path | None) -> None:
     """Raises UserError if this worker's node, which may have joined late, does not see the token. None: no cluster."""
     if token and not _appears(token):
         raise UserError(f"node {socket.gethostname()} {NOT_SEEN} {token.parent}")
 
 
-def _answer(token: Path) -> tuple[str, Path]:
+def _answer_token(token: Path) -> tuple[str, Path]:
     """Why this worker's node cannot use the token's folder, or ""; and the file that it has written there."""
     answer = token.with_name(f"{token.name}-{uuid.uuid4().hex}")
     if not _appears(token):

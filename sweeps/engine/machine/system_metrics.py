@@ -1,4 +1,4 @@
-"""System metrics: what MLflow's own monitors measure of the driver's machine, told like every other update.
+"""System metrics: what MLflow's own monitors measure of the driver's machine, sent like every other update.
 
 MLflow's own thread would write past the outbox, and its figures would be lost while MLflow is away.
 """
@@ -40,7 +40,7 @@ class SystemMetrics:
         from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
         from mlflow.system_metrics.metrics.rocm_monitor import ROCMMonitor
 
-        self.clock, self.due = clock, 0.0
+        self.clock, self.next_sample_at = clock, 0.0
         self.monitors: list[Any] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
         for kind in (GPUMonitor, ROCMMonitor):
             with suppress(Exception):  # no such GPU, or its library is missing
@@ -49,16 +49,16 @@ class SystemMetrics:
 
     def sample(self) -> dict[str, float]:
         """The figures, by MLflow's names; none if the last sample is more recent than PERIOD."""
-        if self.clock() < self.due:
+        if self.clock() < self.next_sample_at:
             return {}
-        self.due = self.clock() + PERIOD
+        self.next_sample_at = self.clock() + PERIOD
         return self._measure()
 
     def _measure(self) -> dict[str, float]:
-        found: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for monitor in self.monitors:
             with suppress(Exception):  # a disk or a GPU that cannot be asked ends no sweep
                 monitor.collect_metrics()
-                found |= {f"{PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+                metrics |= {f"{PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
             monitor.clear_metrics()
-        return found
+        return metrics

@@ -41,35 +41,37 @@ def await_nodes(settings: RunSettings) -> float:
     """
     if settings.address == "local":
         return 0.0
-    began, is_growing = time.monotonic(), autoscales()
-    for goal in (_asked_for(settings), _one_slot(settings) if is_growing else None):
+    started_at, is_growing = time.monotonic(), autoscales()
+    for goal in (_goal_of_flag(settings), _goal_of_one_slot(settings) if is_growing else None):
         if goal:
-            _await(goal, settings, began, asks=is_growing)
-    return time.monotonic() - began
+            _await(goal, settings, started_at, is_growing=is_growing)
+    return time.monotonic() - started_at
 
 
-def _asked_for(settings: RunSettings) -> Goal | None:
-    if settings.awaited is None:
+def _goal_of_flag(settings: RunSettings) -> Goal | None:
+    if settings.awaited_resources is None:
         return None
-    count, unit = settings.awaited
+    count, unit = settings.awaited_resources
     flag = f"--wait-for {settings.wait_for}"
     if unit == "nodes":
         spread = Demand([_share(settings)] * count, "STRICT_SPREAD")
-        return Goal(flag, count, "nodes that can hold a trial", lambda nodes: _holding(nodes, settings), spread, 1)
+        return Goal(
+            flag, count, "nodes that can hold a trial", lambda nodes: _nodes_with_slots(nodes, settings), spread, 1
+        )
     kind = unit[:-1].upper()
     return Goal(
         flag, count, f"{kind}s", lambda nodes: sum(node.get(kind, 0) for node in nodes), Demand([{kind: 1}]), count
     )
 
 
-def _one_slot(settings: RunSettings) -> Goal | None:
+def _goal_of_one_slot(settings: RunSettings) -> Goal | None:
     """A node that can hold a trial; None where GPUs are meant and it was not said how many a trial takes."""
     if settings.is_for_gpus and settings.gpus_per_trial is None:
         return None
     share = ", ".join(f"{amount:g} {kind}" for kind, amount in _share(settings).items())
     return Goal(
         f"a trial with {share}", 1, "nodes that can hold it",
-        lambda nodes: _holding(nodes, settings), Demand([_share(settings)]), 1,
+        lambda nodes: _nodes_with_slots(nodes, settings), Demand([_share(settings)]), 1,
     )  # fmt: skip
 
 
@@ -78,25 +80,25 @@ def _share(settings: RunSettings) -> dict[str, float]:
     return {"CPU": settings.cpus_per_trial, **gpus}
 
 
-def _holding(nodes: Nodes, settings: RunSettings) -> int:
+def _nodes_with_slots(nodes: Nodes, settings: RunSettings) -> int:
     return sum(slots_on([node], settings.cpus_per_trial, settings.gpus_per_trial or 0) > 0 for node in nodes)
 
 
-def _await(goal: Goal, settings: RunSettings, began: float, *, asks: bool) -> None:
-    said = -QUIET
+def _await(goal: Goal, settings: RunSettings, started_at: float, *, is_growing: bool) -> None:
+    printed_at = -QUIET
     try:
         while (present := goal.present([node["Resources"] for node in alive_nodes()])) < goal.count:
-            now = time.monotonic() - began
-            there = f"the cluster has {present:g} of {goal.count} {goal.unit}"
+            now = time.monotonic() - started_at
+            progress = f"the cluster has {present:g} of {goal.count} {goal.unit}"
             if now > 60 * settings.wait_minutes:
                 raise UserError(
-                    f"{goal.flag}: after {settings.wait_minutes:g} minutes {there}; start the sweep again when it has "
-                    "them, or with more --wait-minutes"
+                    f"{goal.flag}: after {settings.wait_minutes:g} minutes {progress}; start the sweep again when it "
+                    "has them, or with more --wait-minutes"
                 )
-            if now - said >= QUIET:
-                said = now
-                click.echo(f"waiting for {goal.flag}: {there}; {now / 60:.0f} of {settings.wait_minutes:g} minutes")
-            if asks:
+            if now - printed_at >= QUIET:
+                printed_at = now
+                click.echo(f"waiting for {goal.flag}: {progress}; {now / 60:.0f} of {settings.wait_minutes:g} minutes")
+            if is_growing:
                 goal.demand.hold(goal.groups)
             time.sleep(EVERY)
     finally:

@@ -24,7 +24,7 @@ def on_workers(
     If the resources are this process, the calls run here, one after another.
     Raises UserError, StorageError and OSError as the function does, and UserError for any other error.
     """
-    yield from (_called_on_workers if resources.workers else _called_here)(function, calls, resources)
+    yield from (_called_on_workers if resources.uses_workers else _called_here)(function, calls, resources)
 
 
 def _called_here(

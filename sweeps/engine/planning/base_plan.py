@@ -74,7 +74,7 @@ class BasePlan(abc.ABC):
         """A configuration's tags in MLflow, besides its settings."""
 
     @abc.abstractmethod
-    def resolved(self, settings: Any) -> dict[str, Any]:
+    def resolved_settings(self, settings: Any) -> dict[str, Any]:
         """The settings for a new record, resolved: a resume on another machine must make the same choices."""
 
     @abc.abstractmethod

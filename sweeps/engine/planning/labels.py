@@ -8,13 +8,13 @@ from typing import Any
 
 from sweeps.engine.planning.space import Space
 
-__all__ = ["class_label", "configuration_label", "counted"]
+__all__ = ["class_label", "configuration_label", "count_of"]
 
 #: Most fields in a label.
 FIELDS = 3
 
 
-def counted(number: int, word: str) -> str:
+def count_of(number: int, word: str) -> str:
     """`1 seed`, `3 seeds`, `10 classes`."""
     return f"{number} {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('s') else 's'}"
 
@@ -29,14 +29,14 @@ def configuration_label(number: int, params: Mapping[str, Any], space: Space) ->
 
     params: its sampled fields.
     """
-    if named := next((name for name, point in space.points.items() if point == params), ""):
-        return named
+    if point_name := next((name for name, point in space.points.items() if point == params), ""):
+        return point_name
     return " · ".join(
-        [f"{number:03d}", *(f"{_short(name)} {_value(params[name])}" for name in _telling(params, space))]
+        [f"{number:03d}", *(f"{_short(name)} {_value(params[name])}" for name in _distinguishing_fields(params, space))]
     )
 
 
-def _telling(params: Mapping[str, Any], space: Space) -> list[str]:
+def _distinguishing_fields(params: Mapping[str, Any], space: Space) -> list[str]:
     """The learning rate and the fields that differ most from the default, in factors."""
     if len(params) <= FIELDS:
         return list(params)
@@ -48,7 +48,7 @@ def _telling(params: Mapping[str, Any], space: Space) -> list[str]:
 
 def _distance(value: Any, default: Any) -> float:
     """The logarithm of a factor; for other values, whether they differ."""
-    numbers = [each for each in (value, default) if isinstance(each, int | float) and each > 0]
+    numbers = [number for number in (value, default) if isinstance(number, int | float) and number > 0]
     return abs(math.log(numbers[0] / numbers[1])) if len(numbers) == 2 else float(value != default)
 
 

@@ -6,29 +6,29 @@ from collections.abc import Callable
 
 from adcore.errors import UserError
 from adcore.system.device import has_cuda_device
-from sweeps.engine.planning.overrides import fields_set, ranges_given
-from sweeps.engine.planning.plan import OWN_NUMBERS, Plan
+from sweeps.engine.planning.overrides import parse_ranges, parse_set
+from sweeps.engine.planning.plan import NUMBERS_PER_CLASS, Plan
 from sweeps.engine.planning.samplers import check_sampler
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Space
-from sweeps.engine.planning.steering import base_config, check_steered, steered
+from sweeps.engine.planning.steering import base_config, check_steering, steer_space
 
 __all__ = ["make_plan"]
 
 
 def make_plan(
-    script: str, settings: SweepSettings, space: Space, started: Callable[[Space], Space] = lambda space: space
+    script: str, settings: SweepSettings, space: Space, add_start: Callable[[Space], Space] = lambda space: space
 ) -> Plan:
     """Resolve scale, data set, classes, counts and space. Raises UserError for flags that contradict each other.
 
-    started: adds the first configuration of --start-from to the space.
+    add_start: adds the first configuration of --start-from to the space.
     """
-    varied = list(ranges_given(settings.range))
-    own = fields_set(settings.set, space, varied)
+    searched_fields = list(parse_ranges(settings.range))
+    set_values = parse_set(settings.set, space, searched_fields)
     name = settings.scale or settings.default_scale(has_gpus=has_cuda_device())
     scale = SCALES[name]
-    base = base_config(settings, scale, own)
-    space = started(steered(space, base, settings))
+    base = base_config(settings, scale, set_values)
+    space = add_start(steer_space(space, base, settings))
     space.check(base)
     check_sampler(settings.sampler)
     if space.is_grid and settings.configs:
@@ -37,7 +37,7 @@ def make_plan(
         )
     if space.is_grid and (settings.time_limit or settings.gpu_hours):
         raise UserError(f"a time limit: this script trains each of its {len(space.points)} points; leave it out")
-    search = {name: value for name, value in scale.search.items() if name not in (*own, *varied)}
+    search = {name: value for name, value in scale.search.items() if name not in (*set_values, *searched_fields)}
     if "epochs" in search:  # a search is never longer than its confirmation
         search["epochs"] = min(search["epochs"], base.epochs)
     plan = Plan(
@@ -57,7 +57,14 @@ def make_plan(
     )
     if plan.objective == "per-class":
         _check_per_class(plan)
-    check_steered(plan.space, settings, plan.configs, detector=base.detector, own=list(own), varied=varied)
+    check_steering(
+        plan.space,
+        settings,
+        plan.configs,
+        detector=base.detector,
+        set_fields=list(set_values),
+        searched_fields=searched_fields,
+    )
     return plan
 
 
@@ -67,5 +74,7 @@ def _check_per_class(plan: Plan) -> None:
         raise UserError(f"--objective per-class: this script trains only its {len(plan.space.points)} points")
     if len(plan.classes) < 2:
         raise UserError("--objective per-class: expected at least 2 classes, got 1")
-    if plan.configs >= OWN_NUMBERS:
-        raise UserError(f"--configs {plan.configs}: expected at most {OWN_NUMBERS - 1} with --objective per-class")
+    if plan.configs >= NUMBERS_PER_CLASS:
+        raise UserError(
+            f"--configs {plan.configs}: expected at most {NUMBERS_PER_CLASS - 1} with --objective per-class"
+        )

@@ -16,12 +16,12 @@ from sweeps.engine.planning.rungs import REDUCTION, Rung, budget_for, rungs_of
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
 
-__all__ = ["OWN_NUMBERS", "Plan"]
+__all__ = ["NUMBERS_PER_CLASS", "Plan"]
 
 #: TrainConfig fields that decide which images are labelled.
 LABELLING = ("classes", "split_seed", "exposure")
 #: Configurations of class i's own search are numbered from (i + 1) times this.
-OWN_NUMBERS = 1000
+NUMBERS_PER_CLASS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +60,11 @@ class Plan(BasePlan):
     @property
     def class_order(self) -> tuple[int, ...]:
         """The experiments in the ladder's order, the hardest first; empty if that is not known."""
-        known = describe(self.base.dataset).hardest_first
-        is_known = (self.base.detector, self.base.protocol) == (TrainConfig.detector, TrainConfig.protocol)
+        hardest_first = describe(self.base.dataset).hardest_first
+        applies = (self.base.detector, self.base.protocol) == (TrainConfig.detector, TrainConfig.protocol)
         if len(self.classes) == 1:
             return self.classes
-        return tuple(sorted(self.classes, key=known.index)) if known and is_known else ()
+        return tuple(sorted(self.classes, key=hardest_first.index)) if hardest_first and applies else ()
 
     @functools.cached_property
     def rungs(self) -> tuple[Rung, ...]:
@@ -72,19 +72,19 @@ class Plan(BasePlan):
         return rungs_of(len(self.classes), self.search_config.epochs)
 
     @property
-    def complete(self) -> int:
+    def min_complete(self) -> int:
         """The least number of configurations that are trained to the end on all classes."""
         return min(self.best + 1, self.configs)  # one of them may be the default, which is confirmed anyway
 
     @property
-    def finding_order(self) -> int:
+    def class_order_cost(self) -> int:
         """Class-epochs of finding the classes' order: the first configuration trains all of them on the first rung."""
         return 0 if self.class_order else (len(self.classes) - self.rungs[0].classes) * self.rungs[0].epochs
 
     @property
     def budget(self) -> float:
         """Class-epochs of the search, at most."""
-        return budget_for(self.rungs, self.reduction, self.configs, self.complete) + self.finding_order
+        return budget_for(self.rungs, self.reduction, self.configs, self.min_complete) + self.class_order_cost
 
     @property
     def confirm_seeds(self) -> list[int]:
@@ -95,10 +95,10 @@ class Plan(BasePlan):
         """The plan of a class's own search."""
         return dataclasses.replace(self, base=dataclasses.replace(self.base, classes=(index,)))
 
-    def owner(self, configuration: int) -> int | None:
+    def search_class(self, configuration: int) -> int | None:
         """The class from whose own search a configuration comes; None for the search over all classes."""
-        is_own = self.objective == "per-class" and configuration >= OWN_NUMBERS
-        return configuration // OWN_NUMBERS - 1 if is_own else None
+        is_own = self.objective == "per-class" and configuration >= NUMBERS_PER_CLASS
+        return configuration // NUMBERS_PER_CLASS - 1 if is_own else None
 
     @property
     def image_size(self) -> int:
@@ -130,8 +130,8 @@ class Plan(BasePlan):
 
     def classes_of(self, configuration: int) -> tuple[int, ...]:
         """The classes that a configuration is trained on."""
-        owner = self.owner(configuration)
-        return self.base.classes if owner is None else (owner,)
+        class_index = self.search_class(configuration)
+        return self.base.classes if class_index is None else (class_index,)
 
     def title(self, stage: str, configuration: int, config: TrainConfig) -> str:
         """The name of a configuration in a stage: `search 007 · lr 0.00081 · abc 0.44`, `default` once confirmed."""
@@ -140,15 +140,15 @@ class Plan(BasePlan):
 
     def label(self, configuration: int, params: Mapping[str, Any]) -> str:
         """The name of a configuration with these sampled fields."""
-        if (owner := self.owner(configuration)) is None:
+        if (class_index := self.search_class(configuration)) is None:
             return configuration_label(configuration, params, self.space)
-        own = configuration_label(configuration % OWN_NUMBERS, params, self.space)
-        return f"class {class_label(describe(self.base.dataset).class_names, owner)}: {own}"
+        label = configuration_label(configuration % NUMBERS_PER_CLASS, params, self.space)
+        return f"class {class_label(describe(self.base.dataset).class_names, class_index)}: {label}"
 
     def tags(self, configuration: int) -> dict[str, str]:
         """The class whose own search a configuration comes from, if any."""
-        owner = self.owner(configuration)
-        return {} if owner is None else {"class": str(owner)}
+        class_index = self.search_class(configuration)
+        return {} if class_index is None else {"class": str(class_index)}
 
     def as_record(self) -> dict[str, Any]:
         """Everything that decides the results, as plain values."""
@@ -156,15 +156,15 @@ class Plan(BasePlan):
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("base", "search", "space")
         }
         rungs = [[rung.classes, rung.epochs] for rung in self.rungs]
-        own = {
+        nested_fields = {
             "search": dict(self.search),
             "base": as_plain(self.base),
             "space": dataclasses.asdict(self.space),
             "rungs": rungs,
         }
-        return fields | own
+        return fields | nested_fields
 
-    def resolved(self, settings: SweepSettings) -> dict[str, Any]:
+    def resolved_settings(self, settings: SweepSettings) -> dict[str, Any]:
         """The size of packs and what the scale stands for: a resume on another machine must make the same choices."""
         resolved: dict[str, Any] = {"scale": self.scale, "dataset": self.base.dataset, "epochs": self.base.epochs}
         if not self.space.is_grid:
@@ -181,5 +181,5 @@ class Plan(BasePlan):
 
         train = data[self.base.dataset, "train"]
         for config in (self.search_config, self.base):
-            fit, own = split_train(config, train.labels).fit, {name: getattr(config, name) for name in LABELLING}
-            require_labelled_anomalies(train.labels, fit, **own, only=train.info.normal_class)
+            fit, labelling = split_train(config, train.labels).fit, {name: getattr(config, name) for name in LABELLING}
+            require_labelled_anomalies(train.labels, fit, **labelling, only=train.info.normal_class)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from adcore.errors import UserError
 from adcore.files import check_local
 from adcore.options import check_options, option
-from sweeps.engine.planning.labels import counted
+from sweeps.engine.planning.labels import count_of
 
 __all__ = ["RunSettings", "check_sweep_name"]
 
@@ -64,40 +64,40 @@ class RunSettings:
         return f"{self.checkpoints.partition('?')[0]}/{name}" if self.checkpoints else "beside the record"
 
     @property
-    def continued(self) -> str | None:
+    def continued_sweep(self) -> str | None:
         """The name of the sweep that is gone on with; None for a new one."""
         return self.resume
 
-    def limit_on(self, slots: int, gpus: float) -> float | None:
+    def limit_seconds(self, slots: int, gpus: float) -> float | None:
         """Seconds that the sweep may run, with so many trials at a time and GPUs each; None without a limit."""
         return None
 
     @property
-    def awaited(self) -> tuple[int, str] | None:
+    def awaited_resources(self) -> tuple[int, str] | None:
         """The number and the kind of what --wait-for asks for: "gpus", "cpus" or "nodes"; None if it is not given."""
         if self.wait_for is None:
             return None
-        found = re.fullmatch(r"([1-9][0-9]{0,4})(gpu|cpu|node)s?", self.wait_for)
-        if found is None:
+        match = re.fullmatch(r"([1-9][0-9]{0,4})(gpu|cpu|node)s?", self.wait_for)
+        if match is None:
             raise UserError(
                 f"--wait-for {self.wait_for!r}: expected a number from 1 to 99999 and gpus, cpus or nodes, such as "
                 "16gpus, 8cpus or 3nodes"
             )
-        return int(found[1]), f"{found[2]}s"
+        return int(match[1]), f"{match[2]}s"
 
     @property
     def wait_in_words(self) -> str:
         """What is waited for before the first trial; empty if nothing."""
-        if self.address == "local" or self.awaited is None:
+        if self.address == "local" or self.awaited_resources is None:
             return ""
-        count, unit = self.awaited
-        named = counted(count, {"gpus": "GPU", "cpus": "CPU", "nodes": "node"}[unit])
-        return f"begins once it has {named}; waits {self.wait_minutes:g} minutes at most"
+        count, unit = self.awaited_resources
+        amount = count_of(count, {"gpus": "GPU", "cpus": "CPU", "nodes": "node"}[unit])
+        return f"begins once it has {amount}; waits {self.wait_minutes:g} minutes at most"
 
     @property
     def asks_for_gpus(self) -> bool:
         """Whether trials will have GPUs, also where the cluster has none yet."""
-        return bool(self.gpus_per_trial) or (self.awaited or (0, ""))[1] == "gpus"
+        return bool(self.gpus_per_trial) or (self.awaited_resources or (0, ""))[1] == "gpus"
 
     @property
     def is_for_gpus(self) -> bool:
@@ -114,7 +114,7 @@ class RunSettings:
         if not self.storage or "\n" in self.storage:
             raise UserError(f"--storage {self.storage!r}: expected a path without line breaks")
         check_local(self.storage, "--storage", "; give a folder here and the address to --checkpoints")
-        _ = self.awaited  # refused here if it cannot be read
+        _ = self.awaited_resources  # refused here if it cannot be read
         check_sweep_name(self.name)
         check_sweep_name(self.resume)
         if self.name and self.resume:

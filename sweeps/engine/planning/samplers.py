@@ -35,10 +35,10 @@ def check_sampler(name: str) -> None:
         raise UserError(f"--sampler {name}: needs the package {package}; install it with: pip install {package}")
     if name.startswith(HUB):
         try:
-            known = inspect.signature(_kind(name)).parameters
+            parameters = inspect.signature(_kind(name)).parameters
         except Exception as error:  # the network, the registry or the sampler's own code
             raise UserError(f"--sampler {name}: cannot be loaded ({' '.join(str(error).split()):.300})") from error
-        if "seed" not in known:
+        if "seed" not in parameters:
             raise UserError(f"--sampler {name}: it takes no seed, so a resumed sweep would propose something else")
 
 
@@ -48,10 +48,10 @@ def make_sampler(name: str, seed: int, startup: int) -> BaseSampler:
 
     kind = _kind(name)
     settings: dict[str, Any] = {"seed": seed, "n_startup_trials": startup}
-    known = inspect.signature(kind).parameters
+    parameters = inspect.signature(kind).parameters
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return kind(**{key: value for key, value in settings.items() if key in known})
+        return kind(**{key: value for key, value in settings.items() if key in parameters})
 
 
 def _kind(name: str) -> Callable[..., BaseSampler]:

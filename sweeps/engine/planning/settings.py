@@ -18,10 +18,10 @@ from adcore.protocols.definitions import PROTOCOLS
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
 from sweeps.engine.planning.samplers import HUB, SAMPLERS
 
-__all__ = ["LEVELS", "MEMBERS", "OF_TRAINING", "SCALES", "Scale", "SweepSettings"]
+__all__ = ["LEVELS", "MEMBERS", "SCALES", "TRAINING_FLAGS", "Scale", "SweepSettings"]
 
 #: TrainConfig fields that a flag of the same name sets, if the script has it.
-OF_TRAINING = (
+TRAINING_FLAGS = (
     "dataset", "image_size", "epochs", "protocol", "known_classes", "labelled_share", "pollution", "detector",
     "precision",
 )  # fmt: skip
@@ -183,11 +183,11 @@ class SweepSettings(RunSettings):
             raise UserError(f"--members-per-trial {self.members_per_trial!r}: expected auto or a whole number >= 1")
 
     @property
-    def continued(self) -> str | None:
+    def continued_sweep(self) -> str | None:
         return self.resume or self.extend
 
-    def limit_on(self, slots: int, gpus: float) -> float | None:
-        """As RunSettings.limit_on. Raises UserError for --gpu-hours if trials take no GPU."""
+    def limit_seconds(self, slots: int, gpus: float) -> float | None:
+        """As RunSettings.limit_seconds. Raises UserError for --gpu-hours if trials take no GPU."""
         if self.gpu_hours and not gpus:
             raise UserError(f"--gpu-hours {self.gpu_hours:g}: trials take no GPU here; give --time-limit")
         return 3600 * self.gpu_hours / (slots * gpus) if self.gpu_hours else self.time_limit
@@ -199,7 +199,7 @@ class SweepSettings(RunSettings):
     @property
     def train_fields(self) -> dict[str, Any]:
         """The TrainConfig fields that were given, by flags of the same names."""
-        return {name: value for name in OF_TRAINING if (value := getattr(self, name, None)) is not None}
+        return {name: value for name in TRAINING_FLAGS if (value := getattr(self, name, None)) is not None}
 
     @property
     def is_for_gpus(self) -> bool:

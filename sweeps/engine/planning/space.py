@@ -136,7 +136,7 @@ class Choice:
         return tuple(self.options)
 
     def holds(self, value: Any) -> bool:
-        return any(type(value) is type(each) and value == each for each in self.options)
+        return any(type(value) is type(option) and value == option for option in self.options)
 
     def distribution(self) -> BaseDistribution:
         from optuna.distributions import CategoricalDistribution
@@ -183,7 +183,7 @@ class Space:
         """The TrainConfig fields that a configuration sets."""
         return list(self.ranges or next(iter(self.points.values())))
 
-    def proposed(self, point: str) -> dict[str, Any]:
+    def point_params(self, point: str) -> dict[str, Any]:
         """A point's parameters in Optuna's study."""
         return {POINT: point} if self.is_grid else dict(self.points[point])
 
@@ -194,7 +194,7 @@ class Space:
     def distributions(self) -> dict[str, BaseDistribution]:
         """The ranges as Optuna's distributions."""
         ranges = {POINT: Choice(tuple(self.points))} if self.is_grid else self.ranges
-        return {name: each.distribution() for name, each in ranges.items()}
+        return {name: field_range.distribution() for name, field_range in ranges.items()}
 
     def check(self, base: TrainConfig) -> None:
         """Raises UserError for an unknown field, one that cannot be searched, or an illegal value.
@@ -205,10 +205,10 @@ class Space:
         for name in self.names:
             if name not in names:
                 raise unknown_name("field of a search", name, names)
-        for name, each in self.ranges.items():
-            for value in each.ends:
+        for name, field_range in self.ranges.items():
+            for value in field_range.ends:
                 dataclasses.replace(base, **{name: value})
-        least = {name: min(each.ends) for name, each in self.ranges.items() if name.startswith("weight_")}
+        least = {name: min(field_range.ends) for name, field_range in self.ranges.items() if name.startswith("weight_")}
         dataclasses.replace(base, **least)  # which must not be 0 all together
         for point, fields in self.points.items():
             if set(fields) != set(self.names):

@@ -28,11 +28,11 @@ def start_from(space: Space, results: Path) -> Space:
     if set(winner) != set(space.names):
         raise UserError(f"--start-from {sweep}: its winner has other fields ({', '.join(winner)}) than this sweep")
     for name, value in winner.items():
-        each = space.ranges[name]
-        if not each.holds(value):
+        field_range = space.ranges[name]
+        if not field_range.holds(value):
             raise UserError(
-                f"--start-from {sweep}: {name} of its winner in {results} is {value!r:.40}, expected {each}"
+                f"--start-from {sweep}: {name} of its winner in {results} is {value!r:.40}, expected {field_range}"
             )
-    known = next((name for name, point in space.points.items() if point == winner), f"winner of {sweep}")
-    others = {name: point for name, point in space.points.items() if name != known}
-    return dataclasses.replace(space, points={known: winner, **others})
+    winner_name = next((name for name, point in space.points.items() if point == winner), f"winner of {sweep}")
+    others = {name: point for name, point in space.points.items() if name != winner_name}
+    return dataclasses.replace(space, points={winner_name: winner, **others})

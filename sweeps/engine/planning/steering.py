@@ -11,18 +11,18 @@ from adcore.data_checks import compared_under, experiments_of
 from adcore.datasets import describe
 from adcore.errors import UserError
 from adcore.protocols.definitions import check_one_experiment
-from sweeps.engine.planning.overrides import check_used, point_values, ranges_given, saying
+from sweeps.engine.planning.overrides import check_used, naming_flag, parse_point, parse_ranges
 from sweeps.engine.planning.settings import Scale, SweepSettings
 from sweeps.engine.planning.space import Range, Space
 
-__all__ = ["POINT_NAME", "base_config", "check_steered", "steered"]
+__all__ = ["POINT_NAME", "base_config", "check_steering", "steer_space"]
 
 #: The name of a point that --point gives; they are numbered from 1.
 POINT_NAME = "point {}"
 
 
-def base_config(settings: SweepSettings, scale: Scale, own: Mapping[str, Any]) -> TrainConfig:
-    """The TrainConfig of every confirmation: the scale's, then the flags', then the fields of --set (own).
+def base_config(settings: SweepSettings, scale: Scale, set_values: Mapping[str, Any]) -> TrainConfig:
+    """The TrainConfig of every confirmation: the scale's, then the flags', then those of --set (set_values).
 
     Raises UserError for a value that is not legal.
     """
@@ -34,11 +34,11 @@ def base_config(settings: SweepSettings, scale: Scale, own: Mapping[str, Any]) -
         train.pop("draws", None)  # other protocols do not subsample anomalies
     train["classes"] = experiments_of(info, settings.normal_class, "normal-class")
     check_one_experiment(protocol, train["classes"], "normal-class")
-    with saying("--set {name}=", list(own)):
-        return TrainConfig(**{**train, **own})
+    with naming_flag("--set {name}=", list(set_values)):
+        return TrainConfig(**{**train, **set_values})
 
 
-def steered(space: Space, base: TrainConfig, settings: SweepSettings) -> Space:
+def steer_space(space: Space, base: TrainConfig, settings: SweepSettings) -> Space:
     """The space with the ranges of --range, and with the points of --point behind the default one.
 
     base: gives the named points the fields that --range adds. A point of the script that --range excludes is dropped.
@@ -46,45 +46,54 @@ def steered(space: Space, base: TrainConfig, settings: SweepSettings) -> Space:
     """
     if not settings.range and not settings.point:
         return space
-    for flag, given in (("--range", settings.range), ("--point", settings.point)):
-        if space.is_grid and given:
-            raise UserError(f"{flag} {given[0]}: this script trains only its {len(space.points)} points; leave it out")
-    new = ranges_given(settings.range)
-    ranges = {**space.ranges, **new}
-    with saying("--range {name}: ", list(new)):
+    for flag, texts in (("--range", settings.range), ("--point", settings.point)):
+        if space.is_grid and texts:
+            raise UserError(f"{flag} {texts[0]}: this script trains only its {len(space.points)} points; leave it out")
+    new_ranges = parse_ranges(settings.range)
+    ranges = {**space.ranges, **new_ranges}
+    with naming_flag("--range {name}: ", list(new_ranges)):
         dataclasses.replace(space, ranges=ranges, points={}).check(base)
     base_fields = {name: getattr(base, name) for name in ranges}
-    whole = {point: {**base_fields, **fields} for point, fields in space.points.items()}
-    own = {point: fields for point, fields in whole.items() if not new or _lies_within(fields, ranges)}
-    default = {point: own.pop(point) for point in [space.default] if point in own}
-    defaults, points = whole.get(space.default, base_fields), dict(default)
+    all_points = {point: {**base_fields, **fields} for point, fields in space.points.items()}
+    script_points = {
+        point: fields for point, fields in all_points.items() if not new_ranges or _lies_within(fields, ranges)
+    }
+    default = {point: script_points.pop(point) for point in [space.default] if point in script_points}
+    defaults, points = all_points.get(space.default, base_fields), dict(default)
     for number, text in enumerate(settings.point, 1):
-        fields = _completed(text, defaults, ranges)
-        if other := next((point for point, known in {**points, **own}.items() if known == fields), None):
+        fields = _complete_point(text, defaults, ranges)
+        others = {**points, **script_points}
+        if other := next((point for point in others if others[point] == fields), None):
             raise UserError(f"--point {text}: the same as {other!r}, which is tried anyway; leave it out")
         points[POINT_NAME.format(number)] = fields
-    return dataclasses.replace(space, ranges=ranges, points={**points, **own})
+    return dataclasses.replace(space, ranges=ranges, points={**points, **script_points})
 
 
-def check_steered(
-    space: Space, settings: SweepSettings, configs: int, *, detector: str, own: Sequence[str], varied: Sequence[str]
+def check_steering(
+    space: Space,
+    settings: SweepSettings,
+    configs: int,
+    *,
+    detector: str,
+    set_fields: Sequence[str],
+    searched_fields: Sequence[str],
 ) -> None:
     """Raises UserError if a point would not be tried, or a field that is set or searched changes nothing.
 
-    configs: how many are tried. own: the fields of --set; varied: those of --range.
+    configs: how many are tried. set_fields: those of --set; searched_fields: those of --range.
     """
     if settings.point:
         needed = list(space.points).index(POINT_NAME.format(len(settings.point))) + 1
         if configs < needed:
             raise UserError(f"--configs {configs}: expected at least {needed}, so that every --point is tried")
-    for flag, fields in (("--set", own), ("--range", varied)):
+    for flag, fields in (("--set", set_fields), ("--range", searched_fields)):
         if fields:
             check_used(fields, flag, detector)
 
 
-def _completed(text: str, defaults: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str, Any]:
+def _complete_point(text: str, defaults: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str, Any]:
     """A point of --point, with the defaults of the other fields."""
-    fields = {**defaults, **point_values(text, ranges)}
+    fields = {**defaults, **parse_point(text, ranges)}
     for name, value in fields.items():
         if not ranges[name].holds(value):
             raise UserError(f"--point {text}: {name} is {value} by default, expected {ranges[name]}; give {name}=VALUE")
@@ -92,4 +101,4 @@ def _completed(text: str, defaults: Mapping[str, Any], ranges: Mapping[str, Rang
 
 
 def _lies_within(fields: Mapping[str, Any], ranges: Mapping[str, Range]) -> bool:
-    return all(each.holds(fields[name]) for name, each in ranges.items())
+    return all(field_range.holds(fields[name]) for name, field_range in ranges.items())

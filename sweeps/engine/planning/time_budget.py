@@ -10,7 +10,16 @@ from adcore.config import TrainConfig
 from adcore.datasets import describe
 from sweeps.engine.planning.plan import Plan
 
-__all__ = ["Pace", "confirm_seconds", "confirmable", "duration", "images_of", "normal_images", "pace_of", "reserve"]
+__all__ = [
+    "Pace",
+    "confirm_seconds",
+    "confirmable_count",
+    "duration",
+    "images_of",
+    "normal_images",
+    "pace_of",
+    "reserve",
+]
 
 #: Estimated times are multiplied by this: packs differ in speed, and other work may begin on the machine. The search
 #: leaves more than is asked for when it has ended, as its last packs may take longer than planned.
@@ -66,15 +75,15 @@ def confirm_seconds(plan: Plan, pace: Pace, count: int, slots: int, margin: floa
     return CLOSING + margin * (pace.startup + class_epochs / rate)
 
 
-def confirmable(plan: Plan, pace: Pace, count: int, slots: int, seconds: float) -> int:
+def confirmable_count(plan: Plan, pace: Pace, count: int, slots: int, seconds: float) -> int:
     """How many of `count` configurations can be confirmed within so many seconds; at least one."""
-    fitting = (number for number in range(count, 1, -1) if confirm_seconds(plan, pace, number, slots) <= seconds)
-    return next(fitting, 1)
+    fitting_counts = (number for number in range(count, 1, -1) if confirm_seconds(plan, pace, number, slots) <= seconds)
+    return next(fitting_counts, 1)
 
 
 def reserve(plan: Plan, pace: Pace, slots: int, limit: float) -> float:
     """Seconds at the end of the limit that the search leaves for what follows."""
-    count = confirmable(plan, pace, plan.best + 1 + plan.paper, slots, SHARE * limit)
+    count = confirmable_count(plan, pace, plan.best + 1 + plan.paper, slots, SHARE * limit)
     return confirm_seconds(plan, pace, count, slots, RESERVED)
 
 

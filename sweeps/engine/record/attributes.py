@@ -12,7 +12,7 @@ from typing import Any
 
 import optuna
 
-from sweeps.engine.machine.code import UNKNOWN, Code, current_code
+from sweeps.engine.machine.code import UNKNOWN_CODE, Code, current_code
 from sweeps.engine.storage.errors import StorageError, storage
 
 __all__ = ["PACK", "Attributes"]
@@ -24,20 +24,21 @@ PACK = "pack_"
 class Attributes:
     """Plain values by name, as the user attributes of an Optuna study. path: its file, for messages.
 
-    shared: those of the study that really holds them, if it is another one. broken: the first error in writing the
-    study. All methods that write raise StorageError. Values are read once, packs left out: only this driver writes.
+    shared_attributes: those of the study that really holds them, if it is another one. storage_error: the first one in
+    writing the study. All methods that write raise StorageError. Values are read once, packs left out: only this driver
+    writes.
     """
 
-    def __init__(self, study: optuna.Study, path: Path, *, shared: Attributes | None = None) -> None:
-        self._attributes_of: optuna.Study = shared._attributes_of if shared else study
+    def __init__(self, study: optuna.Study, path: Path, *, shared_attributes: Attributes | None = None) -> None:
+        self._attribute_study: optuna.Study = shared_attributes._attribute_study if shared_attributes else study
         self.path = path
-        self.broken: StorageError | None = None
-        self._values: dict[str, Any] = shared._values if shared else self._read()
+        self.storage_error: StorageError | None = None
+        self._values: dict[str, Any] = shared_attributes._values if shared_attributes else self._read()
 
     def write(self, key: str, value: Any) -> None:
         """Set an attribute to plain values."""
         with self.writing():
-            self._attributes_of.set_user_attr(key, value)
+            self._attribute_study.set_user_attr(key, value)
         self._values[key] = json.loads(json.dumps(value))
 
     def read(self, key: str) -> Any:
@@ -46,7 +47,7 @@ class Attributes:
 
     def all(self) -> dict[str, Any]:
         """Every attribute by name, in one read of the file."""
-        return self._attributes_of.user_attrs
+        return self._attribute_study.user_attrs
 
     def _read(self) -> dict[str, Any]:
         return {key: value for key, value in self.all().items() if not key.startswith(PACK)}
@@ -58,13 +59,13 @@ class Attributes:
             with storage(self.path):
                 yield
         except StorageError as error:
-            self.broken = self.broken or error
+            self.storage_error = self.storage_error or error
             raise
 
     @property
     def codes(self) -> list[Code]:
         """The versions of the code that the sweep was run with, in order."""
-        return [Code(*fields) for fields in self.read("code") or [UNKNOWN]]
+        return [Code(*fields) for fields in self.read("code") or [UNKNOWN_CODE]]
 
     def note_code(self) -> None:
         """Record the running code; call before anything is trained or scored. If other code ran the sweep before, the

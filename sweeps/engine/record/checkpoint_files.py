@@ -94,9 +94,9 @@ def _difference(home: SweepHome, path: Path, value: float, metric: str) -> str:
     [state] = states
     if not state.finished:
         return f"trained for {state.epoch} of {state.config.epochs} epochs"
-    found = state.history[-1][f"val_{metric}"]
-    is_same = found == value or (math.isnan(found) and math.isnan(value))
-    return "" if is_same else f"validation {LABELS[metric]} {found:.6f} there, {value:.6f} on record"
+    value_there = state.history[-1][f"val_{metric}"]
+    is_same = value_there == value or (math.isnan(value_there) and math.isnan(value))
+    return "" if is_same else f"validation {LABELS[metric]} {value_there:.6f} there, {value:.6f} on record"
 
 
 def _read(home: SweepHome, path: Path) -> list[MemberState] | None:

@@ -19,41 +19,41 @@ EVERY = 5.0
 
 
 class Clock:
-    """Counts the time while a driver runs the sweep. limit: seconds in all. started: when this driver began, as `now`
-    returns it, in seconds."""
+    """Counts the time while a driver runs the sweep. limit: seconds in all. started_at: when this driver began, as
+    `now` returns it, in seconds."""
 
     def __init__(
-        self, record: Attributes, limit: float, started: float, now: Callable[[], float] = time.monotonic
+        self, record: Attributes, limit: float, started_at: float, now: Callable[[], float] = time.monotonic
     ) -> None:
         stored = record.read(CLOCK) or {"used": 0.0, "startup": 0.0, "trials": []}
         self.record, self.limit, self.now = record, limit, now
-        self.began = started - stored["used"]
+        self.began_at = started_at - stored["used"]
         self.trials: list[tuple[float, float, float]] = [(s, n, t) for s, n, t in stored["trials"]]
-        self.noted, self.startup = stored["used"], stored["startup"]
+        self.noted_seconds, self.startup = stored["used"], stored["startup"]
 
     @property
-    def used(self) -> float:
+    def seconds_used(self) -> float:
         """Seconds that the sweep has run, over all its drivers."""
-        return self.now() - self.began
+        return self.now() - self.began_at
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds that it may still run; negative beyond the limit."""
-        return self.limit - self.used
+        return self.limit - self.seconds_used
 
     @property
     def pace(self) -> Pace | None:
         """How fast the last trials were; None before the first."""
         return pace_of(self.trials, self.startup)
 
-    def trained(self, startup: float, class_epochs: float, seconds: float) -> None:
+    def note_trial(self, startup: float, class_epochs: float, seconds: float) -> None:
         """A trial has ended: its seconds before training, its class-epochs and their seconds."""
         self.startup = max(self.startup, startup)
         self.trials = [*self.trials, (startup, class_epochs, seconds)][-TRIALS:]
 
     def note(self, *, now: bool = False) -> None:
         """Write the time to the record if the last note is old, or now. Raises StorageError."""
-        if now or self.used - self.noted > EVERY:
-            self.noted = self.used
-            state = {"limit": self.limit, "used": self.noted, "startup": self.startup, "trials": self.trials}
+        if now or self.seconds_used - self.noted_seconds > EVERY:
+            self.noted_seconds = self.seconds_used
+            state = {"limit": self.limit, "used": self.noted_seconds, "startup": self.startup, "trials": self.trials}
             self.record.write(CLOCK, state)

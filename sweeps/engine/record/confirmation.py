@@ -51,30 +51,38 @@ def candidates(record: SweepRecord) -> list[Configuration]:
     """The best complete configurations, best first, then the references; empty if none is complete."""
     plan = record.plan
     named = references(record)
-    best = [each for each in record.best(plan.configs) if each not in named.values()][: plan.best]
-    complete = [each for each in named.values() if each.mean is not None]
-    return [*best, *named.values()] if best or complete else []
+    best = [configuration for configuration in record.best(plan.configs) if configuration not in named.values()]
+    complete = [configuration for configuration in named.values() if configuration.mean is not None]
+    return [*best[: plan.best], *named.values()] if best or complete else []
 
 
 def references(record: SweepRecord) -> dict[str, Configuration]:
     """By name, if searched: the package's default and, if the scale trains them, the paper's weights."""
     plan = record.plan
     names = [plan.space.default, *([plan.space.paper] if plan.paper and plan.space.paper else [])]
-    found: dict[str, Configuration] = {}
+    by_name: dict[str, Configuration] = {}
     for name in names:
         point = plan.space.points.get(name)
-        if own := next((each for each in record.configurations.values() if each.params == point), None):
-            found[name] = own
-    return found
+        matching = (each for each in record.configurations.values() if each.params == point)
+        if configuration := next(matching, None):
+            by_name[name] = configuration
+    return by_name
 
 
 def confirmations(record: SweepRecord, chosen: Sequence[Configuration]) -> list[Confirmation]:
     """The recorded confirmations of the candidates, best mean first; without those that diverged with a fresh seed."""
-    found: list[Confirmation] = []
-    for own in chosen:
-        by_seed = {seed: values for seed in record.plan.confirm_seeds if (values := record.confirmed(own.number, seed))}
-        if by_seed and math.isfinite((each := Confirmation(own, by_seed)).mean):
-            found.append(each)
+    complete: list[Confirmation] = []
+    for configuration in chosen:
+        by_seed = {
+            seed: values
+            for seed in record.plan.confirm_seeds
+            if (values := record.complete_confirmation(configuration.number, seed))
+        }
+        if by_seed and math.isfinite((confirmation := Confirmation(configuration, by_seed)).mean):
+            complete.append(confirmation)
     if record.plan.space.is_grid:  # nothing wins: the points keep their order, the default one first
-        return found
-    return sorted(found, key=lambda each: (-record.goodness(each.mean), each.configuration.number))
+        return complete
+    return sorted(
+        complete,
+        key=lambda confirmation: (-record.goodness(confirmation.mean), confirmation.configuration.number),
+    )

@@ -18,12 +18,12 @@ from sweeps.engine.storage.errors import storage
 if TYPE_CHECKING:
     from sweeps.engine.record.attributes import Attributes
 
-__all__ = ["earlier_sizes", "earlier_test", "extend_record", "openings_before"]
+__all__ = ["earlier_sizes", "earlier_test", "extend_record", "openings_before_extension"]
 
 #: The attribute with what the sweep was before each extension.
 EXTENSIONS = "extensions"
 #: Attributes that an extension ends: the search is not over, the test part is closed, and the time begins anew.
-ENDED = ("searched", "test", CLOCK, CHOSEN)
+RESET_ATTRIBUTES = ("searched", "test", CLOCK, CHOSEN)
 
 
 def extend_record(path: Path, plan: BasePlan) -> None:
@@ -36,25 +36,29 @@ def extend_record(path: Path, plan: BasePlan) -> None:
     part = path.with_name(f".{path.name}.part")
     with storage(path):
         part.unlink(missing_ok=True)
-        main = open_study(path, create=False)
-        _copy(main, open_study(part, create=True), _extended(main.user_attrs, plan))
-        into = open_study(part, create=False)
-        for name in optuna.get_all_study_names(storage_of(main)):  # those of the classes' own searches
-            if name != main.study_name:
-                own = optuna.load_study(study_name=name, storage=storage_of(main))
-                new = optuna.create_study(study_name=name, storage=storage_of(into), direction="maximize")
-                _copy(own, new, {key: value for key, value in own.user_attrs.items() if key not in ENDED})
-        for each in (main, into):
-            storage_of(each).remove_session()
+        study = open_study(path, create=False)
+        _copy(study, open_study(part, create=True), _extended_attributes(study.user_attrs, plan))
+        new_study = open_study(part, create=False)
+        for name in optuna.get_all_study_names(storage_of(study)):  # those of the classes' own searches
+            if name != study.study_name:
+                class_study = optuna.load_study(study_name=name, storage=storage_of(study))
+                new_class_study = optuna.create_study(
+                    study_name=name, storage=storage_of(new_study), direction="maximize"
+                )
+                attributes = class_study.user_attrs
+                kept = {key: value for key, value in attributes.items() if key not in RESET_ATTRIBUTES}
+                _copy(class_study, new_class_study, kept)
+        storage_of(study).remove_session()
+        storage_of(new_study).remove_session()
         put_in_place(part, path)
 
 
 def earlier_sizes(record: Attributes) -> list[int]:
     """The number of configurations before each extension, oldest first; empty if the sweep was not extended."""
-    return [each["configs"] for each in record.read(EXTENSIONS) or []]
+    return [extension["configs"] for extension in record.read(EXTENSIONS) or []]
 
 
-def openings_before(record: Attributes) -> int:
+def openings_before_extension(record: Attributes) -> int:
     """How often the test part had been opened when the sweep was last extended."""
     extensions = record.read(EXTENSIONS) or [{"openings": 0}]
     return extensions[-1]["openings"]
@@ -62,30 +66,30 @@ def openings_before(record: Attributes) -> int:
 
 def earlier_test(record: Attributes) -> dict[str, Any] | None:
     """The last results on the test part from before an extension, as they were recorded; None without any."""
-    return next((test for each in reversed(record.read(EXTENSIONS) or []) if (test := each["test"])), None)
+    return next((test for extension in reversed(record.read(EXTENSIONS) or []) if (test := extension["test"])), None)
 
 
-def _extended(known: Mapping[str, Any], plan: BasePlan) -> dict[str, Any]:
+def _extended_attributes(attributes: Mapping[str, Any], plan: BasePlan) -> dict[str, Any]:
     now = plan.as_record()
     before = {
-        "configs": known["plan"]["configs"],
-        "openings": len(known.get("test_openings", [])),
-        "test": known.get("test"),
+        "configs": attributes["plan"]["configs"],
+        "openings": len(attributes.get("test_openings", [])),
+        "test": attributes.get("test"),
     }
-    return {key: value for key, value in known.items() if key not in ENDED} | {
+    return {key: value for key, value in attributes.items() if key not in RESET_ATTRIBUTES} | {
         "plan": now,
-        "settings": {**known["settings"], "configs": now["configs"]},
-        EXTENSIONS: [*known.get(EXTENSIONS, []), before],
+        "settings": {**attributes["settings"], "configs": now["configs"]},
+        EXTENSIONS: [*attributes.get(EXTENSIONS, []), before],
     }
 
 
 def _copy(study: optuna.Study, into: optuna.Study, attributes: Mapping[str, Any]) -> None:
     for key, value in attributes.items():
         into.set_user_attr(key, value)
-    into.add_trials([_reopened(trial) for trial in study.get_trials(deepcopy=False)])
+    into.add_trials([_reopen_trial(trial) for trial in study.get_trials(deepcopy=False)])
 
 
-def _reopened(trial: FrozenTrial) -> FrozenTrial:
+def _reopen_trial(trial: FrozenTrial) -> FrozenTrial:
     """A trial as it was before its configuration was stopped; others as they are."""
     if trial.user_attrs.get("state") != "stopped":
         return trial

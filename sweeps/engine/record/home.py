@@ -43,11 +43,11 @@ class SweepHome:
         return self.store.place(self.key(path)) if self.store else str(path)
 
     @property
-    def is_begun(self) -> bool:
+    def has_record(self) -> bool:
         """Whether there is a record."""
         return self.record.exists()
 
-    def results_present(self) -> list[str]:
+    def existing_results(self) -> list[str]:
         """The names of the result files that exist."""
         files = (self.report, self.results, self.table, *self.class_figures(), self.figures, self.model)
         return [path.name for path in files if path.exists()]

@@ -42,26 +42,26 @@ def one_driver(home: SweepHome, *, is_new: bool) -> Generator[None]:
     A sweep that ends before it has a record leaves nothing behind.
     """
     folder = home.folder
-    created = [each for each in (folder, *folder.parents) if not each.exists()]
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be created ({error.strerror})") from error
-    lock = _locked(home)
+    lock = _acquire_lock(home)
     try:
-        if is_new and home.is_begun:
+        if is_new and home.has_record:
             raise UserError(f"sweep {home.name!r} exists: give another --name, or --resume {home.name}")
         yield
     finally:
-        if not home.is_begun:
+        if not home.has_record:
             home.lock.unlink(missing_ok=True)
-            for each in created:
+            for new_folder in new_folders:
                 with suppress(OSError):  # something else was put there in the meantime
-                    each.rmdir()
+                    new_folder.rmdir()
         lock.release()
 
 
-def _locked(home: SweepHome) -> BaseFileLock:
+def _acquire_lock(home: SweepHome) -> BaseFileLock:
     from filelock import FileLock, Timeout
 
     lock = FileLock(home.lock, timeout=MOMENT)

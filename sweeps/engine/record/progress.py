@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ENDED", "STAGE", "seconds_left", "stage_begun"]
+__all__ = ["ENDED", "STAGE", "seconds_left", "stage_start"]
 
 #: Attribute: the stage that was begun last, as `stage_begun` returns it.
 STAGE = "stage"
@@ -14,10 +14,10 @@ STAGE = "stage"
 ENDED = "ended"
 
 
-def stage_begun(name: str, left: float, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """What is noted as a stage begins. left: class-epochs still to train, at most. attributes: those on record."""
+def stage_start(name: str, class_epochs: float, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What is noted as a stage begins. class_epochs: those still to train, at most. attributes: those on record."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"name": name, "left": left, "started": now, "on_record": _on_record(name, attributes)}
+    return {"name": name, "left": class_epochs, "started": now, "on_record": _on_record(name, attributes)}
 
 
 def seconds_left(attributes: Mapping[str, Any], epochs: int, now: datetime.datetime) -> float | None:

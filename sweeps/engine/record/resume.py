@@ -13,16 +13,16 @@ from adcore.config import TrainConfig
 from adcore.datasets import DatasetError
 from adcore.errors import UserError, unknown_name
 from adcore.options import flag_of, from_plain
-from sweeps.engine.machine.locations import check_name, followed
+from sweeps.engine.machine.locations import check_name, with_moved_paths
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import RECORD, SweepHome
 
 __all__ = [
     "EXTENDED",
-    "completed",
     "default_name",
     "find_home",
+    "plan_with_defaults",
     "read_attribute",
     "require_same_plan",
     "stored_settings",
@@ -49,60 +49,60 @@ def find_home(script: str, settings: RunSettings) -> SweepHome:
 def _find_home(script: str, settings: RunSettings) -> SweepHome:
     storage = Path(settings.storage).expanduser().resolve()
     check_name(storage, "--storage")
-    if settings.continued:
-        known = sorted(path.parent.name for path in storage.glob(f"*/{RECORD}"))
-        if settings.continued not in known:
-            raise unknown_name("sweep", settings.continued, known or [f"none in {storage}"])
-        return SweepHome(storage / settings.continued)
+    if settings.continued_sweep:
+        existing_names = sorted(path.parent.name for path in storage.glob(f"*/{RECORD}"))
+        if settings.continued_sweep not in existing_names:
+            raise unknown_name("sweep", settings.continued_sweep, existing_names or [f"none in {storage}"])
+        return SweepHome(storage / settings.continued_sweep)
     home = SweepHome(storage / (settings.name or default_name(script)))
-    if home.is_begun:
+    if home.has_record:
         raise UserError(f"sweep {home.name!r} exists in {storage}: give another --name, or --resume {home.name}")
     if other := next((path.name for path in home.folder.glob("*") if not path.name.startswith(".")), None):
         raise UserError(f"--name {home.name}: {home.folder} holds other files ({other}, ...); give another --name")
     return home
 
 
-def stored_settings(script: str, kind: type[Settings], home: SweepHome, given: Mapping[str, Any]) -> Settings:
+def stored_settings(script: str, settings_type: type[Settings], home: SweepHome, flags: Mapping[str, Any]) -> Settings:
     """A continued sweep's own settings, with changeable ones as given now; those of --extend as for a resume.
 
     Raises UserError for other differences, and unless --extend is given more configurations.
     """
     stored, plan = read_attribute(home, "settings"), read_attribute(home, "plan")
-    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    is_own = isinstance(plan, dict) and plan.get("script") == script
-    if not is_own or not isinstance(stored, dict) or not set(stored) <= set(defaults):
+    defaults = {field.name: field.default for field in dataclasses.fields(settings_type)}
+    is_of_script = isinstance(plan, dict) and plan.get("script") == script
+    if not is_of_script or not isinstance(stored, dict) or not set(stored) <= set(defaults):
         raise UserError(
             f"{home.record}: the record of another script, or of another version of sweeps/{script}.py; "
             "resume it with that one, or start a new sweep"
         )
     plain = from_plain(defaults | stored)  # a setting that is newer than the record has its default
     try:
-        kind(**plain)
-        plain = followed(plain, home.folder.parent)
+        settings_type(**plain)
+        plain = with_moved_paths(plain, home.folder.parent)
     except DatasetError:  # data of one's own that are gone
         raise
     except UserError as error:
         raise UserError(f"{home.record}: damaged, with settings that are not valid ({error})") from error
-    if "extend" in given:
-        _require_more(home, plain["configs"], given["configs"])
-    may_differ = (*kind.changeable, *(EXTENDED if "extend" in given else ()))
-    for name, value in given.items():
+    if "extend" in flags:
+        _require_more(home, plain["configs"], flags["configs"])
+    may_differ = (*settings_type.changeable, *(EXTENDED if "extend" in flags else ()))
+    for name, value in flags.items():
         if name not in may_differ and value != plain[name]:
             flag = flag_of(name)
             remedy = f"omit {flag}" + (f"; --extend {home.name} goes on with more" if name in EXTENDED else "")
             before, now = (_in_words(each) for each in (plain[name], value))
             raise UserError(f"sweep {home.name!r} was started with {flag} {before}, not {now}; {remedy}")
-    own = {name: given[name] for name in given if name in may_differ and name != "extend"}
-    return kind(**{**plain, "name": None, "resume": home.name, **own})
+    changed = {name: flags[name] for name in flags if name in may_differ and name != "extend"}
+    return settings_type(**{**plain, "name": None, "resume": home.name, **changed})
 
 
-def _require_more(home: SweepHome, before: int | None, now: int) -> None:
-    if before is None:
+def _require_more(home: SweepHome, old_configs: int | None, new_configs: int) -> None:
+    if old_configs is None:
         raise UserError(f"sweep {home.name!r} trains every point of its grid: --extend has nothing to add")
-    if now <= before:
+    if new_configs <= old_configs:
         raise UserError(
-            f"--configs {now}: sweep {home.name!r} has {before} configurations already; --extend takes a larger "
-            f"number, --resume {home.name} continues it as it is"
+            f"--configs {new_configs}: sweep {home.name!r} has {old_configs} configurations already; --extend takes a "
+            f"larger number, --resume {home.name} continues it as it is"
         )
 
 
@@ -111,12 +111,12 @@ def _in_words(value: Any) -> str:
     return ("; ".join(map(str, value)) or "left out") if isinstance(value, tuple) else str(value)
 
 
-def require_same_plan(home: SweepHome, plan: BasePlan, *, but: Sequence[str] = ()) -> None:
-    """Raises UserError if this code would compute another sweep than the one on record. but: what may differ."""
-    if not home.is_begun:
+def require_same_plan(home: SweepHome, plan: BasePlan, *, except_for: Sequence[str] = ()) -> None:
+    """Raises UserError if this code would compute another sweep than the one on record. except_for: what may differ."""
+    if not home.has_record:
         return
-    before, now = completed(read_attribute(home, "plan")), json.loads(json.dumps(plan.as_record()))
-    compared = [name for name in now if name not in but]
+    before, now = plan_with_defaults(read_attribute(home, "plan")), json.loads(json.dumps(plan.as_record()))
+    compared = [name for name in now if name not in except_for]
     different = [name for name in compared if not isinstance(before, dict) or now[name] != before.get(name)]
     if different:
         raise UserError(
@@ -124,19 +124,19 @@ def require_same_plan(home: SweepHome, plan: BasePlan, *, but: Sequence[str] = (
         )
 
 
-def completed(plan: Any) -> Any:
+def plan_with_defaults(plan: Any) -> Any:
     """A plan as a record has it; its metric and settings of a training that are newer have their defaults."""
     if not isinstance(plan, dict):
         return plan
     defaults = json.loads(json.dumps({field.name: field.default for field in dataclasses.fields(TrainConfig)}))
-    whole = dict(cast(dict[str, Any], plan))
-    if "space" in whole:
-        whole.setdefault("metric", "auroc")
-    if isinstance(whole.get("base"), dict):
-        whole["base"] = {**defaults, **whole["base"]}
-    if isinstance(whole.get("configs"), dict):  # of a table of baselines, by row
-        whole["configs"] = {name: {**defaults, **own} for name, own in whole["configs"].items()}
-    return whole
+    complete_plan = dict(cast(dict[str, Any], plan))
+    if "space" in complete_plan:
+        complete_plan.setdefault("metric", "auroc")
+    if isinstance(complete_plan.get("base"), dict):
+        complete_plan["base"] = {**defaults, **complete_plan["base"]}
+    if isinstance(complete_plan.get("configs"), dict):  # of a table of baselines, by row
+        complete_plan["configs"] = {name: {**defaults, **config} for name, config in complete_plan["configs"].items()}
+    return complete_plan
 
 
 def read_attribute(home: SweepHome, key: str, *default: Any) -> Any:

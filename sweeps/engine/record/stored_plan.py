@@ -12,13 +12,13 @@ import optuna
 from adcore.config import TrainConfig
 from adcore.errors import UserError
 from adcore.options import from_plain
-from sweeps.engine.machine.locations import followed
+from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space, range_of
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.record.resume import completed
+from sweeps.engine.record.resume import plan_with_defaults
 from sweeps.engine.record.study import open_study
 
 __all__ = ["read_record", "stored_flags"]
@@ -27,7 +27,7 @@ __all__ = ["read_record", "stored_flags"]
 def read_record(home: SweepHome) -> SweepRecord:
     """The record of a search. Raises UserError for a damaged one, and for that of another version or of baselines."""
     study = open_study(home.record, create=False)
-    stored = completed(study.user_attrs.get("plan"))
+    stored = plan_with_defaults(study.user_attrs.get("plan"))
     if not isinstance(stored, dict) or "space" not in stored:
         raise UserError(f"{home.record}: expected the record of a search; a table of baselines has no report")
     try:
@@ -45,7 +45,7 @@ def stored_flags(record: SweepRecord, home: SweepHome) -> SweepSettings:
     names = {field.name for field in dataclasses.fields(SweepSettings)}
     try:
         stored = from_plain({name: value for name, value in record.read("settings").items() if name in names})
-        return SweepSettings(**{**followed(stored, home.folder.parent), "name": None})
+        return SweepSettings(**{**with_moved_paths(stored, home.folder.parent), "name": None})
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _other_version(home, str(error)) from error
 
@@ -54,8 +54,10 @@ def _plan(stored: Mapping[str, Any], study: optuna.Study) -> Plan:
     space, names = stored["space"], {field.name for field in dataclasses.fields(Plan)}
     distributions = study.get_trials(deepcopy=False)[0].distributions  # the record has their ends alone
     ranges = {name: range_of(distributions[name]) for name in space["ranges"]}
-    base, own = TrainConfig(**from_plain(stored["base"])), Space(**{**space, "ranges": ranges})
-    return Plan(**{name: value for name, value in stored.items() if name in names} | {"base": base, "space": own})
+    base, plan_space = TrainConfig(**from_plain(stored["base"])), Space(**{**space, "ranges": ranges})
+    return Plan(
+        **{name: value for name, value in stored.items() if name in names} | {"base": base, "space": plan_space}
+    )
 
 
 def _other_version(home: SweepHome, reason: str) -> UserError:

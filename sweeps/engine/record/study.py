@@ -22,7 +22,7 @@ from sweeps.engine.record.checkpoint_files import check_checkpoints
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.storage.errors import check_database, one_line, storage
 
-__all__ = ["at_once", "end_trial", "open_record", "open_study", "storage_of"]
+__all__ = ["end_trial", "one_transaction", "open_record", "open_study", "storage_of"]
 
 
 def open_study(path: Path, *, create: bool) -> optuna.Study:
@@ -55,10 +55,10 @@ def open_record(home: SweepHome, plan: BasePlan, attributes: dict[str, Any]) -> 
 
     Raises UserError for a damaged checkpoint of the sweep, and StorageError.
     """
-    if not home.is_begun:
-        own = {"sweep_id": uuid.uuid4().hex, "plan": plan.as_record(), "code": [current_code()]}
+    if not home.has_record:
+        sweep_attributes = {"sweep_id": uuid.uuid4().hex, "plan": plan.as_record(), "code": [current_code()]}
         with storage(home.record):
-            _make_study(home.record, {**own, **attributes})
+            _make_study(home.record, {**sweep_attributes, **attributes})
         return open_study(home.record, create=False)
     check_checkpoints(home)
     study = open_study(home.record, create=False)
@@ -74,7 +74,7 @@ def storage_of(study: optuna.Study) -> BaseStorage:
 
 
 @contextlib.contextmanager
-def at_once(study: optuna.Study) -> Generator[None]:
+def one_transaction(study: optuna.Study) -> Generator[None]:
     """All that is written to a study in a file within is committed together, or not at all.
 
     Optuna commits each value, and each commit waits for the disk. Raises what Optuna and SQLAlchemy raise.
@@ -85,30 +85,30 @@ def at_once(study: optuna.Study) -> Generator[None]:
     if backend is None:  # in memory
         yield
         return
-    usual = backend.scoped_session
+    usual_session = backend.scoped_session
     with backend.engine.begin() as connection:
         backend.scoped_session = scoped_session(sessionmaker(connection, join_transaction_mode="rollback_only"))
         try:
             yield
         finally:
             backend.scoped_session.remove()
-            backend.scoped_session = usual
+            backend.scoped_session = usual_session
 
 
 def end_trial(
-    study: optuna.Study, number: int, state: TrialState, value: float | None, *, name: str, reported: Sequence[float]
+    study: optuna.Study, number: int, state: TrialState, value: float | None, *, name: str, step_values: Sequence[float]
 ) -> None:
-    """Record how a running trial has ended. name: its state in words. reported: its value at each step.
+    """Record how a running trial has ended. name: its state in words. step_values: one for each step.
 
     The same as Optuna's Trial and Study.tell record, which read the whole trial again for each value.
     """
     storage = storage_of(study)
-    own = study._study_id  # pyright: ignore[reportPrivateUsage]
-    trial = storage.get_trial_id_from_study_id_trial_number(own, number)
+    study_id = study._study_id  # pyright: ignore[reportPrivateUsage]
+    trial = storage.get_trial_id_from_study_id_trial_number(study_id, number)
     storage.set_trial_user_attr(trial, "state", name)
-    for step, each in enumerate(reported):
-        storage.set_trial_intermediate_value(trial, step, each)
-    last = reported[-1:] if state is TrialState.PRUNED else []
+    for step, step_value in enumerate(step_values):
+        storage.set_trial_intermediate_value(trial, step, step_value)
+    last = step_values[-1:] if state is TrialState.PRUNED else []
     storage.set_trial_state_values(trial, state, last or None if value is None else [value])
 
 

@@ -38,23 +38,23 @@ EVERY = 30.0
 
 
 class RecordCopies:
-    """Copies record and outbox to the store, and says that this driver is alive. For use by one thread.
+    """Copies record and outbox to the store, and sends this driver's heartbeats. For use by one thread.
 
-    A copy is taken between two events, when record and outbox agree, and travels in a thread. copied: the number of the
-    last update in the copy that has arrived: MLflow may learn of so many, as a resume from the copy knows no others.
-    lost: why this driver must stop, if it must.
+    A copy is taken between two events, when record and outbox agree, and travels in a thread. copied_update: the number
+    of the last update in the copy that has arrived: MLflow may learn of so many, as a resume from the copy knows no
+    others. takeover_error: why this driver must stop, if it must.
     """
 
     def __init__(self, home: SweepHome, record: Attributes, store: ObjectStore) -> None:
         self.home, self.record, self.store = home, record, store
         self.driver = RemoteDriver(store)
-        self.copied, self.taken = 0, 0.0
-        self.lost: StorageError | None = None
-        self._sent: dict[Path, float] = {}  # when result files had been changed, as they were sent
-        self._sending: threading.Thread | None = None
-        self._failed: StorageError | None = None
+        self.copied_update, self.snapshot_time = 0, 0.0
+        self.takeover_error: StorageError | None = None
+        self._sent_times: dict[Path, float] = {}  # when result files had been changed, as they were sent
+        self._upload: threading.Thread | None = None
+        self._last_error: StorageError | None = None
         self._stopped = threading.Event()
-        self._life = threading.Thread(target=self._give_signs_of_life, daemon=True, name="signs-of-life")
+        self._heartbeat = threading.Thread(target=self._renew_until_stopped, daemon=True, name="signs-of-life")
 
     def begin(self) -> None:
         """Take over the sweep: the record and its copy name this session before the driver's object does.
@@ -64,54 +64,54 @@ class RecordCopies:
         self.record.write(DRIVERS, [*(self.record.read(DRIVERS) or []), self.driver.token])
         self._send(self._snapshot())
         self.driver.take()
-        self._life.start()
+        self._heartbeat.start()
 
     def step(self) -> None:
-        """Copy if it is time. A failure is reported, and the copy made later; raises StorageError if `lost`."""
-        if self.lost:
-            raise self.lost
-        is_sending = self._sending is not None and self._sending.is_alive()
-        if is_sending or time.monotonic() - self.taken < EVERY:
+        """Copy if it is time. A failure is reported, and the copy made later; raises `takeover_error`."""
+        if self.takeover_error:
+            raise self.takeover_error
+        is_sending = self._upload is not None and self._upload.is_alive()
+        if is_sending or time.monotonic() - self.snapshot_time < EVERY:
             return
         snapshot = self._snapshot()
-        self._sending = threading.Thread(target=self._try_to_send, args=[snapshot], daemon=True, name="copies")
-        self._sending.start()
+        self._upload = threading.Thread(target=self._try_to_send, args=[snapshot], daemon=True, name="copies")
+        self._upload.start()
 
-    def now(self) -> None:
+    def copy_now(self) -> None:
         """Copy, and wait until it has arrived. Raises StorageError."""
-        if self._sending:
-            self._sending.join()
+        if self._upload:
+            self._upload.join()
         self._renew()
         self._send(self._snapshot())
 
     def end(self) -> None:
         """Copy once more, with the results, and give the sweep back. Raises StorageError."""
         self.stop()
-        self.now()
+        self.copy_now()
         for path in self._results():
-            if self._sent.get(path) != path.stat().st_mtime:
+            if self._sent_times.get(path) != path.stat().st_mtime:
                 self.store.put(path, self.home.key(path))
-                self._sent[path] = path.stat().st_mtime
+                self._sent_times[path] = path.stat().st_mtime
         self.driver.release()
 
     def stop(self) -> None:
-        """Give no more signs of life."""
+        """Send no more heartbeats."""
         self._stopped.set()
-        if self._life.is_alive():
-            self._life.join()
+        if self._heartbeat.is_alive():
+            self._heartbeat.join()
 
-    def _give_signs_of_life(self) -> None:
+    def _renew_until_stopped(self) -> None:
         while not self._stopped.wait(EVERY):
             with contextlib.suppress(StorageError):  # the next copy reports it
                 self._renew()
 
     def _results(self) -> list[Path]:
         files = (*self.home.folder.iterdir(), *self.home.figures.rglob("*"))
-        return [path for path in files if path.is_file() and _is_result(self.home.key(path))]
+        return [path for path in files if path.is_file() and _is_result_name(self.home.key(path))]
 
     def _snapshot(self) -> tuple[Path, int]:
         """An archive with copies of record and outbox, and the number of the last update in it."""
-        self.taken = time.monotonic()
+        self.snapshot_time = time.monotonic()
         last = 0
         with storage(self.home.folder), tempfile.TemporaryDirectory() as place:
             descriptor, archive = tempfile.mkstemp(prefix="record-", suffix=".zip")
@@ -128,24 +128,24 @@ class RecordCopies:
             self._renew()
             self._send(snapshot)
         except StorageError as error:
-            if not self._failed and not self.lost:
+            if not self._last_error and not self.takeover_error:
                 print(f"the record has no new copy: {error}; tried again every {EVERY:.0f} s", file=sys.stderr)
-            self._failed = error
+            self._last_error = error
         else:
-            self._failed = None
+            self._last_error = None
 
     def _renew(self) -> None:
         try:
             self.driver.renew()
         except TakenOverError as error:
-            self.lost = error
+            self.takeover_error = error
             raise
 
     def _send(self, snapshot: tuple[Path, int]) -> None:
         archive, last = snapshot
         try:
             self.store.put(archive, COPY)
-            self.copied = max(self.copied, last)
+            self.copied_update = max(self.copied_update, last)
         finally:
             archive.unlink(missing_ok=True)
 
@@ -160,25 +160,25 @@ def fetch_record(home: SweepHome, store: ObjectStore) -> None:
 
     The folder appears complete, or not at all. Raises UserError if there is no such sweep.
     """
-    place = store.address.shown
+    place = store.address.for_messages
     try:
         home.folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.folder.parent) as scratch:
-            made = SweepHome(Path(scratch) / home.name)
+            new_home = SweepHome(Path(scratch) / home.name)
             archive = Path(scratch) / COPY
             if not store.get(COPY, archive):
                 raise UserError(f"--resume {place}: there is no copy of a sweep's record ({COPY})")
-            _unpack(archive, made.folder, place)
-            for name in filter(_is_result, store.names()):
-                store.get(name, made.folder / name)
-            made.folder.rename(home.folder)
+            _unpack(archive, new_home.folder, place)
+            for name in filter(_is_result_name, store.names()):
+                store.get(name, new_home.folder / name)
+            new_home.folder.rename(home.folder)
     except StorageError as error:
         raise UserError(f"--resume {place}: {error}") from error
     except OSError as error:
         raise UserError(f"{home.folder}: cannot be written ({error.strerror})") from error
 
 
-def _is_result(name: str) -> bool:
+def _is_result_name(name: str) -> bool:
     """Whether a file of a sweep's folder, by name, is one that a reader of results opens."""
     path = PurePosixPath(name)
     is_top = len(path.parts) == 1 or (path.parts[0] == "figures" and ".." not in path.parts)

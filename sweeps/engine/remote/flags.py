@@ -1,4 +1,4 @@
-"""--checkpoints and --resume ADDRESS: the store of a sweep, checked, and its record brought here if it is away."""
+"""--checkpoints and --resume ADDRESS: the store of a sweep, checked, and its record copied here if it is missing."""
 
 from __future__ import annotations
 
@@ -13,39 +13,41 @@ from sweeps.engine.record.resume import read_attribute
 from sweeps.engine.remote.copies import DRIVERS, fetch_record, holds_record
 from sweeps.engine.remote.one_driver import check_no_other_driver
 from sweeps.engine.storage.address import split_name
-from sweeps.engine.storage.check import checked_store
+from sweeps.engine.storage.check import open_store
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import ObjectStore
 
-__all__ = ["fetch_if_away", "named_apart", "shared_folder", "store_of"]
+__all__ = ["fetch_missing_record", "shared_folder", "split_address", "store_of"]
 
 
-def named_apart(given: dict[str, Any]) -> dict[str, Any]:
+def split_address(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags, with --resume s3://BUCKET/PREFIX/NAME as --checkpoints s3://BUCKET/PREFIX --resume NAME; so --extend.
 
     Raises UserError for two addresses that differ.
     """
     for flag in ("resume", "extend"):
-        if "://" in (given.get(flag) or ""):
-            place, name = split_name(given[flag])
-            if given.get("checkpoints", place) != place:
-                raise UserError(f"--{flag} {given[flag]} and --checkpoints {given['checkpoints']}: give one address")
-            given = {**given, flag: name, "checkpoints": place}
-    return given
+        if "://" in (flags.get(flag) or ""):
+            place, name = split_name(flags[flag])
+            if flags.get("checkpoints", place) != place:
+                raise UserError(f"--{flag} {flags[flag]} and --checkpoints {flags['checkpoints']}: give one address")
+            flags = {**flags, flag: name, "checkpoints": place}
+    return flags
 
 
-def fetch_if_away(settings: RunSettings) -> None:
-    """Bring the record of a sweep that is continued from --checkpoints, unless it is in --storage. Raises UserError."""
-    if not (settings.checkpoints and settings.continued):
+def fetch_missing_record(settings: RunSettings) -> None:
+    """Copy the record of a sweep that is continued from --checkpoints to --storage, if missing. Raises UserError."""
+    if not (settings.checkpoints and settings.continued_sweep):
         return
     storage = Path(settings.storage).expanduser().resolve()
-    home = SweepHome(storage / settings.continued)
-    if home.is_begun:
+    home = SweepHome(storage / settings.continued_sweep)
+    if home.has_record:
         return
     if settings.plan:
-        raise UserError(f"--plan: the record of {settings.continued} is not in {storage}; --resume brings it there")
+        raise UserError(
+            f"--plan: the record of {settings.continued_sweep} is not in {storage}; --resume brings it there"
+        )
     check_writable(storage, f"--storage {settings.storage!r}")
-    store = checked_store(settings.checkpoints).below(home.name)
+    store = open_store(settings.checkpoints).below(home.name)
     check_no_other_driver(store, home.name, None)
     fetch_record(home, store)
 
@@ -64,16 +66,16 @@ def store_of(settings: RunSettings, home: SweepHome) -> ObjectStore | None:
     """
     if not settings.checkpoints:
         return None
-    store = checked_store(settings.checkpoints).below(home.name)
-    drivers = read_attribute(home, DRIVERS, []) if home.is_begun else None
+    store = open_store(settings.checkpoints).below(home.name)
+    drivers = read_attribute(home, DRIVERS, []) if home.has_record else None
     check_no_other_driver(store, home.name, drivers)
     try:
-        is_taken = not home.is_begun and holds_record(store)
+        is_taken = not home.has_record and holds_record(store)
     except StorageError as error:
         raise UserError(str(error)) from error
     if is_taken:
         raise UserError(
             f"sweep {home.name!r} exists in {settings.checkpoints}: give another --name, or --resume "
-            f"{store.address.shown}"
+            f"{store.address.for_messages}"
         )
     return store

@@ -1,7 +1,7 @@
 """One driver at a time on the sweeps of a store: an object that the driver writes again and again while it runs.
 
 It protects from a second head that is started while the first one runs, and a head that comes back after another one
-took over stops at its next sign of life. It does not protect from two that start within the same moment: an object
+took over stops at its next heartbeat. It does not protect from two that start within the same moment: an object
 store has no locks.
 """
 
@@ -26,13 +26,13 @@ __all__ = ["RemoteDriver", "TakenOverError", "check_no_other_driver"]
 
 #: The object, and how the names of those begin that are written to learn the store's time.
 DRIVER, CLOCK = ".driver", ".clock-"
-#: Seconds without a sign of life after which a driver counts as dead; those before another one is sure to be alone.
+#: Seconds without a heartbeat after which a driver counts as dead; those before another one is sure to be alone.
 SILENCE, MOMENT = 180.0, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
-    """The driver that an object tells of. token: of its session; process: on host; ended: whether it said so."""
+class DriverState:
+    """The driver that an object names. token: of its session; process: on host; ended: whether it said so."""
 
     token: str
     host: str
@@ -57,10 +57,10 @@ class RemoteDriver:
         self.renew()
 
     def renew(self) -> None:
-        """Give a sign of life. Raises TakenOverError."""
-        seen = _seen(self.store)
-        if seen and seen.token != self.token:
-            raise TakenOverError(f"{self.store.place(DRIVER)}: a driver on {seen.host} has taken over this sweep")
+        """Send a heartbeat. Raises TakenOverError."""
+        state = _read_state(self.store)
+        if state and state.token != self.token:
+            raise TakenOverError(f"{self.store.place(DRIVER)}: a driver on {state.host} has taken over this sweep")
         self._write(ended=False)
 
     def release(self) -> None:
@@ -69,8 +69,8 @@ class RemoteDriver:
         self._write(ended=True)
 
     def _write(self, *, ended: bool) -> None:
-        own = {"token": self.token, "host": socket.gethostname(), "process": os.getpid(), "ended": ended}
-        self.store.put_bytes(json.dumps(own).encode(), DRIVER)
+        state = {"token": self.token, "host": socket.gethostname(), "process": os.getpid(), "ended": ended}
+        self.store.put_bytes(json.dumps(state).encode(), DRIVER)
 
 
 def check_no_other_driver(store: ObjectStore, name: str, drivers: Collection[str] | None) -> None:
@@ -79,37 +79,37 @@ def check_no_other_driver(store: ObjectStore, name: str, drivers: Collection[str
     drivers: the tokens in the record here; None if there is none.
     """
     try:
-        seen = _seen(store)
-        if seen is None:
+        state = _read_state(store)
+        if state is None:
             return
-        if not seen.ended and not _is_dead_here(seen) and (age := _age(store)) < SILENCE:
+        if not state.ended and not _is_dead_here(state) and (age := _age(store)) < SILENCE:
             raise UserError(
-                f"sweep {name!r} is run by a driver on {seen.host}, which gave a sign of life {age:.0f} s ago; end it, "
-                f"or try again {SILENCE:.0f} s after it died"
+                f"sweep {name!r} is run by a driver on {state.host}, which gave a sign of life {age:.0f} s ago; end "
+                f"it, or try again {SILENCE:.0f} s after it died"
             )
     except StorageError as error:
         raise UserError(str(error)) from error
-    if drivers is not None and seen.token not in drivers:
+    if drivers is not None and state.token not in drivers:
         raise UserError(
-            f"sweep {name!r} was continued on {seen.host} since: the record in --storage is not the latest; move its "
-            f"folder away, then --resume {store.address.shown}"
+            f"sweep {name!r} was continued on {state.host} since: the record in --storage is not the latest; move its "
+            f"folder away, then --resume {store.address.for_messages}"
         )
 
 
-def _seen(store: ObjectStore) -> Seen | None:
+def _read_state(store: ObjectStore) -> DriverState | None:
     """The last driver; None if there was none."""
     stored = store.get_bytes(DRIVER)
     if stored is None:
         return None
     try:
-        own: dict[str, Any] = json.loads(stored)
-        return Seen(str(own["token"]), str(own["host"]), int(own["process"]), bool(own["ended"]))
+        fields: dict[str, Any] = json.loads(stored)
+        return DriverState(str(fields["token"]), str(fields["host"]), int(fields["process"]), bool(fields["ended"]))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{store.place(DRIVER)}: damaged; delete it if no driver runs this sweep") from error
 
 
 def _age(store: ObjectStore) -> float:
-    """Seconds since the last sign of life, by the store's clock."""
+    """Seconds since the last heartbeat, by the store's clock."""
     probe = f"{CLOCK}{uuid.uuid4().hex}"
     store.put_bytes(probe.encode(), probe)
     now, then = store.modified(probe), store.modified(DRIVER)
@@ -118,6 +118,6 @@ def _age(store: ObjectStore) -> float:
     return (now - then).total_seconds() if now and then else SILENCE
 
 
-def _is_dead_here(seen: Seen) -> bool:
+def _is_dead_here(state: DriverState) -> bool:
     """Whether it ran on this machine, and has died."""
-    return seen.host == socket.gethostname() and not Path(f"/proc/{seen.process}").exists()
+    return state.host == socket.gethostname() and not Path(f"/proc/{state.process}").exists()

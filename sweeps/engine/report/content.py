@@ -10,7 +10,7 @@ from typing import Any
 from adcore.datasets import describe
 from adcore.metric_names import in_words
 from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
-from sweeps.engine.planning.labels import counted
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report.table import Table, interval_cells, number
@@ -71,7 +71,7 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
 
 
 def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
-    seeds = counted(len(results["seeds"]), "fresh seed")
+    seeds = count_of(len(results["seeds"]), "fresh seed")
     names = describe(plan.base.dataset).class_names
     over = f"the class {names[plan.classes[0]]}" if len(plan.classes) == 1 else f"all {len(plan.classes)} classes"
     value, interval = interval_cells(results["test"][""])
@@ -95,7 +95,7 @@ def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
         *([["validation", HELD_OUT_IN_WORDS]] if base.protocol == HELD_OUT else []),
         [f"{base.exposure.named_class}es" if len(plan.classes) > 1 else base.exposure.named_class,
          ", ".join(names[index] for index in sorted(plan.classes))],
-        ["detector", f"{base.detector}, width {base.width}, {counted(base.epochs, 'epoch')}"],
+        ["detector", f"{base.detector}, width {base.width}, {count_of(base.epochs, 'epoch')}"],
         ["configurations", f"{plan.configs} points, all trained to the end" if plan.space.is_grid else states],
         *([] if plan.space.is_grid else [["sampler", plan.sampler]]),
         ["fresh seeds", ", ".join(map(str, results["seeds"]))],
@@ -117,14 +117,14 @@ def _parameters(plan: Plan, results: Mapping[str, Any]) -> Table:
 
 def _stages(plan: Plan, results: Mapping[str, Any]) -> Table:
     seeds = len(results["seeds"])
-    models = f"the same {counted(seeds, 'model')}"
+    models = f"the same {count_of(seeds, 'model')}"
     rows: list[Sequence[str]] = []
     if results["search_value"] is not None:
         alone = number(None) if results["search"] is None else ""
         cells = interval_cells(results["search"] or {"value": results["search_value"], "low": 0, "high": 0})
         smaller = ", smaller trainings" if plan.search else ""
         rows.append(["search, validation", cells[0], alone or cells[1], f"1 seed, the best of {plan.configs}{smaller}"])
-    rows.append(["confirm, validation", *interval_cells(results["confirm"]), counted(seeds, "fresh seed")])
+    rows.append(["confirm, validation", *interval_cells(results["confirm"]), count_of(seeds, "fresh seed")])
     for name, interval in results["test"].items():
         rows.append([f"test, {name} anomalies" if name else "test", *interval_cells(interval), models])
     metric = in_words(plan.metric)
@@ -148,7 +148,7 @@ def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label
 def _classes(record: SweepRecord, results: Mapping[str, Any]) -> Table:
     plan, winner = record.plan, results["winner"]["configuration"]
     names, intervals = describe(plan.base.dataset).class_names, results.get(f"test_{plan.metric}_by_class", {})
-    confirmed = [record.confirmed_classes(winner, seed) for seed in results["seeds"]]
+    confirmed = [record.confirmation_values(winner, seed) for seed in results["seeds"]]
     rows: list[Sequence[str]] = []
     for index in sorted(plan.classes):
         values = results["test_by_class"][plan.metric][str(index)]

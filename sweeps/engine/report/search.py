@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from sweeps.engine.planning.labels import counted
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.predicted import predicted_means
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report.table import Table
@@ -69,7 +69,7 @@ def ladder_table(record: SweepRecord) -> Table:
         lost = below.count("diverged"), below.count("failed")
         rows.append([str(cell) for cell in (place + 1, rung.classes, rung.epochs, reached, stopped, *lost)])
     columns = ("rung", "classes", "epochs", "reached", "stopped here", "diverged on the way", "failed on the way")
-    return Table(f"the ladder of {counted(len(configurations), 'configuration')}", columns, rows)
+    return Table(f"the ladder of {count_of(len(configurations), 'configuration')}", columns, rows)
 
 
 def saving(record: SweepRecord) -> str:

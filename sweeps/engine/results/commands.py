@@ -32,14 +32,14 @@ def final_commands(plan: Plan, winner: Confirmation, settings: SweepSettings, re
     return [
         f"browse:  {browse_command(settings.tracking_uri)}",
         f"resume:  {resume}",
-        f"repeat:  {threads} {shlex.join([python(), '-m', 'adcore.train', *_changed(config), *data])}",
+        f"repeat:  {threads} {shlex.join([python(), '-m', 'adcore.train', *_changed_flags(config), *data])}",
     ]
 
 
 def commands_of_record(record: SweepRecord, home: SweepHome, winner: int) -> list[str]:
     """All commands that concern a finished sweep, from its record. winner: number of the configuration to repeat."""
     settings, seed = stored_flags(record, home), record.plan.confirm_seeds[0]
-    confirmed = Confirmation(record.configurations[winner], {seed: record.confirmed_classes(winner, seed)})
+    confirmed = Confirmation(record.configurations[winner], {seed: record.confirmation_values(winner, seed)})
     resume = resume_command(record.plan.script, settings, home.name)
     return [
         f"search:  {_start_command(record.plan.script, record.read('settings'))}",
@@ -64,7 +64,7 @@ def _start_command(script: str, stored: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _changed(config: TrainConfig) -> list[str]:
+def _changed_flags(config: TrainConfig) -> list[str]:
     """Flags of every field that differs from its default."""
     words: list[str] = []
     for field in dataclasses.fields(config):

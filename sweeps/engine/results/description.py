@@ -32,10 +32,10 @@ def describe(
 
     verdict: the sentence on what is beyond noise. commands: to browse, resume and repeat, one line each.
     """
-    parts = [f"{_answer(plan, summary)} {verdict}".strip(), _question(plan)]
+    parts = [f"{_answer_sentence(plan, summary)} {verdict}".strip(), _question_sentence(plan)]
     if not plan.space.is_grid:
         parts.append(_table(summary.winner.params))
-    parts += [_compared(plan, confirmed, summary.winner), "\n".join(["```", *commands, "```"])]
+    parts += [_comparison_sentence(plan, confirmed, summary.winner), "\n".join(["```", *commands, "```"])]
     return "\n\n".join(parts)
 
 
@@ -44,24 +44,25 @@ def label_of(plan: Plan, confirmed: Confirmation) -> str:
     return plan.label(confirmed.number, confirmed.params)
 
 
-def _question(plan: Plan) -> str:
+def _question_sentence(plan: Plan) -> str:
     base, classes = plan.base, len(plan.classes)
     what = "Which variant gives" if plan.space.is_grid else f"Which {', '.join(plan.space.names)} give"
     over = f"the mean over {classes} classes" if classes > 1 else "one class"
     note = f" ({HELD_OUT_IN_WORDS})" if base.protocol == HELD_OUT else ""
     best = f"the best {LABELS[plan.metric]} on `{base.dataset}`"
-    asked = f"{what} detector `{base.detector}` {best}, {over}, protocol `{base.protocol}`?"
-    return asked + note
+    question = f"{what} detector `{base.detector}` {best}, {over}, protocol `{base.protocol}`?"
+    return question + note
 
 
-def _answer(plan: Plan, summary: Summary) -> str:
+def _answer_sentence(plan: Plan, summary: Summary) -> str:
     if plan.space.is_grid:
         return ""
-    tested = "; ".join(
-        f"{each.value:.4f}{f' ({name} anomalies)' if name else ''}, 95 % interval {each.low:.4f} to {each.high:.4f}"
-        for name, each in summary.test.items()
+    intervals = "; ".join(
+        f"{interval.value:.4f}{f' ({name} anomalies)' if name else ''}, "
+        f"95 % interval {interval.low:.4f} to {interval.high:.4f}"
+        for name, interval in summary.test.items()
     )
-    return f"**{label_of(plan, summary.winner)}**: test {in_words(plan.metric)} {tested}."
+    return f"**{label_of(plan, summary.winner)}**: test {in_words(plan.metric)} {intervals}."
 
 
 def _table(params: dict[str, Any]) -> str:
@@ -70,8 +71,8 @@ def _table(params: dict[str, Any]) -> str:
     return "\n".join(["| winner | |", "|---|---|", *rows])
 
 
-def _compared(plan: Plan, confirmed: Sequence[Confirmation], winner: Confirmation) -> str:
-    names = ", ".join(f"`{label_of(plan, each)}`" for each in confirmed)
+def _comparison_sentence(plan: Plan, confirmed: Sequence[Confirmation], winner: Confirmation) -> str:
+    names = ", ".join(f"`{label_of(plan, confirmation)}`" for confirmation in confirmed)
     seeds = ", ".join(map(str, winner.by_seed))
     of = "All variants were trained" if plan.space.is_grid else f"Of {plan.configs} configurations these were retrained"
     return f"{of} with fresh seeds ({seeds}): {names}."

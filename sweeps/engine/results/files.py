@@ -37,7 +37,7 @@ def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str
     final: columns to add, by configuration: such as `confirm_auroc_mean` and `test_auroc_mean`.
     """
     classes, metric = sorted(record.plan.base.classes), record.plan.metric
-    own_name = f"val_{metric}"
+    metric_name = f"val_{metric}"
     columns = [
         "configuration",
         "state",
@@ -45,28 +45,34 @@ def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str
         "classes",
         "epochs",
         *record.plan.space.names,
-        mean_metric(own_name),
+        mean_metric(metric_name),
     ]
-    columns += [class_metric(own_name, index) for index in classes]
+    columns += [class_metric(metric_name, index) for index in classes]
     columns += [mean_metric(f"{part}_{metric}") for part in ("confirm", "test")]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        for own in sorted(record.configurations.values(), key=partial(_place, record)):
-            state = "" if record.plan.space.is_grid else own.state
-            row: dict[str, Any] = {"configuration": own.number, "state": state, **own.params}
-            if own.rung >= 0:
-                rung = record.ladder.rungs[own.rung]
-                row |= {"rung": own.rung + 1, "classes": rung.classes, "epochs": rung.epochs}
-            row |= {class_metric(own_name, index): values[-1] for index, values in own.curves.items() if values}
-            row |= {mean_metric(own_name): own.mean, **final.get(own.number, {})}
+        for configuration in sorted(record.configurations.values(), key=partial(_sort_key, record)):
+            state = "" if record.plan.space.is_grid else configuration.state
+            row: dict[str, Any] = {"configuration": configuration.number, "state": state, **configuration.params}
+            if configuration.rung >= 0:
+                rung = record.ladder.rungs[configuration.rung]
+                row |= {"rung": configuration.rung + 1, "classes": rung.classes, "epochs": rung.epochs}
+            row |= {
+                class_metric(metric_name, index): values[-1] for index, values in configuration.curves.items() if values
+            }
+            row |= {mean_metric(metric_name): configuration.mean, **final.get(configuration.number, {})}
             writer.writerow(row)
     return path
 
 
-def _place(record: SweepRecord, each: Configuration) -> tuple[float, ...]:
+def _sort_key(record: SweepRecord, configuration: Configuration) -> tuple[float, ...]:
     """For sorting: the furthest and best first."""
-    return -each.rung, 0.0 if each.value is None else -record.goodness(each.value), each.number
+    return (
+        -configuration.rung,
+        0.0 if configuration.value is None else -record.goodness(configuration.value),
+        configuration.number,
+    )
 
 
 def write_figure(path: Path, plan: Plan, winner: Confirmation, test: TestResult) -> Path:
@@ -101,19 +107,19 @@ def write_summary(
     """All results of a finished sweep as JSON: for other programs, and for docs/results.md."""
     winner = summary.winner
     metrics = next(iter(next(iter(test.measured.values())).values()))
-    found = {
+    results = {
         "plan": record.plan.as_record(),
         "seconds": round(seconds),
         "states": record.ledger.counts(),
         "winner": {"configuration": winner.number, **winner.params},
         "seeds": list(winner.by_seed),
-        "search": _plain(summary.search),
+        "search": _interval_record(summary.search),
         "search_value": winner.configuration.mean,
-        "confirm": _plain(summary.confirm),
-        "test": {name: _plain(each) for name, each in summary.test.items()},
+        "confirm": _interval_record(summary.confirm),
+        "test": {name: _interval_record(each) for name, each in summary.test.items()},
         "test_by_class": {metric: test.by_class(winner.number, metric) for metric in metrics},
         f"test_{test.metric}_by_class": {
-            index: _plain(each) for index, each in class_intervals(confirmed, test).items()
+            index: _interval_record(each) for index, each in class_intervals(confirmed, test).items()
         },
         "confirmed": [
             {
@@ -127,7 +133,7 @@ def write_summary(
             for each, name in zip(confirmed, point_names(record, confirmed), strict=True)
         ],
         "comparisons": [
-            {"configuration": each.configuration, "name": each.name, "difference": _plain(each.difference)}
+            {"configuration": each.configuration, "name": each.name, "difference": _interval_record(each.difference)}
             for each in summary.comparisons
         ],
         "sentence": grid_sentence(record, confirmed, summary) if record.plan.space.is_grid else summary.sentence,
@@ -135,12 +141,12 @@ def write_summary(
         "test_openings": record.read("test_openings"),
     }
     if clock := record.read(CLOCK):
-        found["time"] = {"limit": clock["limit"], "used": round(clock["used"]), "confirmed": record.read(CHOSEN)}
+        results["time"] = {"limit": clock["limit"], "used": round(clock["used"]), "confirmed": record.read(CHOSEN)}
     if per_class:
-        found["per_class"] = per_class.as_record()
-    return write_whole(path, json.dumps(found, indent=1) + "\n")  # --start-from of another sweep may read it
+        results["per_class"] = per_class.as_record()
+    return write_whole(path, json.dumps(results, indent=1) + "\n")  # --start-from of another sweep may read it
 
 
-def _plain(each: Interval | None) -> dict[str, float] | None:
-    is_known = each is not None and math.isfinite(each.half)
-    return {"value": each.value, "low": each.low, "high": each.high} if each and is_known else None
+def _interval_record(interval: Interval | None) -> dict[str, float] | None:
+    is_known = interval is not None and math.isfinite(interval.half)
+    return {"value": interval.value, "low": interval.low, "high": interval.high} if interval and is_known else None

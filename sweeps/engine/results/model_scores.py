@@ -17,11 +17,11 @@ from adcore.errors import UserError
 from adcore.files import put_in_place
 from adcore.train.build import load_detector
 from adcore.train.members import one_configuration
-from sweeps.engine.machine.shared_storage import require_seen
+from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.machine.workers import on_workers
 from sweeps.engine.record.checkpoint_files import differences_to_record, read_model
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.remote.at_hand import at_hand, fetch
+from sweeps.engine.remote.local_files import fetch_files, local_home
 from sweeps.engine.search.trial import limit_process
 from sweeps.engine.storage.errors import storage
 
@@ -46,14 +46,14 @@ def scored_trainings(
     """
     missing: Trainings = {}
     for training, aurocs in trainings.items():
-        scores = _stored(home, training, aurocs)
+        scores = _read_scores(home, training, aurocs)
         if scores is None:
             missing[training] = aurocs
         else:
             yield training, scores
-    for training, scores in _newly_scored(missing, home, data, resources, metric):
+    for training, scores in _score_missing(missing, home, data, resources, metric):
         with storage(home.folder):
-            _store(home, training, trainings[training], scores)
+            _write_scores(home, training, trainings[training], scores)
         yield training, scores
 
 
@@ -84,30 +84,34 @@ def score_training(
     from adcore.evaluation.test_scores import score_test
     from adcore.train.build import training_device
 
-    require_seen(home.token)
+    require_visible(home.token)
     limit_process(**shares)
     remember(data.info)
-    with at_hand(home) as here:
-        paths = here.checkpoints_of(*training)
-        fetch(here, paths)
-        copied = SweepHome(here.folder)
+    with local_home(home) as local:
+        paths = local.checkpoints_of(*training)
+        fetch_files(local, paths)
+        local_copy = SweepHome(local.folder)
         # a worker of a lost node may have written to it since
-        if reason := difference_of(copied, training, values, metric):
+        if reason := difference_of(local_copy, training, values, metric):
             raise UserError(f"{reason}; it was not scored; --resume trains this model again")
         config, detector = load_detector(paths, data.channels)
     return score_test(detector.to(training_device()), config, data)
 
 
-def _newly_scored(
+def _score_missing(
     trainings: Trainings, home: SweepHome, data: ImageDataset, resources: Resources, metric: str
 ) -> Iterator[tuple[Training, TestScores]]:
     if not trainings:
         return
     import ray
 
-    stored = ray.put(data) if resources.workers else data  # not before: no trial of search or confirmation can reach it
-    beside = resources.shares_beside_training
-    calls = {each: (home, each, values, stored, beside, metric) for each, values in trainings.items()}
+    data_reference = (
+        ray.put(data) if resources.uses_workers else data
+    )  # not before: no trial of search or confirmation can reach it
+    shares = resources.shares_beside_training
+    calls = {
+        training: (home, training, values, data_reference, shares, metric) for training, values in trainings.items()
+    }
     yield from on_workers(score_training, calls, resources)
 
 
@@ -116,7 +120,7 @@ def _path(home: SweepHome, training: Training) -> Path:
     return home.test_scores / f"configuration-{number:04d}-seed-{seed}-classes-{'-'.join(map(str, classes))}.npz"
 
 
-def _stored(home: SweepHome, training: Training, expected: Sequence[float]) -> TestScores | None:
+def _read_scores(home: SweepHome, training: Training, expected: Sequence[float]) -> TestScores | None:
     from adcore.evaluation.test_scores import TestScores
 
     # absent, cut or empty: scored again
@@ -129,7 +133,7 @@ def _stored(home: SweepHome, training: Training, expected: Sequence[float]) -> T
     return None
 
 
-def _store(home: SweepHome, training: Training, aurocs: Sequence[float], scores: TestScores) -> None:
+def _write_scores(home: SweepHome, training: Training, aurocs: Sequence[float], scores: TestScores) -> None:
     path = _path(home, training)
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")

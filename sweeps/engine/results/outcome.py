@@ -14,7 +14,7 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.description import winner_tags
 from sweeps.engine.results.files import write_figure, write_summary, write_table
-from sweeps.engine.results.per_class import PerClass, per_class
+from sweeps.engine.results.per_class import PerClass, compare_per_class
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.results.tables import grid_sentence
 from sweeps.engine.results.test_result import TestResult
@@ -26,13 +26,13 @@ __all__ = ["Outcome", "conclude", "publish"]
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """confirmed: the confirmed configurations, best first. own: each class's best, if the classes were searched.
+    """confirmed: the confirmed configurations, best first. own_best: each class's, if the classes were searched.
 
     by_class: what one configuration for all classes costs, if they were.
     """
 
     confirmed: list[Confirmation]
-    own: Mapping[int, Confirmation]
+    own_best: Mapping[int, Confirmation]
     test: TestResult
     summary: Summary
     by_class: PerClass | None
@@ -41,7 +41,7 @@ class Outcome:
 def conclude(
     record: SweepRecord,
     confirmed: list[Confirmation],
-    own: Mapping[int, Confirmation],
+    own_best: Mapping[int, Confirmation],
     test: TestResult,
     labels: Tensor,
 ) -> Outcome:
@@ -55,11 +55,17 @@ def conclude(
         same_training=not plan.search,
         is_grid=plan.space.is_grid,
     )
-    return Outcome(confirmed, own, test, summary, per_class(plan, confirmed, dict(own), test) if own else None)
+    return Outcome(
+        confirmed,
+        own_best,
+        test,
+        summary,
+        compare_per_class(plan, confirmed, dict(own_best), test) if own_best else None,
+    )
 
 
 def publish(
-    found: Outcome,
+    outcome: Outcome,
     record: SweepRecord,
     *,
     home: SweepHome,
@@ -68,27 +74,31 @@ def publish(
     seconds: float,
     state: str,
 ) -> None:
-    """Write the outcome's files and tell MLflow. commands: to browse, resume and repeat. Raises StorageError."""
-    plan, winner, means = record.plan, found.summary.winner, confirmed_means(found.confirmed, found.test)
+    """Write the outcome's files, and queue it for MLflow. commands: to browse, resume, repeat. Raises StorageError."""
+    plan, winner, means = record.plan, outcome.summary.winner, confirmed_means(outcome.confirmed, outcome.test)
     with storage(home.folder):
         artifacts = [
             write_table(home.table, record, means),
-            write_summary(home.results, record, found.confirmed, found.summary, found.test, seconds, found.by_class),
-            write_figure(home.class_figure(plan.metric), plan, winner, found.test),
+            write_summary(
+                home.results, record, outcome.confirmed, outcome.summary, outcome.test, seconds, outcome.by_class
+            ),
+            write_figure(home.class_figure(plan.metric), plan, winner, outcome.test),
             home.record,
         ]
     tested, opening = mean_metric(f"test_{plan.metric}"), len(record.read("test_openings")) - 1
     for number, values in means.items():
         tracking.close_confirmed("confirm", number, {tested: values[tested]}, opening=opening)
-    for each in found.own.values():
-        if plan.owner(each.number) is not None:
+    for each in outcome.own_best.values():
+        if plan.search_class(each.number) is not None:
             tracking.close_confirmed("confirm by class", each.number, {}, opening=opening)
-    verdict = grid_sentence(record, found.confirmed, found.summary) if plan.space.is_grid else found.summary.sentence
+    verdict = (
+        grid_sentence(record, outcome.confirmed, outcome.summary) if plan.space.is_grid else outcome.summary.sentence
+    )
     tracking.close_sweep(
         state,
-        final_metrics(found.summary, found.test) | (found.by_class.metrics() if found.by_class else {}),
+        final_metrics(outcome.summary, outcome.test) | (outcome.by_class.metrics() if outcome.by_class else {}),
         artifacts,
         step=opening,
         params={} if plan.space.is_grid else winner.params,
-        tags=winner_tags(plan, found.confirmed, found.summary, verdict, commands),
+        tags=winner_tags(plan, outcome.confirmed, outcome.summary, verdict, commands),
     )

@@ -18,7 +18,7 @@ from sweeps.engine.results.intervals import Interval
 from sweeps.engine.results.summary import difference
 from sweeps.engine.results.test_result import OWN_BEST, TestResult
 
-__all__ = ["PerClass", "own_best", "per_class"]
+__all__ = ["PerClass", "choose_own_best", "compare_per_class"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PerClass:
 
     plan: Plan
     winner: Confirmation
-    own: Mapping[int, Confirmation]
+    own_best: Mapping[int, Confirmation]
     test: TestResult
     cost: Interval
 
@@ -40,20 +40,21 @@ class PerClass:
         cost, seeds = self.cost, len(self.winner.by_seed)
         verdict = "beyond noise" if cost.excludes_zero else "within noise"
         return (
-            f"One weight vector for all {len(self.own)} classes costs {cost.value:+.4f} {in_words(self.plan.metric)} "
+            f"One weight vector for all {len(self.own_best)} classes costs {cost.value:+.4f} "
+            f"{in_words(self.plan.metric)} "
             f"(95 % interval {cost.low:+.4f} to {cost.high:+.4f}, {seeds} seed{'s' if seeds > 1 else ''}): {verdict}."
         )
 
     def table(self) -> Table:
         """Test values by class, mean over the seeds."""
-        of = f"one configuration for all {len(self.own)} classes and one for each"
+        of = f"one configuration for all {len(self.own_best)} classes and one for each"
         table = Table(title=f"test {in_words(self.plan.metric)}, {of}")
         table.add_column(self.plan.base.exposure.named_class)
         for name in ("common winner", "own best", "difference"):
             table.add_column(name, justify="right")
-        names, common, own = describe(self.plan.base.dataset).class_names, *self._values()
-        for index in self.own:
-            pair = fmean(common[index]), fmean(own[index])
+        names, winner_values, own_values = describe(self.plan.base.dataset).class_names, *self._values()
+        for index in self.own_best:
+            pair = fmean(winner_values[index]), fmean(own_values[index])
             table.add_row(f"{index} {names[index]}", *(f"{v:.4f}" for v in pair), f"{pair[1] - pair[0]:+.4f}")
         means = (f"{fmean(self.test.means(number)):.4f}" for number in (self.winner.number, OWN_BEST))
         table.add_row("mean", *means, f"{self.cost.value:+.4f} ({self.cost.low:+.4f}, {self.cost.high:+.4f})")
@@ -71,15 +72,15 @@ class PerClass:
 
     def as_record(self) -> dict[str, Any]:
         """Plain values, for results.json."""
-        _, own = self._values()
+        _, own_values = self._values()
         by_class = {
             str(index): {
-                "configuration": each.number,
-                "params": each.params,
-                "confirm": [values[index] for values in each.by_seed.values()],
-                "test": own[index],
+                "configuration": confirmation.number,
+                "params": confirmation.params,
+                "confirm": [values[index] for values in confirmation.by_seed.values()],
+                "test": own_values[index],
             }
-            for index, each in self.own.items()
+            for index, confirmation in self.own_best.items()
         }
         return {
             "by_class": by_class,
@@ -93,17 +94,19 @@ class PerClass:
         return self.test.by_class(self.winner.number), self.test.by_class(OWN_BEST)
 
 
-def own_best(winner: Confirmation, records: Mapping[int, SweepRecord]) -> dict[int, Confirmation]:
+def choose_own_best(winner: Confirmation, records: Mapping[int, SweepRecord]) -> dict[int, Confirmation]:
     """By class, the best confirmed configuration: of its own search's best and the common winner, which wins ties."""
-    found: dict[int, Confirmation] = {}
+    best_by_class: dict[int, Confirmation] = {}
     for index, record in sorted(records.items()):
-        own = confirmations(record, record.best(record.plan.best))
-        found[index] = max((winner, *own), key=lambda each: record.goodness(each.by_class()[index]))
-    return found
+        class_confirmations = confirmations(record, record.best(record.plan.best))
+        best_by_class[index] = max(
+            (winner, *class_confirmations), key=lambda confirmation: record.goodness(confirmation.by_class()[index])
+        )
+    return best_by_class
 
 
-def per_class(
-    plan: Plan, confirmed: Sequence[Confirmation], own: Mapping[int, Confirmation], test: TestResult
+def compare_per_class(
+    plan: Plan, confirmed: Sequence[Confirmation], own_best: Mapping[int, Confirmation], test: TestResult
 ) -> PerClass:
     """The winner, the first of `confirmed`, beside each class's own best.
 
@@ -111,4 +114,4 @@ def per_class(
     both are the same models, and the difference varies less than the interval says.
     """
     numbers = [each.number for each in confirmed]
-    return PerClass(plan, confirmed[0], own, test, difference([*numbers, OWN_BEST], test, OWN_BEST, numbers[0]))
+    return PerClass(plan, confirmed[0], own_best, test, difference([*numbers, OWN_BEST], test, OWN_BEST, numbers[0]))

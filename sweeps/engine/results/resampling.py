@@ -12,27 +12,27 @@ from adcore.metrics import measure_one
 if TYPE_CHECKING:
     from adcore.evaluation.test_scores import TestScores
 
-__all__ = ["resampled"]
+__all__ = ["resampled_deviations"]
 
 #: Resamples of the test part, the same for all models and classes: their covariance needs that.
 RESAMPLES, SEED = 100, 0
 
 
-def resampled(scored: TestScores, experiment: int, metric: str) -> dict[str, NDArray[np.float64]]:
+def resampled_deviations(test_scores: TestScores, experiment: int, metric: str) -> dict[str, NDArray[np.float64]]:
     """By comparison, the deviations of an experiment's metric over resamples of the test part, [RESAMPLES].
 
     Images are drawn with replacement within each class. The sum of squares is the metric's variance, and the deviations
     of several experiments and models can be added, as those of adcore.metrics.auroc_influence.
     """
-    member = scored.config.classes.index(experiment)
-    scores, labels = scored.scores[:, member].double().cpu().numpy(), scored.labels.cpu().numpy()
-    normal = scored.normal(experiment).cpu().numpy()
-    kinds = {name: own.cpu().numpy() for name, own in scored.anomalous(experiment).items()}
+    member = test_scores.config.classes.index(experiment)
+    scores, labels = test_scores.scores[:, member].double().cpu().numpy(), test_scores.labels.cpu().numpy()
+    normal = test_scores.normal(experiment).cpu().numpy()
+    kinds = {name: mask.cpu().numpy() for name, mask in test_scores.anomalous(experiment).items()}
     values: dict[str, list[float]] = {name: [] for name in kinds}
     draw = np.random.default_rng(SEED)
     by_class = [np.flatnonzero(labels == index) for index in np.unique(labels)]
     for _ in range(RESAMPLES):
-        drawn = np.concatenate([draw.choice(own, len(own)) for own in by_class])
+        drawn = np.concatenate([draw.choice(images, len(images)) for images in by_class])
         for name, anomalous in kinds.items():
             shown = drawn[(anomalous | normal)[drawn]]
             values[name].append(measure_one(metric, anomalous[shown], scores[shown]))

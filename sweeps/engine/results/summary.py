@@ -82,17 +82,17 @@ def summarise(
     winner = confirmed[0]
     comparable = confirmed if not is_grid or winner.number in names else confirmed[:1]
     number = winner.number
-    known = "seen" if "seen" in test.covariance else ""  # what validation is scored on
+    comparison = "seen" if "seen" in test.covariance else ""  # what validation is scored on
     scale = test.images / validation_images
     variance, freedom = pooled_variance([each.means for each in confirmed])
-    searched = None
+    search_interval = None
     if same_training and winner.configuration.mean is not None:
-        images = test.image_variance_of_one(known, number) * scale
-        searched = interval([winner.configuration.mean], variance, freedom, images)
+        images = test.image_variance_of_one(comparison, number) * scale
+        search_interval = interval([winner.configuration.mean], variance, freedom, images)
     return Summary(
         winner,
-        searched,
-        interval(winner.means, variance, freedom, test.image_variance(known, number) * scale),
+        search_interval,
+        interval(winner.means, variance, freedom, test.image_variance(comparison, number) * scale),
         {name: _on_test(confirmed, test, name) for name in test.covariance},
         _comparisons(comparable, test, names, is_grid=is_grid),
         test.metric,
@@ -101,12 +101,12 @@ def summarise(
 
 def class_intervals(confirmed: Sequence[Confirmation], test: TestResult) -> dict[int, Interval]:
     """The winner's test values by class, over all anomalies; seeds' variance is pooled over the confirmed ones."""
-    number, found = confirmed[0].number, dict[int, Interval]()
+    number, intervals = confirmed[0].number, dict[int, Interval]()
     by_class = [test.by_class(each.number) for each in confirmed]
     for index, values in by_class[0].items():
         variance, freedom = pooled_variance([each[index] for each in by_class])
-        found[index] = interval(values, variance, freedom, test.image_variance_of_class(number, index))
-    return found
+        intervals[index] = interval(values, variance, freedom, test.image_variance_of_class(number, index))
+    return intervals
 
 
 def _on_test(confirmed: Sequence[Confirmation], test: TestResult, comparison: str) -> Interval:
@@ -121,11 +121,11 @@ def _comparisons(
     """The first against every other confirmed configuration: the references first."""
     first, *others = (each.number for each in confirmed)
     numbers = [first, *others]
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for other in others:
         pair = (other, first) if is_grid else (first, other)
-        found.append(Comparison(other, names.get(other, ""), difference(numbers, test, *pair)))
-    return sorted(found, key=lambda each: not each.name)
+        comparisons.append(Comparison(other, names.get(other, ""), difference(numbers, test, *pair)))
+    return sorted(comparisons, key=lambda each: not each.name)
 
 
 def difference(configurations: Sequence[int], test: TestResult, first: int, second: int) -> Interval:
@@ -151,15 +151,18 @@ def confirmed_means(confirmed: Sequence[Confirmation], test: TestResult) -> dict
 
 def final_metrics(summary: Summary, test: TestResult) -> dict[str, float]:
     """The winner's metrics for the sweep's own run, by MLflow name."""
-    winner, own = summary.winner, test.metric
-    found = {mean_metric(f"val_{own}"): summary.confirm.value}
-    found |= {class_metric(f"val_{own}", index): value for index, value in winner.by_class().items()}
+    winner, metric_name = summary.winner, test.metric
+    values_by_name = {mean_metric(f"val_{metric_name}"): summary.confirm.value}
+    values_by_name |= {class_metric(f"val_{metric_name}", index): value for index, value in winner.by_class().items()}
     metrics = next(iter(next(iter(test.measured.values())).values()))
     for metric in metrics:
         by_class = {index: fmean(values) for index, values in test.by_class(winner.number, metric).items()}
-        found[mean_metric(f"test_{metric}")] = fmean(by_class.values())
-        found |= {class_metric(f"test_{metric}", index): value for index, value in by_class.items()}
+        values_by_name[mean_metric(f"test_{metric}")] = fmean(by_class.values())
+        values_by_name |= {class_metric(f"test_{metric}", index): value for index, value in by_class.items()}
     for name, each in summary.test.items():
         ending = f"_{name}" if name else ""
-        found |= {f"test_{own}{ending}_mean_low": each.low, f"test_{own}{ending}_mean_high": each.high}
-    return found
+        values_by_name |= {
+            f"test_{metric_name}{ending}_mean_low": each.low,
+            f"test_{metric_name}{ending}_mean_high": each.high,
+        }
+    return values_by_name

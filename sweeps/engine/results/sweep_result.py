@@ -88,39 +88,39 @@ class SweepResult:
     def figures(self) -> dict[str, Path]:
         """The figures in the sweep's folder, by name: the metric by class, and those of the winner's models."""
         home = SweepHome(self.home)
-        found = [*home.class_figures(), *sorted(home.figures.rglob("*.png"))]
-        return {path.relative_to(self.home).with_suffix("").as_posix(): path for path in found if path.exists()}
+        paths = [*home.class_figures(), *sorted(home.figures.rglob("*.png"))]
+        return {path.relative_to(self.home).with_suffix("").as_posix(): path for path in paths if path.exists()}
 
 
 def read_result(home: SweepHome) -> SweepResult:
     """The result of a finished sweep. Raises UserError if its results.json is missing, damaged or of another kind."""
     path = home.results
     try:
-        found = json.loads(path.read_text())
-        return _result(home.folder, found)
+        results = json.loads(path.read_text())
+        return _result(home.folder, results)
     except OSError as error:
         raise UserError(f"{path}: no results of a finished sweep ({error.strerror}); resume the sweep") from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: damaged, or no search's results; resume the sweep to write it again") from error
 
 
-def _result(folder: Path, found: Mapping[str, Any]) -> SweepResult:
+def _result(folder: Path, results: Mapping[str, Any]) -> SweepResult:
     return SweepResult(
         home=folder,
-        winner=dict(found["winner"]),
-        search=Estimate(**found["search"]) if found["search"] else None,
-        confirm=Estimate(**found["confirm"]),
-        test={name: Estimate(**each) for name, each in found["test"].items()},
-        seeds=list(found["seeds"]),
-        confirmed=list(found["confirmed"]),
-        comparisons={each["configuration"]: Estimate(**each["difference"]) for each in found["comparisons"]},
-        sentence=found["sentence"],
-        states=dict(found["states"]),
-        plan=dict(found["plan"]),
+        winner=dict(results["winner"]),
+        search=Estimate(**results["search"]) if results["search"] else None,
+        confirm=Estimate(**results["confirm"]),
+        test={name: Estimate(**each) for name, each in results["test"].items()},
+        seeds=list(results["seeds"]),
+        confirmed=list(results["confirmed"]),
+        comparisons={each["configuration"]: Estimate(**each["difference"]) for each in results["comparisons"]},
+        sentence=results["sentence"],
+        states=dict(results["states"]),
+        plan=dict(results["plan"]),
         test_by_class={
             metric: {int(index): list(values) for index, values in by_class.items()}
-            for metric, by_class in found["test_by_class"].items()
+            for metric, by_class in results["test_by_class"].items()
         },
-        test_openings=list(found["test_openings"]),
-        seconds=float(found["seconds"]),
+        test_openings=list(results["test_openings"]),
+        seconds=float(results["seconds"]),
     )

@@ -11,7 +11,7 @@ from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import describe
 from adcore.metric_names import in_words
 from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
-from sweeps.engine.planning.labels import class_label, counted
+from sweeps.engine.planning.labels import class_label, count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.record import SweepRecord
@@ -40,13 +40,15 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     """The confirmed configurations side by side, the winner's sampled fields, and whether its lead is beyond noise."""
     winner = confirmed[0]
     lines = [f"search and confirm, validation {in_words(record.plan.metric)}, mean over classes:"]
-    for each, own_name in zip(confirmed, point_names(record, confirmed), strict=True):
-        name = f" ({own_name})" if own_name else ""
-        searched = f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
+    for each, point_name in zip(confirmed, point_names(record, confirmed), strict=True):
+        name = f" ({point_name})" if point_name else ""
+        search_value = (
+            f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
+        )
         by_seed = ", ".join(f"{mean:.4f}" for mean in each.means)
         seeds = f" (seeds: {by_seed})" if len(each.means) > 1 else ""
-        lines.append(f"  configuration {each.number}{name}: search {searched}, confirm {each.mean:.4f}{seeds}")
-    lines += _stopped_points(record, confirmed)
+        lines.append(f"  configuration {each.number}{name}: search {search_value}, confirm {each.mean:.4f}{seeds}")
+    lines += _stopped_point_lines(record, confirmed)
     lines.append(f"winner: configuration {winner.number}")
     lines += [f"  {name:28} {_shown(value)}" for name, value in _fields(record.plan, winner)]
     for each in summary.comparisons[1:]:
@@ -66,7 +68,7 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
 def stage_table(record: SweepRecord, summary: Summary) -> Table:
     """Search, confirm and test side by side."""
     plan, seeds = record.plan, len(summary.winner.by_seed)
-    over = f"mean over {counted(len(plan.classes), 'class')}"
+    over = f"mean over {count_of(len(plan.classes), 'class')}"
     table = Table(title=f"{in_words(plan.metric)} of configuration {summary.winner.number}, {over}")
     for name in ("", "mean", "95 % interval"):
         table.add_column(name, justify="right" if name else "left")
@@ -77,11 +79,11 @@ def stage_table(record: SweepRecord, summary: Summary) -> Table:
             "search, validation", f"{summary.winner.configuration.mean:.4f}", "", f"{chosen}, smaller trainings"
         )
     elif summary.search is not None:
-        table.add_row("search, validation", *_cells(summary.search), chosen)
-    table.add_row("confirm, validation", *_cells(summary.confirm), f"{counted(seeds, 'fresh seed')}")
+        table.add_row("search, validation", *_interval_cells(summary.search), chosen)
+    table.add_row("confirm, validation", *_interval_cells(summary.confirm), f"{count_of(seeds, 'fresh seed')}")
     for name, each in summary.test.items():
         models = "the same model" if seeds == 1 else f"the same {seeds} models"
-        table.add_row(f"test, {name} anomalies" if name else "test", *_cells(each), models)
+        table.add_row(f"test, {name} anomalies" if name else "test", *_interval_cells(each), models)
     return table
 
 
@@ -89,7 +91,7 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
     """Validation and test values of the winner by class, mean and standard deviation over seeds."""
     names, winner = describe(plan.base.dataset).class_names, summary.winner
     comparisons = {name: test.by_class(winner.number, test.named(name)) for name in test.covariance}
-    table = Table(title=f"mean and standard deviation over {counted(len(winner.by_seed), 'fresh seed')}")
+    table = Table(title=f"mean and standard deviation over {count_of(len(winner.by_seed), 'fresh seed')}")
     table.add_column(plan.base.exposure.named_class)
     for name in ("validation", *(f"test {name}".rstrip() for name in comparisons)):
         table.add_column(name, justify="right", no_wrap=True)
@@ -102,7 +104,7 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
 
 def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult) -> Table:
     """Every point of a grid: its means, and its difference to the default one."""
-    classes, seeds = counted(len(record.plan.classes), "class"), counted(len(summary.winner.by_seed), "fresh seed")
+    classes, seeds = count_of(len(record.plan.classes), "class"), count_of(len(summary.winner.by_seed), "fresh seed")
     table = Table(title=f"{in_words(record.plan.metric)}, mean over {classes} and {seeds}")
     compared = (f"test, minus {record.plan.space.default}", "95 % interval", "") if summary.comparisons else ()
     for name in ("", "validation", "test", *compared):
@@ -139,14 +141,18 @@ def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]
     return [next((name for name, point in points.items() if point == each.params), "") for each in confirmed]
 
 
-def _stopped_points(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
+def _stopped_point_lines(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
     """A line for each point that was tried and not confirmed: its configuration, and how far it came."""
     numbers, lines = {each.number for each in confirmed}, list[str]()
     for name, point in record.plan.space.points.items():
-        own = next((each for each in record.configurations.values() if each.params == point), None)
-        if own and own.number not in numbers:
-            at = f", {own.value:.4f} on rung {own.rung + 1} of {len(record.ladder.rungs)}" if own.value else ""
-            lines.append(f"  configuration {own.number} ({name}): {own.state}{at}, not confirmed")
+        configuration = next((each for each in record.configurations.values() if each.params == point), None)
+        if configuration and configuration.number not in numbers:
+            at = (
+                f", {configuration.value:.4f} on rung {configuration.rung + 1} of {len(record.ladder.rungs)}"
+                if configuration.value
+                else ""
+            )
+            lines.append(f"  configuration {configuration.number} ({name}): {configuration.state}{at}, not confirmed")
     return lines
 
 
@@ -160,8 +166,8 @@ def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in (fixed | winner.params).items()]
 
 
-def _cells(each: Interval) -> tuple[str, str]:
-    return f"{each.value:.4f}", f"({max(each.low, 0):.4f}, {min(each.high, 1):.4f})"
+def _interval_cells(interval: Interval) -> tuple[str, str]:
+    return f"{interval.value:.4f}", f"({max(interval.low, 0):.4f}, {min(interval.high, 1):.4f})"
 
 
 def _mean_and_spread(values: list[float]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OWN_BEST", "TestResult", "own_of"]
+__all__ = ["OWN_BEST", "TestResult", "stored_own_best"]
 
 #: Stands for a configuration that takes each class's network from the training of that class's own best one.
 OWN_BEST = -1
@@ -21,7 +21,7 @@ class TestResult:
     """Test figures of every confirmed model, a (configuration, seed) pair.
 
     measured: model -> class -> metric -> value. covariance: by comparison ("" for all anomalies, "seen", "unseen"), of
-    the models' means over the classes, from images: [models, models]. images: size of the test part. own: the
+    the models' means over the classes, from images: [models, models]. images: size of the test part. own_best: the
     configurations that OWN_BEST stands for, by class. class_variance: model -> class -> variance of its metric from
     images; empty in the record of a version that did not note it. metric: the one that the sweep was run for.
     """
@@ -29,7 +29,7 @@ class TestResult:
     measured: dict[tuple[int, int], dict[int, dict[str, float]]]
     covariance: dict[str, NDArray[np.float64]]
     images: int
-    own: Mapping[int, int] = dataclasses.field(default_factory=dict[int, int])
+    own_best: Mapping[int, int] = dataclasses.field(default_factory=dict[int, int])
     class_variance: Mapping[tuple[int, int], Mapping[int, float]] = dataclasses.field(
         default_factory=dict[tuple[int, int], Mapping[int, float]]
     )
@@ -38,14 +38,14 @@ class TestResult:
     def means(self, configuration: int, metric: str | None = None) -> list[float]:
         """Mean over the classes, one per seed. metric: the sweep's, if no other is given."""
         name = metric or self.metric
-        found = [by_class for (number, _), by_class in self.measured.items() if number == configuration]
-        return [float(np.mean([values[name] for values in by_class.values()])) for by_class in found]
+        seed_values = [by_class for (number, _), by_class in self.measured.items() if number == configuration]
+        return [float(np.mean([values[name] for values in by_class.values()])) for by_class in seed_values]
 
     def by_class(self, configuration: int, metric: str | None = None) -> dict[int, list[float]]:
         """One value per seed, by class. metric: the sweep's, if no other is given."""
         name = metric or self.metric
-        found = [by_class for (number, _), by_class in self.measured.items() if number == configuration]
-        return {index: [by_class[index][name] for by_class in found] for index in found[0]}
+        seed_values = [by_class for (number, _), by_class in self.measured.items() if number == configuration]
+        return {index: [by_class[index][name] for by_class in seed_values] for index in seed_values[0]}
 
     def named(self, comparison: str) -> str:
         """The name of the metric over a comparison: "", "seen" or "unseen"."""
@@ -60,16 +60,16 @@ class TestResult:
 
     def image_variance_of_one(self, comparison: str, configuration: int) -> float:
         """Variance from images of one model's mean over classes, on average over the configuration's seeds."""
-        own = [place for place, (number, _) in enumerate(self.measured) if number == configuration]
-        return float(np.diag(self.covariance[comparison])[own].mean())
+        places = [place for place, (number, _) in enumerate(self.measured) if number == configuration]
+        return float(np.diag(self.covariance[comparison])[places].mean())
 
     def image_variance_of_class(self, configuration: int, index: int) -> float:
         """Variance from images of a model's metric in one class, on average over seeds; NaN if unknown.
 
         A mean over seeds does not vary more: its models share the images.
         """
-        own = [values[index] for (number, _), values in self.class_variance.items() if number == configuration]
-        return float(np.mean(own)) if own else math.nan
+        variances = [values[index] for (number, _), values in self.class_variance.items() if number == configuration]
+        return float(np.mean(variances)) if variances else math.nan
 
     def as_record(self) -> dict[str, Any]:
         """Plain values, for the study."""
@@ -78,8 +78,10 @@ class TestResult:
             "measured": [{str(index): m for index, m in by_class.items()} for by_class in self.measured.values()],
             "covariance": {name: matrix.tolist() for name, matrix in self.covariance.items()},
             "images": self.images,
-            "class_variance": [{str(index): v for index, v in own.items()} for own in self.class_variance.values()],
-            "own": {str(index): number for index, number in self.own.items()},
+            "class_variance": [
+                {str(index): v for index, v in by_class.items()} for by_class in self.class_variance.values()
+            ],
+            "own": {str(index): number for index, number in self.own_best.items()},
             "metric": self.metric,
         }
 
@@ -87,18 +89,18 @@ class TestResult:
     def from_record(cls, stored: dict[str, Any]) -> TestResult:
         """The result from what as_record returned."""
         models = [(number, seed) for number, seed in stored["models"]]
-        measured = {model: _by_class(own) for model, own in zip(models, stored["measured"], strict=True)}
+        measured = {model: _by_class(values) for model, values in zip(models, stored["measured"], strict=True)}
         noted = stored.get("class_variance") or []
-        variance = {model: _by_class(own) for model, own in zip(models, noted, strict=False)}
+        variance = {model: _by_class(values) for model, values in zip(models, noted, strict=False)}
         covariance = {name: np.array(matrix) for name, matrix in stored["covariance"].items()}
         metric = stored.get("metric", "auroc")
-        return cls(measured, covariance, stored["images"], own_of(stored), variance, metric)
+        return cls(measured, covariance, stored["images"], stored_own_best(stored), variance, metric)
 
 
 def _by_class(stored: Mapping[str, Any]) -> dict[int, Any]:
     return {int(index): value for index, value in stored.items()}
 
 
-def own_of(stored: Mapping[str, Any]) -> dict[int, int]:
+def stored_own_best(stored: Mapping[str, Any]) -> dict[int, int]:
     """The configurations that OWN_BEST stands for, by class, from what TestResult.as_record returned."""
     return {int(index): number for index, number in stored["own"].items()}

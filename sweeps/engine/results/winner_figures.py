@@ -8,10 +8,10 @@ from typing import Any
 from adcore.datasets import ImageDataset, remember
 from adcore.train.build import load_detector
 from sweeps.engine.machine.resources import Resources
-from sweeps.engine.machine.shared_storage import require_seen
+from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.machine.workers import on_workers
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.remote.at_hand import at_hand, fetch, share
+from sweeps.engine.remote.local_files import fetch_files, local_home, upload_files
 from sweeps.engine.search.trial import limit_process
 from sweeps.engine.storage.errors import storage
 from sweeps.engine.tracking.events import Tracking
@@ -19,7 +19,7 @@ from sweeps.engine.tracking.events import Tracking
 __all__ = ["assess_models", "inspect_model"]
 
 #: By class: its metrics by name, and the names of its figures in the sweep's folder.
-Assessed = dict[int, tuple[dict[str, float], list[str]]]
+Assessments = dict[int, tuple[dict[str, float], list[str]]]
 
 
 def inspect_model(
@@ -36,11 +36,11 @@ def inspect_model(
     """Assess a configuration's models of the confirmation, and tell MLflow. Raises StorageError."""
     with storage(home.folder):
         call = home, (configuration, tuple(classes), seed), train, test, resources.shares_beside_training
-        [(_, found)] = on_workers(assess_models, {configuration: call}, resources)
-    for index, (metrics, names) in found.items():
+        [(_, assessments)] = on_workers(assess_models, {configuration: call}, resources)
+    for index, (metrics, names) in assessments.items():
         files = [home.folder / name for name in names]
-        fetch(home, files)
-        tracking.assessed("confirm", configuration, seed, index, metrics, files)
+        fetch_files(home, files)
+        tracking.log_assessment("confirm", configuration, seed, index, metrics, files)
 
 
 def assess_models(
@@ -49,7 +49,7 @@ def assess_models(
     train: ImageDataset,
     test: ImageDataset,
     shares: dict[str, Any],
-) -> Assessed:
+) -> Assessments:
     """Assess the models of a training and draw their figures. Runs on a worker.
 
     Raises OSError if a file cannot be written, StorageError for the store.
@@ -60,17 +60,17 @@ def assess_models(
     from adcore.train.build import training_device
     from adcore.train.reports import history_of
 
-    require_seen(home.token)
+    require_visible(home.token)
     limit_process(**shares)
     remember(train.info)
-    assessed: Assessed = {}
-    with at_hand(home) as here:
-        paths = here.checkpoints_of(*training)
-        fetch(here, paths)
+    assessments: Assessments = {}
+    with local_home(home) as local:
+        paths = local.checkpoints_of(*training)
+        fetch_files(local, paths)
         config, detector = load_detector(paths, test.channels)
         detector.to(training_device())
         history = history_of([state for path in paths for state in checkpoints.read(path)])
-        for index, found in assess(detector, config, train, test).items():
-            files = write_figures(here.figures / f"class-{index}", found, detector, test, history)
-            assessed[index] = found.metrics(), share(here, files)
-    return assessed
+        for index, assessment in assess(detector, config, train, test).items():
+            files = write_figures(local.figures / f"class-{index}", assessment, detector, test, history)
+            assessments[index] = assessment.metrics(), upload_files(local, files)
+    return assessments

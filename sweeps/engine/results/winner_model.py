@@ -8,7 +8,7 @@ from adcore.datasets import ImageDataset
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.remote.at_hand import at_hand, fetch
+from sweeps.engine.remote.local_files import fetch_files, local_home
 from sweeps.engine.storage.errors import one_line, storage
 from sweeps.engine.tracking.events import Tracking
 from sweeps.engine.tracking.outbox import ModelFolder
@@ -30,13 +30,15 @@ def register_winner(
         return
     plan, classes = record.plan, sorted(record.plan.classes)
     try:
-        with storage(home.folder), at_hand(home) as here:
-            paths = [path for seed in winner.by_seed for path in here.checkpoints_of(winner.number, classes, seed)]
-            fetch(here, paths)
+        with storage(home.folder), local_home(home) as local:
+            paths = [path for seed in winner.by_seed for path in local.checkpoints_of(winner.number, classes, seed)]
+            fetch_files(local, paths)
             save_model(home.model, paths, train)
     except MlflowException as error:
         print(f"the winner is not registered in MLflow: {one_line(error)}", file=sys.stderr)
         return
     tags = {"sweep": home.name, "configuration": str(winner.number), "scale": plan.scale}
-    tracking.registered(winner.number, ModelFolder(str(home.model), model_name(plan.script, plan.base.dataset), tags))
+    tracking.register_model(
+        winner.number, ModelFolder(str(home.model), model_name(plan.script, plan.base.dataset), tags)
+    )
     record.write("registered", winner.number)

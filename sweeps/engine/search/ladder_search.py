@@ -6,15 +6,15 @@ import dataclasses
 import math
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from statistics import fmean
 from typing import Any
 
-from sweeps.engine.planning.labels import counted
-from sweeps.engine.planning.ladder import Pack, ready
+from sweeps.engine.planning.labels import count_of
+from sweeps.engine.planning.ladder import Pack, count_ready
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.search.searcher import Ended, Job, PackSearcher
+from sweeps.engine.search.searcher import EndedTraining, Job, PackSearcher
 from sweeps.engine.search.trial import Part
 
 __all__ = ["LadderSearch"]
@@ -22,12 +22,12 @@ __all__ = ["LadderSearch"]
 
 @dataclasses.dataclass(eq=False)
 class Step:
-    """Configurations on their way to a rung. left: experiments to be trained; trained: the results of the others."""
+    """Configurations on their way to a rung. experiments_left: those to be trained; results: of the others."""
 
     record: SweepRecord
     rung: int
-    left: int
-    trained: dict[int, dict[int, list[float]] | None]
+    experiments_left: int
+    results: dict[int, dict[int, list[float]] | None]
 
 
 class LadderSearch(PackSearcher):
@@ -40,158 +40,166 @@ class LadderSearch(PackSearcher):
 
     def __init__(self, name: str, records: Sequence[SweepRecord], *, limit: int, slots: int) -> None:
         super().__init__(records)
-        self.name, self.ladders, self.limit = name, list(records), limit
+        self.name, self.sweep_records, self.limit = name, list(records), limit
         # what trains at the same time is proposed without each other's results: so only a quarter of all at once
         self.quarter = math.ceil(records[0].plan.configs / 4)
         self.ranked_by = records[0].plan.metric
         self.resize(slots)
-        self.turns = deque(record for record in records if not record.is_searched)
-        self.cut: deque[Job] = deque()  # the rest of a pack that several free slots train
-        self.closed = dict.fromkeys(self.ladders, 0)  # how many that have ended newly_closed has returned
-        self.climbed = dict.fromkeys(self.ladders, 0)  # how many climbs newly_climbed has returned
+        self.open_records = deque(record for record in records if not record.is_searched)
+        self.split_jobs: deque[Job] = deque()  # the rest of a pack that several free slots train
+        self.ended_counts = dict.fromkeys(self.sweep_records, 0)  # how many trainings newly_ended has returned
+        self.climb_counts = dict.fromkeys(self.sweep_records, 0)  # how many climbs new_climbs has returned
 
     def next_job(self) -> Job | None:
-        if self.cut:
-            return self.cut.popleft()
-        for record in list(self.turns):
-            if job := self._next_of(record):
-                self.turns.remove(record)
-                self.turns.append(record)
-                self.cut.extend(job[1:])
+        if self.split_jobs:
+            return self.split_jobs.popleft()
+        for record in list(self.open_records):
+            if job := self._next_jobs(record):
+                self.open_records.remove(record)
+                self.open_records.append(record)
+                self.split_jobs.extend(job[1:])
                 return job[0]
             if not self._under_way(record):
                 record.end_search()
-                self.turns.remove(record)
+                self.open_records.remove(record)
         return None
 
     @property
-    def ready(self) -> int:
+    def ready_count(self) -> int:
         """Packs of one configuration, as it takes no more than that to use a slot; a quarter of all at a time."""
-        most = self.quarter * len(self.turns) - len(self.jobs)
-        found = len(self.again) + len(self.cut)
-        for record in self.turns:
+        most = self.quarter * len(self.open_records) - len(self.jobs)
+        count = len(self.retries) + len(self.split_jobs)
+        for record in self.open_records:
             if record.classes:
                 under_way = self._under_way(record)
-                found += ready(record.ladder, new=self.proposable(record), under_way=under_way, most=most)
+                count += count_ready(record.ladder, new=self.proposals_left(record), under_way=under_way, most=most)
             else:  # others begin once the first has given the order of the classes
-                found += self.proposable(record)
-        return max(0, min(found, most))
+                count += self.proposals_left(record)
+        return max(0, min(count, most))
 
     def resize(self, slots: int) -> None:
         super().resize(slots)
-        self.at_once = math.ceil(max(slots, self.quarter) / slots)
+        self.max_new = math.ceil(max(slots, self.quarter) / slots)
 
     def finish(self, job: Job, curves: list[dict[int, list[float]]] | None, result: dict[str, Any]) -> None:
         step: Step = job.owner
-        for part, own in zip(job.parts, curves or [{} for _ in job.parts], strict=True):
-            step.left -= len(part.config.classes)
-            known = step.trained[part.configuration]
-            step.trained[part.configuration] = None if curves is None or known is None else {**known, **own}
-        if not step.left and not step.record.broken:  # if it is broken, a resume continues the training
-            step.record.finish_pack(step.rung, step.trained)
+        for part, curves_of_part in zip(job.parts, curves or [{} for _ in job.parts], strict=True):
+            step.experiments_left -= len(part.config.classes)
+            earlier_curves = step.results[part.configuration]
+            step.results[part.configuration] = (
+                None if curves is None or earlier_curves is None else {**earlier_curves, **curves_of_part}
+            )
+        if not step.experiments_left and not step.record.storage_error:  # else a resume continues the training
+            step.record.finish_pack(step.rung, step.results)
 
     def _under_way(self, record: SweepRecord) -> int:
         """The number of running packs of a record."""
-        jobs = (*self.jobs.values(), *self.again, *self.cut)
+        jobs = (*self.jobs.values(), *self.retries, *self.split_jobs)
         return len({id(job.owner) for job in jobs if job.owner.record is record})
 
-    def proposable(self, record: SweepRecord) -> int:
+    def proposals_left(self, record: SweepRecord) -> int:
         """How many new configurations may still begin."""
-        return record.plan.configs - record.ladder.begun
+        return record.plan.configs - record.ladder.begun_count
 
-    def _next_of(self, record: SweepRecord) -> list[Job]:
+    def _next_jobs(self, record: SweepRecord) -> list[Job]:
         under_way, idle = self._under_way(record), max(1, self.slots - len(self.jobs))
-        proposed = self.proposable(record)
+        new = self.proposals_left(record)
         if not record.classes:  # the first configuration trains on all of them and gives their order
-            return [] if under_way or not proposed else _jobs(record, Pack(0, new=1), idle)
+            return [] if under_way or not new else _make_jobs(record, Pack(0, new=1), idle)
         while pack := record.ladder.next_pack(
-            new=proposed, at_once=self.at_once, limit=self.limit, idle=idle, under_way=under_way
+            new=new, max_new=self.max_new, limit=self.limit, idle=idle, under_way=under_way
         ):
-            if jobs := _jobs(record, pack, idle):
+            if jobs := _make_jobs(record, pack, idle):
                 return jobs
         return []
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         """Counts of all records; the best mean is the mean of the records' best ones, once each has one."""
-        counts = [record.ledger.counts() for record in self.ladders]
-        states = {state: sum(own[state] for own in counts) for state in counts[0]}
+        counts = [record.ledger.counts() for record in self.sweep_records]
+        states = {state: sum(state_counts[state] for state_counts in counts) for state in counts[0]}
         training = {part.configuration for job in self.jobs.values() for part in job.parts}
         waiting = max(0, states["running"] - len(training))
         shown = [f"{states['complete']} complete", f"{len(training)} running", f"{waiting} waiting"]
         shown += [f"{states[state]} {state}" for state in ("stopped", "diverged", "failed") if states[state]]
-        best = [own.mean or 0.0 for record in self.ladders for own in record.best(1)]
-        total = sum(record.plan.configs for record in self.ladders)
-        mean = fmean(best) if len(best) == len(self.ladders) else None
-        return f"of {counted(total, 'configuration')} {', '.join(shown)}", mean
+        best = [leader.mean or 0.0 for record in self.sweep_records for leader in record.best(1)]
+        total = sum(record.plan.configs for record in self.sweep_records)
+        mean = fmean(best) if len(best) == len(self.sweep_records) else None
+        return f"of {count_of(total, 'configuration')} {', '.join(shown)}", mean
 
-    def newly_closed(self) -> list[Ended]:
-        found: list[Ended] = []
-        for record, known in self.closed.items():
-            ended = record.ledger.ended[known:]
-            found += sorted((own.number, record.plan.base.train_seed, own.state) for own in ended)
-            self.closed[record] += len(ended)
-        return found
+    def newly_ended(self) -> list[EndedTraining]:
+        trainings: list[EndedTraining] = []
+        for record, returned_count in self.ended_counts.items():
+            ended = record.ledger.endings[returned_count:]
+            trainings += sorted(
+                (configuration.number, record.plan.base.train_seed, configuration.state) for configuration in ended
+            )
+            self.ended_counts[record] += len(ended)
+        return trainings
 
-    def newly_climbed(self) -> list[tuple[SweepRecord, Configuration, int]]:
+    def new_climbs(self) -> list[tuple[SweepRecord, Configuration, int]]:
         """The rungs that configurations reached since the last call; the first call returns all."""
-        found: list[tuple[SweepRecord, Configuration, int]] = []
-        for record, known in self.climbed.items():
-            climbed = record.ledger.climbed[known:]
-            found += [(record, own, rung) for own, rung in sorted(climbed, key=lambda each: (each[0].number, each[1]))]
-            self.climbed[record] += len(climbed)
-        return found
+        found_climbs: list[tuple[SweepRecord, Configuration, int]] = []
+        for record, returned_count in self.climb_counts.items():
+            climbs = record.ledger.climbs[returned_count:]
+            found_climbs += [
+                (record, configuration, rung)
+                for configuration, rung in sorted(climbs, key=lambda climb: (climb[0].number, climb[1]))
+            ]
+            self.climb_counts[record] += len(climbs)
+        return found_climbs
 
 
-def _jobs(record: SweepRecord, pack: Pack, idle: int) -> list[Job]:
+def _make_jobs(record: SweepRecord, pack: Pack, idle: int) -> list[Job]:
     """The jobs of a pack; none if the configuration that gave the order of the classes has trained all of it before.
 
     A pack of one configuration is split among all free slots, so that none has to wait for the others.
     """
-    parts = {number: _parts(record, number, pack.rung) for number in pack.configurations or _begun(record, pack.new)}
-    if known := [number for number, own in parts.items() if not own]:
-        record.finish_pack(pack.rung, {number: {} for number in known})
-    found = [part for own in parts.values() for part in own]
-    trained: dict[int, dict[int, list[float]] | None] = {number: {} for number, own in parts.items() if own}
-    step = Step(record, pack.rung, sum(len(part.config.classes) for part in found), trained)
-    cut = _cut(found, idle) if len(trained) == 1 else [found] if found else []
-    return [Job(tuple(own), record.ladder.rungs[pack.rung].epochs, step) for own in cut]
+    numbers = pack.configurations or _begin_new(record, pack.new)
+    parts = {number: _make_parts(record, number, pack.rung) for number in numbers}
+    if trained_numbers := [number for number in parts if not parts[number]]:
+        record.finish_pack(pack.rung, {number: {} for number in trained_numbers})
+    all_parts = list(chain.from_iterable(parts.values()))
+    results: dict[int, dict[int, list[float]] | None] = {number: {} for number in parts if parts[number]}
+    step = Step(record, pack.rung, sum(len(part.config.classes) for part in all_parts), results)
+    shares = _split(all_parts, idle) if len(results) == 1 else [all_parts] if all_parts else []
+    return [Job(tuple(share), record.ladder.rungs[pack.rung].epochs, step) for share in shares]
 
 
-def _cut(parts: Sequence[Part], slots: int) -> list[list[Part]]:
+def _split(parts: Sequence[Part], slots: int) -> list[list[Part]]:
     """The experiments of a configuration's parts, split among so many slots."""
     experiments = [(part, index) for part in parts for index in part.config.classes]
     size = math.ceil(len(experiments) / slots)
     shares = [experiments[start : start + size] for start in range(0, len(experiments), size)]
     return [
-        [_of_part(part, own) for part in parts if (own := [index for each, index in share if each is part])]
+        [_with_classes(part, own) for part in parts if (own := [index for owner, index in share if owner is part])]
         for share in shares
     ]
 
 
-def _of_part(part: Part, classes: Sequence[int]) -> Part:
+def _with_classes(part: Part, classes: Sequence[int]) -> Part:
     if len(classes) == len(part.config.classes):  # all of it: settings that are made anew are checked anew
         return part
     return dataclasses.replace(part, config=dataclasses.replace(part.config, classes=tuple(classes)))
 
 
-def _begun(record: SweepRecord, most: int) -> tuple[int, ...]:
+def _begin_new(record: SweepRecord, most: int) -> tuple[int, ...]:
     """Begin the next new configurations, as many as can share a pack; returns their numbers."""
-    numbers = islice(record.not_begun(), most)
+    numbers = islice(record.unbegun_numbers(), most)
     kinds = ((number, record.ladder.kind(record.propose(number).number)) for number in numbers)
     first = next(kinds)
-    found = [first[0], *(number for number, _ in takewhile(lambda each: each[1] == first[1], kinds))]
-    for number in found:
+    numbers_of_kind = [first[0], *(number for number, _ in takewhile(lambda pair: pair[1] == first[1], kinds))]
+    for number in numbers_of_kind:
         record.begin(number, 0)
-    return tuple(found)
+    return tuple(numbers_of_kind)
 
 
-def _parts(record: SweepRecord, number: int, rung: int) -> list[Part]:
+def _make_parts(record: SweepRecord, number: int, rung: int) -> list[Part]:
     """The experiments that a configuration trains to reach a rung, grouped by the epochs already trained."""
-    own, goal = record.configurations[number], record.ladder.rungs[rung]
-    config = dataclasses.replace(record.plan.search_config, **own.params)
+    configuration, goal = record.configurations[number], record.ladder.rungs[rung]
+    config = dataclasses.replace(record.plan.search_config, **configuration.params)
     classes = record.classes[: goal.classes] or record.plan.classes
     starts: dict[int, list[int]] = {}
     for index in classes:
-        if (start := len(own.curves.get(index, []))) < goal.epochs:
+        if (start := len(configuration.curves.get(index, []))) < goal.epochs:
             starts.setdefault(start, []).append(index)
-    return [Part(number, dataclasses.replace(config, classes=tuple(own)), start) for start, own in starts.items()]
+    return [Part(number, dataclasses.replace(config, classes=tuple(group)), start) for start, group in starts.items()]

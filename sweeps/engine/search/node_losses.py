@@ -1,4 +1,4 @@
-"""NodeLosses: tells a trial whose node was lost from one that has crashed."""
+"""NodeLosses: distinguishes a trial whose node was lost from one that has crashed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["NodeLosses", "last_failure"]
 #: gone, too. Ray learns of a worker that has crashed within a second, of a node's end within half a minute.
 LOST, UNREACHABLE = "its node has died", "is temporarily unavailable"
 #: Seconds after which a node that is not known to be gone is there.
-DOUBT = 90.0
+UNCERTAIN_SECONDS = 90.0
 #: How Tune begins the entry of a failure in a trial's log.
 ENTRY = "Failure # "
 
 
 class NodeLosses:
-    """Forgives a trial what its node did; a failure that is in doubt counts later if the node turns out to be there."""
+    """Does not count failures that a node caused; an uncertain one counts later if the node turns out to be alive."""
 
     def __init__(
         self,
@@ -33,20 +33,20 @@ class NodeLosses:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.node_of, self.is_alive, self.clock = node_of, is_alive, clock
-        self.places: dict[str, tuple[Any, str | None]] = {}  # worker and node, by trial
-        self.doubts: list[tuple[float, str | None, Trial]] = []
+        self.worker_and_node: dict[str, tuple[Any, str | None]] = {}  # worker and node, by trial
+        self.uncertain_failures: list[tuple[float, str | None, Trial]] = []
 
     def follow(self, trials: Iterable[Trial]) -> None:
-        """Called at each step: note where the trials run, and count what was forgiven in vain."""
+        """Called at each step: note where the trials run, and count the failures whose nodes are alive after all."""
         for trial in trials:
             worker = trial.temporary_state.ray_actor
-            if worker is not None and self.places.get(trial.trial_id, (None, None))[0] is not worker:
-                self.places[trial.trial_id] = worker, self.node_of(worker)
-        due = [each for each in self.doubts if each[0] <= self.clock()]
-        for doubt in due:
-            self.doubts.remove(doubt)
-            if self.is_alive(doubt[1]):
-                doubt[2].run_metadata.num_failures += 1
+            if worker is not None and self.worker_and_node.get(trial.trial_id, (None, None))[0] is not worker:
+                self.worker_and_node[trial.trial_id] = worker, self.node_of(worker)
+        due = [failure for failure in self.uncertain_failures if failure[0] <= self.clock()]
+        for failure in due:
+            self.uncertain_failures.remove(failure)
+            if self.is_alive(failure[1]):
+                failure[2].run_metadata.num_failures += 1
 
     def forgive(self, trial: Trial) -> bool:
         """Whether a trial's last failure is its node's, which then does not count as one of its own."""
@@ -54,14 +54,14 @@ class NodeLosses:
         if LOST not in text and UNREACHABLE not in text:
             return False
         if LOST not in text:
-            _, node = self.places.get(trial.trial_id, (None, None))
-            self.doubts.append((self.clock() + DOUBT, node, trial))
+            _, node = self.worker_and_node.get(trial.trial_id, (None, None))
+            self.uncertain_failures.append((self.clock() + UNCERTAIN_SECONDS, node, trial))
         _uncount(trial)
         return True
 
-    def cut_off(self, trial: Trial) -> str | None:
+    def node_without_storage(self, trial: Trial) -> str | None:
         """The node of a trial that has failed as it did not see the storage there, which does not count; else None."""
-        node = self.places.get(trial.trial_id, (None, None))[1]
+        node = self.worker_and_node.get(trial.trial_id, (None, None))[1]
         if node is None or NOT_SEEN not in last_failure(trial):
             return None
         _uncount(trial)

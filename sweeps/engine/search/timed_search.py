@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sweeps.engine.planning.rungs import added, affordable
+from sweeps.engine.planning.rungs import affordable_count, rung_costs
 from sweeps.engine.planning.time_budget import Pace, confirm_seconds, images_of, reserve
 from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.record import SweepRecord
@@ -16,14 +16,14 @@ __all__ = ["TimedSearch"]
 
 
 @dataclasses.dataclass
-class Heard:
+class RunningTrial:
     """A trial under way: when it was handed out and when it first reported, in seconds of the clock, and what by then.
 
     speed: class-epochs in a second, as the trial itself has measured it.
     """
 
-    begun: float
-    first: float | None = None
+    started_at: float
+    first_report_at: float | None = None
     class_epochs: int = 0
     speed: float = 0.0
 
@@ -32,98 +32,98 @@ class TimedSearch(LadderSearch):
     """The search of one record within the clock's limit, less the time that confirm and final take.
 
     Before each pack, the ladder's budget is set to the class-epochs that the slots can still train at the pace of the
-    last trials: it decides how many new configurations can begin and which are taken to the top. too_short: why even
-    one configuration cannot be trained and confirmed in time; empty if it can.
+    last trials: it decides how many new configurations can begin and which are taken to the top. too_short_reason:
+    why even one configuration cannot be trained and confirmed in time; empty if it can.
     """
 
     def __init__(self, name: str, record: SweepRecord, clock: Clock, *, limit: int, slots: int) -> None:
         super().__init__(name, [record], limit=limit, slots=slots)
-        self.record, self.clock, self.largest, self.usual = record, clock, limit, self.at_once
-        self.trials: dict[str, Heard] = {}
-        self.too_short = ""
+        self.record, self.clock, self.usual_limit, self.usual_max_new = record, clock, limit, self.max_new
+        self.trials: dict[str, RunningTrial] = {}
+        self.too_short_reason = ""
 
     def resize(self, slots: int) -> None:
         super().resize(slots)
-        self.usual = self.at_once
+        self.usual_max_new = self.max_new
 
     def suggest(self, trial_id: str) -> Any:
-        found = super().suggest(trial_id)
+        suggestion = super().suggest(trial_id)
         if trial_id in self.jobs:
-            self.trials[trial_id] = Heard(self.clock.now())
-        return found
+            self.trials[trial_id] = RunningTrial(self.clock.now())
+        return suggestion
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         super().on_trial_result(trial_id, result)
-        own = self.trials[trial_id]
-        if own.first is None and (done := self.class_epochs(trial_id)):
+        trial = self.trials[trial_id]
+        if trial.first_report_at is None and (done := self.class_epochs(trial_id)):
             config = self.jobs[trial_id].parts[0].config
             of_one = images_of(config) / config.epochs / len(config.classes)
-            own.first, own.class_epochs = self.clock.now(), done
-            own.speed = result["images_per_second"] / of_one
+            trial.first_report_at, trial.class_epochs = self.clock.now(), done
+            trial.speed = result["images_per_second"] / of_one
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        own, done = self.trials.pop(trial_id), self.class_epochs(trial_id)
-        if not error and own.first is not None:
-            self._measure(own, done)
+        trial, done = self.trials.pop(trial_id), self.class_epochs(trial_id)
+        if not error and trial.first_report_at is not None:
+            self._measure(trial, done)
         super().on_trial_complete(trial_id, result, error)
 
     def next_job(self) -> Job | None:
         pace = self.clock.pace
         if pace is None:
-            self.at_once = 1  # the first packs are small: they measure the pace
+            self.max_new = 1  # the first packs are small: they measure the pace
         else:
-            self._follow(pace)
-        return None if self.too_short else super().next_job()
+            self._set_budget(pace)
+        return None if self.too_short_reason else super().next_job()
 
-    def proposable(self, record: SweepRecord) -> int:
-        left = super().proposable(record)
+    def proposals_left(self, record: SweepRecord) -> int:
+        left = super().proposals_left(record)
         if self.clock.pace is None:
             return left
         ladder = record.ladder
-        return min(left, max(0, affordable(ladder.rungs, ladder.reduction, ladder.budget) - ladder.begun))
+        return min(left, max(0, affordable_count(ladder.rungs, ladder.reduction, ladder.budget) - ladder.begun_count))
 
-    def _measure(self, own: Heard, done: int) -> None:
-        assert own.first is not None
-        now, later = self.clock.now(), done - own.class_epochs
-        speed = later / (now - own.first) if later and now > own.first else own.speed
+    def _measure(self, trial: RunningTrial, done: int) -> None:
+        assert trial.first_report_at is not None
+        now, later = self.clock.now(), done - trial.class_epochs
+        speed = later / (now - trial.first_report_at) if later and now > trial.first_report_at else trial.speed
         if speed > 0:
-            before = max(0.0, own.first - own.begun - own.class_epochs / speed)
-            self.clock.trained(before, done, done / speed)
+            before = max(0.0, trial.first_report_at - trial.started_at - trial.class_epochs / speed)
+            self.clock.note_trial(before, done, done / speed)
 
-    def _follow(self, pace: Pace) -> None:
-        """Set the ladder's budget to what the rest of the time is worth."""
+    def _set_budget(self, pace: Pace) -> None:
+        """Set the ladder's budget to what can be trained in the time that is left."""
         plan, ladder, slots = self.record.plan, self.record.ladder, self.slots
-        left = self.clock.left - reserve(plan, pace, slots, self.clock.limit)
+        left = self.clock.seconds_left - reserve(plan, pace, slots, self.clock.limit)
         last = plan.search_config.epochs / pace.speed  # a training that begins in the last moment
         seconds = max(0.0, left - last)
         ahead = seconds * pace.speed * slots - self._under_way_left()
         ladder.budget = min(plan.budget, ladder.spent + max(0.0, ahead))
-        alone = seconds * pace.speed / plan.search_config.epochs  # experiments of one slot
-        self.at_once, self.limit = self.usual, max(1, min(self.largest, int(alone)))
-        ladder.best = min(plan.complete, self._completable(pace))
+        experiments = seconds * pace.speed / plan.search_config.epochs  # experiments of one slot
+        self.max_new, self.limit = self.usual_max_new, max(1, min(self.usual_limit, int(experiments)))
+        ladder.best = min(plan.min_complete, self._completable(pace))
 
     def _completable(self, pace: Pace) -> int:
         """How many configurations reach the top whatever the budget: one, if the time without margins suffices."""
         plan, ladder = self.record.plan, self.record.ladder
-        complete = len(ladder.reached(len(ladder.rungs) - 1))
+        complete = len(ladder.ranking(len(ladder.rungs) - 1))
         if complete or self._under_way(self.record):
             return complete
-        following = ladder.left_behind()
+        following = ladder.promotion_candidates()
         rung = following[-1][1] if following else 0
-        needed = sum(added(ladder.rungs)[rung:]) / (pace.speed * min(self.slots, len(plan.classes)))
+        needed = sum(rung_costs(ladder.rungs)[rung:]) / (pace.speed * min(self.slots, len(plan.classes)))
         needed += confirm_seconds(plan, pace, 1, self.slots, margin=1)
-        if needed <= self.clock.left:
+        if needed <= self.clock.seconds_left:
             return 1
-        self.too_short = (
+        self.too_short_reason = (
             f"the time limit is too short: to train and confirm one configuration takes about {needed:.0f} s more, and "
-            f"{max(0.0, self.clock.left):.0f} s are left"
+            f"{max(0.0, self.clock.seconds_left):.0f} s are left"
         )
         return 0
 
     def _under_way_left(self) -> float:
         """Class-epochs that the packs under way have still to train."""
         done = sum(self.class_epochs(trial) for trial in self.jobs)
-        return sum(_class_epochs(job) for job in (*self.jobs.values(), *self.again, *self.cut)) - done
+        return sum(_class_epochs(job) for job in (*self.jobs.values(), *self.retries, *self.split_jobs)) - done
 
 
 def _class_epochs(job: Job) -> int:

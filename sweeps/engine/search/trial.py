@@ -9,7 +9,7 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, remember
-from sweeps.engine.machine.shared_storage import require_seen
+from sweeps.engine.machine.shared_storage import require_visible
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial_checkpoints import trial_checkpoints
 
@@ -28,19 +28,19 @@ class Part:
     start: int = 0
 
     @property
-    def work(self) -> tuple[int, tuple[int, ...], int]:
+    def training_key(self) -> tuple[int, tuple[int, ...], int]:
         """Its training, whatever the trial: configuration, classes and seed."""
         return self.configuration, self.config.classes, self.config.train_seed
 
 
 def trial_config(parts: Sequence[Part], until: int) -> dict[str, Any]:
     """A trial's configuration as plain values: the parts of its pack, and the epoch that they are trained to."""
-    return {"parts": [dataclasses.asdict(each) for each in parts], "until": until}
+    return {"parts": [dataclasses.asdict(part) for part in parts], "until": until}
 
 
 def parts_of(config: Mapping[str, Any]) -> list[Part]:
     """The parts of a trial's pack."""
-    return [Part(each["configuration"], TrainConfig(**each["config"]), each["start"]) for each in config["parts"]]
+    return [Part(part["configuration"], TrainConfig(**part["config"]), part["start"]) for part in config["parts"]]
 
 
 def epochs_of(result: Mapping[str, Any]) -> list[dict[str, float] | None]:
@@ -70,7 +70,7 @@ def run_trial(
 
     from adcore.train import train
 
-    require_seen(home.token)
+    require_visible(home.token)
     limit_process(threads, gpus)
     remember(data.info)
     parts = parts_of(config)
@@ -81,7 +81,7 @@ def run_trial(
         speed = next(each["images_per_second"] for each in epoch if each)
         tune.report({"metrics": json.dumps(last), "images_per_second": speed})  # as text: Tune would flatten it
 
-    with trial_checkpoints(home, [part.work for part in parts]) as checkpoints:
+    with trial_checkpoints(home, [part.training_key for part in parts]) as checkpoints:
         train(
             [part.config for part in parts], report,
             data=data, checkpoints=checkpoints, until=config["until"], side_by_side=members,

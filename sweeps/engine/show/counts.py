@@ -10,10 +10,10 @@ from typing import Any
 
 from adcore.metric_names import goodness
 from adcore.protocols.definitions import FOLDS
-from sweeps.engine.planning.plan import OWN_NUMBERS
+from sweeps.engine.planning.plan import NUMBERS_PER_CLASS
 from sweeps.engine.show.record_file import RecordFile, Trial
 
-__all__ = ["best_so_far", "confirmed", "counts", "fields_of", "is_table", "metric_of"]
+__all__ = ["best_so_far", "confirmed_configurations", "counts", "fields_of", "is_table", "metric_of"]
 
 STATES = ("running", "complete", "stopped", "diverged", "failed")
 
@@ -33,12 +33,12 @@ def counts(record: RecordFile) -> dict[str, Any]:
         done = sum(key.startswith("done_") for key in attributes)
         return {"of": "trainings", "planned": _trainings(plan), "tried": done, "complete": done}
     states = [trial.state for trial in record.trials]
-    found: dict[str, Any] = {"of": "configurations", "planned": plan["configs"]}
+    counts_by_name: dict[str, Any] = {"of": "configurations", "planned": plan["configs"]}
     if plan["space"]["ranges"]:
-        found |= {"tried": _tried(attributes)} | {state: states.count(state) for state in STATES}
-        return found | _by_class(record)
-    done = sum(len(each["confirm"]) == plan["seeds"] for each in confirmed(record))
-    return found | {"tried": done, "complete": done}
+        counts_by_name |= {"tried": _tried(attributes)} | {state: states.count(state) for state in STATES}
+        return counts_by_name | _by_class(record)
+    done = sum(len(each["confirm"]) == plan["seeds"] for each in confirmed_configurations(record))
+    return counts_by_name | {"tried": done, "complete": done}
 
 
 def _by_class(record: RecordFile) -> dict[str, Any]:
@@ -75,12 +75,12 @@ def best_so_far(record: RecordFile) -> dict[str, Any] | None:
     if not finite:
         return None
     highest = max(finite.values())
-    there = [number for number, rung in finite.items() if rung == highest]
+    candidates = [number for number, rung in finite.items() if rung == highest]
     # the first configuration may have trained classes that the rung does not ask for
-    common = set.intersection(*(set(curves[number]) for number in there))
+    common = set.intersection(*(set(curves[number]) for number in candidates))
     epochs = plan["rungs"][highest][1]
-    values = {number: fmean(curves[number][index][:epochs][-1] for index in common) for number in there}
-    best = max(there, key=lambda number: (goodness(metric_of(plan), values[number]), -number))
+    values = {number: fmean(curves[number][index][:epochs][-1] for index in common) for number in candidates}
+    best = max(candidates, key=lambda number: (goodness(metric_of(plan), values[number]), -number))
     params = fields_of(plan, record.trials[best])
     return {
         "configuration": best,
@@ -92,7 +92,7 @@ def best_so_far(record: RecordFile) -> dict[str, Any] | None:
     }
 
 
-def confirmed(record: RecordFile) -> list[dict[str, Any]]:
+def confirmed_configurations(record: RecordFile) -> list[dict[str, Any]]:
     """Every configuration with a whole confirmation, best first: its means over the classes, one per fresh seed.
 
     `confirm` is of validation, `test` of the same models on the test part; the latter is empty before it is opened.
@@ -104,16 +104,18 @@ def confirmed(record: RecordFile) -> list[dict[str, Any]]:
     means: dict[int, list[float]] = {}
     for key in sorted(key for key in record.attributes if key.startswith("confirm_")):
         values, number = record.attributes[key], int(key.split("_")[1])
-        is_own = plan.get("objective") == "per-class" and number >= OWN_NUMBERS  # of one class's search
+        is_own = plan.get("objective") == "per-class" and number >= NUMBERS_PER_CLASS  # of one class's search
         if not is_own and values.keys() >= classes:
             means.setdefault(number, []).append(fmean(values[index] for index in classes))
-    found: list[dict[str, Any]] = []
+    configurations: list[dict[str, Any]] = []
     for number, values in means.items():
         params = fields_of(plan, record.trials[number])
-        shown = {"configuration": number, "name": _name(plan, params), "params": params}
-        found.append({**shown, "confirm": values, "test": _test_means(test, number, metric_of(plan)) if test else []})
+        description = {"configuration": number, "name": _name(plan, params), "params": params}
+        configurations.append(
+            {**description, "confirm": values, "test": _test_means(test, number, metric_of(plan)) if test else []}
+        )
     best_first = partial(goodness, metric_of(plan))
-    return sorted(found, key=lambda each: (-best_first(fmean(each["confirm"])), each["configuration"]))
+    return sorted(configurations, key=lambda each: (-best_first(fmean(each["confirm"])), each["configuration"]))
 
 
 def metric_of(plan: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from adcore.system.output import is_lost
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
 from sweeps.engine.record.home import RECORD, SweepHome
 from sweeps.engine.show.status import SweepStatus, all_statuses, status_of
-from sweeps.engine.show.text import list_of, page_of
+from sweeps.engine.show.text import sweep_page, sweeps_table
 
 __all__ = ["main"]
 
@@ -69,24 +69,24 @@ def _show(storage: str, name: str | None = None, as_json: bool = False, watch: f
     def look() -> list[SweepStatus]:
         return [status_of(SweepHome(folder / name))] if name else all_statuses(folder)
 
-    def plain(found: list[SweepStatus]) -> Any:
-        return found[0].as_plain() if name else [each.as_plain() for each in found]
+    def as_plain(statuses: list[SweepStatus]) -> Any:
+        return statuses[0].as_plain() if name else [each.as_plain() for each in statuses]
 
-    def shown(found: list[SweepStatus]) -> RenderableType:
-        return page_of(found[0]) if name else list_of(found)
+    def rendered(statuses: list[SweepStatus]) -> RenderableType:
+        return sweep_page(statuses[0]) if name else sweeps_table(statuses)
 
     if as_json:
         indent = None if watch else 1
-        _repeat(look, lambda found: click.echo(json.dumps(plain(found), indent=indent)), watch)
+        _repeat(look, lambda statuses: click.echo(json.dumps(as_plain(statuses), indent=indent)), watch)
         return
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=FILE_WIDTH)
     if watch and console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
-            _repeat(look, lambda found: live.update(shown(found), refresh=True), watch)
+            _repeat(look, lambda statuses: live.update(rendered(statuses), refresh=True), watch)
     else:
-        _repeat(look, lambda found: console.print(shown(found)), watch)
+        _repeat(look, lambda statuses: console.print(rendered(statuses)), watch)
 
 
 def _repeat(
@@ -94,8 +94,8 @@ def _repeat(
 ) -> None:
     """Look and show, again and again if `watch` says after how many seconds, until nothing runs or nobody reads."""
     while True:
-        show(found := look())
-        if not watch or is_lost() or not any(each.is_running for each in found):
+        show(statuses := look())
+        if not watch or is_lost() or not any(each.is_running for each in statuses):
             return
         time.sleep(watch)
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from adcore.errors import UserError, unknown_name
 from sweeps.engine.machine.commands import resume_command
-from sweeps.engine.machine.locations import followed
+from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import RECORD, SweepHome
 from sweeps.engine.record.lock import is_held
 from sweeps.engine.record.progress import ENDED, STAGE, seconds_left
-from sweeps.engine.show.counts import best_so_far, confirmed, counts, is_table, metric_of
+from sweeps.engine.show.counts import best_so_far, confirmed_configurations, counts, is_table, metric_of
 from sweeps.engine.show.record_file import RecordFile, read_record
 
 __all__ = ["SweepStatus", "all_statuses", "status_of"]
@@ -70,28 +70,28 @@ def all_statuses(storage: Path) -> list[SweepStatus]:
 
 def status_of(home: SweepHome) -> SweepStatus:
     """One sweep; a record that cannot be read is an `error`. Raises UserError if there is no such sweep."""
-    shown = SweepStatus(home.name, str(home.folder))
+    status = SweepStatus(home.name, str(home.folder))
     try:
         if is_held(home):
-            shown = dataclasses.replace(shown, state="running")
-        if not home.is_begun:
-            if not shown.is_running:
+            status = dataclasses.replace(status, state="running")
+        if not home.has_record:
+            if not status.is_running:
                 names = [folder.name for folder in _folders(home.folder.parent)]
                 raise unknown_name("sweep", home.name, names or [f"none in {home.folder.parent}"])
-            return dataclasses.replace(shown, stage="starting")
+            return dataclasses.replace(status, stage="starting")
         changed = datetime.datetime.fromtimestamp(home.record.stat().st_mtime)
-        shown = dataclasses.replace(shown, changed=_local(changed))
+        status = dataclasses.replace(status, changed=_local(changed))
     except OSError as error:
-        return dataclasses.replace(shown, error=f"{home.folder}: cannot be read ({error.strerror})")
+        return dataclasses.replace(status, error=f"{home.folder}: cannot be read ({error.strerror})")
     try:
         record = read_record(home.record)
     except UserError as error:
-        return dataclasses.replace(shown, error=str(error))
+        return dataclasses.replace(status, error=str(error))
     try:
-        return _described(shown, home, record)
+        return _with_record(status, home, record)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:  # not of this version's form
         line = f"{home.record}: damaged, or the record of another version ({type(error).__name__}: {error})"
-        return dataclasses.replace(shown, error=" ".join(line.split()))
+        return dataclasses.replace(status, error=" ".join(line.split()))
 
 
 def _folders(storage: Path) -> list[Path]:
@@ -112,39 +112,39 @@ def _is_held(home: SweepHome) -> bool:
         return False
 
 
-def _described(shown: SweepStatus, home: SweepHome, record: RecordFile) -> SweepStatus:
-    known = record.attributes
-    plan, ended = known["plan"], known.get(ENDED) or {}
-    settings = followed(known["settings"], home.folder.parent)
-    stage, code = known.get(STAGE) or {}, ended.get("code")
+def _with_record(status: SweepStatus, home: SweepHome, record: RecordFile) -> SweepStatus:
+    attributes = record.attributes
+    plan, ended = attributes["plan"], attributes.get(ENDED) or {}
+    settings = with_moved_paths(attributes["settings"], home.folder.parent)
+    stage, code = attributes.get(STAGE) or {}, ended.get("code")
     started = record.started or (datetime.datetime.fromisoformat(stage["started"]) if stage else None)
-    now_at = _stage(record)
+    current_stage = _stage(record)
     left = None
-    if shown.is_running and now_at == stage.get("name") and not is_table(plan):
-        left = seconds_left(known, plan["base"]["epochs"], datetime.datetime.now(datetime.UTC))
-    state = shown.state if shown.is_running else STATES.get(code, "") or _guessed(home, record)
+    if status.is_running and current_stage == stage.get("name") and not is_table(plan):
+        left = seconds_left(attributes, plan["base"]["epochs"], datetime.datetime.now(datetime.UTC))
+    state = status.state if status.is_running else STATES.get(code, "") or _guess_state(home, record)
     table = home.folder / "baselines.csv" if is_table(plan) else home.table
     files = {"record": home.record, "results": home.results, "table": table}
     if figures := home.class_figures():
         files["figure"] = figures[0]
     run = {field.name: settings[field.name] for field in dataclasses.fields(RunSettings) if field.name in settings}
     return dataclasses.replace(
-        shown,
+        status,
         state=state,
         script=plan["script"],
         scale=plan["scale"],
         metric=None if is_table(plan) else metric_of(plan),
         data=_data(plan),
-        stage=None if state == "complete" else now_at,
+        stage=None if state == "complete" else current_stage,
         started=_local(started) if started else None,
         seconds_left=left,
-        reason="" if shown.is_running else ended.get("reason", ""),
-        failures=[] if shown.is_running else ended.get("failures", []),
+        reason="" if status.is_running else ended.get("reason", ""),
+        failures=[] if status.is_running else ended.get("failures", []),
         counts=counts(record),
         best=best_so_far(record),
-        confirmed=confirmed(record),
+        confirmed=confirmed_configurations(record),
         results=_results(home.results),
-        test_openings=known.get("test_openings") or [],
+        test_openings=attributes.get("test_openings") or [],
         files={name: str(path) for name, path in files.items() if path.exists()},
         mlflow=settings["tracking_uri"],
         resume=resume_command(plan["script"], RunSettings(**{**run, "name": None, "resume": None}), home.name),
@@ -153,12 +153,12 @@ def _described(shown: SweepStatus, home: SweepHome, record: RecordFile) -> Sweep
 
 def _stage(record: RecordFile) -> str:
     """The stage that is not on record yet, or not as a whole."""
-    known, plan = record.attributes, record.attributes["plan"]
+    attributes, plan = record.attributes, record.attributes["plan"]
     if is_table(plan):
         return "baselines"
-    if known.get("test_openings"):
+    if attributes.get("test_openings"):
         return "final"
-    if plan["space"]["ranges"] and not known.get("searched"):
+    if plan["space"]["ranges"] and not attributes.get("searched"):
         return "search"
     if record.searches:
         done = all(each.get("searched") for each in record.searches)
@@ -168,14 +168,16 @@ def _stage(record: RecordFile) -> str:
     return "confirm"
 
 
-def _guessed(home: SweepHome, record: RecordFile) -> str:
+def _guess_state(home: SweepHome, record: RecordFile) -> str:
     """The state of a sweep whose last driver has not noted how it ended: it was killed, or of an older version."""
-    known, found = record.attributes, counts(record)
-    if is_table(known["plan"]):
-        return "complete" if found["tried"] == found["planned"] and home.results.exists() else "interrupted"
-    if not (known.get("test") and known.get("inspected", True) and home.results.exists()):
+    attributes, found_counts = record.attributes, counts(record)
+    if is_table(attributes["plan"]):
+        return (
+            "complete" if found_counts["tried"] == found_counts["planned"] and home.results.exists() else "interrupted"
+        )
+    if not (attributes.get("test") and attributes.get("inspected", True) and home.results.exists()):
         return "interrupted"
-    return "failed" if found.get("failed") else "complete"
+    return "failed" if found_counts.get("failed") else "complete"
 
 
 def _data(plan: Mapping[str, Any]) -> list[str]:
@@ -186,9 +188,9 @@ def _data(plan: Mapping[str, Any]) -> list[str]:
 def _results(path: Path) -> dict[str, Any] | None:
     """The winner's intervals and the sentence of a finished sweep; None if there are none that can be read."""
     try:
-        found = json.loads(path.read_text())
-        own = {"per_class": found["per_class"]["sentence"]} if "per_class" in found else {}
-        return {name: found[name] for name in ("winner", "confirm", "test", "sentence")} | own
+        results = json.loads(path.read_text())
+        per_class = {"per_class": results["per_class"]["sentence"]} if "per_class" in results else {}
+        return {name: results[name] for name in ("winner", "confirm", "test", "sentence")} | per_class
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 

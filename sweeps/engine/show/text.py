@@ -14,32 +14,32 @@ from adcore.metric_names import in_words
 from sweeps.engine.machine.commands import browse_command
 from sweeps.engine.show.status import SweepStatus
 
-__all__ = ["list_of", "page_of"]
+__all__ = ["sweep_page", "sweeps_table"]
 
 #: What counts hold besides a number for each state.
 NO_STATES = ("of", "planned", "tried", "by_class")
 
 
-def list_of(found: Sequence[SweepStatus]) -> RenderableType:
+def sweeps_table(statuses: Sequence[SweepStatus]) -> RenderableType:
     """A row for each sweep, and below the table a line for each that cannot be shown."""
-    if not found:
+    if not statuses:
         return Text("no sweeps")
     table = Table(box=None, pad_edge=False)
     for name in ("sweep", "script", "data", "state", "stage", "done", "best", "started", "changed"):
         table.add_column(name, overflow="fold")
-    for each in found:
-        best = f"{each.best['value']:.4f}{_over(each)}" if each.best else ""
-        now = _counted_now(each)
+    for status in statuses:
+        best = f"{status.best['value']:.4f}{_over(status)}" if status.best else ""
+        now = _current_counts(status)
         done = f"{now['tried']} of {now['planned']}" if now else ""
-        times = (_time(each.started), _time(each.changed))
-        cells = (each.name, each.script, ", ".join(each.data), each.state, each.stage, done, best, *times)
+        times = (_time(status.started), _time(status.changed))
+        cells = (status.name, status.script, ", ".join(status.data), status.state, status.stage, done, best, *times)
         table.add_row(*(Text(cell or "") for cell in cells))
-    return Group(table, *(Text(f"{each.name}: {each.error}") for each in found if each.error))
+    return Group(table, *(Text(f"{each.name}: {each.error}") for each in statuses if each.error))
 
 
-def page_of(each: SweepStatus) -> RenderableType:
+def sweep_page(status: SweepStatus) -> RenderableType:
     """All that is known of one sweep, a line for each fact."""
-    lines = [(name, value) for name, value in _facts(each) if value]
+    lines = [(name, value) for name, value in _facts(status) if value]
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -48,27 +48,27 @@ def page_of(each: SweepStatus) -> RenderableType:
     return table
 
 
-def _facts(each: SweepStatus) -> list[tuple[str, str]]:
-    stage = f", {each.stage}" if each.stage else ""
+def _facts(status: SweepStatus) -> list[tuple[str, str]]:
+    stage = f", {status.stage}" if status.stage else ""
     return [
-        ("sweep", each.name),
-        ("state", f"{each.state}{stage}{_left(each.seconds_left)}"),
-        ("error", each.error),
-        ("reason", each.reason),
-        *(("failed", line) for line in each.failures),
-        ("what", f"{each.script}, scale {each.scale}, {', '.join(each.data)}" if each.script else ""),
-        ("metric", in_words(each.metric) if each.metric else ""),
-        ("since", f"{_time(each.started)}, last change {_time(each.changed)}" if each.started else ""),
-        ("done", _counts(each.counts)),
-        ("best so far", _best(each)),
+        ("sweep", status.name),
+        ("state", f"{status.state}{stage}{_left(status.seconds_left)}"),
+        ("error", status.error),
+        ("reason", status.reason),
+        *(("failed", line) for line in status.failures),
+        ("what", f"{status.script}, scale {status.scale}, {', '.join(status.data)}" if status.script else ""),
+        ("metric", in_words(status.metric) if status.metric else ""),
+        ("since", f"{_time(status.started)}, last change {_time(status.changed)}" if status.started else ""),
+        ("done", _counts(status.counts)),
+        ("best so far", _best(status)),
         *(("", f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}")
-          for name, value in (each.best["params"] if each.best else {}).items()),
-        *(("confirmed", _confirmed(one)) for one in each.confirmed),
-        *_results(each.results),
-        ("test part", f"opened {', '.join(each.test_openings)}" if each.test_openings else ""),
-        *((name, path) for name, path in each.files.items()),
-        ("browse", browse_command(each.mlflow) if each.mlflow else ""),
-        ("resume", each.resume or ""),
+          for name, value in (status.best["params"] if status.best else {}).items()),
+        *(("confirmed", _confirmed(confirmation)) for confirmation in status.confirmed),
+        *_results(status.results),
+        ("test part", f"opened {', '.join(status.test_openings)}" if status.test_openings else ""),
+        *((name, path) for name, path in status.files.items()),
+        ("browse", browse_command(status.mlflow) if status.mlflow else ""),
+        ("resume", status.resume or ""),
     ]  # fmt: skip
 
 
@@ -76,35 +76,35 @@ def _counts(counts: dict[str, Any] | None) -> str:
     if counts is None:
         return ""
     states = ", ".join(f"{number} {name}" for name, number in counts.items() if name not in NO_STATES)
-    own = counts.get("by_class")
-    by_class = f"; by class {own['tried']} of {own['planned']}" if own else ""
+    class_counts = counts.get("by_class")
+    by_class = f"; by class {class_counts['tried']} of {class_counts['planned']}" if class_counts else ""
     return f"{counts['tried']} of {counts['planned']} {counts['of']} ({states}){by_class}"
 
 
-def _counted_now(each: SweepStatus) -> dict[str, Any] | None:
+def _current_counts(status: SweepStatus) -> dict[str, Any] | None:
     """The counts of the search that the stage is about: of all classes together, or of each class's own."""
-    if each.counts and each.stage in ("search by class", "confirm by class"):
-        return each.counts["by_class"]
-    return each.counts
+    if status.counts and status.stage in ("search by class", "confirm by class"):
+        return status.counts["by_class"]
+    return status.counts
 
 
-def _best(each: SweepStatus) -> str:
-    if not each.best:
+def _best(status: SweepStatus) -> str:
+    if not status.best:
         return ""
-    named = f" ({each.best['name']})" if each.best["name"] else ""
-    return f"{each.best['value']:.4f}{_over(each)}, configuration {each.best['configuration']}{named}"
+    named = f" ({status.best['name']})" if status.best["name"] else ""
+    return f"{status.best['value']:.4f}{_over(status)}, configuration {status.best['configuration']}{named}"
 
 
-def _over(each: SweepStatus) -> str:
-    assert each.best
-    return f" ({each.best['classes']} x {each.best['epochs']})"
+def _over(status: SweepStatus) -> str:
+    assert status.best
+    return f" ({status.best['classes']} x {status.best['epochs']})"
 
 
-def _confirmed(one: dict[str, Any]) -> str:
-    named = f" ({one['name']})" if one["name"] else ""
-    tested = f", test {fmean(one['test']):.4f}" if one["test"] else ""
-    of = f"{len(one['confirm'])} seed{'s' * (len(one['confirm']) != 1)}"
-    return f"configuration {one['configuration']}{named}: {fmean(one['confirm']):.4f} ({of}){tested}"
+def _confirmed(confirmation: dict[str, Any]) -> str:
+    named = f" ({confirmation['name']})" if confirmation["name"] else ""
+    tested = f", test {fmean(confirmation['test']):.4f}" if confirmation["test"] else ""
+    of = f"{len(confirmation['confirm'])} seed{'s' * (len(confirmation['confirm']) != 1)}"
+    return f"configuration {confirmation['configuration']}{named}: {fmean(confirmation['confirm']):.4f} ({of}){tested}"
 
 
 def _results(results: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -116,8 +116,8 @@ def _results(results: dict[str, Any] | None) -> list[tuple[str, str]]:
     return [("winner", f"configuration {results['winner']['configuration']}"), *rows, *sentences]
 
 
-def _interval(each: dict[str, float]) -> str:
-    return f"{each['value']:.4f} (95 % interval {each['low']:.4f} to {each['high']:.4f})"
+def _interval(interval: dict[str, float]) -> str:
+    return f"{interval['value']:.4f} (95 % interval {interval['low']:.4f} to {interval['high']:.4f})"
 
 
 def _left(seconds: float | None) -> str:

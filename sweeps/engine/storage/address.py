@@ -42,7 +42,7 @@ class Address:
         return f"{place}?{urlencode(options, safe=':/')}" if options else place
 
     @property
-    def shown(self) -> str:
+    def for_messages(self) -> str:
         """The same as text, for messages, without options."""
         return f"{self.scheme}://{self.path}" if self.scheme else self.path
 
@@ -64,14 +64,14 @@ def parse_address(text: str, flag: str = "--checkpoints") -> Address:
         return Address("", str(Path(text).expanduser().resolve()))
     parts = urlsplit(text)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    named = f"{flag} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    _refuse_credentials(named, parts.scheme, parts.username, parts.password, options)
+    place = f"{flag} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    _refuse_credentials(place, parts.scheme, parts.username, parts.password, options)
     if not _is_known(parts.scheme):
-        raise UserError(f"{named}: unknown scheme {parts.scheme!r}; {EXPECTED}")
+        raise UserError(f"{place}: unknown scheme {parts.scheme!r}; {EXPECTED}")
     if not parts.netloc and parts.scheme in OF_PYARROW:
-        raise UserError(f"{named}: no bucket; {EXPECTED}")
+        raise UserError(f"{place}: no bucket; {EXPECTED}")
     if parts.scheme == "s3":
-        options = _s3_options(named, options)
+        options = _s3_options(place, options)
     return Address(parts.scheme, f"{parts.netloc}{parts.path}".rstrip("/"), options)
 
 
@@ -85,12 +85,12 @@ def split_name(text: str) -> tuple[str, str]:
 
 
 def _refuse_credentials(
-    named: str, scheme: str, user: str | None, password: str | None, options: Mapping[str, str]
+    place: str, scheme: str, user: str | None, password: str | None, options: Mapping[str, str]
 ) -> None:
     secret = next((name for name in options if SECRET.search(name)), "")
     if password is not None or secret or (user and scheme in ("s3", "gs", "gcs")):
         raise UserError(
-            f"{named}: credentials do not belong in an address ({secret or 'before the @'}); give them in the "
+            f"{place}: credentials do not belong in an address ({secret or 'before the @'}); give them in the "
             "environment, such as AWS_ACCESS_KEY_ID, in ~/.aws, or as a role of the machine"
         )
 
@@ -103,11 +103,11 @@ def _is_known(scheme: str) -> bool:
     return scheme.removeprefix("fsspec+") in fsspec.available_protocols()
 
 
-def _s3_options(named: str, options: Mapping[str, str]) -> dict[str, str]:
+def _s3_options(place: str, options: Mapping[str, str]) -> dict[str, str]:
     if unknown := next((name for name in options if name not in S3_OPTIONS), None):
-        raise UserError(f"{named}: unknown option {unknown!r} (expected one of: {', '.join(S3_OPTIONS)})")
-    given = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
-    if given and "endpoint_override" not in options:
-        scheme, _, host = given.rpartition("://")
+        raise UserError(f"{place}: unknown option {unknown!r} (expected one of: {', '.join(S3_OPTIONS)})")
+    endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
+    if endpoint and "endpoint_override" not in options:
+        scheme, _, host = endpoint.rpartition("://")
         options = {"scheme": scheme or "https", **options, "endpoint_override": host.rstrip("/")}
     return dict(options)

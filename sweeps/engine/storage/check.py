@@ -14,37 +14,37 @@ from sweeps.engine.storage.address import Address, parse_address
 from sweeps.engine.storage.errors import StorageError, one_line
 from sweeps.engine.storage.object_store import ObjectStore
 
-__all__ = ["checked_store"]
+__all__ = ["open_store"]
 
 #: Attempts of a request while the store is tried out, and seconds for all of it.
 ATTEMPTS, PATIENCE = 2, 20.0
 #: How the name of the object begins that is written and deleted.
 PROBE = ".adsweep-probe-"
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 
 
-def checked_store(text: str, flag: str = "--checkpoints") -> ObjectStore:
+def open_store(text: str, flag: str = "--checkpoints") -> ObjectStore:
     """The store at an address. Raises UserError for one that is unknown, away, without its bucket, or not writable."""
     address = parse_address(text, flag)
-    named = f"{flag} {address.shown}"
-    found = _within(PATIENCE, lambda: _tried(address, named))
-    if found is None:
-        raise UserError(f"{named}: no answer within {PATIENCE:.0f} seconds; check the network and the endpoint")
-    return found
+    place = f"{flag} {address.for_messages}"
+    store = _within(PATIENCE, lambda: _try_store(address, place))
+    if store is None:
+        raise UserError(f"{place}: no answer within {PATIENCE:.0f} seconds; check the network and the endpoint")
+    return store
 
 
-def _tried(address: Address, named: str) -> ObjectStore:
+def _try_store(address: Address, place: str) -> ObjectStore:
     try:
         store = ObjectStore(_with_region(address), ATTEMPTS)
         if not store.holds_bucket():
             bucket = address.path.partition("/")[0]
-            raise UserError(f"{named}: there is no bucket {bucket!r}, or these credentials may not see it; create it")
+            raise UserError(f"{place}: there is no bucket {bucket!r}, or these credentials may not see it; create it")
         probe = f"{PROBE}{uuid.uuid4().hex}"
         store.put_bytes(probe.encode(), probe)
         store.delete(probe)
     except StorageError as error:
         cause = error.__cause__ or error
-        raise UserError(f"{named}: cannot be written ({one_line(cause)})") from error
+        raise UserError(f"{place}: cannot be written ({one_line(cause)})") from error
     return dataclasses.replace(store, attempts=ObjectStore.attempts)
 
 
@@ -60,9 +60,9 @@ def _with_region(address: Address) -> Address:
     return address
 
 
-def _within(seconds: float, question: Callable[[], Found]) -> Found | None:
+def _within(seconds: float, question: Callable[[], Answer]) -> Answer | None:
     """The answer to a question, or its error; None if it takes longer: pyarrow's calls have no time limit."""
-    answers: list[Found] = []
+    answers: list[Answer] = []
     errors: list[Exception] = []
 
     def ask() -> None:

@@ -39,9 +39,9 @@ def check_database(path: Path) -> set[str]:
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=30)) as connection:
         tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if path.stat().st_size <= CHECKED_BYTES:
-            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-            if found != "ok":
-                raise sqlite3.DatabaseError(" ".join(found.split()))
+            result = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if result != "ok":
+                raise sqlite3.DatabaseError(" ".join(result.split()))
     return tables
 
 

@@ -19,12 +19,12 @@ def network_disk(folder: Path, mounts: Path = MOUNTS) -> str:
         lines = mounts.read_text().splitlines()
     except OSError:  # not Linux
         return ""
-    found = Path("/"), ""
+    longest = Path("/"), ""
     for _, mounted, kind, *_ in (line.split() for line in lines):
         place = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), mounted))
-        if folder.is_relative_to(place) and len(place.parts) >= len(found[0].parts):
-            found = place, kind
-    return found[1] if REMOTE.fullmatch(found[1]) else ""
+        if folder.is_relative_to(place) and len(place.parts) >= len(longest[0].parts):
+            longest = place, kind
+    return longest[1] if REMOTE.fullmatch(longest[1]) else ""
 
 
 def network_disk_line(folder: Path) -> str:

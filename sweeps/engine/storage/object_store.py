@@ -44,7 +44,7 @@ class ObjectStore:
 
     def place(self, name: str) -> str:
         """The address of an object, for messages."""
-        return self.address.below(name).shown
+        return self.address.below(name).for_messages
 
     def put(self, file: Path, name: str) -> None:
         """Copy a file to the store, where it appears complete or not at all."""
@@ -109,9 +109,9 @@ class ObjectStore:
         from pyarrow.fs import FileSelector, FileType
 
         with self._naming(folder):
-            chosen = FileSelector(self._path(folder), recursive=True, allow_not_found=True)
-            infos = self._system.get_file_info(chosen)
-        files = [PurePosixPath(each.path) for each in infos if each.type == FileType.File]
+            selector = FileSelector(self._path(folder), recursive=True, allow_not_found=True)
+            infos = self._system.get_file_info(selector)
+        files = [PurePosixPath(info.path) for info in infos if info.type == FileType.File]
         return sorted(str(path.relative_to(self._root)) for path in files)
 
     def modified(self, name: str) -> datetime.datetime | None:
@@ -161,18 +161,18 @@ class ObjectStore:
             raise StorageError(f"{self.place(name)}: {NO_ACCESS} ({one_line(error)})") from error
 
     @functools.cached_property
-    def _opened(self) -> tuple[Any, str]:
+    def _file_system_and_root(self) -> tuple[Any, str]:
         """pyarrow's file system, and the path in it below which the objects lie."""
         with self._naming(""):
             return _open(self.address, self.attempts)
 
     @property
     def _system(self) -> Any:
-        return self._opened[0]
+        return self._file_system_and_root[0]
 
     @property
     def _root(self) -> str:
-        return self._opened[1].rstrip("/")
+        return self._file_system_and_root[1].rstrip("/")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ObjectStore, (self.address, self.attempts)  # without the open connection

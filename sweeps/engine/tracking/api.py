@@ -26,8 +26,8 @@ def check_api(uri: str, experiment: str) -> None:
 
         client, is_mlflow = MlflowClient(uri), False
         try:
-            found = client.get_experiment_by_name(experiment)
-            if found is not None and found.name != experiment:
+            found_experiment = client.get_experiment_by_name(experiment)
+            if found_experiment is not None and found_experiment.name != experiment:
                 raise UserError(f"--tracking-uri {uri}: what answers there is not MLflow; correct the address")
             is_mlflow = True
             client.search_experiments(max_results=1)
@@ -38,13 +38,13 @@ def check_api(uri: str, experiment: str) -> None:
 @contextmanager
 def _short_timeout(uri: str) -> Generator[None]:
     """MLflow's variables as a sweep sets them, for the time of the block with a time-out that suits a check."""
-    given = os.environ.get(TIMEOUT)
+    given_timeout = os.environ.get(TIMEOUT)
     set_variables(uri)
-    usual, os.environ[TIMEOUT] = os.environ[TIMEOUT], given or SECONDS
+    usual_timeout, os.environ[TIMEOUT] = os.environ[TIMEOUT], given_timeout or SECONDS
     try:
         yield
     finally:
-        os.environ[TIMEOUT] = usual
+        os.environ[TIMEOUT] = usual_timeout
 
 
 def _reason(uri: str, error: Exception, *, is_mlflow: bool) -> str:

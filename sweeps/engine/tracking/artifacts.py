@@ -25,8 +25,8 @@ def check_artifacts(database: Path, experiment: str) -> None:
         return
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=60)) as connection:
         place = _find(connection, database, experiment)
-    if place.now is not None:
-        _check(database, experiment, place.now)
+    if place.folder is not None:
+        _check(database, experiment, place.folder)
 
 
 def prepare_artifacts(database: Path, experiment: str) -> str:
@@ -37,49 +37,50 @@ def prepare_artifacts(database: Path, experiment: str) -> str:
     """
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
         place = _find(connection, database, experiment)
-        if place.now is None:
-            return str(place.noted)
-        _check(database, experiment, place.now)
-        if place.noted and place.now != _folder(place.noted):
-            _follow(connection, experiment, place.noted, place.now.as_uri())
-    if place.now != database.parent / FOLDER / experiment:
-        _say(f"MLflow keeps the files of {experiment!r} in {place.now}, not beside {database}")
-    return place.now.as_uri()
+        if place.folder is None:
+            return str(place.location)
+        _check(database, experiment, place.folder)
+        if place.location and place.folder != _folder(place.location):
+            _update_locations(connection, experiment, place.location, place.folder.as_uri())
+    if place.folder != database.parent / FOLDER / experiment:
+        _print_once(f"MLflow keeps the files of {experiment!r} in {place.folder}, not beside {database}")
+    return place.folder.as_uri()
 
 
 class Place(NamedTuple):
-    """Where an experiment's files are. noted: what MLflow says, if it has it; now: the folder, None on a server."""
+    """Where an experiment's files are. location: what MLflow says, if it has it; folder: None on a server."""
 
-    noted: str | None
-    now: Path | None
+    location: str | None
+    folder: Path | None
 
 
 def _find(connection: sqlite3.Connection, database: Path, experiment: str) -> Place:
-    own = database.parent / FOLDER / experiment
+    default_folder = database.parent / FOLDER / experiment
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
-        return Place(None, own)
+        return Place(None, default_folder)
     row = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", [experiment]).fetchone()
     if row is None:
-        return Place(None, own)
-    noted = _folder(row[0])
-    is_ours = noted is not None and noted.parts[-2:] == own.parts[-2:]
-    if noted is not None and is_ours and (not noted.is_dir() or _came_along(connection, experiment, own)):
-        return Place(row[0], own)
-    return Place(row[0], noted)
+        return Place(None, default_folder)
+    stored_folder = _folder(row[0])
+    is_ours = stored_folder is not None and stored_folder.parts[-2:] == default_folder.parts[-2:]
+    has_moved = stored_folder is not None and not stored_folder.is_dir()
+    if is_ours and (has_moved or _has_files(connection, experiment, default_folder)):
+        return Place(row[0], default_folder)
+    return Place(row[0], stored_folder)
 
 
 def _check(database: Path, experiment: str, folder: Path) -> None:
     check_writable(folder, f"--tracking-uri {database}: the files of experiment {experiment!r}, in {folder}")
 
 
-def _came_along(connection: sqlite3.Connection, experiment: str, own: Path) -> bool:
-    """Whether files of the experiment's runs are in `own`."""
+def _has_files(connection: sqlite3.Connection, experiment: str, folder: Path) -> bool:
+    """Whether files of the experiment's runs are in the folder."""
     query = "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id) WHERE experiments.name = ?"
-    return any((own / run).is_dir() for (run,) in connection.execute(query, [experiment]))
+    return any((folder / run).is_dir() for (run,) in connection.execute(query, [experiment]))
 
 
 @functools.cache
-def _say(line: str) -> None:
+def _print_once(line: str) -> None:
     """Print a line once, however often a sweep has to connect."""
     print(line, file=sys.stderr)
 
@@ -92,10 +93,10 @@ def _folder(location: str) -> Path | None:
     return Path(location) if location.startswith("/") else None
 
 
-def _follow(connection: sqlite3.Connection, experiment: str, before: str, now: str) -> None:
+def _update_locations(connection: sqlite3.Connection, experiment: str, old_uri: str, new_uri: str) -> None:
     """Store the new folder for the experiment and for all of its runs."""
-    connection.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", [now, experiment])
+    connection.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", [new_uri, experiment])
     connection.execute(
         "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?",
-        [now, len(before) + 1, len(before) + 1, f"{before}/"],
+        [new_uri, len(old_uri) + 1, len(old_uri) + 1, f"{old_uri}/"],
     )

@@ -17,7 +17,7 @@ from sweeps.engine.storage.errors import StorageError, check_database
 from sweeps.engine.tracking.api import check_api
 from sweeps.engine.tracking.artifacts import check_artifacts
 from sweeps.engine.tracking.store import check_tracking_uri
-from sweeps.engine.tracking.variables import ignored
+from sweeps.engine.tracking.variables import ignored_variables
 
 __all__ = ["check_mlflow", "check_outboxes", "check_tracking"]
 
@@ -32,7 +32,7 @@ def check_tracking(settings: RunSettings, experiment: str, *, is_named: bool) ->
     """
     if settings.system_metrics:
         check_system_metrics()
-    if line := ignored(settings.tracking_uri, is_named=is_named):
+    if line := ignored_variables(settings.tracking_uri, is_named=is_named):
         click.echo(line, err=True)
     try:
         check_tracking_uri(settings.tracking_uri)
@@ -78,7 +78,7 @@ def _require_runs(uri: str, experiment: str, home: SweepHome) -> None:
     from sweeps.engine.tracking.runs import require_known_runs
     from sweeps.engine.tracking.store import connect
 
-    if not home.is_begun:
+    if not home.has_record:
         connect(uri, experiment)
         return
     sweep_id = open_study(home.record, create=False).user_attrs["sweep_id"]

@@ -38,18 +38,18 @@ class Tracking:
         self.outbox, self.plan, self.name, self.tags = outbox, plan, name, tags
         self.inputs: list[DataInput] = []
         self.level = LEVELS[-1]
-        self.opened: set[str] = set()
-        self.before = outbox.begun()
+        self.open_runs: set[str] = set()
+        self.earlier_runs = outbox.run_keys()
 
     def open_sweep(self, stage: str) -> None:
         """Start the sweep's run, or continue it in another stage."""
         tags = {"level": "sweep", "stage": stage, "seed": str(self.plan.search_seed), "scale": self.plan.scale}
         update = RunUpdate(SWEEP, name=self.name, tags={**tags, "sweep": self.name, **self.tags}, status="RUNNING")
         update.inputs = [dataclasses.asdict(each) for each in self.inputs]
-        if not self.opened:
+        if not self.open_runs:
             update.params, update.columns = as_text(self.plan.params()), list(self.plan.columns)
             update.metric = self.plan.metric
-        self.opened.add(SWEEP)
+        self.open_runs.add(SWEEP)
         self.outbox.put(update)
 
     def open_trial(self, stage: str, parts: Sequence[Part]) -> None:
@@ -61,53 +61,55 @@ class Tracking:
     def _open_part(self, stage: str, part: Part) -> None:
         key, with_classes = run_key(stage, part.configuration, part.config.train_seed), self._has(stage, "class")
         children = [f"{key}/{index}" for index in part.config.classes if with_classes]
-        if not self._has(stage, "config") or self.opened.issuperset([key, *children]):
+        if not self._has(stage, "config") or self.open_runs.issuperset([key, *children]):
             return
         for update in runs_of(part, self.plan, self.name, stage, with_classes=with_classes):
-            if update.key not in self.opened:
-                self.opened.add(update.key)
+            if update.key not in self.open_runs:
+                self.open_runs.add(update.key)
                 self.outbox.put(update)
 
-    def epochs(self, stage: str, reported: Sequence[tuple[Part, Mapping[str, Any]]]) -> None:
+    def log_epochs(self, stage: str, reported: Sequence[tuple[Part, Mapping[str, Any]]]) -> None:
         """Take in what the parts of a pack report after an epoch."""
         if not self._has(stage, "config"):
             return
         with self.outbox.transaction():
             for part, metrics in reported:
-                self._epoch(stage, part, metrics)
+                self._log_epoch(stage, part, metrics)
 
-    def _epoch(self, stage: str, part: Part, metrics: Mapping[str, Any]) -> None:
-        own, number = part.config, part.configuration
-        key, step, now = run_key(stage, number, own.train_seed), int(metrics["epoch"]), _now()
+    def _log_epoch(self, stage: str, part: Part, metrics: Mapping[str, Any]) -> None:
+        config, number = part.config, part.configuration
+        key, step, time_ms = run_key(stage, number, config.train_seed), int(metrics["epoch"]), _time_ms()
         speed = {"images_per_second": metrics["images_per_second"]}  # of the pack, whatever it trains
-        found = {index: of_class(metrics, index) for index in own.classes}
-        notes = {index: {str(index): of_validation(each)} for index, each in found.items()}
-        new = {i: each for i, each in found.items() if self.outbox.note(key, step, str(i), notes[i])}
+        by_class = {index: of_class(metrics, index) for index in config.classes}
+        notes = {index: {str(index): of_validation(by_class[index])} for index in by_class}
+        new = {i: by_class[i] for i in by_class if self.outbox.note(key, step, str(i), notes[i])}
         if not new:
             return
-        for index, each in new.items() if self._has(stage, "class") else ():
-            self._log(f"{key}/{index}", {**each, **speed}, step, now)
+        for index, metrics_of_class in new.items() if self._has(stage, "class") else ():
+            self._log(f"{key}/{index}", {**metrics_of_class, **speed}, step, time_ms)
         own_metric = f"val_{self.plan.metric}"
-        mine = {class_metric(own_metric, index): each[own_metric] for index, each in new.items()}
-        seen = self.outbox.noted(key, step)  # by other packs, too
-        if len(seen) == len(self.plan.classes_of(number)):
-            means = over_classes(list(seen.values()), self.plan.metric)
-            mine |= means
-            self._over_seeds(stage, number, own.train_seed, means, step, now)
-        self._log(key, mine, step, now)
+        run_metrics = {class_metric(own_metric, index): new[index][own_metric] for index in new}
+        noted_classes = self.outbox.noted_values(key, step)  # by other packs, too
+        if len(noted_classes) == len(self.plan.classes_of(number)):
+            means = over_classes(list(noted_classes.values()), self.plan.metric)
+            run_metrics |= means
+            self._log_seed_means(stage, number, config.train_seed, means, step, time_ms)
+        self._log(key, run_metrics, step, time_ms)
 
-    def _over_seeds(self, stage: str, number: int, seed: int, means: Mapping[str, float], step: int, now: int) -> None:
+    def _log_seed_means(
+        self, stage: str, number: int, seed: int, means: Mapping[str, float], step: int, time_ms: int
+    ) -> None:
         """Log the means of an epoch over all seeds, once the last one is there."""
         seeds = self.plan.seeds_of(stage)
         if len(seeds) < 2:
             return
         key = config_key(stage, number, seeds, seed)
         self.outbox.note(key, step, str(seed), {str(seed): dict(means)})
-        noted = list(self.outbox.noted(key, step).values())
-        if len(noted) == len(seeds):
-            self._log(key, over_seeds(noted, self.plan.metric), step, now)
+        seed_means = list(self.outbox.noted_values(key, step).values())
+        if len(seed_means) == len(seeds):
+            self._log(key, over_seeds(seed_means, self.plan.metric), step, time_ms)
 
-    def assessed(
+    def log_assessment(
         self,
         stage: str,
         configuration: int,
@@ -120,16 +122,16 @@ class Tracking:
         key = f"{run_key(stage, configuration, seed)}/{index}"
         with self.outbox.transaction():
             if self.outbox.note(key, 0, "assessed", {}):
-                self._log(key, metrics, 0, _now())
+                self._log(key, metrics, 0, _time_ms())
                 self.outbox.put(RunUpdate(key, artifacts=[str(path) for path in artifacts]))
 
-    def registered(self, configuration: int, model: ModelFolder) -> None:
+    def register_model(self, configuration: int, model: ModelFolder) -> None:
         """Log the winner's model with the sweep's run, and register it; once for each configuration that wins."""
         with self.outbox.transaction():
             if self.outbox.note(SWEEP, configuration, "registered", {}):
                 self.outbox.put(RunUpdate(SWEEP, model=model))
 
-    def climbed(
+    def log_rung(
         self, stage: str, configuration: int, seed: int, *, rung: int, value: float, classes: Sequence[int]
     ) -> None:
         """A configuration has reached a rung, from 1 on. value: the metric's mean over these classes."""
@@ -138,7 +140,7 @@ class Tracking:
             return
         with self.outbox.transaction():
             if self.outbox.note(key, rung, "rung", {}):
-                self._log(key, {"rung": rung, f"val_{self.plan.metric}_at_rung": value}, rung, _now())
+                self._log(key, {"rung": rung, f"val_{self.plan.metric}_at_rung": value}, rung, _time_ms())
                 tags = {"rung": str(rung), "judged_on_classes": ",".join(map(str, classes))}
                 self.outbox.put(RunUpdate(key, tags=tags))
 
@@ -149,11 +151,11 @@ class Tracking:
         """
         key = run_key(stage, configuration, seed)
         levels = {key: "config", **{f"{key}/{i}": "class" for i in self.plan.classes_of(configuration)}}
-        names = [name for name, level in levels.items() if self._has(stage, level) or name in self.before]
+        names = [name for name, level in levels.items() if self._has(stage, level) or name in self.earlier_runs]
         with self.outbox.transaction():
             for name in names:
                 self.outbox.put(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
-        self.opened -= set(names)
+        self.open_runs -= set(names)
 
     def close_confirmed(self, stage: str, configuration: int, metrics: Mapping[str, float], *, opening: int) -> None:
         """End the run of a configuration whose seeds are all complete, which may be their parent.
@@ -164,9 +166,9 @@ class Tracking:
         key = config_key(stage, configuration, seeds, next(iter(seeds)))
         with self.outbox.transaction():
             if metrics and self.outbox.note(key, opening, "tested", {}):
-                self._log(key, metrics, opening, _now())
+                self._log(key, metrics, opening, _time_ms())
             self.outbox.put(RunUpdate(key, tags={"state": "complete"}, status=STATUS["complete"]))
-        self.opened.discard(key)
+        self.open_runs.discard(key)
 
     def close_sweep(
         self,
@@ -183,15 +185,15 @@ class Tracking:
         update.artifacts = [str(path) for path in artifacts]
         with self.outbox.transaction():
             if metrics and self.outbox.note(SWEEP, step, "final", {}):
-                update.metrics = [(name, value, step, _now()) for name, value in metrics.items()]
+                update.metrics = [(name, value, step, _time_ms()) for name, value in metrics.items()]
             self.outbox.put(update)
-            for key in sorted(self.opened - {SWEEP}):  # configurations whose seeds did not all end well
+            for key in sorted(self.open_runs - {SWEEP}):  # configurations whose seeds did not all end well
                 self.outbox.put(RunUpdate(key, tags={"state": state}, status=STATUS[state]))
-        self.opened.clear()
+        self.open_runs.clear()
 
-    def system(self, metrics: Mapping[str, float], second: int) -> None:
+    def log_system_metrics(self, metrics: Mapping[str, float], second: int) -> None:
         """Log the use of the driver's machine with the sweep's run. second: since the first sample, the step."""
-        self._log(SWEEP, metrics, second, _now())
+        self._log(SWEEP, metrics, second, _time_ms())
 
     def add_files(self, paths: Sequence[Path]) -> None:
         """Add files to the sweep's run, whether it has ended or not."""
@@ -199,16 +201,16 @@ class Tracking:
 
     def interrupt(self) -> None:
         """Mark the runs that were under way; a resumed sweep continues them."""
-        for key in sorted(self.opened):
+        for key in sorted(self.open_runs):
             self.outbox.put(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
 
     def _has(self, stage: str, level: str) -> bool:
         """Whether trainings of a stage have runs at a level."""
         return "search" not in stage or LEVELS.index(level) <= LEVELS.index(self.level)
 
-    def _log(self, key: str, metrics: Mapping[str, float], step: int, now: int) -> None:
-        self.outbox.put(RunUpdate(key, metrics=[(name, float(v), step, now) for name, v in metrics.items()]))
+    def _log(self, key: str, metrics: Mapping[str, float], step: int, time_ms: int) -> None:
+        self.outbox.put(RunUpdate(key, metrics=[(name, float(v), step, time_ms) for name, v in metrics.items()]))
 
 
-def _now() -> int:
+def _time_ms() -> int:
     return int(time.time() * 1000)

@@ -18,14 +18,14 @@ def of_validation(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def over_classes(classes: Sequence[Mapping[str, float]], metric: str) -> dict[str, float]:
     """Every validation metric's mean, and the standard deviation of the sweep's metric."""
-    means = {mean_metric(name): _mean([each[name] for each in classes]) for name in classes[0]}
-    return means | {_class_spread(metric): _spread([each[f"val_{metric}"] for each in classes])}
+    means = {mean_metric(name): _mean([metrics[name] for metrics in classes]) for name in classes[0]}
+    return means | {_class_spread(metric): _spread([metrics[f"val_{metric}"] for metrics in classes])}
 
 
 def over_seeds(seeds: Sequence[Mapping[str, float]], metric: str) -> dict[str, float]:
     """The means of what `over_classes` gives for each seed, and the standard deviation of the metric's mean."""
-    means = {name: _mean([each[name] for each in seeds]) for name in seeds[0] if name != _class_spread(metric)}
-    return means | {seed_spread(metric): _spread([each[mean_metric(f"val_{metric}")] for each in seeds])}
+    means = {name: _mean([metrics[name] for metrics in seeds]) for name in seeds[0] if name != _class_spread(metric)}
+    return means | {seed_spread(metric): _spread([metrics[mean_metric(f"val_{metric}")] for metrics in seeds])}
 
 
 def seed_spread(metric: str) -> str:

@@ -89,12 +89,12 @@ class RunUpdate:
 class Outbox:
     """Updates in the order in which they were put; safe to use from several threads.
 
-    Every method raises StorageError if the file cannot be written or read. broken: the first such error.
+    Every method raises StorageError if the file cannot be written or read. storage_error: the first such error.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.lock = path, threading.RLock()
-        self.broken: StorageError | None = None
+        self.storage_error: StorageError | None = None
         self._is_open = False  # within a transaction
         with storage(path):
             self.database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -132,7 +132,7 @@ class Outbox:
             with self.lock, storage(self.path):
                 yield
         except StorageError as error:
-            self.broken = self.broken or error
+            self.storage_error = self.storage_error or error
             raise
 
     def put(self, update: RunUpdate) -> None:
@@ -150,7 +150,7 @@ class Outbox:
             row = run, step, part, json.dumps(values)
             return self._write("INSERT OR IGNORE INTO told VALUES (?, ?, ?, ?)", *row).rowcount == 1
 
-    def noted(self, run: str, step: int) -> dict[str, dict[str, float]]:
+    def noted_values(self, run: str, step: int) -> dict[str, dict[str, float]]:
         """The noted values of a run at a step, all parts together."""
         with self._storage():
             rows = self.database.execute("SELECT body FROM told WHERE run = ? AND step = ?", [run, step]).fetchall()
@@ -166,7 +166,7 @@ class Outbox:
         with self._storage():
             return dict(self.database.execute("SELECT run, id FROM runs").fetchall())
 
-    def begun(self) -> set[str]:
+    def run_keys(self) -> set[str]:
         """The keys of all runs that MLflow has or that wait for it."""
         query = "SELECT run FROM runs UNION SELECT json_extract(body, '$.key') FROM updates"
         with self._storage():
@@ -177,7 +177,7 @@ class Outbox:
         query = "SELECT id, body FROM updates WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
         with self._storage():
             rows = self.database.execute(query, [after, LAST if until is None else until, count]).fetchall()
-        found: list[tuple[int, RunUpdate]] = []
+        updates: list[tuple[int, RunUpdate]] = []
         for number, body in rows:
             stored = json.loads(body)
             update = RunUpdate(**stored)
@@ -185,8 +185,8 @@ class Outbox:
             update.artifacts = [str(self.path.parent / file) for file in update.artifacts]
             if model := stored.get("model"):
                 update.model = ModelFolder(**{**model, "folder": str(self.path.parent / model["folder"])})
-            found.append((number, update))
-        return found
+            updates.append((number, update))
+        return updates
 
     def drop(self, numbers: list[int]) -> None:
         """Remove delivered updates."""

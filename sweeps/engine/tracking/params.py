@@ -29,18 +29,18 @@ READERS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
 
 def run_params(config: TrainConfig) -> dict[str, Any]:
     """The settings of a training that its detector uses, by name."""
-    unused = _not_used_by(config.detector)
+    unused = _unused_fields(config.detector)
     return {name: value for name, value in dataclasses.asdict(config).items() if name not in unused}
 
 
 @functools.cache
-def _not_used_by(detector: str) -> frozenset[str]:
+def _unused_fields(detector: str) -> frozenset[str]:
     """The TrainConfig fields that only other detectors use."""
     from adcore.detectors import DETECTORS
 
     kinds = [_fields_of(kind.config_fields) for kind in DETECTORS.values()]
-    own = _fields_of(DETECTORS[detector].config_fields)
-    return frozenset(set[str]().union(*kinds) - own - PROTOCOL_FIELDS)
+    used = _fields_of(DETECTORS[detector].config_fields)
+    return frozenset(set[str]().union(*kinds) - used - PROTOCOL_FIELDS)
 
 
 def _fields_of(names: Iterable[str]) -> set[str]:

@@ -55,10 +55,10 @@ def save_model(folder: Path, paths: Sequence[Path], data: ImageDataset) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     # not in the sweep's folder: MLflow reads a % or a # in a path as part of an address
     with tempfile.TemporaryDirectory(prefix="model-") as place:
-        file, made = Path(place) / f"{served_model.ARTIFACT}.ckpt", Path(place) / "model"
+        file, model_folder = Path(place) / f"{served_model.ARTIFACT}.ckpt", Path(place) / "model"
         checkpoints.Checkpoints(file).save(states)
         mlflow.pyfunc.save_model(
-            made,
+            model_folder,
             python_model=str(served_model.__file__),
             artifacts={served_model.ARTIFACT: str(file)},
             code_paths=[str(Path(str(adcore.__file__)).parent)],
@@ -69,7 +69,7 @@ def save_model(folder: Path, paths: Sequence[Path], data: ImageDataset) -> Path:
         part = folder.with_name(f".{folder.name}.part")
         for old in (part, folder):
             shutil.rmtree(old, ignore_errors=True)
-        shutil.copytree(made, part)
+        shutil.copytree(model_folder, part)
         part.rename(folder)
     return folder
 
@@ -94,18 +94,18 @@ def _deliver(client: MlflowClient, run_id: str, folder: str, model: ModelFolder)
             raise
     # not the folder's own address: a database and its files may be moved together
     source, tags = f"runs:/{run_id}/{PLACE}", dict(model.tags)
-    known = _versions(client, run_id, model)
-    first, *doubled = known or [client.create_model_version(model.name, source, run_id, tags=tags)]
-    for version in doubled:  # made by a request that was given up too early
+    versions = _versions(client, run_id, model)
+    first, *duplicates = versions or [client.create_model_version(model.name, source, run_id, tags=tags)]
+    for version in duplicates:  # made by a request that was given up too early
         client.delete_model_version(model.name, version.version)
     client.set_registered_model_alias(model.name, CHAMPION, first.version)
 
 
 def _versions(client: MlflowClient, run_id: str, model: ModelFolder) -> list[ModelVersion]:
     """The versions of this model that were made from this run, the first one first."""
-    found = client.search_model_versions(f"name = '{model.name}' and run_id = '{run_id}'")
-    own = [version for version in found if model.tags.items() <= version.tags.items()]
-    return sorted(own, key=lambda version: int(version.version))
+    versions = client.search_model_versions(f"name = '{model.name}' and run_id = '{run_id}'")
+    with_tags = [version for version in versions if model.tags.items() <= version.tags.items()]
+    return sorted(with_tags, key=lambda version: int(version.version))
 
 
 def _signature(first_class: int) -> ModelSignature:

@@ -52,34 +52,34 @@ def require_known_runs(uri: str, experiment: str, sweep_id: str, outbox: Outbox)
 
     Nothing is created there before that is known. Raises what `connect` raises.
     """
-    missing = known = set(outbox.runs().values())
-    if not known or not is_gone(uri):
+    missing = known_ids = set(outbox.runs().values())
+    if not known_ids or not is_gone(uri):
         client, experiment_id = connect(uri, experiment)
-        missing = known - {run.info.run_id for run in _runs_of_sweep(client, experiment_id, sweep_id)}
+        missing = known_ids - {run.info.run_id for run in _runs_of_sweep(client, experiment_id, sweep_id)}
     if missing:
         raise UserError(
-            f"--tracking-uri {uri}: {len(missing)} of this sweep's {len(known)} runs are not there; give the address "
-            f"of the MLflow that has them, or move {outbox.path} away: then this one gets only later updates"
+            f"--tracking-uri {uri}: {len(missing)} of this sweep's {len(known_ids)} runs are not there; give the "
+            f"address of the MLflow that has them, or move {outbox.path} away: then this one gets only later updates"
         )
 
 
 class RunWriter:
     """Writes to the sweep's runs by their keys. For use by one thread.
 
-    refused: why MLflow does not take the updates of a run; unwritten: why a run's files could not be copied; lost: runs
-    that no longer exist; all by key.
+    refusals: why MLflow does not take the updates of a run; copy_errors: why a run's files could not be copied;
+    lost_keys: runs that no longer exist; all by key.
     """
 
     def __init__(self, sweep_id: str, outbox: Outbox) -> None:
         self.sweep_id, self.outbox = sweep_id, outbox
-        self.refused: dict[str, str] = {}
-        self.unwritten: dict[str, str] = {}
-        self.lost: set[str] = set()
+        self.refusals: dict[str, str] = {}
+        self.copy_errors: dict[str, str] = {}
+        self.lost_keys: set[str] = set()
         self.runs: dict[str, str] = {}  # run id by key
         self.ends: dict[str, tuple[str | None, str | None]] = {}  # tag `state` and status by key
         self.params: dict[str, set[str]] = {}  # names by key, of runs of earlier sessions
 
-    def under_way(self) -> list[str]:
+    def unfinished_run_ids(self) -> list[str]:
         """The ids of runs that have not ended."""
         ended = {key for key, (_, status) in self.ends.items() if status not in (None, "RUNNING")}
         return [run_id for key, run_id in self.runs.items() if key not in ended]
@@ -90,9 +90,9 @@ class RunWriter:
         A run that was deleted or no longer exists is not created again: its updates are refused.
         """
         by_key = self.outbox.runs()
-        noted, self.runs = set(by_key.values()), {}
-        found = _runs_of_sweep(client, experiment_id, self.sweep_id)
-        for run in sorted(found, key=lambda run: (_is_deleted(run), run.info.run_id not in noted)):
+        noted_ids, self.runs = set(by_key.values()), {}
+        sweep_runs = _runs_of_sweep(client, experiment_id, self.sweep_id)
+        for run in sorted(sweep_runs, key=lambda run: (_is_deleted(run), run.info.run_id not in noted_ids)):
             key = run.data.tags[KEY_TAG]  # first those that were written to
             if self.runs.setdefault(key, run.info.run_id) != run.info.run_id:
                 if not _is_deleted(run):
@@ -101,21 +101,21 @@ class RunWriter:
             self.outbox.note_run(key, run.info.run_id)
             self.ends[key] = (run.data.tags.get("state"), run.info.status)
             self.params[key] = set(run.data.params)
-        self.lost = by_key.keys() - self.runs.keys()
-        self.refused |= {key: f"its run {by_key[key]} is gone" for key in self.lost}
+        self.lost_keys = by_key.keys() - self.runs.keys()
+        self.refusals |= {key: f"its run {by_key[key]} is gone" for key in self.lost_keys}
 
-    def takes(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> bool:
+    def try_write(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> bool:
         """Write an update; False if MLflow refuses its run, until the next session."""
-        if update.key in self.unwritten and update.has_files_alone:
+        if update.key in self.copy_errors and update.has_files_alone:
             return False
-        if update.key not in self.refused:
+        if update.key not in self.refusals:
             try:
                 self._write(client, update, experiment_id)
             except Exception as error:
                 if getattr(error, "error_code", None) not in PERMANENT:
                     raise
-                self.refused[update.key] = str(error)
-        return update.key not in self.refused
+                self.refusals[update.key] = str(error)
+        return update.key not in self.refusals
 
     def _write(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> None:
         if self._says_nothing_new(update):
@@ -134,12 +134,13 @@ class RunWriter:
                 client.update_run(run_id, "RUNNING")
         elif update.status and update.status != status:  # else its end would be moved
             client.set_terminated(run_id, update.status)
-        left = [path for path in update.artifacts if not self._takes(client.log_artifact, update.key, run_id, path)]
+        copy = client.log_artifact
+        uncopied = [path for path in update.artifacts if not self._try_copy(copy, update.key, run_id, path)]
         model = update.model
-        if model and self._takes(partial(deliver_model, client, model=model), update.key, run_id, model.folder):
+        if model and self._try_copy(partial(deliver_model, client, model=model), update.key, run_id, model.folder):
             model = None
-        if left or model:
-            self.outbox.put(RunUpdate(update.key, artifacts=left, model=model))
+        if uncopied or model:
+            self.outbox.put(RunUpdate(update.key, artifacts=uncopied, model=model))
         self.ends[update.key] = (update.tags.get("state", state), update.status or status)
 
     def _log(self, client: MlflowClient, update: RunUpdate, run_id: str, *, tags: Mapping[str, str]) -> None:
@@ -147,24 +148,26 @@ class RunWriter:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
         metrics = [Metric(name, value, at, step) for name, value, step, at in update.metrics]
-        known = self.params.get(update.key, ())
-        params = [Param(name, value) for name, value in update.params.items() if name not in known]
+        known_params = self.params.get(update.key, ())
+        params = [Param(name, value) for name, value in update.params.items() if name not in known_params]
         if metrics or params or tags:
-            named = [RunTag(name, value) for name, value in tags.items()]
-            client.log_batch(run_id, metrics[:BATCH], params, named, synchronous=True)
+            run_tags = [RunTag(name, value) for name, value in tags.items()]
+            client.log_batch(run_id, metrics[:BATCH], params, run_tags, synchronous=True)
         for start in range(BATCH, len(metrics), BATCH):
             client.log_batch(run_id, metrics[start : start + BATCH], synchronous=True)
         inputs = [
             DatasetInput(
-                Dataset(each["name"], each["digest"][:DIGEST], "name", json.dumps({"name": each["name"]})),
-                [InputTag("mlflow.data.context", each["part"])],
+                Dataset(
+                    data_input["name"], data_input["digest"][:DIGEST], "name", json.dumps({"name": data_input["name"]})
+                ),
+                [InputTag("mlflow.data.context", data_input["part"])],
             )
-            for each in update.inputs
+            for data_input in update.inputs
         ]
         if inputs:
             client.log_inputs(run_id, inputs)
 
-    def _takes(self, copy: Callable[[str, str], object], key: str, run_id: str, path: str) -> bool:
+    def _try_copy(self, copy: Callable[[str, str], object], key: str, run_id: str, path: str) -> bool:
         """Copy a file or a model's folder; False if its destination cannot be written from here, until the next
         session."""
         from requests.exceptions import RequestException
@@ -177,15 +180,15 @@ class RunWriter:
         except RequestException:  # the server cannot be reached
             raise
         except OSError as error:
-            self.unwritten[key] = f"{error.filename or path}: {error.strerror}"
-        return key not in self.unwritten
+            self.copy_errors[key] = f"{error.filename or path}: {error.strerror}"
+        return key not in self.copy_errors
 
     def _says_nothing_new(self, update: RunUpdate) -> bool:
         """Whether it only ends a run that was never started, or that has already ended in this way."""
         ends = update.status not in (None, "RUNNING")
         only_ends = ends and not (update.name or update.params or update.metrics or update.artifacts or update.model)
-        known = update.key in self.runs
-        return only_ends and (not known or self.ends[update.key] == (update.tags.get("state"), update.status))
+        has_run = update.key in self.runs
+        return only_ends and (not has_run or self.ends[update.key] == (update.tags.get("state"), update.status))
 
     def _create(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> str:
         from mlflow.exceptions import MlflowException

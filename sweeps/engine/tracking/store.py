@@ -86,8 +86,8 @@ def make_database(path: Path) -> None:
         uri = database_uri(Path(folder) / "mlflow.db")
         with without_stray_folders(uri):
             MlflowClient(uri).search_experiments(max_results=1)
-        with closing(sqlite3.connect(Path(folder) / "mlflow.db")) as made:
-            statements = list(made.iterdump())[1:-1]  # without the dump's own BEGIN and COMMIT
+        with closing(sqlite3.connect(Path(folder) / "mlflow.db")) as database_template:
+            statements = list(database_template.iterdump())[1:-1]  # without the dump's own BEGIN and COMMIT
     with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
         if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
@@ -117,29 +117,29 @@ def _is_empty(path: Path) -> bool:
 def _experiment(client: MlflowClient, uri: str, name: str, *, location: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    existing = client.get_experiment_by_name(name)
+    if existing is None:
         try:
             return client.create_experiment(name, location)
         except MlflowException as error:
-            found = client.get_experiment_by_name(name)
-            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+            existing = client.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or existing is None:
                 raise  # else another driver has created it in the meantime
-    if found.lifecycle_stage == "deleted":  # MLflow restores it with every run that was ever deleted in it
-        own = found.experiment_id
-        remove = mlflow_command(uri, f"mlflow gc --backend-store-uri {{uri}} --experiment-ids {own}")
-        restore = mlflow_command(uri, f"MLFLOW_TRACKING_URI={{uri}} mlflow experiments restore -x {own}")
+    if existing.lifecycle_stage == "deleted":  # MLflow restores it with every run that was ever deleted in it
+        experiment_id = existing.experiment_id
+        remove = mlflow_command(uri, f"mlflow gc --backend-store-uri {{uri}} --experiment-ids {experiment_id}")
+        restore = mlflow_command(uri, f"MLFLOW_TRACKING_URI={{uri}} mlflow experiments restore -x {experiment_id}")
         raise UserError(
             f"--tracking-uri {uri}: the experiment {name!r} was deleted there, and its name is still taken; "
             f"remove it for good ({remove if uri.startswith(SQLITE) else 'mlflow gc, on the server'}), restore it "
             f"({restore}), or give another address"
         )
-    return found.experiment_id
+    return existing.experiment_id
 
 
 def _other_schema(path: Path, uri: str, text: str) -> str:
-    found = re.search(r"found version (\w+), but expected (\w+)", text)
-    versions = f" (its schema is {found[1]}, expected {found[2]})" if found else ""
+    match = re.search(r"found version (\w+), but expected (\w+)", text)
+    versions = f" (its schema is {match[1]}, expected {match[2]})" if match else ""
     return (
         f"--tracking-uri {path}: a database of another version of MLflow{versions}; make a copy of it and run "
         f"`{mlflow_command(uri, 'mlflow db upgrade {uri}')}`, or name another file"
@@ -153,11 +153,11 @@ def without_stray_folders(uri: str) -> Generator[None]:
     uri: of a database; for a server there is none.
     """
     stray = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else Path.cwd()
-    made = [folder for folder in (stray, *stray.parents) if not folder.exists()]
+    new_folders = [folder for folder in (stray, *stray.parents) if not folder.exists()]
     try:
         yield
     finally:
-        for folder in made:
+        for folder in new_folders:
             with suppress(OSError):  # something else was put there in the meantime
                 folder.rmdir()
 

@@ -18,24 +18,24 @@ __all__ = ["runs_of"]
 
 def runs_of(part: Part, plan: BasePlan, sweep: str, stage: str, *, with_classes: bool) -> Iterator[RunUpdate]:
     """The runs of a part as they begin, parents first. sweep: its name. with_classes: also those of its classes."""
-    own, number = part.config, part.configuration
-    seeds, seed = plan.seeds_of(stage), own.train_seed
+    config, number = part.config, part.configuration
+    seeds, seed = plan.seeds_of(stage), config.train_seed
     key, parent = run_key(stage, number, seed), config_key(stage, number, seeds, seed)
-    name = f"{sweep} · {plan.title(stage, number, own)}"
+    name = f"{sweep} · {plan.title(stage, number, config)}"
     tags = {"stage": stage, "configuration": str(number), "sweep": sweep, **plan.tags(number)}
-    params = run_params(own) | {"classes": plan.classes_of(number)}
+    params = run_params(config) | {"classes": plan.classes_of(number)}
     if parent != key:
         shared = {field: value for field, value in params.items() if field != "train_seed"}
-        yield _begun(parent, SWEEP, name, {**tags, "level": "config"}, shared)
+        yield _new_run(parent, SWEEP, name, {**tags, "level": "config"}, shared)
         name = f"{name} · seed {seed}"
     tags["seed"] = str(seed)
-    level, above = ("config", SWEEP) if parent == key else ("seed", parent)
-    yield _begun(key, above, name, {**tags, "level": level}, params)
-    names = describe(own.dataset).class_names
-    for index in own.classes if with_classes else ():
+    level, parent_key = ("config", SWEEP) if parent == key else ("seed", parent)
+    yield _new_run(key, parent_key, name, {**tags, "level": level}, params)
+    names = describe(config.dataset).class_names
+    for index in config.classes if with_classes else ():
         child = f"{name} · class {class_label(names, index)}"
-        yield _begun(f"{key}/{index}", key, child, {**tags, "level": "class"}, params | {"classes": (index,)})
+        yield _new_run(f"{key}/{index}", key, child, {**tags, "level": "class"}, params | {"classes": (index,)})
 
 
-def _begun(key: str, parent: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> RunUpdate:
+def _new_run(key: str, parent: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> RunUpdate:
     return RunUpdate(key, parent, name, {**tags, "state": "running"}, as_text(params), status="RUNNING")

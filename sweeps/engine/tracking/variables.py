@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, MutableMapping
 from types import MappingProxyType
 
-__all__ = ["ignored", "set_variables"]
+__all__ = ["ignored_variables", "set_variables"]
 
 #: Set by a sweep, whatever the environment says, with the reason.
 FIXED: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -58,7 +58,7 @@ def set_variables(uri: str, environment: MutableMapping[str, str] = os.environ) 
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry would be a line in the display
 
 
-def ignored(uri: str, *, is_named: bool, environment: Mapping[str, str] = os.environ) -> str:
+def ignored_variables(uri: str, *, is_named: bool, environment: Mapping[str, str] = os.environ) -> str:
     """The variables that are set but not used, in one line; "" if none. is_named: uri is from the command line."""
     reasons = dict(UNUSED)
     if is_named or environment.get("MLFLOW_TRACKING_URI") == uri:
@@ -66,8 +66,8 @@ def ignored(uri: str, *, is_named: bool, environment: Mapping[str, str] = os.env
     for name, (value, reason) in _fixed(uri).items():
         if environment.get(name, "").lower() not in ("", value):
             reasons[name] = reason
-    found = [f"{name} ({reason})" for name, reason in reasons.items() if environment.get(name)]
-    return f"set, but not used: {', '.join(found)}" if found else ""
+    ignored = [f"{name} ({reason})" for name, reason in reasons.items() if environment.get(name)]
+    return f"set, but not used: {', '.join(ignored)}" if ignored else ""
 
 
 def _fixed(uri: str) -> dict[str, tuple[str | None, str]]:

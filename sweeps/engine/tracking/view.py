@@ -53,9 +53,9 @@ def curves_link(address: str, experiment_id: str, sweep_id: str, configuration: 
     address: as for `view_link`.
     """
     tags = {"sweep_id": sweep_id, "level": "class", "stage": "confirm", "configuration": configuration, "seed": seed}
-    shown = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    filters = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
     order = {"orderByKey": "metrics.`val_auroc`", "orderByAsc": "true"}  # sorted by time they fold under their parent
-    return _runs_link(address, experiment_id, searchFilter=shown, **order, compareRunsMode="CHART", isPreview="true")
+    return _runs_link(address, experiment_id, searchFilter=filters, **order, compareRunsMode="CHART", isPreview="true")
 
 
 def _runs_link(address: str, experiment_id: str, **query: str) -> str:
@@ -68,12 +68,12 @@ def links(uri: str, address: str) -> list[tuple[str, str]]:
     """The sweeps that have a view, by name, with its link, the newest first. Raises MLflow's and requests' errors."""
     from mlflow.tracking import MlflowClient
 
-    client, found = MlflowClient(uri), list[tuple[int, str, str]]()
+    client, links_by_time = MlflowClient(uri), list[tuple[int, str, str]]()
     for experiment in client.search_experiments():
         keys = {tag.removeprefix(VIEW_TAG) for tag in experiment.tags if tag.startswith(VIEW_TAG)}
         runs = client.search_runs([experiment.experiment_id], "tags.level = 'sweep'") if keys else []
         for sweep in runs:
             name = sweep.info.run_name or ""
             if (key := view_key(name, sweep.data.tags["sweep_id"])) in keys:
-                found.append((sweep.info.start_time, name, view_link(address, experiment.experiment_id, key)))
-    return [(name, link) for _, name, link in sorted(found, reverse=True)]
+                links_by_time.append((sweep.info.start_time, name, view_link(address, experiment.experiment_id, key)))
+    return [(name, link) for _, name, link in sorted(links_by_time, reverse=True)]

@@ -77,7 +77,7 @@ class MlflowWriter:
             from mlflow.tracking import MlflowClient
 
             client = MlflowClient(self.uri)
-            for run_id in self.run_writer.under_way():
+            for run_id in self.run_writer.unfinished_run_ids():
                 client.set_terminated(run_id, "KILLED")
 
     @property
@@ -95,13 +95,13 @@ class MlflowWriter:
     @property
     def lacks_runs(self) -> bool:
         """Whether runs of the sweep no longer exist: a resume with this outbox and this MLflow is refused."""
-        return bool(self.run_writer.lost or (is_gone(self.uri) and self.outbox.runs()))
+        return bool(self.run_writer.lost_keys or (is_gone(self.uri) and self.outbox.runs()))
 
     @property
     def reason(self) -> str:
         """Why not everything was delivered, in one line."""
-        both = self.run_writer.refused, self.run_writer.unwritten
-        refused = [f"{key}: {reason}" for each in both for key, reason in each.items()]
+        reasons_by_key = self.run_writer.refusals, self.run_writer.copy_errors
+        refused = [f"{key}: {reason}" for reasons in reasons_by_key for key, reason in reasons.items()]
         if isinstance(self.error, UserError) and not refused:
             return str(self.error)
         text = "; ".join(refused[:3]) or (innermost(self.error) if self.error else "there was not enough time")
@@ -145,16 +145,16 @@ class MlflowWriter:
                 merged[update.key].merge(update)
             else:
                 merged[update.key] = update
-        taken: list[int] = []
+        delivered: list[int] = []
         try:
             for key, update in merged.items():
-                if self.run_writer.takes(client, update, self.experiment_id):
-                    taken += numbers[key]
-                if len(taken) >= DROPPED:
-                    self.outbox.drop(taken)
-                    taken = []
+                if self.run_writer.try_write(client, update, self.experiment_id):
+                    delivered += numbers[key]
+                if len(delivered) >= DROPPED:
+                    self.outbox.drop(delivered)
+                    delivered = []
         finally:
-            self.outbox.drop(taken)
+            self.outbox.drop(delivered)
 
     def _connect(self) -> MlflowClient:
         if self.client is None:

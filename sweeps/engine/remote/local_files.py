@@ -13,41 +13,41 @@ from pathlib import Path
 from adcore.errors import UserError
 from sweeps.engine.record.home import SweepHome
 
-__all__ = ["at_hand", "fetch", "share"]
+__all__ = ["fetch_files", "local_home", "upload_files"]
 
 
 @contextmanager
-def at_hand(home: SweepHome) -> Generator[SweepHome]:
+def local_home(home: SweepHome) -> Generator[SweepHome]:
     """A folder with the sweep's paths on this machine: its own, or a temporary one if there is a store."""
     if home.store is None:
         yield home
         return
     prefix = f"adsweep-{socket.gethostname()}-"
-    _remove_left(Path(tempfile.gettempdir()), prefix)
+    _remove_leftovers(Path(tempfile.gettempdir()), prefix)
     with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-") as place:
         yield SweepHome(Path(place) / home.name, home.store)
 
 
-def fetch(here: SweepHome, paths: Iterable[Path], *, missing_ok: bool = False) -> None:
-    """Bring files of the sweep from the store, if there is one, to these paths.
+def fetch_files(home: SweepHome, paths: Iterable[Path], *, missing_ok: bool = False) -> None:
+    """Copy files of the sweep from the store, if there is one, to these paths.
 
     Raises StorageError, and UserError for one that is not there.
     """
     for path in paths:
-        if here.store and not here.store.get(here.key(path), path) and not missing_ok:
-            raise UserError(f"{here.place(path)}: no such file")
+        if home.store and not home.store.get(home.key(path), path) and not missing_ok:
+            raise UserError(f"{home.place(path)}: no such file")
 
 
-def share(here: SweepHome, paths: Iterable[Path]) -> list[str]:
-    """Give files to the store, if there is one; returns their names within the sweep's folder. Raises StorageError."""
-    names = {here.key(path): path for path in paths}
+def upload_files(home: SweepHome, paths: Iterable[Path]) -> list[str]:
+    """Copy files to the store, if there is one; returns their names within the sweep's folder. Raises StorageError."""
+    names = {home.key(path): path for path in paths}
     for name, path in names.items():
-        if here.store:
-            here.store.put(path, name)
+        if home.store:
+            home.store.put(path, name)
     return list(names)
 
 
-def _remove_left(folder: Path, prefix: str) -> None:
+def _remove_leftovers(folder: Path, prefix: str) -> None:
     """Delete what processes of this machine that were killed have left."""
     for path in folder.glob(f"{prefix}*"):
         number = path.name.removeprefix(prefix).partition("-")[0]

@@ -1,11 +1,11 @@
-"""The room for trials follows the nodes of a cluster, and an autoscaler is asked for what the work could use."""
+"""The slots for trials follow the nodes of a cluster, and an autoscaler is asked for what the work could use."""
 
 from __future__ import annotations
 
 import pytest
 
+from sweeps.engine.machine.cluster_slots import IDLE, ClusterSlots
 from sweeps.engine.machine.resources import Resources
-from sweeps.engine.machine.room import IDLE, Room
 from tests.fake_nodes import AskedFor, Machines
 
 GPU = {"CPU": 4.0, "GPU": 2.0}
@@ -22,44 +22,46 @@ class Clock:
         return self.now
 
 
-def _room(machines: Machines, *, most: int | None = None, clock: Clock | None = None) -> tuple[Room, AskedFor]:
+def _cluster_slots(
+    machines: Machines, *, most: int | None = None, clock: Clock | None = None
+) -> tuple[ClusterSlots, AskedFor]:
     asked = AskedFor()
     resources = Resources(cpus=1, gpus=1, slots=2)
-    return Room(
-        resources, is_fixed=False, most=most, demand=asked, nodes=machines.alive, clock=clock or Clock()  # type: ignore[arg-type]
+    return ClusterSlots(
+        resources, is_fixed=False, max_slots=most, demand=asked, nodes=machines.alive, clock=clock or Clock()  # type: ignore[arg-type]
     ), asked  # fmt: skip
 
 
 def test_slots_follow_nodes_that_come_and_go() -> None:
     machines = Machines(HEAD, GPU)
-    room, _ = _room(machines)
-    assert not room.count()
+    cluster_slots, _ = _cluster_slots(machines)
+    assert not cluster_slots.count()
     machines.nodes += [GPU, GPU]
-    assert room.count()
-    assert (room.present, room.resources.slots) == (6, 6)
+    assert cluster_slots.count()
+    assert (cluster_slots.present, cluster_slots.resources.slots) == (6, 6)
     del machines.nodes[2:]
-    assert room.count()
-    assert room.present == 2
+    assert cluster_slots.count()
+    assert cluster_slots.present == 2
 
 
 def test_without_any_node_one_trial_waits_for_the_first() -> None:
     machines = Machines(HEAD)
-    room, asked = _room(machines)
-    assert room.count()
-    assert (room.present, room.resources.slots) == (0, 1)
-    room.need(0, 5)
+    cluster_slots, asked = _cluster_slots(machines)
+    assert cluster_slots.count()
+    assert (cluster_slots.present, cluster_slots.resources.slots) == (0, 1)
+    cluster_slots.update_demand(0, 5)
     assert asked.counts == [4], "its own placement group waits, too"
 
 
 def test_it_is_counted_once_in_a_while_and_never_on_a_local_ray() -> None:
     clock = Clock()
-    room, _ = _room(Machines(GPU), clock=clock)
-    assert not room.is_due()
+    cluster_slots, _ = _cluster_slots(Machines(GPU), clock=clock)
+    assert not cluster_slots.is_due()
     clock.now = 1.0
-    assert room.is_due()
-    room.count()
-    assert not room.is_due()
-    local = Room(Resources(cpus=1, gpus=0, slots=3), is_fixed=True, clock=clock)
+    assert cluster_slots.is_due()
+    cluster_slots.count()
+    assert not cluster_slots.is_due()
+    local = ClusterSlots(Resources(cpus=1, gpus=0, slots=3), is_fixed=True, clock=clock)
     clock.now = 100.0
     assert not local.is_due()
     assert (local.resources.slots, local.workers) == (3, 3)
@@ -81,35 +83,35 @@ def test_it_is_counted_once_in_a_while_and_never_on_a_local_ray() -> None:
 def test_an_autoscaler_is_asked_for_what_can_begin_beyond_the_slots(
     under_way: int, ready: int, most: int | None, asked_for: int
 ) -> None:
-    room, asked = _room(Machines(GPU), most=most)
-    room.count()
-    room.need(under_way, ready)
+    cluster_slots, asked = _cluster_slots(Machines(GPU), most=most)
+    cluster_slots.count()
+    cluster_slots.update_demand(under_way, ready)
     assert asked.counts == [asked_for]
-    room.withdraw()
+    cluster_slots.withdraw_demand()
     assert asked.counts[-1] == 0
 
 
 def test_the_most_trials_at_a_time_limit_the_slots() -> None:
     machines = Machines(GPU)
-    room, _ = _room(machines, most=3)
+    cluster_slots, _ = _cluster_slots(machines, most=3)
     machines.nodes.append(GPU)
-    room.count()
-    assert room.present == 3
+    cluster_slots.count()
+    assert cluster_slots.present == 3
 
 
 def test_idle_workers_are_ended_when_nothing_was_ready_for_a_while() -> None:
     clock = Clock()
-    room, _ = _room(Machines(GPU), clock=clock)
-    room.need(2, 1)
-    assert room.workers == 2
+    cluster_slots, _ = _cluster_slots(Machines(GPU), clock=clock)
+    cluster_slots.update_demand(2, 1)
+    assert cluster_slots.workers == 2
     clock.now = IDLE - 1
-    room.need(1, 0)
-    assert room.workers == 2
+    cluster_slots.update_demand(1, 0)
+    assert cluster_slots.workers == 2
     clock.now = IDLE
-    room.need(1, 0)
-    assert room.workers == 0
-    room.need(1, 3)
-    assert room.workers == 2
+    cluster_slots.update_demand(1, 0)
+    assert cluster_slots.workers == 0
+    cluster_slots.update_demand(1, 3)
+    assert cluster_slots.workers == 2
 
 
 def test_a_node_that_is_shunned_gets_no_trials_as_long_as_another_can_have_them() -> None:
@@ -119,20 +121,21 @@ def test_a_node_that_is_shunned_gets_no_trials_as_long_as_another_can_have_them(
         keepers.append(AskedFor(*given))
         return keepers[-1]
 
-    room = Room(Resources(cpus=1, gpus=1, slots=4), is_fixed=False, nodes=machines.alive, keeper=keeper)  # type: ignore[arg-type]
-    assert room.shun("1")
+    resources = Resources(cpus=1, gpus=1, slots=4)
+    cluster_slots = ClusterSlots(resources, is_fixed=False, nodes=machines.alive, make_demand=keeper)  # type: ignore[arg-type]
+    assert cluster_slots.exclude("1")
     assert (keepers[0].bundles, keepers[0].node, keepers[0].counts) == ([{"CPU": 1}], "1", [4]), "all its CPUs are kept"
-    assert room.count()
-    assert room.present == 2
-    assert not room.shun("0"), "no other is left"
-    assert room.shun("1"), "it has failed once more"
+    assert cluster_slots.count()
+    assert cluster_slots.present == 2
+    assert not cluster_slots.exclude("0"), "no other is left"
+    assert cluster_slots.exclude("1"), "it has failed once more"
     machines.nodes[0] = HEAD
-    assert not room.count()
+    assert not cluster_slots.count()
     assert keepers[0].counts[-1] == 0, "the next trial there says what is wrong"
-    assert room.present == 2
+    assert cluster_slots.present == 2
     machines.nodes[0] = GPU
-    assert room.shun("1")
+    assert cluster_slots.exclude("1")
     del machines.nodes[1]
-    room.count()
+    cluster_slots.count()
     assert keepers[1].counts[-1] == 0, "a node that is gone needs no keeping"
-    assert not room.shunned
+    assert not cluster_slots.excluded
