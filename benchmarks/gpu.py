@@ -100,8 +100,8 @@ def speeds(results: Sequence[TrainResult]) -> list[float]:
     return [epoch["images_per_second"] for epoch in results[0].history[1:]]
 
 
-def table(data: ImageDataset, test: ImageDataset, changes: dict[str, Any]) -> list[Row]:
-    """Every row, in the order in which they are measured."""
+def table(data: ImageDataset, test: ImageDataset, changes: dict[str, Any], file: Path | None) -> list[Row]:
+    """Every row, in the order in which they are measured; so far measured ones are written to `file`, too."""
 
     def config(**own: Any) -> TrainConfig:
         return TrainConfig(**{**COMMON, "epochs": 5, **own, **changes})
@@ -109,8 +109,11 @@ def table(data: ImageDataset, test: ImageDataset, changes: dict[str, Any]) -> li
     rows: list[Row] = []
 
     def add(name: str, unit: str, values: list[float], target: float, *, at_least: bool = True) -> None:
-        rows.append(Row(name, unit, values, target, at_least))
+        rows.append(Row(name, unit, values, target, at_least=at_least))
         click.echo(rows[-1].line(quick=bool(changes)))
+        if file:  # after each: what is cut short keeps its rows
+            figures = [{**dataclasses.asdict(row), "n": len(row.values), "median": median(row.values)} for row in rows]
+            file.write_text(json.dumps({**machine(), "rows": figures}, indent=1) + "\n")
 
     (ten,), clock = trained(data, [config(classes=TEN)])
     add("train(), ten classes", "images/s", speeds([ten]), 100_000)
@@ -222,10 +225,7 @@ def main(*, checks: bool, quick: bool, file: Path | None) -> None:
     click.echo(", ".join(f"{name} {value}" for name, value in machine().items()))
     if checks:
         sys.exit(0 if check(data) else 1)
-    rows = table(data, load("fashion-mnist", "test"), QUICK if quick else {})
-    if file:
-        figures = [{**dataclasses.asdict(row), "n": len(row.values), "median": median(row.values)} for row in rows]
-        file.write_text(json.dumps({**machine(), "rows": figures}, indent=1) + "\n")
+    rows = table(data, load("fashion-mnist", "test"), QUICK if quick else {}, file)
     if not quick and not all(row.met for row in rows):
         sys.exit(1)
 
