@@ -39,19 +39,20 @@ COMMON: dict[str, Any] = {
 }  # fmt: skip
 QUICK: dict[str, Any] = {"width": 4, "batch_size": 32, "images_per_class": 32, "validation_images": 50, "epochs": 1}
 FAINT = {"weight_adversarial_normal": 0.005, "weight_adversarial_anomaly": 0.005}
+FAST = {"learning_rate": 2e-3}
 #: What is tried, beside the weights and the learning rate of the package.
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "rate 2e-3": {"learning_rate": 2e-3},
     "faint": FAINT,
-    "faint, rate 2e-3": {**FAINT, "learning_rate": 2e-3},
-    "faint, rate 5e-4": {**FAINT, "learning_rate": 5e-4},
-    "faint, abc 4": {**FAINT, "weight_abc": 4.0},
-    "faint, crops": {**FAINT, "crop": True},
+    "fast": FAST,
+    "faint, fast": FAINT | FAST,
+    "faint, fast, patch 3": {**FAINT, **FAST, "weight_patch": 3.0},
+    "faint, fast, latent 1.5": {**FAINT, **FAST, "weight_latent": 1.5},
+    "faint, fast, patch 3, abc 4": {**FAINT, **FAST, "weight_patch": 3.0, "weight_abc": 4.0},
 }
 #: What shows whether the discriminators earn their place; it is no GAN, and is not chosen.
 ABLATION = {"no discriminators": {"weight_adversarial_normal": 0.0, "weight_adversarial_anomaly": 0.0}}
-LATENT_WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0)
+LATENT_WEIGHTS = (0.0, 0.3, 1.0, 3.0)
 
 
 def weighted_scores(result: TrainResult, images: Tensor) -> dict[float, Tensor]:
