@@ -118,8 +118,8 @@ def summary(scores: Sequence[Tensor], labels: Tensor) -> tuple[list[list[float]]
 
 
 @click.command(help=__doc__.splitlines()[0])
-@click.option("--search-epochs", default=22, show_default=True, help="epochs of each variant")
-@click.option("--epochs", default=34, show_default=True, help="epochs of the confirmation")
+@click.option("--search-epochs", default=20, show_default=True, help="epochs of each variant")
+@click.option("--epochs", default=32, show_default=True, help="epochs of the confirmation")
 @click.option("--quick", is_flag=True, help="few images and one epoch: says that it runs")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="write the figures to this file, too")
 def main(*, search_epochs: int, epochs: int, quick: bool, file: Path | None) -> None:
