@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -29,13 +29,14 @@ Validation = tuple[Tensor, Tensor]
 class EpochEnd(pl.Callback):
     """Validates each member of a pack after each epoch and passes the results on.
 
-    states: by member; the epoch's metrics are added to them. until: the epoch to train to; the pack stops earlier if a
-    member has ended, so that the others can continue without it. on_start: called once the optimisers exist. on_epoch:
-    called last, with whether the pack stops.
+    states: of its members; the epoch's metrics are added to them. until: the epoch to train to; the pack stops earlier
+    if a member has ended, so that the others can continue without it. on_start: called once the optimisers exist.
+    on_epoch: called last, with whether the pack stops.
     """
 
     def __init__(
         self,
+        pack: Pack,
         states: Sequence[MemberState],
         validation: Sequence[Validation],
         module: AnomalyDetectionDataModule,
@@ -44,28 +45,25 @@ class EpochEnd(pl.Callback):
         on_start: Callable[[Pack], object] = lambda _: None,
         on_epoch: Callable[[Pack, bool], object],
     ) -> None:
-        self.states, self.validation, self.module = states, validation, module
+        self.pack, self.states, self.validation, self.module = pack, states, validation, module
         self.until, self.on_start, self.on_epoch = until, on_start, on_epoch
         self.started = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pack = cast(Pack, pl_module)
-        self.on_start(pack)
-        pack.execution = executed(pack)
+        self.on_start(self.pack)
+        self.pack.execution = executed(self.pack)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pack = cast(Pack, pl_module)
-        self.batches = self.module.batches(self.states[0].epoch, pack.device)
-        pack.begin_epoch(self.batches)
+        self.batches = self.module.batches(self.states[0].epoch, self.pack.device)
+        self.pack.begin_epoch(self.batches)
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pack = cast(Pack, pl_module)
-        losses = {name: total.tolist() for name, total in pack.losses().items()}  # waits for the device
+        losses = {name: total.tolist() for name, total in self.pack.losses().items()}  # waits for the device
         images = self.module.images_per_member * len(self.states)
         speed = images / (time.perf_counter() - self.started)
-        pack.finish_epoch(self.batches)
-        for member, (state, (measured, decision)) in enumerate(zip(self.states, self._validate(pack), strict=True)):
+        self.pack.finish_epoch(self.batches)
+        for member, (state, (measured, decision)) in enumerate(zip(self.states, self._validate(), strict=True)):
             means = {f"loss_{name}": each[member] / len(self.batches) for name, each in losses.items()}
             if not all(map(math.isfinite, means.values())):
                 measured, decision = dict.fromkeys(measured, math.nan), {}
@@ -73,45 +71,43 @@ class EpochEnd(pl.Callback):
             state.history.append({"epoch": float(state.epoch + 1), **own, **means, "images_per_second": speed})
             state.decision = decision
         if any(state.config.patience for state in self.states):
-            for state, figure in zip(self.states, self._watched(pack), strict=True):
+            for state, figure in zip(self.states, self._watched(), strict=True):
                 state.watched.append(figure)
         trainer.should_stop = any(state.finished for state in self.states) or self.states[0].epoch == self.until
-        self.on_epoch(pack, trainer.should_stop)
+        self.on_epoch(self.pack, trainer.should_stop)
 
-    def _validate(self, pack: Pack) -> list[tuple[dict[str, float], dict[str, Any]]]:
+    def _validate(self) -> list[tuple[dict[str, float], dict[str, Any]]]:
         """Each member's metrics and decision rule on its normal images and its known anomaly classes.
 
         Without any of these, its mean score is its one metric.
         """
         found: list[tuple[dict[str, float], dict[str, Any]]] = []
-        for member, (scores, labels) in enumerate(self._by_member(pack, pack.score, mirror=True)):
-            config = pack.members[member]
+        for member, (scores, labels) in enumerate(self._by_member(self.pack.score, mirror=True)):
+            config = self.pack.members[member]
             shown, anomalous = validation_images(labels, config.exposure, config.classes[0], config.split_seed)
             own, kinds = scores[shown], anomalous[shown]
             metrics = measure(own, kinds) if kinds.any() else {"normal_score": float(own.double().mean())}
             found.append((metrics, decision_rule(own, kinds)))
         return found
 
-    def _watched(self, pack: Pack) -> list[float]:
+    def _watched(self) -> list[float]:
         """What early stopping minimises: the loss of normal validation images, else -AUROC, else their score."""
-        if not pack.kind.has_normal_loss:
+        if not self.pack.kind.has_normal_loss:
             return [-state.goodness[0] for state in self.states]
         watched: list[float] = []
-        for member, (losses, labels) in enumerate(self._by_member(pack, pack.normal_loss, mirror=False)):
-            config = pack.members[member]
+        for member, (losses, labels) in enumerate(self._by_member(self.pack.normal_loss, mirror=False)):
+            config = self.pack.members[member]
             watched.append(float(losses[~config.exposure.anomalous(labels, config.classes[0])].mean()))
         return watched
 
-    def _by_member(
-        self, pack: Pack, function: Callable[[Tensor], Tensor], *, mirror: bool
-    ) -> list[tuple[Tensor, Tensor]]:
+    def _by_member(self, function: Callable[[Tensor], Tensor], *, mirror: bool) -> list[tuple[Tensor, Tensor]]:
         """Each member's values for its validation images, [n], and their labels: one pass over the pack for all members
         that share images and mirroring."""
         passes: dict[tuple[int, bool], Tensor] = {}
         found: list[tuple[Tensor, Tensor]] = []
         for member, (images, labels) in enumerate(self.validation):
-            key = id(images), mirror and pack.members[member].mirrored_scores
+            key = id(images), mirror and self.pack.members[member].mirrored_scores
             if key not in passes:
-                passes[key] = by_batch(pack, images, function, mirrored=key[1])
+                passes[key] = by_batch(self.pack, images, function, mirrored=key[1])
             found.append((passes[key][:, member], labels))
         return found
