@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import gc
 import inspect
 import os
 import re
@@ -83,6 +85,7 @@ def run(
     can no longer be written, the program continues and reports it on stderr at the end; the exit code is then 1, unless
     all results are recorded as well (on_record) or the reader has closed the pipe.
     """
+    atexit.register(gc.freeze)  # else the exit takes seconds: Python looks through all that torch and MLflow have made
     lost, program = keep_going(), called_as(program)
 
     def callback(**values: Any) -> int | None:

@@ -26,6 +26,7 @@ from adcore.train import TrainResult, train
 from adcore.train.build import load_detector
 from adcore.train.checkpoints import Checkpoints
 from adcore.train.epoch_end import EpochEnd
+from adcore.train.fitting import PackModule
 from adcore.train.members import members_of
 from adcore.train.pack import Pack
 from tests.detector_runs import config, ignore
@@ -182,7 +183,8 @@ def test_a_resumed_run_is_the_whole_run_to_the_bit(
 def test_a_nan_in_one_member_does_not_reach_the_other_which_goes_on_alone(
     name: str, whole_run: Callable[[str], TrainResult], digits_train: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_the_second(pack: Pack) -> None:
+    def break_the_second(module: PackModule) -> None:
+        pack = module.pack
         if len(pack.members) == 2:  # not once it has left
             apart = len(pack.detectors) == 2
             broken = pack.detectors[1].parameters() if apart else (p.chunk(2)[1] for p in pack.parameters())
@@ -190,7 +192,7 @@ def test_a_nan_in_one_member_does_not_reach_the_other_which_goes_on_alone(
                 for parameter in broken:
                     parameter.fill_(math.nan)
 
-    monkeypatch.setattr(Pack, "on_train_start", break_the_second)
+    monkeypatch.setattr(PackModule, "on_train_start", break_the_second)
     result = train(config(name), ignore, data=digits_train)
     assert result.state == "diverged"
     assert len(result.history) == 2
@@ -299,7 +301,7 @@ def test_early_stopping_watches_normal_images_of_each_experiment_alone(
         brightness = partial(lambda factor, images: factor * images.mean((1, 2, 3))[:, None], factor)
         monkeypatch.setattr(detector, "normal_loss", brightness)
     validation = (digits_train.images, digits_train.labels)
-    ends = EpochEnd([], [validation] * 2, None, until=1, on_epoch=print)  # type: ignore[arg-type]
+    ends = EpochEnd(pack, [], [validation] * 2, None, until=1, on_epoch=print)  # type: ignore[arg-type]
     plain = Resampler(8, IMAGE_SIZE, torch.device("cpu")).plain(digits_train.images).mean((1, 2, 3))
     expected = [plain[digits_train.labels == 0].mean().item(), 3 * plain[digits_train.labels == 3].mean().item()]
-    assert ends._watched(pack) == pytest.approx(expected, rel=1e-5)
+    assert ends._watched() == pytest.approx(expected, rel=1e-5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import optuna
 import pytest
 from rich.console import Console
 
+from adcore.errors import UserError
 from sweeps.engine import driver, stage_runner
 from sweeps.engine.live.display import Display
 from sweeps.engine.machine.interrupt import Interrupt
@@ -38,7 +39,7 @@ def test_a_signal_while_ray_shuts_down_does_not_change_the_exit_code(
         raise StorageError("the disk is full")
 
     monkeypatch.setattr(driver, "ray_cluster", cluster)
-    monkeypatch.setattr(driver, "require_same_code", lambda: None)
+    monkeypatch.setattr(driver, "code_has_changed", lambda: False)
     monkeypatch.setattr(driver, "resources_of_cluster", lambda _: THIS_PROCESS)
     monkeypatch.setattr(driver, "check_mlflow", full)
     home = SweepHome(tmp_path)
@@ -50,6 +51,18 @@ def test_a_signal_while_ray_shuts_down_does_not_change_the_exit_code(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == "the sweep cannot start: the disk is full\n"
+
+
+def test_workers_do_not_run_other_code_than_the_driver_if_files_change_while_the_sweep_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "ray_cluster", nullcontext)
+    monkeypatch.setattr(driver, "code_has_changed", lambda: True)
+    with pytest.raises(UserError, match="source files changed while the sweep started"):
+        driver.drive(
+            small_plan(), SweepSettings(), SweepHome(tmp_path), {}, Interrupt(()), lambda _: pytest.fail("it began"),
+            started=0.0,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("trials", [1, None])

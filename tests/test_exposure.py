@@ -116,15 +116,15 @@ def test_scores_of_unseen_classes_do_not_move_validation(
     scores = torch.rand(len(labels), 2, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(epoch_end, "by_batch", lambda *_, **__: scores)
     pack, validation = Pack(members_of([config]), 1, strategy="grouped"), (digits_train.images, labels)
-    validated = EpochEnd([], [validation] * 2, None, until=1, on_epoch=print)  # type: ignore[arg-type]
-    before = validated._validate(pack)
+    validated = EpochEnd(pack, [], [validation] * 2, None, until=1, on_epoch=print)  # type: ignore[arg-type]
+    before = validated._validate()
     assert [tuple(metrics) for metrics, _ in before] == [METRICS, METRICS]
     for member, normal in enumerate(config.classes):
         known = torch.tensor([normal, *known_anomalies(config.exposure, normal, 10, 0)])
         scores[~torch.isin(labels, known), member] = -1.0
-    assert validated._validate(pack) == before
+    assert validated._validate() == before
     scores[labels == known[1], 1] = -1.0
-    after = validated._validate(pack)
+    after = validated._validate()
     assert after[0] == before[0]
     assert after[1][0]["auroc"] < before[1][0]["auroc"]
 

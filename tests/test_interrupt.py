@@ -84,6 +84,38 @@ def test_a_signal_as_an_object_dies_is_heard_at_the_next_check(monkeypatch: pyte
     assert not shown
 
 
+def test_rays_own_answer_to_sigterm_is_heard_at_the_next_check_if_it_is_lost_as_an_object_dies() -> None:
+    class Dying:
+        def __del__(self) -> None:
+            sys.exit(signal.SIGTERM)
+
+    with interruptible() as interrupt:
+        Dying()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_first_signal_in_the_midst_of_an_import_waits_for_its_end_and_a_second_does_not(
+    number: signal.Signals,
+) -> None:
+    loaded: list[str] = []
+
+    def load(name: str) -> None:
+        with interrupt.deferred():
+            os.kill(os.getpid(), number)
+            loaded.append(name)
+
+    with interruptible() as interrupt:
+        with pytest.raises(KeyboardInterrupt):
+            load("first")
+        if number != signal.SIGHUP:  # of which a shell sends several
+            with pytest.raises(KeyboardInterrupt):
+                load("second")
+    assert loaded[:1] == ["first"]
+    assert "second" not in loaded
+
+
 def test_outside_of_tunes_loop_the_first_signal_leaves() -> None:
     with interruptible(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGHUP)

@@ -334,7 +334,6 @@ def test_a_detector_that_is_trained_holds_nothing_that_only_training_needs(digit
     pack = train(config("gan"), ignore, data=digits_train).detector
     assert not hasattr(pack, "execution")
     assert pack.optimizers_of == []
-    assert pack._trainer is None
 
 
 def test_a_gradient_is_laid_out_as_its_parameter_for_adam(monkeypatch: pytest.MonkeyPatch) -> None:

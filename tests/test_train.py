@@ -26,7 +26,7 @@ from adcore.protocols.splits import split
 from adcore.train import TrainResult, train
 from adcore.train.build import load_detector
 from adcore.train.checkpoints import Checkpoints
-from adcore.train.pack import Pack
+from adcore.train.fitting import PackModule
 from tests.train_runs import InterruptedRunError, Metrics, comparable, config, ignore, interrupt_after, same_weights
 
 
@@ -211,12 +211,13 @@ def test_a_diverged_run_ends_as_such_with_nan_for_its_classes(
 def test_divergence_of_one_class_leaves_the_others_their_numbers(
     digits_train: ImageDataset, whole_run: TrainResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_the_second(pack: Pack) -> None:
+    def break_the_second(module: PackModule) -> None:
+        pack = module.pack
         if len(pack.members) == 2:  # not once it has left
             with torch.no_grad():
                 pack.get_parameter("detectors.0.generator.down.0.0.weight").chunk(2)[1].fill_(math.inf)
 
-    monkeypatch.setattr(Pack, "on_train_start", break_the_second)
+    monkeypatch.setattr(PackModule, "on_train_start", break_the_second)
     result = train(config(), ignore, data=digits_train)
     assert result.state == "diverged"
     metrics, *_ = result.history

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +37,7 @@ class Scorer(nn.Module):
         super().__init__()
         self.detector = model.detector
         self.mirrored = model.config.mirrored_scores
-        self.resample = Resampler(
-            model.info.size, IMAGE_SIZE, torch.device("cpu"), cast(torch.dtype, model.detector.dtype)
-        )
+        self.resample = Resampler(model.info.size, IMAGE_SIZE, torch.device("cpu"), model.detector.dtype)
 
     def forward(self, pixels: Tensor) -> Tensor:
         images = self.resample.plain(pixels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ def by_batch(detector: Pack, images: Tensor, function: Callable[[Tensor], Tensor
         return (function(plain) + function(plain.flip(3))) / 2 if mirrored else function(plain)
 
     size = detector.image_size
-    resample = Resampler(images.shape[-1], size, detector.device, cast(torch.dtype, detector.dtype))
+    resample = Resampler(images.shape[-1], size, detector.device, detector.dtype)
     count = SCORE_BATCH_CUDA if detector.device.type == "cuda" else SCORE_BATCH
     batches = images.split(count * IMAGE_SIZE**2 // size**2)
     return torch.cat([value(resample.plain(batch.to(detector.device))) for batch in batches]).cpu()

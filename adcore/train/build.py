@@ -41,7 +41,7 @@ def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainCon
 
     Raises UserError if a file is not a checkpoint, or if they are of several configurations.
     """
-    from adcore.train.pack import Pack  # with Lightning, which takes seconds to load
+    from adcore.train.pack import Pack  # with the detectors, which load scikit-learn
 
     paths = [place] if isinstance(place, Path) else list(place)
     states = [state for path in paths for state in checkpoints.read(path)]

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -32,13 +32,14 @@ Validation = tuple[Tensor, Tensor]
 class EpochEnd(pl.Callback):
     """Validates each member of a pack after each epoch and passes the results on.
 
-    states: by member; the epoch's metrics are added to them. until: the epoch to train to; the pack stops earlier if a
-    member has ended, so that the others can continue without it. on_start: called once the optimisers exist. on_epoch:
-    called last, with whether the pack stops.
+    states: of its members; the epoch's metrics are added to them. until: the epoch to train to; the pack stops earlier
+    if a member has ended, so that the others can continue without it. on_start: called once the optimisers exist.
+    on_epoch: called last, with whether the pack stops.
     """
 
     def __init__(
         self,
+        pack: Pack,
         states: Sequence[MemberState],
         validation: Sequence[Validation],
         module: AnomalyDetectionDataModule,
@@ -47,28 +48,25 @@ class EpochEnd(pl.Callback):
         on_start: Callable[[Pack], object] = lambda _: None,
         on_epoch: Callable[[Pack, bool], object],
     ) -> None:
-        self.states, self.validation, self.module = states, validation, module
+        self.pack, self.states, self.validation, self.module = pack, states, validation, module
         self.until, self.on_start, self.on_epoch = until, on_start, on_epoch
         self.started = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pack = cast(Pack, pl_module)
-        self.on_start(pack)
-        pack.execution = executed(pack)
+        self.on_start(self.pack)
+        self.pack.execution = executed(self.pack)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pack = cast(Pack, pl_module)
-        self.batches = self.module.batches(self.states[0].epoch, pack.device)
-        pack.begin_epoch(self.batches)
+        self.batches = self.module.batches(self.states[0].epoch, self.pack.device)
+        self.pack.begin_epoch(self.batches)
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pack = cast(Pack, pl_module)
-        losses = {name: total.tolist() for name, total in pack.losses().items()}  # waits for the device
+        losses = {name: total.tolist() for name, total in self.pack.losses().items()}  # waits for the device
         images = self.module.images_per_member * len(self.states)
         speed = images / (time.perf_counter() - self.started)
-        pack.finish_epoch(self.batches)
-        for member, (state, (measured, decision)) in enumerate(zip(self.states, self._validate(pack), strict=True)):
+        self.pack.finish_epoch(self.batches)
+        for member, (state, (measured, decision)) in enumerate(zip(self.states, self._validate(), strict=True)):
             means = {f"loss_{name}": each[member] / len(self.batches) for name, each in losses.items()}
             if not all(map(math.isfinite, means.values())):
                 measured, decision = dict.fromkeys(measured, math.nan), {}
@@ -76,45 +74,45 @@ class EpochEnd(pl.Callback):
             state.history.append({"epoch": float(state.epoch + 1), **own, **means, "images_per_second": speed})
             state.decision = decision
         if any(state.config.patience for state in self.states):
-            for state, figure in zip(self.states, self._watched(pack), strict=True):
+            for state, figure in zip(self.states, self._watched(), strict=True):
                 state.watched.append(figure)
         trainer.should_stop = any(state.finished for state in self.states) or self.states[0].epoch == self.until
-        self.on_epoch(pack, trainer.should_stop)
+        self.on_epoch(self.pack, trainer.should_stop)
 
-    def _validate(self, pack: Pack) -> list[tuple[dict[str, float], dict[str, Any]]]:
+    def _validate(self) -> list[tuple[dict[str, float], dict[str, Any]]]:
         """Each member's metrics and decision rule; a thread computes them while a GPU scores for the next members."""
         with ThreadPoolExecutor(1, thread_name_prefix="metrics") as thread:
-            scored = self._by_member(pack, lambda detector: detector.score, mirror=True)
+            scored = self._by_member(lambda detector: detector.score, mirror=True)
             futures = [
                 thread.submit(_measured, config, scores, labels)
-                for config, (scores, labels) in zip(pack.members, scored, strict=True)
+                for config, (scores, labels) in zip(self.pack.members, scored, strict=True)
             ]
             return [future.result() for future in futures]
 
-    def _watched(self, pack: Pack) -> list[float]:
+    def _watched(self) -> list[float]:
         """What early stopping minimises: the loss of normal validation images, else -AUROC, else their score."""
-        if not pack.kind.has_normal_loss:
+        if not self.pack.kind.has_normal_loss:
             return [-state.goodness[0] for state in self.states]
-        values = self._by_member(pack, lambda detector: detector.normal_loss, mirror=False)
+        values = self._by_member(lambda detector: detector.normal_loss, mirror=False)
         return [
             float(losses[~config.exposure.anomalous(labels, config.classes[0])].mean())
-            for config, (losses, labels) in zip(pack.members, values, strict=True)
+            for config, (losses, labels) in zip(self.pack.members, values, strict=True)
         ]
 
     def _by_member(
-        self, pack: Pack, function: Callable[[Detector], Callable[[Tensor], Tensor]], *, mirror: bool
+        self, function: Callable[[Detector], Callable[[Tensor], Tensor]], *, mirror: bool
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Each member's values for its validation images, [n], and their labels.
 
         One pass over a detector for all its members that share images and mirroring.
         """
-        for detector, group in zip(pack, pack.groups, strict=True):
+        for detector, group in zip(self.pack, self.pack.groups, strict=True):
             passes: dict[tuple[int, bool], Tensor] = {}
             for column, member in enumerate(group):
                 images, labels = self.validation[member]
-                key = id(images), mirror and pack.members[member].mirrored_scores
+                key = id(images), mirror and self.pack.members[member].mirrored_scores
                 if key not in passes:
-                    passes[key] = by_batch(pack, images, function(detector), mirrored=key[1])
+                    passes[key] = by_batch(self.pack, images, function(detector), mirrored=key[1])
                 yield passes[key][:, column], labels
 
 

@@ -13,6 +13,7 @@ from functools import partial
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from torch.optim import Optimizer
 
 from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
@@ -27,7 +28,7 @@ from adcore.train.pack import STRATEGIES, Pack
 from adcore.train.progress import OnStep, StepCounter
 from adcore.train.reports import Reports
 
-__all__ = ["fit_members"]
+__all__ = ["PackModule", "fit_members"]
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +127,7 @@ class _Fitting:
         pack = Pack(members, self.data.channels, strategy=self._strategy(choose_strategy(kind, self.device)))
         module = data_module(self.data, members, until)
         epoch_end = EpochEnd(
+            pack,
             states,
             self._validation(states),
             module,
@@ -177,6 +179,21 @@ class _Fitting:
         return [by_seed[state.config.split_seed] for state in states]
 
 
+class PackModule(pl.LightningModule):
+    """A pack as Lightning's trainer takes it."""
+
+    def __init__(self, pack: Pack) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.pack = pack
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        return self.pack.make_optimizers()
+
+    def training_step(self, number: int, _: int) -> None:
+        self.pack.training_step(number)
+
+
 def _fit(
     pack: Pack, module: pl.LightningDataModule, callbacks: list[pl.Callback], epochs: int, device: torch.device
 ) -> None:
@@ -195,7 +212,7 @@ def _fit(
     )
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(pack, datamodule=module)
+        trainer.fit(PackModule(pack), datamodule=module)
     except SystemExit as ended:
         # on an interrupt Lightning ignores SIGINT from then on and exits with code 1
         if isinstance(ended.__context__, KeyboardInterrupt):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -16,9 +15,11 @@ from adcore.detectors.optimisation import MemberAdam, learning_rates
 from adcore.errors import UserError
 from adcore.networks import IMAGE_SIZE
 from adcore.random_streams import generator
-from adcore.train.datamodule import EpochBatches
 from adcore.train.member_state import MemberState, join_states, split_state
 from adcore.train.precision import DTYPES, autocast
+
+if TYPE_CHECKING:  # it loads Lightning, which takes seconds and only training needs
+    from adcore.train.datamodule import EpochBatches
 
 __all__ = ["STRATEGIES", "Execution", "Pack"]
 
@@ -41,7 +42,7 @@ class Execution(Protocol):
         ...
 
 
-class Pack(LightningModule):
+class Pack(nn.Module):
     """Experiments, the pack's members, each with its own networks, optimisers and schedule, trained in lock-step.
 
     members: one single-class configuration for each (adcore.train.members). strategy: one of STRATEGIES. groups: the
@@ -53,18 +54,27 @@ class Pack(LightningModule):
 
     def __init__(self, members: Sequence[TrainConfig], channels: int, *, strategy: str) -> None:
         super().__init__()
-        self.automatic_optimization = False
         self.members = tuple(members)
         self.kind = DETECTORS[members[0].detector]
         self.strategy = strategy if strategy != "captured" or self.kind.capturable else "plain"
         self.groups = _groups(len(members), together=strategy == "grouped" and self.kind.grouped)
         self.detectors = nn.ModuleList([self._detector([members[m] for m in group], channels) for group in self.groups])
         self.image_size = members[0].image_size
-        self.to(DTYPES[members[0].precision])
+        self.to(self.dtype)
         if self.strategy == "captured":
             self.to(memory_format=torch.channels_last)
         self.optimizers_of: list[list[MemberAdam]] = []
         self.loss_sums: list[dict[str, Tensor]] = [{} for _ in self.groups]
+
+    @property
+    def device(self) -> torch.device:
+        """Where its networks are; the CPU if they have no weights."""
+        return next((weights.device for weights in self.parameters()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its weights."""
+        return DTYPES[self.members[0].precision]
 
     def score(self, images: Tensor) -> Tensor:
         """Anomaly scores, higher is more anomalous, in eval mode: [batch, members].
@@ -85,8 +95,8 @@ class Pack(LightningModule):
     def __iter__(self) -> Iterator[Detector]:
         return iter(self.detectors)  # type: ignore[arg-type] (a ModuleList's items count as Module)
 
-    def configure_optimizers(self) -> list[Optimizer]:
-        """The Adams of every detector, on its current device."""
+    def make_optimizers(self) -> list[Optimizer]:
+        """Make the Adams of every detector, on its current device."""
         self.optimizers_of = [self._adams(detector, group) for detector, group in zip(self, self.groups, strict=True)]
         return [adam.optimizer for adams in self.optimizers_of for adam in adams]
 
@@ -112,7 +122,7 @@ class Pack(LightningModule):
         for detector, group in zip(self, self.groups, strict=True):
             detector.finish_epoch(lambda group=group: batches.of(group))
 
-    def training_step(self, number: int, _: int) -> None:
+    def training_step(self, number: int) -> None:
         """The step of all members; numbers count from 0 in each epoch."""
         self.execution.step(number)
 
@@ -157,10 +167,9 @@ class Pack(LightningModule):
                     adam.load(position, states[member].optimizers[number])
 
     def end_training(self) -> None:
-        """Release what only training needs: a captured step, the optimisers and the trainer hold memory."""
+        """Release what only training needs: a captured step and the optimisers hold memory."""
         del self.execution
         self.optimizers_of, self.loss_sums = [], [{} for _ in self.groups]
-        self.trainer = None
 
     def _detector(self, members: Sequence[TrainConfig], channels: int) -> Detector:
         if members[0].image_size != IMAGE_SIZE and "image_size" not in self.kind.config_fields:

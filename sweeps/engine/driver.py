@@ -70,7 +70,10 @@ def drive(
         interrupt.listen()
         interrupt.check()
         started += await_nodes(settings)
-        require_same_code()
+        if settings.address != "local":
+            require_same_code()
+        elif code_has_changed():  # its workers run the copy that was made as Ray started: no need to ask one
+            raise UserError("source files changed while the sweep started; start it again")
         resources = resources_of_cluster(settings)
         if settings.address != "local" and (folder := shared_folder(home)):
             flag = "--checkpoints" if home.store else "--storage"

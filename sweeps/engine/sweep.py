@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
@@ -99,13 +100,16 @@ def sweep(script: Script[Any, Any], flags: dict[str, Any], interrupt: Interrupt)
     check_tracking(settings, script.name, is_named="tracking_uri" in flags)
     check_address(settings)
     check_outboxes(home)
+    with interrupt.deferred():
+        import_module("adcore.protocols.held_out")  # which loads torch
     data, hashes = load_data(plan.dataset_names, plan.parts, settings, plan.image_size, plan.protocol)
     if settings.resume:
         require_same_data(read_attribute(home, "data", None), hashes, home.name)
     plan.check_data(data)
     prepare_environment(settings)
     current_code()  # noted now, when most of it has been loaded
-    from sweeps.engine.driver import drive
+    with interrupt.deferred():
+        from sweeps.engine.driver import drive
 
     attributes = {**plan.resolved_settings(settings), "data": hashes}
     with one_driver(home, is_new=not settings.resume):

@@ -19,7 +19,7 @@ def test_a_sweep_over_a_folder_ends_and_is_not_resumed_with_other_images(tmp_pat
     write_images(folder / "test" / "dent", stripes(40, standing=True))
     (folder / "train" / "good" / "cut.png").write_bytes(b"\x89PNG")
     arguments = ["--scale", "smoke", "--dataset", "folder:Müll und Bilder", "--configs", "2", "--epochs", "1"]
-    arguments += ["--metric", "fpr95"]
+    arguments += ["--metric", "fpr95", "--max-concurrent", "1"]
     sweep = begin(tmp_path, *arguments, "--name", "own")
     assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
     assert "0 good" in sweep.out

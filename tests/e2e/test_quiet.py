@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
+import pytest
 
-from tests.sweep_process import Begin, SweepProcess, poll
+from tests.sweep_process import SweepProcess, poll
+
+pytestmark = pytest.mark.xdist_group("quiet")  # one sweep for all
 
 ARGUMENTS = ["--scale", "smoke", "--normal-class", "0", "--configs", "1", "--epochs", "2"]
 SECRET = "planted-3f9a1c-secret"
@@ -29,24 +34,37 @@ def _is_loopback(address: str) -> bool:
     return (mapped or found).is_loopback
 
 
-def test_nothing_listens_beyond_loopback_and_no_secret_is_written(begin: Begin, tmp_path: Path) -> None:
-    home = tmp_path / "home"
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """A sweep to its end, and what was seen as its worker trained."""
+    folder = tmp_path_factory.mktemp("quiet")
+    home = folder / "home"
     home.mkdir()
-    sweep = begin(tmp_path, *ARGUMENTS, "--name", "q", HOME=str(home), AWS_SECRET_ACCESS_KEY=SECRET)
-    poll(sweep.worker, "a worker that trains")
-    addresses = _listening(sweep)
-    assert len(addresses) >= 1, "Ray listens somewhere"
-    assert {address for address in addresses if not _is_loopback(address)} == set()
-    assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
+    sweep = SweepProcess(folder, *ARGUMENTS, env={"HOME": str(home), "AWS_SECRET_ACCESS_KEY": SECRET})
+    try:
+        worker = poll(sweep.worker, "a worker that trains")
+        share, own = worker.nice(), psutil.Process(sweep.process.pid).nice()
+        addresses = _listening(sweep)
+        assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
+        yield SimpleNamespace(folder=folder, home=home, sweep=sweep, share=share, own=own, addresses=addresses)
+    finally:
+        sweep.end()
 
-    assert not list(home.rglob("auth_token")), "the token stays in the processes' memory"
+
+def test_nothing_listens_beyond_loopback(quiet: SimpleNamespace) -> None:
+    assert len(quiet.addresses) >= 1, "Ray listens somewhere"
+    assert {address for address in quiet.addresses if not _is_loopback(address)} == set()
+
+
+def test_no_secret_is_written(quiet: SimpleNamespace) -> None:
+    sweep = quiet.sweep
+    assert not list(quiet.home.rglob("auth_token")), "the token stays in the processes' memory"
     assert SECRET not in sweep.out + sweep.err
     (session,) = Path("/tmp/ray").glob(f"session_2*_{sweep.process.pid}")
-    written = [path for path in (*tmp_path.rglob("*"), *session.rglob("*")) if path.is_file()]
+    written = [path for path in (*quiet.folder.rglob("*"), *session.rglob("*")) if path.is_file()]
     assert len(written) > 20, "record, MLflow and Ray's logs"
     assert [str(path) for path in written if SECRET.encode() in path.read_bytes()] == []
 
 
-def test_workers_get_the_same_share_of_a_busy_cpu_as_the_process_that_was_started(begin: Begin, tmp_path: Path) -> None:
-    sweep = begin(tmp_path, *ARGUMENTS)
-    assert poll(sweep.worker, "a worker that trains").nice() == psutil.Process(sweep.process.pid).nice()
+def test_workers_get_the_same_share_of_a_busy_cpu_as_the_process_that_was_started(quiet: SimpleNamespace) -> None:
+    assert quiet.share == quiet.own

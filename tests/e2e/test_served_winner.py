@@ -31,8 +31,9 @@ def test_the_winner_is_registered_once_loaded_by_its_alias_and_served(
     server: Server, begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = begin(
-        tmp_path, "--scale", "smoke", "--normal-class", "0,3", "--configs", "2", "--name", "s", uri=server.uri
-    )
+        tmp_path, "--scale", "smoke", "--normal-class", "0,3", "--configs", "2", "--max-concurrent", "1", "--name", "s",
+        uri=server.uri,
+    )  # fmt: skip
     assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
     resumed = begin(tmp_path, "--resume", "s", uri=server.uri)
     assert resumed.wait() == 0, resumed.err

@@ -11,7 +11,8 @@ from tests.sweep_process import HANGS, ROOT, Begin, poll
 
 
 def test_a_sweep_is_shown_from_its_search_to_its_end_and_is_not_disturbed(begin: Begin, tmp_path: Path) -> None:
-    sweep = begin(tmp_path, "--scale", "smoke", "--name", "watched", "--normal-class", "0", "--configs", "2")
+    small = ["--scale", "smoke", "--normal-class", "0", "--configs", "2", "--max-concurrent", "1"]
+    sweep = begin(tmp_path, *small, "--name", "watched")
     storage = tmp_path / "runs"
     poll(lambda: (storage / "watched" / ".lock").exists() or sweep.process.poll() is not None, "the sweep's lock")
     command = [sys.executable, "-m", "sweeps.show", "watched", "--json", "--watch", "0.2", "--storage", str(storage)]

@@ -26,6 +26,7 @@ POINT = "abc=3,width=2,norm=group,crop=on"
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     folder = tmp_path_factory.mktemp("steered")
     sizes = ["--scale", "smoke", "--normal-class", "0,3", "--epochs", "1", "--configs", "3", "--system-metrics"]
+    sizes += ["--max-concurrent", "1"]
     flags = [*(f"--set={each}" for each in SET), *(f"--range={each}" for each in RANGES), f"--point={POINT}"]
     sweep = SweepProcess(folder, *sizes, *flags, "--name", "t")
     try:

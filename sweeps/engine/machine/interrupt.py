@@ -22,6 +22,7 @@ class Interrupt:
         self.signals = signals
         self.count, self.is_announced = 0, False
         self.in_tune = False  # Tune's loop asks pass_on() at each step
+        self.is_deferred = False
         self.tune_handler: Callable[..., Any] | None = None  # its handler of SIGUSR1, which ends its loop
 
     @property
@@ -35,11 +36,11 @@ class Interrupt:
             signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """First signal: let Tune's loop end, or raise if there is none. Second: raise at once."""
+        """First signal: let Tune's loop or an import end, or raise if there is none. Second: raise at once."""
         if number == signal.SIGHUP and self.requested:  # a shell repeats to its jobs what the system has sent
             return
         self.count += 1
-        if self.count > 1 or not self.in_tune:
+        if self.count > 1 or not (self.in_tune or self.is_deferred):
             raise KeyboardInterrupt
 
     def pass_on(self) -> None:
@@ -54,6 +55,19 @@ class Interrupt:
         """Raise if a stop was requested: Python drops an exception that is raised while an object is deleted."""
         if self.requested:
             raise KeyboardInterrupt
+
+    @contextmanager
+    def deferred(self) -> Generator[None]:
+        """Within, a first signal waits for the end: for imports of libraries in C.
+
+        There an exception may be lost, with half a library loaded, or abort the process.
+        """
+        self.is_deferred = True
+        try:
+            yield
+        finally:
+            self.is_deferred = False
+        self.check()
 
     def take_over(self) -> None:
         """Called once Tune has installed its SIGUSR1 handler: a SIGUSR1 from outside, as from SLURM, means stop."""
@@ -79,7 +93,14 @@ def interruptible() -> Generator[Interrupt]:
     if previous[signal.SIGHUP] == signal.SIG_IGN:
         del previous[signal.SIGHUP]
     interrupt, unraisable = Interrupt(tuple(previous)), sys.unraisablehook
-    sys.unraisablehook = lambda dropped: dropped.exc_type is not KeyboardInterrupt and unraisable(dropped)
+
+    def drop(dropped: sys.UnraisableHookArgs) -> None:
+        if dropped.exc_type is SystemExit:  # what Ray's own handler makes of SIGTERM while it starts
+            interrupt.count = max(1, interrupt.count)
+        elif dropped.exc_type is not KeyboardInterrupt:
+            unraisable(dropped)
+
+    sys.unraisablehook = drop
     interrupt.listen()
     try:
         yield interrupt

@@ -29,8 +29,8 @@ CHAMPION = "champion"
 PLACE = "model"
 #: What adcore.predict imports; a model needs these versions wherever it is loaded.
 REQUIREMENTS = (
-    "click", "filelock", "matplotlib", "mlflow", "numpy", "pandas", "pillow", "platformdirs", "pytorch-lightning",
-    "rich", "scikit-learn", "threadpoolctl", "torch",
+    "click", "filelock", "matplotlib", "mlflow", "numpy", "pandas", "pillow", "platformdirs", "rich",
+    "scikit-learn", "threadpoolctl", "torch",
 )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ class MlflowWriter:
         """Mark the runs under way as killed and deliver nothing more: the outbox was removed. Never raises an error."""
         self.patience = 0.0
         self.wake.set()
-        self.thread.join(5)
+        self.thread.join(30)  # a run that it makes later would stay as it is
         with suppress(Exception):
             require_database(self.uri)
             from mlflow.tracking import MlflowClient
