@@ -55,10 +55,10 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             {"dataset": "digits", "epochs": 2, "batch_size": 32, "images_per_class": None, "validation_images": None},
             configs=4, best=1, seeds=1, paper=False,
         ),
-        "laptop": Scale({}, configs=24, best=1, seeds=2, paper=False),
+        "laptop": Scale({"score_latent": 1.0}, configs=24, best=1, seeds=2, paper=False),
         "workstation": Scale(
             {
-                "width": 16, "epochs": 10, "draws": "each-epoch", "mirrored_scores": True,
+                "width": 16, "epochs": 10, "draws": "each-epoch", "mirrored_scores": True, "score_latent": 1.0,
                 "images_per_class": None, "validation_images": None,
             },
             configs=48, best=1, seeds=2, paper=False,
@@ -67,7 +67,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
         "gpu": Scale(
             {
                 "width": 64, "batch_size": 256, "epochs": 27, "draws": "each-epoch", "mirrored_scores": True,
-                "images_per_class": None, "validation_images": None,
+                "score_latent": 1.0, "images_per_class": None, "validation_images": None,
             },
             configs=160, best=3, seeds=3, paper=True,
         ),
