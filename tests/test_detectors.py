@@ -26,7 +26,7 @@ from adcore.train import TrainResult, train
 from adcore.train.build import load_detector
 from adcore.train.checkpoints import Checkpoints
 from adcore.train.epoch_end import EpochEnd
-from adcore.train.fitting import PackModule
+from adcore.train.execution import PackModule
 from adcore.train.members import members_of
 from adcore.train.pack import Pack
 from tests.detector_runs import config, ignore

@@ -26,7 +26,7 @@ from adcore.protocols.splits import split
 from adcore.train import TrainResult, train
 from adcore.train.build import load_detector
 from adcore.train.checkpoints import Checkpoints
-from adcore.train.fitting import PackModule
+from adcore.train.execution import PackModule
 from tests.train_runs import InterruptedRunError, Metrics, comparable, config, ignore, interrupt_after, same_weights
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytorch_lightning as pl
 import torch
+from torch.optim import Optimizer
 
 from adcore.detectors import Detector
 from adcore.train.captured import Captured
 from adcore.train.datamodule import EpochBatches
 from adcore.train.pack import Execution, Pack
 
-__all__ = ["Eager", "choose_strategy", "executed"]
+__all__ = ["Eager", "PackModule", "choose_strategy", "executed"]
 
 
 class Eager:
@@ -40,3 +42,18 @@ def choose_strategy(kind: type[Detector], device: torch.device) -> str:
 def executed(pack: Pack) -> Execution:
     """The execution of the pack's steps, on its current device."""
     return Captured(pack) if pack.strategy == "captured" else Eager(pack)
+
+
+class PackModule(pl.LightningModule):
+    """A pack as Lightning's trainer takes it."""
+
+    def __init__(self, pack: Pack) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.pack = pack
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        return self.pack.make_optimizers()
+
+    def training_step(self, number: int, _: int) -> None:
+        self.pack.training_step(number)

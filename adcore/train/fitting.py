@@ -13,7 +13,6 @@ from functools import partial
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from torch.optim import Optimizer
 
 from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
@@ -21,14 +20,14 @@ from adcore.errors import unknown_name
 from adcore.train.build import load_states, scoring_strategy, split_train, training_device
 from adcore.train.checkpoints import Checkpoints
 from adcore.train.epoch_end import EpochEnd, Validation
-from adcore.train.execution import choose_strategy
+from adcore.train.execution import PackModule, choose_strategy
 from adcore.train.image_streams import data_module
 from adcore.train.member_state import MemberState
 from adcore.train.pack import STRATEGIES, Pack
 from adcore.train.progress import OnStep, StepCounter
 from adcore.train.reports import Reports
 
-__all__ = ["PackModule", "fit_members"]
+__all__ = ["fit_members"]
 
 logger = logging.getLogger(__name__)
 
@@ -177,21 +176,6 @@ class _Fitting:
                 places = split_train(config, self.data.labels).validation
                 by_seed[config.split_seed] = self.data.images[places], self.data.labels[places]
         return [by_seed[state.config.split_seed] for state in states]
-
-
-class PackModule(pl.LightningModule):
-    """A pack as Lightning's trainer takes it."""
-
-    def __init__(self, pack: Pack) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.pack = pack
-
-    def configure_optimizers(self) -> list[Optimizer]:
-        return self.pack.make_optimizers()
-
-    def training_step(self, number: int, _: int) -> None:
-        self.pack.training_step(number)
 
 
 def _fit(

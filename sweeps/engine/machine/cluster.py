@@ -22,6 +22,7 @@ from sweeps.engine.machine.code import code_copy
 from sweeps.engine.machine.interrupt import signals_blocked
 from sweeps.engine.machine.locations import check_name
 from sweeps.engine.machine.nodes import alive_nodes
+from sweeps.engine.machine.tokens import token_hint
 from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = [
@@ -163,12 +164,12 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         with code_copy() as environment["py_modules"], signals_blocked(), contextlib.chdir("/"), quiet:
             ray.init(**options)
     except AuthenticationError as error:
-        raise UserError(f"--address {settings.address}: {_token_hint()}") from error
+        raise UserError(f"--address {settings.address}: {token_hint()}") from error
     except SystemExit as error:  # what Ray makes of SIGTERM while it starts
         raise KeyboardInterrupt from error
     except Exception as error:  # Ray also raises bare Exceptions, as for a node that starts slowly
         reason = textwrap.shorten(str(error).partition("Traceback")[0], 500)
-        hint = f"; {_token_hint()}" if settings.address != "local" and TOKEN_REFUSED in reason else ""
+        hint = f"; {token_hint()}" if settings.address != "local" and TOKEN_REFUSED in reason else ""
         raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason}){hint}") from error
     try:
         yield
@@ -201,25 +202,3 @@ def cluster_has_gpus(settings: RunSettings) -> bool:
     prepare_environment(settings)
     with ray_cluster(settings):
         return any(node["Resources"].get("GPU", 0) for node in alive_nodes())
-
-
-def _token_hint() -> str:
-    """What to do about a token that is missing here, or that the cluster refuses."""
-    if os.environ.get("RAY_AUTH_MODE") != "token":
-        return f"the cluster asks for a token, and RAY_AUTH_MODE is {os.environ.get('RAY_AUTH_MODE')!r}; unset it"
-    token_path = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if (
-        token_path
-        and not os.environ.get("RAY_AUTH_TOKEN")
-        and not (Path(token_path).is_file() and Path(token_path).stat().st_size)
-    ):
-        return f"RAY_AUTH_TOKEN_PATH {token_path}: there is no token in it; copy ~/.ray/auth_token of the head there"
-    file = Path("~/.ray/auth_token").expanduser()
-    places = [name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if os.environ.get(name)]
-    place = places[0] if places else f"{file}" if file.exists() else ""
-    if place:
-        return f"the token of {place} is not that of this cluster, it seems; copy the one of its head there"
-    return (
-        f"the cluster asks for a token, and there is none here; copy ~/.ray/auth_token of its head to {file}, or set "
-        "RAY_AUTH_MODE=disabled for a cluster without tokens"
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,16 @@ class Attributes:
         except StorageError as error:
             self.storage_error = self.storage_error or error
             raise
+
+    def write_confirmed(self, configuration: int, seed: int, values: Mapping[int, float]) -> None:
+        """Add values by class of models trained with a fresh seed to those on record."""
+        key = f"confirm_{configuration}_{seed}"
+        stored = self.read(key) or {}
+        self.write(key, {**stored, **{str(index): value for index, value in values.items()}})
+
+    def confirmation_values(self, configuration: int, seed: int) -> dict[int, float]:
+        """The metric by class of a configuration's models trained with a fresh seed."""
+        return {int(index): value for index, value in (self.read(f"confirm_{configuration}_{seed}") or {}).items()}
 
     @property
     def codes(self) -> list[Code]:

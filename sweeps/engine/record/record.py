@@ -156,16 +156,6 @@ class SweepRecord(Attributes):
         """The complete configurations with the best mean, best first."""
         return self.ledger.best(count)
 
-    def write_confirmed(self, configuration: int, seed: int, values: Mapping[int, float]) -> None:
-        """Add values by class of models trained with a fresh seed to those on record."""
-        key = f"confirm_{configuration}_{seed}"
-        stored = self.read(key) or {}
-        self.write(key, {**stored, **{str(index): value for index, value in values.items()}})
-
-    def confirmation_values(self, configuration: int, seed: int) -> dict[int, float]:
-        """The metric by class of a configuration's models trained with a fresh seed."""
-        return {int(index): value for index, value in (self.read(f"confirm_{configuration}_{seed}") or {}).items()}
-
     def complete_confirmation(self, configuration: int, seed: int) -> dict[int, float] | None:
         """The same, sorted; None unless all classes are on record."""
         values = self.confirmation_values(configuration, seed)
