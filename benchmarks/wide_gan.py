@@ -79,7 +79,7 @@ def search(data: ImageDataset, epochs: int, changes: dict[str, Any]) -> dict[str
         TrainConfig(**{**COMMON, "classes": HARDEST, "epochs": epochs, **variant, **changes})
         for variant in (VARIANTS | ABLATION).values()
     ]
-    images, labels = validation(data, configs[0])
+    images, labels = validation(data, configs[0], 200 if changes else None)
     found: dict[str, dict[float, float]] = {}
     for name, result in zip(VARIANTS | ABLATION, train(configs, progress("search"), data=data), strict=True):
         scored = weighted_scores(result, images)
@@ -88,9 +88,9 @@ def search(data: ImageDataset, epochs: int, changes: dict[str, Any]) -> dict[str
     return found
 
 
-def validation(data: ImageDataset, config: TrainConfig) -> tuple[Tensor, Tensor]:
-    """All validation images of the split, of which training looks at a part only, and their labels."""
-    places = split_train(dataclasses.replace(config, validation_images=None), data.labels).validation
+def validation(data: ImageDataset, config: TrainConfig, count: int | None) -> tuple[Tensor, Tensor]:
+    """All validation images of the split, or `count`, and their labels; training looks at COMMON's number of them."""
+    places = split_train(dataclasses.replace(config, validation_images=count), data.labels).validation
     return data.images[places], data.labels[places]
 
 
@@ -137,7 +137,9 @@ def main(*, search_epochs: int, epochs: int, quick: bool, file: Path | None) -> 
     results = train([dataclasses.replace(config, train_seed=seed) for seed in SEEDS], progress("confirm"), data=data)
     figures: dict[str, Any] = {**machine(), "config": dataclasses.asdict(config), "seeds": SEEDS, "search": tried}
     test = load("fashion-mnist", "test")
-    for part, images, labels in (("validation", *validation(data, config)), ("test", test.images, test.labels)):
+    count = 200 if quick else None
+    parts = ("validation", *validation(data, config, count)), ("test", test.images[:count], test.labels[:count])
+    for part, images, labels in parts:
         by_seed, whole = summary([anomaly_scores(each.detector, images, mirrored=True) for each in results], labels)
         figures[part] = {"auroc": by_seed, "mean": whole.value, "low": whole.low, "high": whole.high}
         click.echo(f"{part}: mean {whole.value:.4f} ({whole.low:.4f} to {whole.high:.4f}), n {len(SEEDS)} seeds")

@@ -46,10 +46,12 @@ class ClusterProcess:
 
     def _start(self, nodes: int, most: int) -> subprocess.Popen[str]:
         patient = {"RAY_gcs_server_port_wait_time_s": "120", "RAY_worker_niceness": "0"}  # else 20 s, and 15
+        environment = {**os.environ, **patient, **self.env}
+        environment.pop("CUDA_VISIBLE_DEVICES", None)  # the nodes' GPUs are made up: Ray would find none
         return subprocess.Popen(
             [sys.executable, "-m", "tests.e2e.start_cluster", str(nodes), str(most)], cwd=ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, **patient, **self.env}, start_new_session=True,
+            env=environment, start_new_session=True,
         )  # fmt: skip
 
     def _line(self) -> dict[str, Any]:
