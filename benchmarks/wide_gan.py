@@ -1,6 +1,6 @@
 """The two-discriminator GAN at full size on one GPU: chosen on validation images, confirmed, and tested once.
 
-    python benchmarks/wide_gan.py --json docs/results/wide.json   # four minutes on an H200
+    python benchmarks/wide_gan.py --json docs/results/wide.json   # three minutes on an H200
     python benchmarks/wide_gan.py --quick                         # that it runs, on whatever device there is
 
 The search trains every variant on the four hardest classes with one seed, side by side in one pack, and scores

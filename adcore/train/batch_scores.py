@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["anomaly_scores", "by_batch"]
 
-#: Images scored at a time, per member: so many of IMAGE_SIZE, fewer of a larger size. A GPU would wait for small ones.
+#: Images scored at a time, per member: so many of IMAGE_SIZE, fewer of a larger size. Small batches leave a GPU idle.
 SCORE_BATCH = 500
 SCORE_BATCH_CUDA = 2000
 

@@ -84,7 +84,7 @@ class EpochEnd(pl.Callback):
         with ThreadPoolExecutor(1, thread_name_prefix="metrics") as thread:
             scored = self._by_member(lambda detector: detector.score, mirror=True)
             futures = [
-                thread.submit(_measured, config, scores, labels)
+                thread.submit(_metrics_and_decision, config, scores, labels)
                 for config, (scores, labels) in zip(self.pack.members, scored, strict=True)
             ]
             return [future.result() for future in futures]
@@ -116,7 +116,9 @@ class EpochEnd(pl.Callback):
                 yield passes[key][:, column], labels
 
 
-def _measured(config: TrainConfig, scores: Tensor, labels: Tensor) -> tuple[dict[str, float], dict[str, Any]]:
+def _metrics_and_decision(
+    config: TrainConfig, scores: Tensor, labels: Tensor
+) -> tuple[dict[str, float], dict[str, Any]]:
     """A member's metrics and decision rule on its normal images and its known anomaly classes.
 
     Without any of these, its mean score is its one metric.
