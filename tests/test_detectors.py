@@ -18,7 +18,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detector_catalog import ANOMALIES
 from adcore.detectors import DETECTORS
-from adcore.detectors.single import SingleDetector
+from adcore.detectors.base.single import SingleDetector
 from adcore.errors import UserError
 from adcore.metrics import METRICS
 from adcore.networks import IMAGE_SIZE

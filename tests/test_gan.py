@@ -22,7 +22,7 @@ from adcore.augment import Resampler
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detectors import TwoDiscriminatorGAN
-from adcore.detectors.optimisation import MemberAdam
+from adcore.detectors.base.optimisation import MemberAdam
 from adcore.losses import LOSSES
 from adcore.networks import IMAGE_SIZE
 from adcore.random_streams import generator

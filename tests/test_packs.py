@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detectors import DETECTORS
-from adcore.detectors.optimisation import MemberAdam
+from adcore.detectors.base.optimisation import MemberAdam
 from adcore.errors import UserError
 from adcore.train import TrainResult, captured, train
 from adcore.train.build import load_detector

@@ -14,8 +14,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
-from adcore.detectors import optimisation
-from adcore.detectors.optimisation import MemberAdam
+from adcore.detectors.base import optimisation
+from adcore.detectors.base.optimisation import MemberAdam
 from adcore.train import train
 from tests.train_runs import config, ignore
 

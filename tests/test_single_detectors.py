@@ -18,10 +18,10 @@ from torch.optim.optimizer import (
 from adcore.augment import Resampler
 from adcore.datasets import ImageDataset
 from adcore.detectors.autoencoder_kde import AutoencoderKDE
-from adcore.detectors.base import Batches
+from adcore.detectors.base.detector import Batches
+from adcore.detectors.base.single import SingleDetector
 from adcore.detectors.deep_svdd import inverse_distance, squared_distance
 from adcore.detectors.ganomaly import GANomaly
-from adcore.detectors.single import SingleDetector
 from adcore.metrics import measure
 from adcore.networks import IMAGE_SIZE
 from adcore.reconstruction import bce, unit_range

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from adcore.datasets import ImageDataset
-from adcore.detectors.weight_average import WeightAverage
+from adcore.detectors.base.weight_average import WeightAverage
 from adcore.errors import UserError
 from adcore.train import train
 from adcore.train.batch_scores import anomaly_scores

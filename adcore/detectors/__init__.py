@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from adcore.detectors.autoencoder import Autoencoder
 from adcore.detectors.autoencoder_kde import AutoencoderKDE
-from adcore.detectors.base import Detector
+from adcore.detectors.base.detector import Detector
 from adcore.detectors.cnn import CNN, AlternativeCNN
 from adcore.detectors.conv_autoencoder import ConvAutoencoder, DeepAutoencoder
 from adcore.detectors.deep_svdd import DeepSAD, DeepSVDD

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from adcore.detectors.reconstruction import ReconstructionDetector
+from adcore.detectors.base.reconstruction import ReconstructionDetector
 from adcore.networks import IMAGE_SIZE, added_blocks
 
 __all__ = ["Autoencoder"]

@@ -13,8 +13,8 @@ import torch
 from sklearn.neighbors import KernelDensity
 from torch import Tensor, nn
 
-from adcore.detectors.base import Batches
-from adcore.detectors.reconstruction import ReconstructionDetector
+from adcore.detectors.base.detector import Batches
+from adcore.detectors.base.reconstruction import ReconstructionDetector
 from adcore.networks import IMAGE_SIZE, added_blocks
 from adcore.reconstruction import unit_range
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from adcore.detectors.base import Batches, full
-from adcore.detectors.single import SingleDetector
+from adcore.detectors.base.detector import Batches, full
+from adcore.detectors.base.single import SingleDetector
 from adcore.networks import IMAGE_SIZE, added_blocks
 
 __all__ = ["CNN", "AlternativeCNN", "Dropout", "balanced_bce"]

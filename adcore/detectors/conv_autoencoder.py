@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from adcore.detectors.reconstruction import ReconstructionDetector
+from adcore.detectors.base.reconstruction import ReconstructionDetector
 from adcore.networks import IMAGE_SIZE, added_blocks
 
 __all__ = ["ConvAutoencoder", "DeepAutoencoder"]

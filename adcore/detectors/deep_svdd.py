@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from adcore.detectors.base import Batches, full
-from adcore.detectors.single import SingleDetector
+from adcore.detectors.base.detector import Batches, full
+from adcore.detectors.base.single import SingleDetector
 from adcore.networks import IMAGE_SIZE, added_blocks
 
 __all__ = ["DeepSAD", "DeepSVDD", "inverse_distance", "squared_distance"]

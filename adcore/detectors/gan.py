@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from adcore import losses
-from adcore.detectors.base import Detector, full
-from adcore.detectors.optimisation import MemberAdam
-from adcore.detectors.weight_average import WeightAverage
+from adcore.detectors.base.detector import Detector, full
+from adcore.detectors.base.optimisation import MemberAdam
+from adcore.detectors.base.weight_average import WeightAverage
 from adcore.networks import IMAGE_SIZE, Discriminator, Generator, initialise
 
 __all__ = ["TwoDiscriminatorGAN"]

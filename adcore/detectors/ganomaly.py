@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from adcore.detectors.base import full
-from adcore.detectors.optimisation import MemberAdam
-from adcore.detectors.single import SingleDetector
+from adcore.detectors.base.detector import full
+from adcore.detectors.base.optimisation import MemberAdam
+from adcore.detectors.base.single import SingleDetector
 from adcore.networks import IMAGE_SIZE, added_blocks, initialise
 
 __all__ = ["GANomaly"]

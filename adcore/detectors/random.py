@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from adcore.detectors.base import Detector
-from adcore.detectors.optimisation import MemberAdam
+from adcore.detectors.base.detector import Detector
+from adcore.detectors.base.optimisation import MemberAdam
 from adcore.networks import IMAGE_SIZE
 from adcore.random_streams import generator
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from adcore.detectors.base import full
-from adcore.detectors.single import SingleDetector
+from adcore.detectors.base.detector import full
+from adcore.detectors.base.single import SingleDetector
 from adcore.networks import IMAGE_SIZE, added_blocks
 from adcore.reconstruction import bce, unit_range
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from adcore.config import TrainConfig
 from adcore.detectors import DETECTORS, Detector
-from adcore.detectors.optimisation import MemberAdam, learning_rates
+from adcore.detectors.base.optimisation import MemberAdam, learning_rates
 from adcore.errors import UserError
 from adcore.networks import IMAGE_SIZE
 from adcore.random_streams import generator

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from adcore.detectors.base import Batches, Detector
-from adcore.detectors.optimisation import MemberAdam
+from adcore.detectors.base.detector import Batches, Detector
+from adcore.detectors.base.optimisation import MemberAdam
 from adcore.random_streams import generator
 
 __all__ = ["SingleDetector"]

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from adcore.detectors.base import full
-from adcore.detectors.single import SingleDetector
+from adcore.detectors.base.detector import full
+from adcore.detectors.base.single import SingleDetector
 from adcore.reconstruction import ERRORS, unit_range
 
 __all__ = ["ReconstructionDetector"]

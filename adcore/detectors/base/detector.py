@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from adcore.detectors.optimisation import MemberAdam
+from adcore.detectors.base.optimisation import MemberAdam
 
 __all__ = ["Batches", "Detector", "full"]
 
