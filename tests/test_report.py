@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from rich.console import Console
 
+from adcore.command_line import dataclass_flags
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
 from sweeps.engine.record.confirmation import Confirmation, confirmations, references
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.results.commands import final_commands
+from sweeps.engine.results.commands import commands_of_record, final_commands
 from sweeps.engine.results.files import write_summary, write_table
 from sweeps.engine.results.summary import Summary, confirmed_means, summarise
 from sweeps.engine.results.tables import final_report
@@ -130,3 +134,31 @@ def test_the_repeat_command_names_the_protocol() -> None:
     )
     for words in ("--protocol seen-unseen", "--known-classes 3", "--pollution 0.1"):
         assert words in repeat
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--normal-class", "0,3", "--seed", "4"], ["--normal-class", "0,3", "--seed", "4"]),
+        (["--set", "width=16", "--set", "epochs=2"], ["--set", "width=16", "--set", "epochs=2"]),
+        (["--point", "abc=3,patch=1", "--point", "abc=1"], ["--point", "abc=3,patch=1", "--point", "abc=1"]),
+        (["--max-concurrent", "1", "--name", "mine"], []),
+    ],
+)
+def test_the_command_of_a_report_starts_the_same_sweep(flags: list[str], words: list[str], tmp_path: Path) -> None:
+    command = click.Command("sweep", params=dataclass_flags(SweepSettings), callback=lambda **values: values)
+    given = {name: value for name, value in command.main(flags, standalone_mode=False).items() if value is not None}
+    record, confirmed, _, _ = ended(SPACE, {0: 0.8})
+    record.write("settings", json.loads(json.dumps(dataclasses.asdict(SweepSettings(**given)))))
+    search = commands_of_record(record, SweepHome(tmp_path / "mine"), confirmed[0].number)[0]
+    assert search.split("script.py")[1].split() == words
+
+
+def test_the_command_of_a_sweep_from_python_is_a_call(tmp_path: Path) -> None:
+    settings = SweepSettings(scale="smoke", normal_class=CLASSES, set=("width=4",))
+    record = record_of(make_plan("notebook", settings, SPACE))
+    record.propose(0)
+    record.write_confirmed(0, record.plan.confirm_seeds[0], dict.fromkeys(CLASSES, 0.8))
+    record.write("settings", json.loads(json.dumps(dataclasses.asdict(settings))))
+    search = commands_of_record(record, SweepHome(tmp_path / "mine"), 0)[0]
+    assert search == "search:  sweep(space, scale='smoke', normal_class=[0, 3], set=['width=4'])"

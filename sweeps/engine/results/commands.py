@@ -10,7 +10,7 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.options import flag_of
 from sweeps.engine.machine.code import ROOT
-from sweeps.engine.machine.commands import browse_command, python, resume_command
+from sweeps.engine.machine.commands import FROM_PYTHON, browse_command, python, resume_command
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.confirmation import Confirmation
@@ -54,14 +54,27 @@ def report_command(home: SweepHome) -> str:
 
 
 def _start_command(script: str, stored: Mapping[str, Any]) -> str:
-    """The command that starts the same sweep again, under a new name."""
+    """The command that starts the same sweep again, under a new name; for one that Python code began, the call."""
     defaults = {field.name: field.default for field in dataclasses.fields(SweepSettings)}
-    words = [python(), str(ROOT / "sweeps" / f"{script}.py")]
-    for name, value in stored.items():
-        if name in NOT_REPEATED or value is None or value == defaults.get(name) or value in ((), []):
-            continue
-        words += [flag_of(name), ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]
-    return shlex.join(words)
+    given = {
+        name: value
+        for name, value in stored.items()
+        if name not in NOT_REPEATED and value not in (None, [], defaults.get(name)) and value is not False
+    }
+    if script == FROM_PYTHON:
+        return f"sweep({', '.join(['space', *(f'{name}={value!r}' for name, value in given.items())])})"
+    words = [word for name, value in given.items() for word in _flags(name, value)]
+    return shlex.join([python(), str(ROOT / "sweeps" / f"{script}.py"), *words])
+
+
+def _flags(name: str, value: Any) -> list[str]:
+    flag = flag_of(name)
+    if value is True:
+        return [flag]
+    if not isinstance(value, list):
+        return [flag, str(value)]
+    texts = list(map(str, value))
+    return [flag, ",".join(texts)] if isinstance(value[0], int) else [word for text in texts for word in (flag, text)]
 
 
 def _changed_flags(config: TrainConfig) -> list[str]:
