@@ -156,6 +156,25 @@ def test_a_record_from_before_a_setting_of_the_trainings_resumes(capsys: pytest.
 
 
 @pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("scale", ["laptop", "workstation", "gpu"])
+def test_a_sweep_keeps_its_scale_as_it_was(scale: str, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = SweepSettings(scale=scale, name="mine", normal_class=(0, 3))
+    plan = make_plan("gan_loss_weights", settings, SPACE)
+    stored(plan, settings)
+    record = record_of(plan, path=Path("runs/mine/study.db").resolve())
+    assert "reconstruction error + 1 x latent distance" in resumed(capsys)
+    before = json.loads(json.dumps(plan.as_record()))
+    for latent in (0.0, None):  # another value than today's, and a record that is older than the setting
+        before["base"].pop("score_latent", None)
+        before["base"] |= {} if latent is None else {"score_latent": latent}
+        record.write("plan", {**before, "best": before["best"] + 1})
+        text = resumed(capsys)
+        assert "score      reconstruction error" in text
+        assert "latent distance" not in text
+        assert f"up to {before['best'] + 2 + plan.paper} configurations" in text
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_a_record_with_settings_of_a_later_version_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     settings = SweepSettings(scale="smoke", name="mine")
     plan = make_plan("gan_loss_weights", settings, SPACE)

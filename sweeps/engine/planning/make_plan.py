@@ -9,7 +9,7 @@ from adcore.system.device import has_cuda_device
 from sweeps.engine.planning.overrides import parse_ranges, parse_set
 from sweeps.engine.planning.plan import NUMBERS_PER_CLASS, Plan
 from sweeps.engine.planning.samplers import check_sampler
-from sweeps.engine.planning.settings import SCALES, SweepSettings
+from sweeps.engine.planning.settings import SCALES, Scale, SweepSettings
 from sweeps.engine.planning.space import Space
 from sweeps.engine.planning.steering import base_config, check_steering, steer_space
 
@@ -17,16 +17,20 @@ __all__ = ["make_plan"]
 
 
 def make_plan(
-    script: str, settings: SweepSettings, space: Space, add_start: Callable[[Space], Space] = lambda space: space
+    script: str,
+    settings: SweepSettings,
+    space: Space,
+    add_start: Callable[[Space], Space] = lambda space: space,
+    scale_of: Callable[[str], Scale] = SCALES.__getitem__,
 ) -> Plan:
     """Resolve scale, data set, classes, counts and space. Raises UserError for flags that contradict each other.
 
-    add_start: adds the first configuration of --start-from to the space.
+    add_start: adds the first configuration of --start-from to the space. scale_of: a scale by its name.
     """
     searched_fields = list(parse_ranges(settings.range))
     set_values = parse_set(settings.set, space, searched_fields)
     name = settings.scale or settings.default_scale(has_gpus=has_cuda_device())
-    scale = SCALES[name]
+    scale = scale_of(name)
     base = base_config(settings, scale, set_values)
     space = add_start(steer_space(space, base, settings))
     space.check(base)

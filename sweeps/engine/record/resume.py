@@ -16,6 +16,7 @@ from adcore.options import flag_of, from_plain
 from sweeps.engine.machine.locations import check_name, with_moved_paths
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.planning.settings import SCALES, Scale
 from sweeps.engine.record.home import RECORD, SweepHome
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "find_home",
     "plan_with_defaults",
     "read_attribute",
+    "recorded_scale",
     "require_same_plan",
     "stored_settings",
 ]
@@ -122,6 +124,17 @@ def require_same_plan(home: SweepHome, plan: BasePlan, *, except_for: Sequence[s
         raise UserError(
             f"sweep {home.name!r} was started with other settings of: {', '.join(different)}; start a new one"
         )
+
+
+def recorded_scale(home: SweepHome, name: str) -> Scale:
+    """The scale of this name; that of a sweep on record as it was when the sweep began."""
+    scale = SCALES[name]
+    plan = plan_with_defaults(read_attribute(home, "plan", None)) if home.has_record else None
+    if not isinstance(plan, dict) or not all(isinstance(plan.get(part), dict) for part in ("base", "search")):
+        return scale
+    train = {field: plan["base"][field] for field in scale.train}
+    others = {field: plan[field] for field in ("search", "configs", "best", "seeds", "paper") if field in plan}
+    return dataclasses.replace(scale, train=train, **others)
 
 
 def plan_with_defaults(plan: Any) -> Any:
