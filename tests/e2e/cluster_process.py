@@ -21,7 +21,8 @@ ATTEMPTS = 3
 #: For tests in which nodes mount folders of their own; in CI a machine that forbids it fails them.
 NEEDS_MOUNTS = pytest.mark.skipif(
     "CI" not in os.environ
-    and subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0,
+    and subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False, capture_output=True).returncode
+    != 0,
     reason="needs the right to mount",
 )
 
@@ -68,10 +69,19 @@ class ClusterProcess:
         """As if its plug were pulled."""
         self._tell("remove")
 
-    def add_a_node_with_its_own(self, folder: Path) -> None:
-        """A node whose file system at `folder` no other node sees."""
-        self._tell(f"private {folder}")
+    def replace_a_node(self) -> None:
+        """The one that joined first is lost, as if its plug were pulled, and another joins."""
+        self._tell("replace")
         self._line()
+
+    def add_a_node_with_its_own(self, folder: Path) -> str:
+        """A node whose file system at `folder` no other node sees; its id."""
+        self._tell(f"private {folder}")
+        return self._line()["added"]
+
+    def lose_a_node_with_its_own(self) -> None:
+        """That which joined first, as if its plug were pulled."""
+        self._tell("lose-private")
 
     def usage(self) -> dict[str, Any]:
         """What it has seen so far."""

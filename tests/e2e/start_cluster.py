@@ -8,7 +8,9 @@ Obeys lines of stdin:
                     there, and how many placement groups wait for a node
     add             adds a node, and prints a line when it is there
     remove          removes the last node as if its plug were pulled
-    private FOLDER  adds a node with a file system of its own mounted there (as root), and prints a line when it is up
+    replace         removes the node that joined first, in the same way, adds one, and prints a line when it is there
+    private FOLDER  adds a node with a file system of its own mounted there (as root), prints a line when it is there
+    lose-private    removes the private node that joined first, in the same way
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ def main() -> None:
     print(json.dumps({"address": cluster.address, "workers": [node.node_id for node in workers]}), flush=True)
 
     used: defaultdict[str, set[float]] = defaultdict(set)
+    private: list[subprocess.Popen[bytes]] = []
     told: queue.Queue[str] = queue.Queue()  # obeyed in this thread: Ray handles signals where it starts a node
     threading.Thread(target=lambda: [told.put(line) for line in chain(sys.stdin, ["end"])], daemon=True).start()
     while (command := _next(told)) != "end":
@@ -54,13 +57,17 @@ def main() -> None:
         if command == "usage":
             shares = {node: sorted(seen) for node, seen in used.items()}
             print(json.dumps({"used": shares, "ran": _ran(), "waiting": _waiting()}), flush=True)
-        elif command == "add":
+        elif command in ("add", "replace"):
+            if command == "replace":
+                cluster.remove_node(workers.pop(0), allow_graceful=False)
             workers.append(_add(cluster))
             print(json.dumps({"added": workers[-1].node_id}), flush=True)
         elif command == "remove":
             cluster.remove_node(workers.pop(), allow_graceful=False)
         elif command.startswith("private "):
-            _add_private(cluster.address, command.removeprefix("private "))
+            private.append(_add_private(cluster.address, command.removeprefix("private ")))
+        elif command == "lose-private":
+            private.pop(0).kill()  # the first process of its namespace: the system kills all others there
     ray.shutdown()
     cluster.shutdown()
 
@@ -77,19 +84,21 @@ def _add(cluster: Cluster) -> Any:
     return cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=MEMORY)
 
 
-def _add_private(address: str, folder: str) -> None:
-    count = _alive()
+def _add_private(address: str, folder: str) -> subprocess.Popen[bytes]:
+    before = _alive()
     ray_command = str(Path(sys.executable).with_name("ray"))
     start = [ray_command, "start", f"--address={address}", "--num-cpus=2", "--num-gpus=1", "--block"]
-    mounted = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs own "$0" && exec "$@"', folder]
-    subprocess.Popen([*mounted, *start, f"--object-store-memory={MEMORY}"], stdout=sys.stderr)
-    while _alive() == count:
+    namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    mounted = [*namespaces, "sh", "-c", 'mount -t tmpfs own "$0" && exec "$@"', folder]
+    process = subprocess.Popen([*mounted, *start, f"--object-store-memory={MEMORY}"], stdout=sys.stderr)
+    while not (added := _alive() - before):
         time.sleep(0.1)
-    print(json.dumps({"alive": _alive()}), flush=True)
+    print(json.dumps({"added": added.pop()}), flush=True)
+    return process
 
 
-def _alive() -> int:
-    return sum(node["Alive"] for node in ray.nodes())
+def _alive() -> set[str]:
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
 def _ran() -> Counter[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,18 @@ def test_more_gpus_than_any_node_has_is_refused_with_what_it_has(
     assert sweep.err == ("error: --gpus-per-trial 2: the largest node has 1 GPUs (cluster: 3 nodes, 2 GPUs)\n")
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "own.db").exists()
+
+
+def test_nodes_that_do_not_come_in_time_are_one_line_and_nothing_is_begun(
+    cluster: ClusterProcess, begin: Begin, tmp_path: Path
+) -> None:
+    address = ["--address", cluster.told["address"]]
+    sweep = begin(tmp_path, *ARGUMENTS, "--wait-for", "16gpus", "--wait-minutes", "0.01", *address, **cluster.env)
+    assert sweep.wait() == 2, sweep.out
+    assert sweep.out == "waiting for --wait-for 16gpus: the cluster has 2 of 16 GPUs; 0 of 0.01 minutes\n"
+    assert sweep.err.startswith("error: --wait-for 16gpus: after 0.01 minutes the cluster has 2 of 16 GPUs; start ")
+    assert len(sweep.err.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
 
 
 def test_without_a_scale_the_gpus_of_the_cluster_decide(cluster: ClusterProcess, begin: Begin, tmp_path: Path) -> None:
@@ -77,14 +90,13 @@ def test_a_local_sweep_beside_a_running_cluster_starts_a_ray_of_its_own(
     assert sweep.wait() == 130, f"{sweep.out}\n{sweep.err}"
 
 
-def test_trials_share_the_gpus_of_all_nodes_and_go_on_elsewhere_when_a_node_is_lost(
+def test_trials_share_the_gpus_of_all_nodes_go_on_elsewhere_when_one_is_lost_and_use_one_that_joins(
     cluster: ClusterProcess, begin: Begin, tmp_path: Path
 ) -> None:
     address, workers = cluster.told["address"], set(cluster.told["workers"])
     assert len(workers) == 2
-    sweep = begin(
-        tmp_path, *ARGUMENTS, "--configs", "13", "--epochs", "6", "--name", "n", "--address", address, **cluster.env
-    )
+    many = ["--configs", "16", "--epochs", "6", "--name", "n", "--address", address]
+    sweep = begin(tmp_path, *ARGUMENTS, *many, **cluster.env)
     poll(lambda: sweep.process.poll() is not None or packs(tmp_path / "runs" / "n") >= 3, "three packs")
     seen = cluster.usage()
     assert set(seen["ran"]) == workers, "the head has no CPUs: it runs no trial"
@@ -92,12 +104,17 @@ def test_trials_share_the_gpus_of_all_nodes_and_go_on_elsewhere_when_a_node_is_l
         assert set(seen["used"][node]) <= {0.0, 0.5, 1.0}
         assert 1.0 in seen["used"][node], "two trials at a time share its GPU"
     cluster.remove_a_node()
-    assert sweep.process.poll() is None, f"it ended before the node was lost\n{sweep.out}\n{sweep.err}"
+    poll(lambda: sweep.process.poll() is not None or "2 slots for trials, 4 before" in sweep.out, "the node is missed")
+    node, joined = cluster.add_a_node(), time.monotonic()
+    poll(lambda: sweep.process.poll() is not None or cluster.usage()["ran"].get(node), "a trial on the new node")
+    assert time.monotonic() - joined < 120, "a minute where no other tests run"
+    assert sweep.process.poll() is None, f"it ended before the node was used\n{sweep.out}\n{sweep.err}"
     assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
     assert "4 at a time" in sweep.out
+    assert "4 slots for trials, 2 before" in sweep.out
     assert f"--resume n --storage {tmp_path / 'runs'} --tracking-uri {sweep.uri} --address {address}" in sweep.out
     runs = MlflowRuns(sweep.uri)
     runs.assert_whole()
     states = [run.data.tags["state"] for run in runs.level("config", "search").values()]
-    assert len(states) == 13
+    assert len(states) == 16
     assert set(states) <= {"complete", "stopped"}
