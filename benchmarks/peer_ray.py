@@ -6,9 +6,9 @@
 The plain one is what a user writes after Ray's examples (plain_ray.py): a function trial that trains a configuration's
 ten classes by bare PyTorch loops and reports their mean AUROC after each epoch; OptunaSearch, ASHAScheduler and
 MLflowLoggerCallback, as many trials at a time as there are cores, one thread each, until the time is up. It has the
-same networks, losses, images, validation part and space, begins with the same default, and has twice our time. Ours is
-the search of gan_loss_weights.py at the laptop scale, with as many configurations as the time is for. Our clock starts
-with the script, the other when Ray is imported: start-up is part of the wall time.
+same networks, losses, score, images, validation part and space, begins with the same default, and has twice our time.
+Ours is the search of gan_loss_weights.py at the laptop scale, with as many configurations as the time is for. Our clock
+starts with the script, the other when Ray is imported: start-up is part of the wall time.
 
 What each has chosen is then trained by adcore.train with the same fresh seeds: the mean over classes and seeds of the
 validation AUROC. Of the plain one that is its best after our time, and after twice that. Each repeat searches with
@@ -18,7 +18,6 @@ another seed; the intervals are of the differences over the repeats.
 from __future__ import annotations
 
 import dataclasses
-import os
 import subprocess
 import sys
 import tempfile
@@ -28,31 +27,33 @@ from statistics import fmean
 
 import click
 import torch
-from plain_ray import CONFIG, best_of, search
+from plain_ray import CONFIG, SLOTS, best_of, search
 from replay.intervals import mean
 
 from adcore.datasets import ImageDataset, load
 from adcore.train import train
+from sweeps.engine.plan_time import CPU_SPEED_AT_WIDTH_8
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.rungs import affordable_count
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.planning.time_budget import images_of
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.study import open_study
 from sweeps.gan_loss_weights import SPACE
 
 SCRIPT = Path(__file__).parents[1] / "sweeps" / "gan_loss_weights.py"
-SLOTS = os.cpu_count() or 1
 #: Seeds of the trainings that judge; no search has used them.
 FRESH = (1001, 1002)
-#: Images per second that a core trains, and seconds of a sweep's start, for how many configurations the time is for.
-SPEED, START = 1300, 20
+#: Seconds of a sweep's start, with Ray's, for how many configurations the time is for.
+START = 20
 
 
 def ours(seconds: float, seed: int, folder: str, scale: str = "laptop") -> tuple[dict[str, float], float, int]:
     """The configuration that our search chooses, the seconds that it took, and how many it considered."""
     plan = make_plan("gan_loss_weights", SweepSettings(scale=scale, seed=seed), SPACE)
-    budget = (seconds - START) * SPEED * SLOTS / (2 * (plan.base.images_per_class or 1500))
+    class_epochs = len(plan.classes) * plan.search_config.epochs
+    budget = (seconds - START) * CPU_SPEED_AT_WIDTH_8 * SLOTS / (images_of(plan.search_config) / class_epochs)
     configs = affordable_count(plan.rungs, plan.reduction, budget, plan.min_complete)
     places = ["--storage", folder, "--tracking-uri", f"sqlite:///{folder}/ours.db", "--name", "ours"]
     words = [str(SCRIPT), "--scale", scale, "--seed", str(seed), "--configs", str(configs), *places]

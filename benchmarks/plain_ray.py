@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -17,18 +16,20 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from adcore import losses
 from adcore.augment import Resampler
-from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols.experiments import one_vs_rest
+from adcore.system.cpus import allotted_cpus
 from adcore.train.build import split_train
+from sweeps.engine.planning.make_plan import make_plan
+from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 
 __all__ = ["CONFIG", "Trial", "best_of", "search"]
 
 #: The laptop scale's training.
-CONFIG = TrainConfig()
-SLOTS = os.cpu_count() or 1
+CONFIG = make_plan("gan_loss_weights", SweepSettings(scale="laptop"), SPACE).search_config
+SLOTS = allotted_cpus()
 
 
 class OneClass:
@@ -62,10 +63,16 @@ class OneClass:
                     schedule.step()
         generator = self.networks.generator.eval()
         with torch.no_grad():
-            parts = self.validation.split(500)
-            scores = torch.cat([losses.reconstruction_error(x[:, None], generator(x)[0][:, None]) for x in parts])
+            scores = torch.cat([_scores(self.networks, images) for images in self.validation.split(500)])
         generator.train()
         return float(roc_auc_score(self.is_anomaly, scores[:, 0]))
+
+
+def _scores(networks: Networks, images: Tensor) -> Tensor:
+    """Reconstruction error and weighted latent distance of [n, channels, side, side]; returns [n, 1]."""
+    output, code = networks.generator(images)
+    distance = losses.latent_distance(code[:, None], networks.generator.encode(output)[:, None])
+    return losses.reconstruction_error(images[:, None], output[:, None]) + CONFIG.score_latent * distance
 
 
 def _mirrored(images: Tensor) -> Tensor:
