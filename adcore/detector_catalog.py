@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from adcore.errors import UserError
 
-__all__ = ["ANOMALIES", "check_detector"]
+__all__ = ["ANOMALIES", "LATENT_SCORES", "check_detector"]
 
 #: "used": trained on normal images and on labelled anomalies where the protocol has some; "ignored": on normal images
 #: alone; "needed": supervised, not trainable without labelled anomalies.
@@ -33,6 +33,9 @@ ANOMALIES: Mapping[str, str] = MappingProxyType(
         "random": "ignored",
     }
 )
+
+#: Those that score by the reconstruction error plus score_latent times the latent distance.
+LATENT_SCORES = ("gan", "gan-small", "gan-two-heads")
 
 
 def check_detector(name: str, protocol: str, *, has_anomalies: bool) -> None:

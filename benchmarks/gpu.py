@@ -34,6 +34,10 @@ from adcore.train import TrainResult, train
 from adcore.train.batch_scores import anomaly_scores
 from adcore.train.checkpoints import Checkpoints, read
 from adcore.train.member_state import MemberState
+from sweeps.engine.plan_text import highest_cost
+from sweeps.engine.planning.make_plan import make_plan
+from sweeps.engine.planning.settings import SweepSettings
+from sweeps.gan_loss_weights import SPACE
 
 TEN = tuple(range(10))
 #: What every row shares; width 64 and batch 256 unless a row says otherwise.
@@ -43,8 +47,6 @@ COMMON: dict[str, Any] = {
 }  # fmt: skip
 QUICK: dict[str, Any] = {"width": 4, "batch_size": 32, "images_per_class": 32, "validation_images": 50}
 STEPS, TOLERANCE = 50, 1e-4
-#: Images of the search and the confirmation, at most, as `--plan --scale gpu` says.
-SCALE_GPU = (72.5e6, 40.5e6)
 MINUTES = 30
 
 
@@ -146,8 +148,9 @@ def _scoring_seconds(result: TrainResult, images: Tensor) -> float:
 
 def _scale_minutes(result: TrainResult, clock: Clock) -> list[float]:
     """Minutes of the whole of --scale gpu at each epoch's speed, with its rest; start, tracking and report: 2."""
+    images = sum(highest_cost(make_plan("gan_loss_weights", SweepSettings(scale="gpu"), SPACE)))
     return [
-        sum(SCALE_GPU) / speed * (1 + rest) / 60 + 2
+        images / speed * (1 + rest) / 60 + 2
         for speed, rest in zip(speeds([result]), clock.rests([result]), strict=True)
     ]
 

@@ -24,14 +24,15 @@ from gpu import machine
 from torch import Tensor
 
 from adcore.config import TrainConfig
-from adcore.datasets import ImageDataset, load
+from adcore.datasets import ImageDataset, describe, load
 from adcore.metrics import auroc_influence, measure
 from adcore.train import TrainResult, train
 from adcore.train.batch_scores import anomaly_scores
 from adcore.train.build import split_train
 from sweeps.engine.results.intervals import Interval, interval, pooled_variance
 
-HARDEST, TEN = (6, 4, 0, 2), tuple(range(10))
+DATASET = "fashion-mnist"
+HARDEST, TEN = describe(DATASET).hardest_first[:4], tuple(range(10))
 SEEDS = (1, 2, 3)
 COMMON: dict[str, Any] = {
     "width": 64, "batch_size": 256, "images_per_class": None, "validation_images": 2500, "draws": "each-epoch",
@@ -127,7 +128,7 @@ def main(*, search_epochs: int, epochs: int, quick: bool, file: Path | None) -> 
         raise click.UsageError("--quick with --json: its figures say nothing; leave one of them out")
     changes = QUICK if quick else {}
     started = time.perf_counter()
-    data = load("fashion-mnist", "train")
+    data = load(DATASET, "train")
     tried = search(data, search_epochs, changes)
     _, name, weight = max((value, name, weight) for name in VARIANTS for weight, value in tried[name].items())
     click.echo(f"chosen: {name}, latent distance x {weight:g}")
@@ -136,7 +137,7 @@ def main(*, search_epochs: int, epochs: int, quick: bool, file: Path | None) -> 
     )
     results = train([dataclasses.replace(config, train_seed=seed) for seed in SEEDS], progress("confirm"), data=data)
     figures: dict[str, Any] = {**machine(), "config": dataclasses.asdict(config), "seeds": SEEDS, "search": tried}
-    test = load("fashion-mnist", "test")
+    test = load(DATASET, "test")
     count = 200 if quick else None
     parts = ("validation", *validation(data, config, count)), ("test", test.images[:count], test.labels[:count])
     for part, images, labels in parts:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from sweeps.engine.planning.labels import class_label, configuration_label
+from adcore.config import TrainConfig
+from adcore.detector_catalog import LATENT_SCORES
+from adcore.detectors import DETECTORS
+from sweeps.engine.planning.labels import class_label, configuration_label, score_in_words
 from sweeps.engine.planning.space import Choice, LogUniform, Space
 from sweeps.gan_loss_weights import SPACE
 
@@ -37,3 +42,27 @@ def test_a_weight_of_zero_is_no_error() -> None:
 @pytest.mark.parametrize(("names", "expected"), [(("0", "1"), "1"), (("Shirt", "Bag"), "1 Bag")])
 def test_a_class_that_is_named_by_its_number_is_named_once(names: tuple[str, ...], expected: str) -> None:
     assert class_label(names, 1) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "reconstruction error"),
+        ({"score_latent": 1.5}, "reconstruction error + 1.5 x latent distance"),
+        ({"mirrored_scores": True}, "reconstruction error, mean over an image and its mirror image"),
+        ({"detector": "autoencoder", "score_latent": 1.0}, ""),
+        ({"detector": "vae", "mirrored_scores": True}, "mean over an image and its mirror image"),
+    ],
+)
+def test_a_score_is_told_as_its_settings_make_it(fields: dict[str, Any], expected: str) -> None:
+    assert score_in_words(TrainConfig(**fields), SPACE) == expected
+
+
+def test_a_score_that_is_searched_is_told_with_its_range() -> None:
+    space = Space({"score_latent": LogUniform(0.1, 2.0), "mirrored_scores": Choice((True, False))}, {}, default="")
+    expected = "reconstruction error + 0.1-2 log x latent distance, mirrored scores True|False"
+    assert score_in_words(TrainConfig(), space) == expected
+
+
+def test_latent_distances_are_told_of_the_detectors_that_take_their_weight() -> None:
+    assert {name for name, kind in DETECTORS.items() if "score_latent" in kind.config_fields} == set(LATENT_SCORES)

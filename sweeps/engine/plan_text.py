@@ -13,14 +13,14 @@ from adcore.datasets import describe
 from adcore.metric_names import in_words
 from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.plan_time import TrialGroup, limit_in_words, time_in_words
-from sweeps.engine.planning.labels import count_of
+from sweeps.engine.planning.labels import count_of, score_in_words
 from sweeps.engine.planning.overrides import parse_set
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.steering import POINT_NAME
 from sweeps.engine.planning.time_budget import images_of, normal_images
 
-__all__ = ["plan_in_words", "sweep_in_a_line"]
+__all__ = ["highest_cost", "plan_in_words", "sweep_in_a_line"]
 
 
 def sweep_in_a_line(plan: Plan, earlier: Sequence[int], *, limit: int, slots: int) -> str:
@@ -67,23 +67,29 @@ def _own_budget(plan: Plan) -> float:
     return sum(plan.of_class(index).budget for index in plan.classes)
 
 
-def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
-    """The plan in words and its cost. Opens no connection, unless --probe measures a cluster."""
-    base, confirmed = plan.base, _confirmed_count(plan)
-    budget, trainings = 0 if plan.space.is_grid else plan.budget, confirmed * plan.seeds
+def highest_cost(plan: Plan) -> tuple[float, float]:
+    """The most images that training the plan can take: of its searches, and of its confirmations."""
+    budget, trainings = 0 if plan.space.is_grid else plan.budget, _confirmed_count(plan) * plan.seeds
     if plan.objective == "per-class":
         budget, trainings = budget + _own_budget(plan), trainings + plan.best * plan.seeds
+    class_epochs = len(plan.classes) * plan.search_config.epochs
+    return budget * images_of(plan.search_config) / class_epochs, trainings * images_of(plan.base)
+
+
+def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
+    """The plan in words and its cost. Opens no connection, unless --probe measures a cluster."""
+    base, (search, confirm) = plan.base, highest_cost(plan)
     name = settings.name or settings.continued_sweep or "<name>"
-    search = budget * images_of(plan.search_config) / (len(plan.classes) * plan.search_config.epochs)
-    confirm = trainings * images_of(base)
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {_classes(base)}, protocol {base.protocol}",
         *([f"  validation {HELD_OUT_IN_WORDS}"] if base.protocol == HELD_OUT else []),
         f"  metric     {in_words(plan.metric)}, mean over the classes",
+        *([f"  score      {score}"] if (score := score_in_words(base, plan.space)) else []),
         *_set_lines(plan, settings),
         *([] if plan.space.is_grid else _search_lines(plan)),
-        f"  confirm    up to {confirmed} configurations x {plan.seeds} fresh seeds x {_training(base, plan)}",
+        f"  confirm    up to {_confirmed_count(plan)} configurations x {plan.seeds} fresh seeds "
+        f"x {_training(base, plan)}",
         *(_own_lines(plan) if plan.objective == "per-class" else []),
         "  final      the models of the confirmation on the test part, opened once",
         f"  cost       at most {'' if plan.space.is_grid else f'{_millions(search)} images in the search, '}"

@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adcore.config import TrainConfig
+from adcore.detector_catalog import LATENT_SCORES
 from sweeps.engine.planning.space import Space
 
-__all__ = ["class_label", "configuration_label", "count_of"]
+__all__ = ["class_label", "configuration_label", "count_of", "score_in_words"]
 
 #: Most fields in a label.
 FIELDS = 3
@@ -22,6 +24,20 @@ def count_of(number: int, word: str) -> str:
 def class_label(names: Sequence[str], index: int) -> str:
     """`6 Shirt`, or `6` for a class that is named by its number."""
     return str(index) if names[index] == str(index) else f"{index} {names[index]}"
+
+
+def score_in_words(config: TrainConfig, space: Space) -> str:
+    """What settings make of an image's anomaly score; empty if they leave it as the detector has it."""
+    fields = {**vars(config), **space.ranges}
+    weight, mirrored = fields["score_latent"], fields["mirrored_scores"]
+    parts = []
+    if config.detector in LATENT_SCORES:
+        shown = f"{weight:g}" if isinstance(weight, float) else weight
+        parts.append(f"reconstruction error + {shown} x latent distance" if weight else "reconstruction error")
+    if mirrored:
+        over = "an image and its mirror image"
+        parts.append(f"mean over {over}" if mirrored is True else f"mirrored scores {mirrored}")
+    return ", ".join(parts)
 
 
 def configuration_label(number: int, params: Mapping[str, Any], space: Space) -> str:

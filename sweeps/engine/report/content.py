@@ -10,7 +10,7 @@ from typing import Any
 from adcore.datasets import describe
 from adcore.metric_names import in_words
 from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
-from sweeps.engine.planning.labels import count_of
+from sweeps.engine.planning.labels import count_of, score_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report.table import Table, interval_cells, number
@@ -97,6 +97,7 @@ def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
          ", ".join(names[index] for index in sorted(plan.classes))],
         ["detector", f"{base.detector}, width {base.width}, {count_of(base.epochs, 'epoch')}"],
         ["configurations", f"{plan.configs} points, all trained to the end" if plan.space.is_grid else states],
+        *([["anomaly score", score]] if (score := score_in_words(base, plan.space)) else []),
         *([] if plan.space.is_grid else [["sampler", plan.sampler]]),
         ["fresh seeds", ", ".join(map(str, results["seeds"]))],
         ["test part opened", ", ".join(results["test_openings"])],
