@@ -7,15 +7,16 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from adcore.config import LOSS_WEIGHTS
+from adcore.losses import LOSSES
 from adcore.metric_names import class_metric
+from adcore.metrics import METRICS
 from sweeps.engine.search.trial import Part, parts_of
 
 __all__ = ["reports_of", "train_nothing"]
 
-#: Metrics and losses of a class, as training reports them.
-METRICS = ("val_auroc", "val_ap_normal", "val_ap_anomalous", "val_fpr_at_95_tpr", "val_tpr_at_5_fpr")
-LOSSES = tuple(f"loss_{name}" for name in LOSS_WEIGHTS)
+#: What training reports of a class.
+METRIC_NAMES = tuple(f"val_{name}" for name in METRICS)
+LOSS_NAMES = tuple(f"loss_{name}" for name in LOSSES)
 
 
 def reports_of(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -41,8 +42,8 @@ def _metrics(part: Part, epoch: int) -> dict[str, float]:
     found = {"epoch": float(epoch), "images_per_second": 1000.0}
     for index in part.config.classes:
         value = _auroc(part, index, epoch)
-        found |= {class_metric(name, index): value for name in METRICS}
-        found |= {class_metric(name, index): 1 - value for name in LOSSES}
+        found |= {class_metric(name, index): value for name in METRIC_NAMES}
+        found |= {class_metric(name, index): 1 - value for name in LOSS_NAMES}
     return found
 
 
