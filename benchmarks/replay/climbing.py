@@ -12,6 +12,7 @@ import numpy as np
 from adcore.datasets import DATASETS
 from sweeps.engine.planning.ladder import Ladder
 from sweeps.engine.planning.rungs import REDUCTION, RUNG_SHARES, SPARE, affordable_count, budget_for, rungs_of
+from sweeps.engine.planning.settings import SCALES
 
 from .table import Table
 
@@ -30,8 +31,8 @@ class Setting:
 
 #: Cost of an experiment's epoch in a pack of so many, in a unit of one's own; here each costs the same.
 CLASS_EPOCHS: Mapping[int, float] = {1: 1.0}
-#: Configurations that are complete in the end, at the least.
-COMPLETE = 2
+#: Configurations that are complete in the end, at the least: those that are confirmed, and the default.
+COMPLETE = SCALES["laptop"].best + 1
 
 
 def climb(
@@ -44,7 +45,7 @@ def climb(
     limit: int = 1,
     costs: Mapping[int, float] = CLASS_EPOCHS,
 ) -> tuple[float, int | None]:
-    """What a sweep of this budget costs, and the row that it chooses; None if nothing was complete.
+    """What a sweep of this budget costs, and the row that it chooses; None if nothing was complete within the budget.
 
     As many configurations are proposed, in this order, as the budget is for; without a budget all of them, as a sweep
     of so many configurations does. limit: experiments in a pack. Where the order of the classes is not known, the first
@@ -59,8 +60,10 @@ def climb(
     class_epochs = budget  # as many as the budget pays for, which the packs that come about decide
     while True:
         spent, row = _Climbing(table, class_epochs, workers, setting, limit, costs).run(order)
-        if spent <= budget or class_epochs < budget / 4:
+        if spent <= budget:
             return spent, row
+        if class_epochs < budget / 4:  # even the smallest sweep costs more: no answer for this budget
+            return spent, None
         class_epochs *= 0.98 * budget / spent
 
 

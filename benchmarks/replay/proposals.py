@@ -36,7 +36,7 @@ from .table import Table
 
 __all__ = ["compare_samplers"]
 
-#: Seeds; of the samplers that take long to propose, fewer.
+#: Seeds; of the samplers that take long to propose, fewer (docs/results/search.json is of a run with 6 of gp).
 REPETITIONS = {"tpe": 20, "random": 20, "gp": 4}
 #: Configurations of a ladder search, and of a search without stopping for the same cost.
 CONFIGS = 48
