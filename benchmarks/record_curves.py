@@ -71,6 +71,7 @@ def record(job: tuple[TrainConfig, int, dict[str, float]]) -> dict[str, Any]:
     seconds = round(time.perf_counter() - started, 1)
     return {
         "number": number, "params": params, "state": result.state, "seconds": seconds, "commit": _commit(),
+        "torch": torch.__version__, "device": f"CPU {platform.machine()}, one thread per configuration",
         "curves": curves,
     }  # fmt: skip
 
@@ -85,8 +86,7 @@ def pack(table: str, out: Path) -> None:
     origin = {
         "command": f"python benchmarks/record_curves.py {table} --out FILE",
         "commits": sorted({each.pop("commit") for each in found}),
-        "torch": torch.__version__,
-        "device": f"CPU {platform.machine()}, one thread per configuration",
+        **{name: ", ".join(sorted({each.pop(name, "not recorded") for each in found})) for name in ("torch", "device")},
         "config": dataclasses.asdict(TABLES[table][0]),
     }
     for each in found:

@@ -1,6 +1,6 @@
 """The control of every two-discriminator figure: a plain supervised CNN on the same split and the same draws.
 
-    python benchmarks/supervised_control.py --json FILE          # about 25 minutes on 2 cores
+    python benchmarks/supervised_control.py --json FILE          # 28 core minutes
 
 With all nine anomaly classes in training, one-vs-rest detection is binary classification. A CNN (three blocks of two
 3x3 convolutions, 32, 64 and 128 channels, batch norm, dropout .2, mean pooling, one logit, 0.29 million parameters) is
@@ -12,6 +12,7 @@ mirror image; two seeds, the fresh ones of a sweep.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -31,8 +32,14 @@ from adcore.protocols.experiments import one_vs_rest
 from adcore.protocols.splits import split
 from adcore.random_streams import generator
 from adcore.train.datamodule import AnomalyDetectionDataModule, ImageStream
+from sweeps.engine.planning.make_plan import make_plan
+from sweeps.engine.planning.settings import SweepSettings
+from sweeps.gan_loss_weights import SPACE
 
-SEEDS = (1, 2)
+#: The GAN's training that this is the control of, and the fresh seeds of its confirmation.
+PLAN = make_plan("gan_loss_weights", SweepSettings(scale="workstation"), SPACE)
+GAN, SEEDS = PLAN.base, PLAN.confirm_seeds
+FLIPS = Augmentation(**{field.name: getattr(GAN, field.name) for field in dataclasses.fields(Augmentation)})
 EPOCHS, BATCH, RATE = 4, 64, 3e-3
 
 
@@ -52,12 +59,14 @@ def train(dataset: str, normal: int, seed: int, images_per_class: int | None, ep
     torch.set_num_threads(1)
     torch.manual_seed(int(generator(seed, normal, "init").initial_seed()) % 2**63)  # dropout and initial weights
     data = load(dataset, "train")
-    parts = split(data.labels, split_seed=0, images_per_class=images_per_class, validation_images=images_per_class)
+    parts = split(
+        data.labels, split_seed=GAN.split_seed, images_per_class=images_per_class, validation_images=images_per_class
+    )
     draw = one_vs_rest(
-        data.images, data.labels, parts.fit, sampling="kmeans", clusters=10, split_seed=0,
+        data.images, data.labels, parts.fit, sampling=GAN.sampling, clusters=GAN.clusters, split_seed=GAN.split_seed,
         content_hash=data.content_hash,
     )  # fmt: skip
-    stream = ImageStream(lambda epoch: draw(normal, seed, epoch), Augmentation(True, False, False, False), seed)
+    stream = ImageStream(lambda epoch: draw(normal, seed, epoch), FLIPS, seed)
     module = AnomalyDetectionDataModule(data.images, [stream], [0], batch_size=BATCH, epochs=epochs)
     model = network(data.channels)
     optimizer = torch.optim.Adam(model.parameters(), RATE)

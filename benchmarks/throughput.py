@@ -2,7 +2,8 @@
 
     python benchmarks/throughput.py
 
-Compared, in images/s of training one class on Fashion-MNIST, batch 64 (half normal, half anomalous):
+Compared, in images/s of training steps (gathered and augmented batches included; drawing and validation not) of one
+class on Fashion-MNIST, batch 64 (half normal, half anomalous):
 1. train() and a bare loop with the same networks, losses and optimisers whose float batches are made before the clock
    starts. Width 8 and 16. Says what Lightning, gathering and augmentation cost together.
 2. train() at width 16 and a plain Lightning module with batch 1: torchvision's PIL transforms, DataLoader, one image a
