@@ -14,6 +14,7 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.description import winner_tags
 from sweeps.engine.results.files import write_figure, write_summary, write_table
+from sweeps.engine.results.image_variance import validation_weights
 from sweeps.engine.results.per_class import PerClass, compare_per_class
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.results.tables import grid_sentence
@@ -47,11 +48,13 @@ def conclude(
 ) -> Outcome:
     """Compare the confirmed configurations. labels: of the train part, int64 [n]."""
     plan = record.plan
+    validation = labels[split_train(plan.base, labels).validation]
     summary = summarise(
         confirmed,
         test,
         {each.number: name for name, each in references(record).items()},
-        validation_images=len(split_train(plan.base, labels).validation),
+        validation_images=len(validation),
+        validation_weights=validation_weights(plan.base, validation),
         same_training=not plan.search,
         is_grid=plan.space.is_grid,
     )
