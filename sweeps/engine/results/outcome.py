@@ -76,14 +76,25 @@ def publish(
     commands: Sequence[str],
     seconds: float,
     state: str,
+    time_sentences: Sequence[str] = (),
 ) -> None:
-    """Write the outcome's files, and queue it for MLflow. commands: to browse, resume, repeat. Raises StorageError."""
+    """Write the outcome's files, and queue it for MLflow. Raises StorageError.
+
+    commands: to browse, resume, repeat. time_sentences: what a time limit has changed.
+    """
     plan, winner, means = record.plan, outcome.summary.winner, confirmed_means(outcome.confirmed, outcome.test)
     with storage(home.folder):
         artifacts = [
             write_table(home.table, record, means),
             write_summary(
-                home.results, record, outcome.confirmed, outcome.summary, outcome.test, seconds, outcome.by_class
+                home.results,
+                record,
+                outcome.confirmed,
+                outcome.summary,
+                outcome.test,
+                seconds,
+                outcome.by_class,
+                time_sentences=time_sentences,
             ),
             write_figure(home.class_figure(plan.metric), plan, winner, outcome.test),
             home.record,
@@ -103,5 +114,5 @@ def publish(
         artifacts,
         step=opening,
         params={} if plan.space.is_grid else winner.params,
-        tags=winner_tags(plan, outcome.confirmed, outcome.summary, verdict, commands),
+        tags=winner_tags(record, outcome.confirmed, outcome.summary, verdict, commands),
     )
