@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in child processes
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # equal to the bit is a claim about CPUs: a GPU adds in any order
@@ -10,6 +11,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # equal to the bit is a claim about CPU
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -18,6 +20,10 @@ from adcore.datasets import ImageDataset, load
 from adcore.protocols import sampling
 from adcore.train import TrainResult, train
 from tests.detector_runs import config, ignore
+
+if TYPE_CHECKING:
+    from sweeps.engine.tracking.outbox import Outbox
+    from sweeps.engine.tracking.writer import MlflowWriter
 
 torch.set_num_threads(1)
 
@@ -67,3 +73,42 @@ def whole_run(digits_train: ImageDataset) -> Callable[[str], TrainResult]:
         return results[name]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A new MLflow database: making one takes seconds."""
+    from sweeps.engine.tracking.store import make_database
+
+    path = tmp_path_factory.mktemp("made") / "mlflow.db"
+    make_database(path)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def uri(tmp_path_factory: pytest.TempPathFactory, database: bytes) -> str:
+    """A database that tests share: each has a sweep of its own in it."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    path.write_bytes(database)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def sweep_id() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    from sweeps.engine.tracking.outbox import Outbox
+
+    return Outbox(tmp_path / "outbox.db")
+
+
+@pytest.fixture
+def writer(uri: str, sweep_id: str, outbox: Outbox) -> Iterator[MlflowWriter]:
+    from tests.mlflow_parts import writer_of
+
+    writer = writer_of(uri, sweep_id, outbox)
+    yield writer
+    writer.close()

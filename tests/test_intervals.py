@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from adcore.metrics import auroc_influence
-from sweeps.engine.results.intervals import Interval, half_width, interval, pooled_variance
+from sweeps.engine.results.intervals import Interval, half_width, interval, pooled_variance, signed
 
 Values = NDArray[np.float64]
 
@@ -64,6 +64,10 @@ def test_an_interval_is_of_the_mean_of_its_values() -> None:
 def test_zero_is_excluded_where_it_lies_outside(value: float, half: float, excludes: bool) -> None:
     assert Interval(value, half).excludes_zero == excludes
     assert not Interval(value, math.nan).excludes_zero, "what nothing tells is no finding"
+
+
+def test_a_difference_that_four_decimals_do_not_show_has_no_sign() -> None:
+    assert [signed(value) for value in (0.00123, -0.1, 0.0, -4e-5, 4e-5)] == ["+0.0012", "-0.1000", *["0.0000"] * 3]
 
 
 #: Standard deviations of one seed and of the images.

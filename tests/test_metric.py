@@ -139,7 +139,8 @@ def test_results_are_named_after_the_metric_and_compared_by_it() -> None:
     assert Result.from_record(json.loads(json.dumps(test.as_record()))).metric == "fpr95"
     summary = summarise(confirmed, test, {}, validation_images=500, same_training=True)
     assert summary.test[""].value == pytest.approx(0.315)
-    assert "is -0.1000 in FPR at 95 % TPR (lower is better) from" in summary.sentence
+    assert "leads configuration" in summary.sentence
+    assert "by 0.1000 in FPR at 95 % TPR (95 % interval" in summary.sentence
     means = confirmed_means(confirmed, test)[chosen[0].number]
     assert means == {"confirm_fpr95_mean": pytest.approx(0.255), "test_fpr95_mean": pytest.approx(0.315)}
     found = final_metrics(summary, test)

@@ -60,19 +60,29 @@ def test_a_server_that_would_refuse_a_sweeps_updates_is_refused_with_the_reason(
     assert "\n" not in str(refused.value)
 
 
-def test_an_mlflow_without_the_search_of_experiments_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND
-    from mlflow.tracking import MlflowClient
-
-    def lacking(*_: object, **__: object) -> None:
-        raise MlflowException("no such endpoint", error_code=ENDPOINT_NOT_FOUND)
-
+@pytest.mark.parametrize(
+    ("missing", "version", "said"),
+    [
+        ("/experiments/search", b"1.27.0", "1.27.0"),
+        ("/runs/log-inputs", b"2.3.2", "2.3.2"),
+        ("/runs/log-inputs", b"<html>", "it does not say which version it is"),
+    ],
+)
+def test_a_server_that_lacks_a_call_that_a_sweep_needs_is_too_old(missing: str, version: bytes, said: str) -> None:
     server = HttpServer(200, OURS)
     check(f"http://{server.address}")
-    monkeypatch.setattr(MlflowClient, "search_experiments", lacking)
-    with pytest.raises(UserError, match=r"this MLflow is too old, .*; expected 1\.28 or later"):
+    assert any(path.endswith(missing) for path in server.asked)
+    server.by_path = {missing: (404, b"<html>no such page</html>"), "/version": (200, version)}
+    with pytest.raises(UserError, match="this MLflow server is too old") as refused:
         check(f"http://{server.address}")
+    server.end()
+    assert f"too old ({said}); expected 2.4 or later" in str(refused.value)
+
+
+def test_a_server_that_takes_inputs_says_that_it_has_no_such_run_and_is_taken() -> None:
+    no_run = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such run"}'
+    server = HttpServer(200, OURS, {"/runs/log-inputs": (404, no_run)})
+    check(f"http://{server.address}")
     server.end()
 
 

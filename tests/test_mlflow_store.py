@@ -24,14 +24,6 @@ from sweeps.engine.tracking.writer import MlflowWriter
 TAGS = {"level": "sweep", "stage": "search", "state": "complete"}
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A new MLflow database: making one takes seconds."""
-    path = tmp_path_factory.mktemp("made") / "mlflow.db"
-    make_database(path)
-    return path.read_bytes()
-
-
 @pytest.fixture
 def project(tmp_path: Path, database: bytes) -> Path:
     """A folder with a database of its own."""
@@ -277,5 +269,17 @@ def test_files_are_found_where_the_record_was_moved_to(project: Path) -> None:
     assert update.artifacts == [str(now / "results.csv"), str(outside)]
 
 
-def test_nothing_is_removed_by_name() -> None:
-    assert "unlink" not in Path(mlflow_store.__file__).read_text()
+def test_what_others_have_put_beside_a_database_stays(project: Path) -> None:
+    others = ["notes.txt", "mlflow.db.part", "mlartifacts/test/of-another-run/table.csv", "mlartifacts/notes.txt"]
+    for name in others:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(name)
+    make_database(project / "mlflow.db")  # which is there
+    make_database(project / "new.db")
+    assert _sweep(project, "s1")
+    connect(database_uri(project / "new.db"), "test")
+    now = project.with_name("w1")
+    project.rename(now)
+    assert _sweep(now, "s2")
+    assert {name: (now / name).read_text() for name in others} == {name: name for name in others}
+    assert "s1.csv" in _files(now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 
@@ -27,13 +28,6 @@ NAME = model_name("gan_loss_weights", "digits")
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
-    MlflowClient(uri).search_experiments()
-    return uri
-
-
-@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, digits_train: ImageDataset) -> list[Path]:
     """Two seeds' checkpoints of the classes 0 and 3."""
     folder = tmp_path_factory.mktemp("checkpoints")
@@ -46,6 +40,24 @@ def files(tmp_path_factory: pytest.TempPathFactory, digits_train: ImageDataset) 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory, files: list[Path], digits_train: ImageDataset) -> Path:
     return save_model(tmp_path_factory.mktemp("sweep") / "model", files, digits_train)
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    ["folder:/a/Müll und Bilder.v2", "csv:/it's 100 %/b:c.csv", f"npz:/{'x' * 250}.npz", "folder:/", "digits"],
+)
+def test_every_data_set_gives_a_name_that_the_registry_takes_and_finds_again(dataset: str, uri: str) -> None:
+    client, name = MlflowClient(uri), model_name("loss_ablation", dataset)
+    client.create_registered_model(name)
+    assert [each.name for each in client.search_registered_models(f"name = '{name}'")] == [name]
+    assert len(name) <= 100
+
+
+def test_data_of_ones_own_have_a_name_that_tells_what_and_where_they_are() -> None:
+    names = [model_name("tune", f"folder:/{place}/screws") for place in ("a", "b", "a")]
+    assert names[0] == names[2] != names[1]
+    assert all(re.fullmatch(r"tune-folder-screws-[0-9a-f]{8}", name) for name in names)
+    assert model_name("tune", "fashion-mnist") == "tune-fashion-mnist"
 
 
 def _deliver(uri: str, sweep_id: str, path: Path, saved: Path) -> None:

@@ -21,6 +21,7 @@ from sweeps.engine.record.confirmation import Confirmation, confirmations, refer
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.commands import commands_of_record, final_commands
+from sweeps.engine.results.description import winner_tags
 from sweeps.engine.results.files import write_summary, write_table
 from sweeps.engine.results.summary import Summary, confirmed_means, summarise
 from sweeps.engine.results.tables import final_report
@@ -69,10 +70,24 @@ def test_configurations_are_printed_with_the_names_of_their_points_and_the_verdi
     assert "configuration 0 (default): search running, confirm 0.8000" in text
     assert "configuration 2 (reconstruction and ABC alone): search" in text
     assert "winner: configuration 2\n" in text
-    assert "from the default" in text
+    assert "leads the default by 0.1000" in text
     assert "beyond noise" in text
     assert "not other seeds" in text
     assert "opened" not in text
+
+
+def test_the_confirmed_value_of_the_winner_is_said_to_be_the_best_of_so_many() -> None:
+    [row] = [line for line in printed(*ended(SPACE, {0: 0.8, 2: 0.9})).splitlines() if "│ confirm, validation" in line]
+    assert "1 fresh seed, the best of 2 confirmed" in row
+    [alone] = [line for line in printed(*ended(SPACE, {0: 0.8})).splitlines() if "│ confirm, validation" in line]
+    assert "best of" not in alone
+
+
+def test_what_mlflow_says_counts_the_configurations_that_were_tried() -> None:
+    record, confirmed, summary, _ = ended(SPACE, {0: 0.8, 2: 0.9})
+    larger = SweepRecord(record.study, dataclasses.replace(record.plan, configs=500))
+    note = winner_tags(larger, confirmed, summary, "", [])["mlflow.note.content"]
+    assert "Of 4 configurations these were retrained" in note
 
 
 def test_a_test_part_that_was_opened_again_is_told_of() -> None:
@@ -143,6 +158,10 @@ def test_the_repeat_command_names_the_protocol() -> None:
         (["--set", "width=16", "--set", "epochs=2"], ["--set", "width=16", "--set", "epochs=2"]),
         (["--point", "abc=3,patch=1", "--point", "abc=1"], ["--point", "abc=3,patch=1", "--point", "abc=1"]),
         (["--max-concurrent", "1", "--name", "mine"], []),
+        (["--time-limit", "1h30m"], ["--time-limit", "90m"]),
+        (["--time-limit", "2d"], ["--time-limit", "2d"]),
+        (["--time-limit", "0.5s"], ["--time-limit", "0.5s"]),
+        (["--gpu-hours", "12"], ["--gpu-hours", "12.0"]),
     ],
 )
 def test_the_command_of_a_report_starts_the_same_sweep(flags: list[str], words: list[str], tmp_path: Path) -> None:
@@ -155,10 +174,10 @@ def test_the_command_of_a_report_starts_the_same_sweep(flags: list[str], words: 
 
 
 def test_the_command_of_a_sweep_from_python_is_a_call(tmp_path: Path) -> None:
-    settings = SweepSettings(scale="smoke", normal_class=CLASSES, set=("width=4",))
+    settings = SweepSettings(scale="smoke", normal_class=CLASSES, set=("width=4",), time_limit=5400.0)
     record = record_of(make_plan("notebook", settings, SPACE))
     record.propose(0)
     record.write_confirmed(0, record.plan.confirm_seeds[0], dict.fromkeys(CLASSES, 0.8))
     record.write("settings", json.loads(json.dumps(dataclasses.asdict(settings))))
     search = commands_of_record(record, SweepHome(tmp_path / "mine"), 0)[0]
-    assert search == "search:  sweep(space, scale='smoke', normal_class=[0, 3], set=['width=4'])"
+    assert search == "search:  sweep(space, scale='smoke', normal_class=[0, 3], set=['width=4'], time_limit=5400.0)"

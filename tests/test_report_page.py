@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def finished(folder: Path, *, configs: int = 12, classes: tuple[int, ...] = CLAS
     return home
 
 
-def conclude(record: SweepRecord, home: SweepHome) -> None:
+def conclude(record: SweepRecord, home: SweepHome, *, time_sentences: Sequence[str] = ()) -> None:
     """Confirm the best, and write the results of a test part of 300 images."""
     plan = record.plan
     record.write("plan", json.loads(json.dumps(plan.as_record())))
@@ -68,7 +69,7 @@ def conclude(record: SweepRecord, home: SweepHome) -> None:
     test = Result(measured, {"": 1e-4 * np.eye(len(models))}, 300, class_variance=variance)
     names = {each.number: name for name, each in references(record).items()}
     summary = summarise(confirmed, test, names, validation_images=100, same_training=True)
-    write_summary(home.results, record, confirmed, summary, test, 65.0)
+    write_summary(home.results, record, confirmed, summary, test, 65.0, time_sentences=time_sentences)
 
 
 class Page(HTMLParser):
@@ -121,6 +122,25 @@ def test_a_small_sweep_has_a_report_that_says_what_it_cannot_tell(
     assert ("Too few configurations" in text) == (configs < 8)
     assert ("cover other images only" in text) == (seeds == 1)
     assert home.report.stat().st_size < 1_000_000
+
+
+def test_a_search_that_a_time_limit_ended_is_reported_with_what_it_tried_and_what_was_not_confirmed(
+    tmp_path: Path,
+) -> None:
+    home, sentence = SweepHome(tmp_path), "There was no time to confirm 7, of 2 configurations."
+    planned = small_plan(CLASSES, configs=12)
+    searched(
+        planned, lambda number, index, epoch: quality(number + 4, index, epoch), path=home.record
+    )  # the first wins
+    record = record_of(dataclasses.replace(planned, configs=500), path=home.record)
+    record.write("clock", {"limit": 60.0, "used": 50.0, "startup": 1.0, "trials": []})
+    conclude(record, home, time_sentences=[sentence])
+    assert json.loads(home.results.read_text())["time"]["sentences"] == [sentence]
+    text = " ".join(page_of(home).words)
+    assert sentence in text
+    assert "1 seed, the best of 12" in text
+    assert "of 500" not in text
+    assert f"1 fresh seed, the best of {len(candidates(record))} confirmed" in text
 
 
 def test_names_are_text_whatever_they_contain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,20 +55,32 @@ def test_a_lead_beyond_noise_by_hand() -> None:
     assert lead.difference.value == pytest.approx(0.1)
     assert lead.difference.half == pytest.approx(T2 * math.sqrt(2e-4), rel=1e-6)
     assert summary.sentence == (
-        "On the test part the winner is +0.1000 from the default (95 % interval +0.0392 to +0.1608, 2 seeds, the same "
+        "On the test part the winner leads the default by 0.1000 (95 % interval 0.0392 to 0.1608, 2 seeds, the same "
         "images): beyond noise."
     )
 
 
 def test_a_lead_within_noise_is_called_so() -> None:
-    assert "+0.0500 from the default" in summary_of({4: [0.85, 0.87], 0: [0.80, 0.82]}, {0: "default"}).sentence
-    assert summary_of({4: [0.85, 0.87], 0: [0.80, 0.82]}, {0: "default"}).sentence.endswith(": within noise.")
+    sentence = summary_of({4: [0.85, 0.87], 0: [0.80, 0.82]}, {0: "default"}).sentence
+    assert "leads the default by 0.0500 (95 % interval -0.0108 to 0.1108" in sentence
+    assert sentence.endswith(": within noise.")
 
 
-def test_a_winner_that_is_clearly_worse_on_the_test_part_is_told_by_its_sign() -> None:
+def test_a_winner_that_is_clearly_worse_on_the_test_part_is_said_to_be_behind() -> None:
     sentence = summary_of({4: [0.80, 0.82], 0: [0.90, 0.92]}, {0: "default"}).sentence
-    assert "-0.1000 from the default" in sentence
+    assert "is behind the default by 0.1000 (95 % interval 0.0392 to 0.1608" in sentence
     assert sentence.endswith("beyond noise.")
+
+
+def test_a_lead_that_four_decimals_do_not_show_is_none_and_no_end_is_minus_zero() -> None:
+    assert (
+        "is level with the default (95 % interval -0.0608 to"
+        in summary_of({4: [0.80001, 0.82001], 0: [0.80, 0.82]}, {0: "default"}).sentence
+    )
+    half = T2 * math.sqrt(2e-4)
+    lead = summary_of({4: [0.79998 + half, 0.81998 + half], 0: [0.80, 0.82]}, {0: "default"})
+    assert -5e-5 < lead.comparisons[0].difference.low < 0
+    assert "(95 % interval 0.0000 to" in lead.sentence
 
 
 def test_images_alone_can_put_a_lead_within_noise() -> None:
@@ -89,14 +101,14 @@ def test_references_are_compared_first_and_others_go_by_number() -> None:
     means = {4: [0.9, 0.91], 7: [0.88, 0.89], 0: [0.8, 0.81], 2: [0.7, 0.71]}
     summary = summary_of(means, {0: "default", 2: "paper"})
     assert [(each.configuration, each.name) for each in summary.comparisons] == [(0, "default"), (2, "paper"), (7, "")]
-    assert "from the default" in summary.sentence
-    assert "from configuration 7" in summary_of({4: [0.9, 0.91], 7: [0.88, 0.89]}).sentence
+    assert "leads the default by" in summary.sentence
+    assert "leads configuration 7 by" in summary_of({4: [0.9, 0.91], 7: [0.88, 0.89]}).sentence
 
 
 def test_where_the_default_wins_it_is_compared_with_the_next() -> None:
     summary = summary_of({0: [0.9, 0.91], 7: [0.88, 0.89]}, {0: "default"})
     assert [(each.configuration, each.name) for each in summary.comparisons] == [(7, "")]
-    assert "from configuration 7" in summary.sentence
+    assert "leads configuration 7 by" in summary.sentence
 
 
 def test_a_winner_alone_is_not_judged() -> None:
@@ -127,6 +139,21 @@ def test_the_searchs_interval_is_of_one_seed_and_absent_where_its_trainings_were
     first = confirmed(4, 0.9, searched=None)
     alone = summarise([first], on_test({4: [0.9]}), {}, validation_images=1000, same_training=True)
     assert alone.search is None, "a configuration that the search did not train to the end"
+
+
+def test_validation_images_of_another_mix_have_the_variance_of_each_kind_at_its_own_number() -> None:
+    # a quarter of the images' variance is of normal images, and there are ten times as many as in the test part
+    test = dataclasses.replace(
+        on_test({4: [0.9]}, image_variance=1e-4),
+        kind_shares={4: [[0.25, 0.75, 0.0], [0.25, 0.75, 0.0]]}, kind_weights=(1 / 50, 1 / 20, 0.0),
+    )  # fmt: skip
+    weights = 1 / 500, 1 / 20, 0.0
+    summary = summarise(
+        [confirmed(4, 0.9)], test, {}, validation_images=520, validation_weights=weights, same_training=True
+    )
+    assert summary.search
+    for each in (summary.confirm, summary.search):
+        assert each.half == pytest.approx(Z * 0.01 * math.sqrt(0.25 / 10 + 0.75), rel=1e-6)
 
 
 def test_confirm_is_the_validation_mean_and_test_the_test_mean() -> None:

@@ -13,11 +13,14 @@ from adcore.command_line import dataclass_flags, run
 from adcore.errors import UserError
 from adcore.options import check_options, option
 from sweeps.engine.machine.locations import SQLITE, database_path, resolve_database
+from sweeps.engine.storage.errors import one_line
 
 __all__ = ["UiSettings", "main"]
 
 #: Most links.
 SHOWN = 10
+#: An experiment that every MLflow has, to ask a server for.
+DEFAULT = "Default"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,17 +52,34 @@ def browse(settings: UiSettings) -> int:
 
 
 def _print_links(uri: str, address: str) -> None:
-    from sweeps.engine.tracking.store import check_tracking_uri
-    from sweeps.engine.tracking.variables import set_variables
-    from sweeps.engine.tracking.view import links
-
-    check_tracking_uri(uri)
-    set_variables(uri)
-    sweep_links = links(uri, address)
+    sweep_links = _links(uri, address)
     for name, link in sweep_links[:SHOWN]:
         print(f"{name}: {link}", flush=True)
     if not sweep_links:
         print(f"no sweep in {uri} has a table yet", flush=True)
+
+
+def _links(uri: str, address: str) -> list[tuple[str, str]]:
+    """The sweeps' names and links. Raises UserError for what is not MLflow, or cannot be read by this one."""
+    from sweeps.engine.tracking.api import check_api
+    from sweeps.engine.tracking.store import check_tracking_uri, open_database
+    from sweeps.engine.tracking.variables import set_variables
+
+    check_tracking_uri(uri)
+    set_variables(uri)  # before MLflow is imported
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    from sweeps.engine.tracking.view import links
+
+    try:
+        if uri.startswith(SQLITE):
+            open_database(uri)
+        else:
+            check_api(uri, DEFAULT)
+        return links(uri, address)
+    except (MlflowException, RequestException) as error:
+        raise UserError(f"--tracking-uri {uri}: {one_line(error)}") from error
 
 
 def main(text: str, argv: Sequence[str] | None = None) -> None:

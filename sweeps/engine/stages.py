@@ -155,10 +155,11 @@ class Stages(StageRunner):
         publish(
             outcome, self.record, home=self.home, tracking=self.tracking, commands=commands,
             seconds=time.monotonic() - self.started, state="complete" if is_complete else "failed",
+            time_sentences=self.limit.changes(candidates(self.record)) if self.limit else (),
         )  # fmt: skip
         self.winner = confirmed[0].number, self.plan.confirm_seeds[0]
         self._print(outcome, commands)
-        reason = f"{failed} of {len(self._records) * self.plan.configs} configurations failed"
+        reason = f"{failed} of {sum(len(each.configurations) for each in self._records)} configurations failed"
         return 0 if is_complete else self.report_failure(reason)
 
     def _score(self, confirmed: list[Confirmation], own_best: Mapping[int, int], *, open_again: bool) -> TestResult:

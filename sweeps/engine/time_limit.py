@@ -74,8 +74,12 @@ class TimeLimit:
 
     def in_words(self, candidates: Sequence[Configuration]) -> list[str]:
         """What the limit has changed, and how much of it was used, as lines of the report."""
-        clock = self.clock
-        lines = [f"time: {duration(clock.seconds_used)} of {duration(clock.limit)}"]
+        used = f"time: {duration(self.clock.seconds_used)} of {duration(self.clock.limit)}"
+        return [used, *self.changes(candidates)]
+
+    def changes(self, candidates: Sequence[Configuration]) -> list[str]:
+        """What the limit has changed, a sentence each."""
+        lines: list[str] = []
         if (begun_count := len(self.record.configurations)) < self.record.plan.configs:
             lines.append(
                 f"The time limit ended the search: {begun_count} of {self.record.plan.configs} configurations."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from statistics import fmean
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from tests.own_images import stripes, write_images
 from tests.sweep_process import Begin, MlflowRuns
@@ -26,6 +28,7 @@ def test_a_sweep_over_a_folder_ends_and_is_not_resumed_with_other_images(tmp_pat
     assert "Protocol held-out: trained without anomalies" in sweep.out
     assert "20 of the test part's anomalies" in sweep.err
     assert "cut.png (not a PNG" in sweep.err
+    assert len(sweep.err.splitlines()) == 2, f"nothing but what was said of the data: {sweep.err}"
     results = json.loads((tmp_path / "runs" / "own" / "results.json").read_text())
     assert 0 <= results["test"][""]["value"] <= 1
     assert (results["plan"]["base"]["classes"], results["plan"]["base"]["protocol"]) == ([0], "held-out")
@@ -42,6 +45,10 @@ def test_a_sweep_over_a_folder_ends_and_is_not_resumed_with_other_images(tmp_pat
     winner = runs.by_key[f"confirm/{results['winner']['configuration']}/1"].data.metrics
     assert winner["val_fpr95_mean"] == pytest.approx(results["confirm"]["value"])
     assert winner["test_fpr95_mean"] == pytest.approx(results["test"][""]["value"])
+    client = MlflowClient(sweep.uri, registry_uri=sweep.uri)
+    [model] = client.search_registered_models()
+    assert re.fullmatch("gan_loss_weights-folder-Müll-und-Bilder-[0-9a-f]{8}", model.name)
+    assert client.get_model_version_by_alias(model.name, "champion").run_id == runs.by_key["sweep"].info.run_id
 
     write_images(tmp_path / "other", stripes(1, standing=True, seed=9))
     for image in sorted((folder / "test" / "dent").iterdir())[:20]:

@@ -60,7 +60,7 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
         answer=_answer(plan, results),
         setup=_setup(plan, results),
         parameters=_parameters(plan, results),
-        stages=_stages(plan, results),
+        stages=_stages(plan, results, tried=len(record.configurations)),
         confirmed=_confirmed(results, differences, label),
         classes=_classes(record, results),
         own=_own(plan, results["per_class"]) if "per_class" in results else None,
@@ -80,6 +80,7 @@ def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
         f"{over} of {plan.base.dataset}, with {seeds}."
     ]
     sentences.append(results["sentence"])
+    sentences += results.get("time", {}).get("sentences", [])
     if len(results["seeds"]) == 1:
         sentences.append("With one fresh seed the intervals cover other images only, not other seeds.")
     if (openings := len(results["test_openings"])) > 1:
@@ -116,16 +117,17 @@ def _parameters(plan: Plan, results: Mapping[str, Any]) -> Table:
     return Table("parameters", ("parameter", _subject(plan, results), *shown), rows)
 
 
-def _stages(plan: Plan, results: Mapping[str, Any]) -> Table:
-    seeds = len(results["seeds"])
+def _stages(plan: Plan, results: Mapping[str, Any], *, tried: int) -> Table:
+    seeds, confirmed = len(results["seeds"]), len(results["confirmed"])
     models = f"the same {count_of(seeds, 'model')}"
     rows: list[Sequence[str]] = []
     if results["search_value"] is not None:
         alone = number(None) if results["search"] is None else ""
         cells = interval_cells(results["search"] or {"value": results["search_value"], "low": 0, "high": 0})
         smaller = ", smaller trainings" if plan.search else ""
-        rows.append(["search, validation", cells[0], alone or cells[1], f"1 seed, the best of {plan.configs}{smaller}"])
-    rows.append(["confirm, validation", *interval_cells(results["confirm"]), count_of(seeds, "fresh seed")])
+        rows.append(["search, validation", cells[0], alone or cells[1], f"1 seed, the best of {tried}{smaller}"])
+    best = f", the best of {confirmed} confirmed" if confirmed > 1 and not plan.space.is_grid else ""
+    rows.append(["confirm, validation", *interval_cells(results["confirm"]), count_of(seeds, "fresh seed") + best])
     for name, interval in results["test"].items():
         rows.append([f"test, {name} anomalies" if name else "test", *interval_cells(interval), models])
     metric = in_words(plan.metric)

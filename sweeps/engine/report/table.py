@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sweeps.engine.results.intervals import signed as with_sign
+
 __all__ = ["Table", "interval_cells", "number"]
 
 
@@ -32,5 +34,5 @@ def interval_cells(interval: Mapping[str, float] | None, *, signed: bool = False
         return number(None), number(None)
     value, low, high = (interval[name] for name in ("value", "low", "high"))
     if signed:
-        return f"{value:+.4f}", f"{low:+.4f} to {high:+.4f}"
+        return with_sign(value), f"{with_sign(low)} to {with_sign(high)}"
     return f"{value:.4f}", f"{max(low, 0):.4f} to {min(high, 1):.4f}"

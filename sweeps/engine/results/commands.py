@@ -20,8 +20,12 @@ from sweeps.engine.record.stored_plan import stored_flags
 
 __all__ = ["commands_of_record", "final_commands", "report_command"]
 
+#: Flags that a resume may change, and that decide all the same how much is searched.
+LIMITS = ("time_limit", "gpu_hours")
 #: Flags of a sweep that say where it ran or what was done with it, not what it computed.
-NOT_REPEATED = (*SweepSettings.changeable, "allow_unverified_data")
+NOT_REPEATED = {*SweepSettings.changeable, "allow_unverified_data"} - set(LIMITS)
+#: Units of a time, the largest first, in seconds.
+UNITS = {"d": 86400, "h": 3600, "m": 60}
 
 
 def final_commands(plan: Plan, winner: Confirmation, settings: SweepSettings, resume: str) -> list[str]:
@@ -71,10 +75,19 @@ def _flags(name: str, value: Any) -> list[str]:
     flag = flag_of(name)
     if value is True:
         return [flag]
+    if name == "time_limit":
+        return [flag, _time(value)]
     if not isinstance(value, list):
         return [flag, str(value)]
     texts = list(map(str, value))
     return [flag, ",".join(texts)] if isinstance(value[0], int) else [word for text in texts for word in (flag, text)]
+
+
+def _time(seconds: float) -> str:
+    """A time as --time-limit reads it."""
+    return next(
+        (f"{seconds / each:.0f}{unit}" for unit, each in UNITS.items() if seconds % each == 0), f"{seconds:.10g}s"
+    )
 
 
 def _changed_flags(config: TrainConfig) -> list[str]:

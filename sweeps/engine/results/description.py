@@ -9,6 +9,7 @@ from adcore.metric_names import LABELS, in_words
 from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
+from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.summary import Summary
 
 __all__ = ["describe", "label_of", "winner_tags"]
@@ -18,24 +19,25 @@ NOTE = "mlflow.note.content"
 
 
 def winner_tags(
-    plan: Plan, confirmed: Sequence[Confirmation], summary: Summary, verdict: str, commands: Sequence[str]
+    record: SweepRecord, confirmed: Sequence[Confirmation], summary: Summary, verdict: str, commands: Sequence[str]
 ) -> dict[str, str]:
     """The tags of a finished sweep's run: its description and, unless it is a grid, its winner's name."""
-    note = {NOTE: describe(plan, confirmed, summary, verdict, commands)}
+    plan, note = record.plan, {NOTE: describe(record, confirmed, summary, verdict, commands)}
     return note if plan.space.is_grid else note | {"winner": label_of(plan, summary.winner)}
 
 
 def describe(
-    plan: Plan, confirmed: Sequence[Confirmation], summary: Summary, verdict: str, commands: Sequence[str]
+    record: SweepRecord, confirmed: Sequence[Confirmation], summary: Summary, verdict: str, commands: Sequence[str]
 ) -> str:
     """The description of the sweep's run, in Markdown.
 
     verdict: the sentence on what is beyond noise. commands: to browse, resume and repeat, one line each.
     """
+    plan = record.plan
     parts = [f"{_answer_sentence(plan, summary)} {verdict}".strip(), _question_sentence(plan)]
     if not plan.space.is_grid:
         parts.append(_table(summary.winner.params))
-    parts += [_comparison_sentence(plan, confirmed, summary.winner), "\n".join(["```", *commands, "```"])]
+    parts += [_comparison_sentence(record, confirmed, summary.winner), "\n".join(["```", *commands, "```"])]
     return "\n\n".join(parts)
 
 
@@ -71,8 +73,9 @@ def _table(params: dict[str, Any]) -> str:
     return "\n".join(["| winner | |", "|---|---|", *rows])
 
 
-def _comparison_sentence(plan: Plan, confirmed: Sequence[Confirmation], winner: Confirmation) -> str:
+def _comparison_sentence(record: SweepRecord, confirmed: Sequence[Confirmation], winner: Confirmation) -> str:
+    plan, tried = record.plan, len(record.configurations)
     names = ", ".join(f"`{label_of(plan, confirmation)}`" for confirmation in confirmed)
     seeds = ", ".join(map(str, winner.by_seed))
-    of = "All variants were trained" if plan.space.is_grid else f"Of {plan.configs} configurations these were retrained"
+    of = "All variants were trained" if plan.space.is_grid else f"Of {tried} configurations these were retrained"
     return f"{of} with fresh seeds ({seeds}): {names}."

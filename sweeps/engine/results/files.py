@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,13 @@ def write_summary(
     test: TestResult,
     seconds: float,
     per_class: PerClass | None = None,
+    *,
+    time_sentences: Sequence[str] = (),
 ) -> Path:
-    """All results of a finished sweep as JSON: for other programs, and for docs/results.md."""
+    """All results of a finished sweep as JSON: for other programs, and for docs/results.md.
+
+    time_sentences: what a time limit has changed.
+    """
     winner = summary.winner
     metrics = next(iter(next(iter(test.measured.values())).values()))
     results = {
@@ -141,7 +146,12 @@ def write_summary(
         "test_openings": record.read("test_openings"),
     }
     if clock := record.read(CLOCK):
-        results["time"] = {"limit": clock["limit"], "used": round(clock["used"]), "confirmed": record.read(CHOSEN)}
+        results["time"] = {
+            "limit": clock["limit"],
+            "used": round(clock["used"]),
+            "confirmed": record.read(CHOSEN),
+            "sentences": list(time_sentences),
+        }
     if per_class:
         results["per_class"] = per_class.as_record()
     return write_whole(path, json.dumps(results, indent=1) + "\n")  # --start-from of another sweep may read it

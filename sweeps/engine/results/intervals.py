@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-__all__ = ["Interval", "half_width", "interval", "pooled_variance"]
+__all__ = ["Interval", "half_width", "interval", "pooled_variance", "signed"]
 
 LEVEL = 0.95
 
@@ -69,3 +69,9 @@ def interval(values: Sequence[float], seed_variance: float, freedom: int, image_
     """Interval of the mean of `values`, one per seed, whose single values have variance seed_variance."""
     half = half_width(seed_variance / len(values), freedom, image_variance)
     return Interval(float(np.mean(values)), float(half))
+
+
+def signed(value: float) -> str:
+    """A difference with its sign; one that four decimals do not show has none."""
+    shown = f"{value:+.4f}"
+    return "0.0000" if float(shown) == 0 else shown

@@ -14,6 +14,7 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.description import winner_tags
 from sweeps.engine.results.files import write_figure, write_summary, write_table
+from sweeps.engine.results.image_variance import validation_weights
 from sweeps.engine.results.per_class import PerClass, compare_per_class
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
 from sweeps.engine.results.tables import grid_sentence
@@ -47,11 +48,13 @@ def conclude(
 ) -> Outcome:
     """Compare the confirmed configurations. labels: of the train part, int64 [n]."""
     plan = record.plan
+    validation = labels[split_train(plan.base, labels).validation]
     summary = summarise(
         confirmed,
         test,
         {each.number: name for name, each in references(record).items()},
-        validation_images=len(split_train(plan.base, labels).validation),
+        validation_images=len(validation),
+        validation_weights=validation_weights(plan.base, validation),
         same_training=not plan.search,
         is_grid=plan.space.is_grid,
     )
@@ -73,14 +76,25 @@ def publish(
     commands: Sequence[str],
     seconds: float,
     state: str,
+    time_sentences: Sequence[str] = (),
 ) -> None:
-    """Write the outcome's files, and queue it for MLflow. commands: to browse, resume, repeat. Raises StorageError."""
+    """Write the outcome's files, and queue it for MLflow. Raises StorageError.
+
+    commands: to browse, resume, repeat. time_sentences: what a time limit has changed.
+    """
     plan, winner, means = record.plan, outcome.summary.winner, confirmed_means(outcome.confirmed, outcome.test)
     with storage(home.folder):
         artifacts = [
             write_table(home.table, record, means),
             write_summary(
-                home.results, record, outcome.confirmed, outcome.summary, outcome.test, seconds, outcome.by_class
+                home.results,
+                record,
+                outcome.confirmed,
+                outcome.summary,
+                outcome.test,
+                seconds,
+                outcome.by_class,
+                time_sentences=time_sentences,
             ),
             write_figure(home.class_figure(plan.metric), plan, winner, outcome.test),
             home.record,
@@ -100,5 +114,5 @@ def publish(
         artifacts,
         step=opening,
         params={} if plan.space.is_grid else winner.params,
-        tags=winner_tags(plan, outcome.confirmed, outcome.summary, verdict, commands),
+        tags=winner_tags(record, outcome.confirmed, outcome.summary, verdict, commands),
     )

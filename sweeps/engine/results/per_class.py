@@ -11,10 +11,11 @@ from rich.table import Table
 
 from adcore.datasets import describe
 from adcore.metric_names import in_words
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation, confirmations
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.results.intervals import Interval
+from sweeps.engine.results.intervals import Interval, signed
 from sweeps.engine.results.summary import difference
 from sweeps.engine.results.test_result import OWN_BEST, TestResult
 
@@ -40,9 +41,9 @@ class PerClass:
         cost, seeds = self.cost, len(self.winner.by_seed)
         verdict = "beyond noise" if cost.excludes_zero else "within noise"
         return (
-            f"One weight vector for all {len(self.own_best)} classes costs {cost.value:+.4f} "
+            f"One weight vector for all {len(self.own_best)} classes costs {signed(cost.value)} "
             f"{in_words(self.plan.metric)} "
-            f"(95 % interval {cost.low:+.4f} to {cost.high:+.4f}, {seeds} seed{'s' if seeds > 1 else ''}): {verdict}."
+            f"(95 % interval {signed(cost.low)} to {signed(cost.high)}, {count_of(seeds, 'seed')}): {verdict}."
         )
 
     def table(self) -> Table:
@@ -55,9 +56,10 @@ class PerClass:
         names, winner_values, own_values = describe(self.plan.base.dataset).class_names, *self._values()
         for index in self.own_best:
             pair = fmean(winner_values[index]), fmean(own_values[index])
-            table.add_row(f"{index} {names[index]}", *(f"{v:.4f}" for v in pair), f"{pair[1] - pair[0]:+.4f}")
+            table.add_row(f"{index} {names[index]}", *(f"{v:.4f}" for v in pair), signed(pair[1] - pair[0]))
         means = (f"{fmean(self.test.means(number)):.4f}" for number in (self.winner.number, OWN_BEST))
-        table.add_row("mean", *means, f"{self.cost.value:+.4f} ({self.cost.low:+.4f}, {self.cost.high:+.4f})")
+        value, low, high = map(signed, (self.cost.value, self.cost.low, self.cost.high))
+        table.add_row("mean", *means, f"{value} ({low}, {high})")
         return table
 
     def metrics(self) -> dict[str, float]:

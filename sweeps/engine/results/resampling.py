@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from adcore.metrics import measure_one
 
@@ -18,11 +19,14 @@ __all__ = ["resampled_deviations"]
 RESAMPLES, SEED = 100, 0
 
 
-def resampled_deviations(test_scores: TestScores, experiment: int, metric: str) -> dict[str, NDArray[np.float64]]:
+def resampled_deviations(
+    test_scores: TestScores, experiment: int, metric: str, *, redrawn: Tensor | None = None
+) -> dict[str, NDArray[np.float64]]:
     """By comparison, the deviations of an experiment's metric over resamples of the test part, [RESAMPLES].
 
     Images are drawn with replacement within each class. The sum of squares is the metric's variance, and the deviations
     of several experiments and models can be added, as those of adcore.metrics.auroc_influence.
+    redrawn: whole classes to draw from, bool [n]; the images of the others stay as they are. None: all are drawn.
     """
     member = test_scores.config.classes.index(experiment)
     scores, labels = test_scores.scores[:, member].double().cpu().numpy(), test_scores.labels.cpu().numpy()
@@ -31,8 +35,11 @@ def resampled_deviations(test_scores: TestScores, experiment: int, metric: str) 
     values: dict[str, list[float]] = {name: [] for name in kinds}
     draw = np.random.default_rng(SEED)
     by_class = [np.flatnonzero(labels == index) for index in np.unique(labels)]
+    is_redrawn = np.ones(len(labels), bool) if redrawn is None else redrawn.cpu().numpy()
     for _ in range(RESAMPLES):
-        drawn = np.concatenate([draw.choice(images, len(images)) for images in by_class])
+        drawn = np.concatenate(
+            [draw.choice(images, len(images)) if is_redrawn[images[0]] else images for images in by_class]
+        )
         for name, anomalous in kinds.items():
             shown = drawn[(anomalous | normal)[drawn]]
             values[name].append(measure_one(metric, anomalous[shown], scores[shown]))

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from statistics import fmean
 
-from adcore.metric_names import LABELS, class_metric, in_words, mean_metric
+from adcore.metric_names import LABELS, MINIMISED, class_metric, mean_metric
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.record.confirmation import Confirmation
-from sweeps.engine.results.intervals import Interval, interval, pooled_variance
+from sweeps.engine.results.intervals import Interval, interval, pooled_variance, signed
 from sweeps.engine.results.test_result import TestResult
 
 __all__ = ["Comparison", "Summary", "class_intervals", "confirmed_means", "difference", "final_metrics", "summarise"]
@@ -57,11 +58,8 @@ class Summary:
                 f"On the test part the winner and {other} do not differ: by less than {NOTHING} {LABELS[self.metric]}."
             )
         verdict = "beyond noise" if lead.excludes_zero else "within noise"
-        unit = "" if self.metric == "auroc" else f" in {in_words(self.metric)}"
-        return (
-            f"On the test part the winner is {lead.value:+.4f}{unit} from {other} (95 % interval {lead.low:+.4f} to "
-            f"{lead.high:+.4f}, {seeds} seed{'s' if seeds > 1 else ''}, the same images): {verdict}."
-        )
+        ahead = _lead_in_words(lead, other, self.metric)
+        return f"On the test part the winner {ahead}, {count_of(seeds, 'seed')}, the same images): {verdict}."
 
 
 def summarise(
@@ -70,33 +68,47 @@ def summarise(
     names: dict[int, str],
     *,
     validation_images: int,
+    validation_weights: Sequence[float] | None = None,
     same_training: bool,
     is_grid: bool = False,
 ) -> Summary:
     """Figures of the winner, the first of `confirmed`, with 95 % intervals.
 
-    names: of the references, by configuration. validation_images: the validation part's size; its images' variance is
-    the test images' at that size, because both are samples of one population. same_training: whether the search's
-    trainings were as long and as large as the confirmation's. A grid whose default point diverged is not compared.
+    names: of the references, by configuration. validation_images, validation_weights: how many there are, and of which
+    kinds, as for TestResult.validation_variance; of each kind they are samples of the same population as the test
+    images. same_training: whether the search's trainings were as long and as large as the confirmation's. A grid whose
+    default point diverged is not compared.
     """
     winner = confirmed[0]
     comparable = confirmed if not is_grid or winner.number in names else confirmed[:1]
     number = winner.number
-    comparison = "seen" if "seen" in test.covariance else ""  # what validation is scored on
-    scale = test.images / validation_images
+    validation = validation_images, validation_weights
     variance, freedom = pooled_variance([each.means for each in confirmed])
     search_interval = None
     if same_training and winner.configuration.mean is not None:
-        images = test.image_variance_of_one(comparison, number) * scale
+        images = test.validation_variance(number, *validation, of_one=True)
         search_interval = interval([winner.configuration.mean], variance, freedom, images)
     return Summary(
         winner,
         search_interval,
-        interval(winner.means, variance, freedom, test.image_variance(comparison, number) * scale),
+        interval(winner.means, variance, freedom, test.validation_variance(number, *validation)),
         {name: _on_test(confirmed, test, name) for name in test.covariance},
         _comparisons(comparable, test, names, is_grid=is_grid),
         test.metric,
     )
+
+
+def _lead_in_words(difference: Interval, other: str, metric: str) -> str:
+    """By how much the winner leads or is behind, and the interval of that; lower is ahead in a minimised metric."""
+    value, half = abs(difference.value), difference.half
+    low, high = (signed(end).removeprefix("+") for end in (value - half, value + half))
+    unit = "" if metric == "auroc" else f" in {LABELS[metric]}"
+    if value < NOTHING:
+        lead = f"is level with {other}"
+    else:
+        leads = (difference.value < 0) == (metric in MINIMISED)
+        lead = f"{'leads' if leads else 'is behind'} {other} by {value:.4f}{unit}"
+    return f"{lead} (95 % interval {low} to {high}"
 
 
 def class_intervals(confirmed: Sequence[Confirmation], test: TestResult) -> dict[int, Interval]:

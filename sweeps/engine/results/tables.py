@@ -15,7 +15,7 @@ from sweeps.engine.planning.labels import class_label, count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.results.intervals import Interval
+from sweeps.engine.results.intervals import Interval, signed
 from sweeps.engine.results.summary import Summary
 from sweeps.engine.results.test_result import TestResult
 
@@ -33,7 +33,7 @@ def final_report(
     if record.plan.space.is_grid:
         return [grid_table(record, confirmed, summary, test), grid_sentence(record, confirmed, summary), *note]
     lines = winner_lines(record, confirmed, summary)
-    return [*lines, class_table(record.plan, summary, test), stage_table(record, summary), *note]
+    return [*lines, class_table(record.plan, summary, test), stage_table(record, summary, of=len(confirmed)), *note]
 
 
 def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> list[str]:
@@ -53,7 +53,7 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     lines += [f"  {name:28} {_shown(value)}" for name, value in _fields(record.plan, winner)]
     for each in summary.comparisons[1:]:
         name, lead = f" ({each.name})" if each.name else "", each.difference
-        between = f"{lead.value:+.4f} ({lead.low:+.4f}, {lead.high:+.4f})"
+        between = f"{signed(lead.value)} ({signed(lead.low)}, {signed(lead.high)})"
         lines.append(f"test, winner - configuration {each.configuration}{name}: {between}")
     lines.append(summary.sentence)
     if len(winner.by_seed) == 1:
@@ -65,8 +65,8 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     return lines
 
 
-def stage_table(record: SweepRecord, summary: Summary) -> Table:
-    """Search, confirm and test side by side."""
+def stage_table(record: SweepRecord, summary: Summary, *, of: int) -> Table:
+    """Search, confirm and test side by side. of: how many were confirmed, of which the winner is the best."""
     plan, seeds = record.plan, len(summary.winner.by_seed)
     over = f"mean over {count_of(len(plan.classes), 'class')}"
     table = Table(title=f"{in_words(plan.metric)} of configuration {summary.winner.number}, {over}")
@@ -80,7 +80,8 @@ def stage_table(record: SweepRecord, summary: Summary) -> Table:
         )
     elif summary.search is not None:
         table.add_row("search, validation", *_interval_cells(summary.search), chosen)
-    table.add_row("confirm, validation", *_interval_cells(summary.confirm), f"{count_of(seeds, 'fresh seed')}")
+    best = f", the best of {of} confirmed" if of > 1 else ""
+    table.add_row("confirm, validation", *_interval_cells(summary.confirm), f"{count_of(seeds, 'fresh seed')}{best}")
     for name, each in summary.test.items():
         models = "the same model" if seeds == 1 else f"the same {seeds} models"
         table.add_row(f"test, {name} anomalies" if name else "test", *_interval_cells(each), models)
@@ -117,7 +118,7 @@ def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summ
             table.add_row(name, *values)
         else:
             verdict = "beyond noise" if lead.excludes_zero else "within noise"
-            table.add_row(name, *values, f"{lead.value:+.4f}", f"({lead.low:+.4f}, {lead.high:+.4f})", verdict)
+            table.add_row(name, *values, signed(lead.value), f"({signed(lead.low)}, {signed(lead.high)})", verdict)
     return table
 
 
@@ -127,7 +128,7 @@ def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: S
         return f"{record.plan.space.default.capitalize()} was not trained to the end: there is nothing to compare with."
     names = dict(zip((each.number for each in confirmed), point_names(record, confirmed), strict=True))
     beyond = [
-        f"{names[each.configuration]} ({each.difference.value:+.4f})"
+        f"{names[each.configuration]} ({signed(each.difference.value)})"
         for each in summary.comparisons
         if each.difference.excludes_zero
     ]

@@ -9,19 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.metrics import auroc_influence
 from sweeps.engine.machine.resources import THIS_PROCESS, Resources
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.extend import earlier_test, openings_before_extension
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.results.image_variance import Networks, result_of
 from sweeps.engine.results.model_scores import Training, Trainings, difference_of, drop_scores, scored_trainings
-from sweeps.engine.results.resampling import resampled_deviations
 from sweeps.engine.results.test_result import OWN_BEST, TestResult, stored_own_best
 
 if TYPE_CHECKING:
@@ -31,8 +27,6 @@ __all__ = ["reopening_line", "score_models", "why_open_already"]
 
 #: No class has its own best configuration.
 NO_OWN_BEST: Mapping[int, int] = MappingProxyType({})
-#: By class, the training that a model's network comes from: its configuration, and the classes trained together.
-Networks = dict[int, tuple[int, tuple[int, ...]]]
 
 
 def why_open_already(
@@ -123,7 +117,7 @@ def score_models(
     for training, scores in scored_trainings(trainings, home, open_test(), resources, metric):
         scored[training] = scores
         on_progress(len(scored), len(trainings))
-    result = dataclasses.replace(_result(models, scored, metric), own_best=own_best)
+    result = dataclasses.replace(result_of(models, scored, metric), own_best=own_best)
     record.write("test", result.as_record())
     drop_scores(home)
     return result
@@ -166,43 +160,3 @@ def _require_models(trainings: Trainings, home: SweepHome, remedy: str, metric: 
     for training, values in trainings.items():
         if reason := difference_of(home, training, values, metric):
             raise UserError(f"{reason}; the test part stays closed; {remedy}")
-
-
-def _result(
-    models: Mapping[tuple[int, int], Networks], scored: Mapping[Training, TestScores], metric: str
-) -> TestResult:
-    """Figures and covariance of the models, from the scores of the trainings that their networks come from."""
-    by_training = {training: scores.measured() for training, scores in scored.items()}
-    measured: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
-    variance: dict[tuple[int, int], dict[int, float]] = {}
-    influences: dict[str, list[NDArray[np.float64]]] = {}
-    images = 0
-    for (number, seed), networks in models.items():
-        sums: dict[str, NDArray[np.float64]] = {}
-        measured[number, seed], variance[number, seed] = {}, {}
-        for index in sorted(networks):
-            training = (*networks[index], seed)
-            scores = scored[training]
-            measured[number, seed][index] = by_training[training][index]
-            images = len(scores.labels)
-            by_comparison = (
-                _influence(scores, index) if metric == "auroc" else resampled_deviations(scores, index, metric)
-            )
-            variance[number, seed][index] = float(by_comparison[""] @ by_comparison[""]) * images / (images - 1)
-            for name, influence in by_comparison.items():
-                sums[name] = sums.get(name, 0) + influence / len(networks)
-        for name, influence in sums.items():
-            influences.setdefault(name, []).append(influence)
-    # n / (n - 1): the mean of the influences was estimated from the same images; next to nothing for resamples
-    covariance = {name: np.stack(rows) @ np.stack(rows).T * images / (images - 1) for name, rows in influences.items()}
-    return TestResult(measured, covariance, images, class_variance=variance, metric=metric)
-
-
-def _influence(scored: TestScores, normal: int) -> dict[str, NDArray[np.float64]]:
-    """Each image's influence on the AUROC of experiment `normal`, by comparison: [images]."""
-    member, by_comparison = scored.config.classes.index(normal), {}
-    for name, anomalous in scored.anomalous(normal).items():
-        shown = anomalous | scored.normal(normal)
-        by_comparison[name] = np.zeros(len(scored.labels))
-        by_comparison[name][shown.numpy()] = auroc_influence(scored.scores[shown, member], anomalous[shown])
-    return by_comparison

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OWN_BEST", "TestResult", "stored_own_best"]
+__all__ = ["OWN_BEST", "TestResult", "stored_own_best", "validated_on"]
 
 #: Stands for a configuration that takes each class's network from the training of that class's own best one.
 OWN_BEST = -1
@@ -24,6 +24,9 @@ class TestResult:
     the models' means over the classes, from images: [models, models]. images: size of the test part. own_best: the
     configurations that OWN_BEST stands for, by class. class_variance: model -> class -> variance of its metric from
     images; empty in the record of a version that did not note it. metric: the one that the sweep was run for.
+
+    kind_shares, kind_weights: of the variance's parts by kind of images, as `image_variance` has them: their shares by
+    configuration, of its mean over the seeds and of one of its models; their weights on the test images.
     """
 
     measured: dict[tuple[int, int], dict[int, dict[str, float]]]
@@ -34,6 +37,8 @@ class TestResult:
         default_factory=dict[tuple[int, int], Mapping[int, float]]
     )
     metric: str = "auroc"
+    kind_shares: Mapping[int, list[list[float]]] = dataclasses.field(default_factory=dict[int, list[list[float]]])
+    kind_weights: Sequence[float] = ()
 
     def means(self, configuration: int, metric: str | None = None) -> list[float]:
         """Mean over the classes, one per seed. metric: the sweep's, if no other is given."""
@@ -63,6 +68,21 @@ class TestResult:
         places = [place for place, (number, _) in enumerate(self.measured) if number == configuration]
         return float(np.diag(self.covariance[comparison])[places].mean())
 
+    def validation_variance(
+        self, configuration: int, images: int, weights: Sequence[float] | None, *, of_one: bool = False
+    ) -> float:
+        """Variance from images of a configuration's mean over classes and seeds on so many validation images.
+
+        weights: of the variance's parts on those images; None if they are mixed as the test part is, which is also
+        taken for granted where the parts are not known. of_one: of one model instead, on average over the seeds.
+        """
+        name = validated_on(self.covariance)
+        of_test = (self.image_variance_of_one if of_one else self.image_variance)(name, configuration)
+        if weights is None or configuration not in self.kind_shares:
+            return of_test * self.images / images
+        parts = zip(self.kind_shares[configuration][of_one], weights, self.kind_weights, strict=True)
+        return max(0.0, of_test * sum(share * there / here for share, there, here in parts if here))
+
     def image_variance_of_class(self, configuration: int, index: int) -> float:
         """Variance from images of a model's metric in one class, on average over seeds; NaN if unknown.
 
@@ -83,6 +103,8 @@ class TestResult:
             ],
             "own": {str(index): number for index, number in self.own_best.items()},
             "metric": self.metric,
+            "kind_shares": {str(number): shares for number, shares in self.kind_shares.items()},
+            "kind_weights": list(self.kind_weights),
         }
 
     @classmethod
@@ -93,8 +115,14 @@ class TestResult:
         noted = stored.get("class_variance") or []
         variance = {model: _by_class(values) for model, values in zip(models, noted, strict=False)}
         covariance = {name: np.array(matrix) for name, matrix in stored["covariance"].items()}
-        metric = stored.get("metric", "auroc")
-        return cls(measured, covariance, stored["images"], stored_own_best(stored), variance, metric)
+        metric, shares = stored.get("metric", "auroc"), _by_class(stored.get("kind_shares") or {})
+        own_best, weights = stored_own_best(stored), stored.get("kind_weights") or ()
+        return cls(measured, covariance, stored["images"], own_best, variance, metric, shares, weights)
+
+
+def validated_on(names: Container[str]) -> str:
+    """The comparison that validation is scored on: of the seen anomalies where they are apart, else of all."""
+    return "seen" if "seen" in names else ""
 
 
 def _by_class(stored: Mapping[str, Any]) -> dict[int, Any]:

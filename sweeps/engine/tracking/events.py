@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -110,20 +110,14 @@ class Tracking:
             self._log(key, over_seeds(seed_means, self.plan.metric), step, time_ms)
 
     def log_assessment(
-        self,
-        stage: str,
-        configuration: int,
-        seed: int,
-        index: int,
-        metrics: Mapping[str, float],
-        artifacts: Sequence[Path],
+        self, stage: str, configuration: int, seed: int, index: int, metrics: Mapping[str, float], files: Sequence[Path]
     ) -> None:
         """Add a model's figures to the run of its class, once, however often this is called."""
         key = f"{run_key(stage, configuration, seed)}/{index}"
         with self.outbox.transaction():
             if self.outbox.note(key, 0, "assessed", {}):
                 self._log(key, metrics, 0, _time_ms())
-                self.outbox.put(RunUpdate(key, artifacts=[str(path) for path in artifacts]))
+                self.outbox.put(RunUpdate(key, artifacts=[str(path) for path in files]))
 
     def register_model(self, configuration: int, model: ModelFolder) -> None:
         """Log the winner's model with the sweep's run, and register it; once for each configuration that wins."""
@@ -167,19 +161,12 @@ class Tracking:
         with self.outbox.transaction():
             if metrics and self.outbox.note(key, opening, "tested", {}):
                 self._log(key, metrics, opening, _time_ms())
-            self.outbox.put(RunUpdate(key, tags={"state": "complete"}, status=STATUS["complete"]))
-        self.open_runs.discard(key)
+            self._end(key, "complete")
 
     def close_sweep(
-        self,
-        state: str,
-        metrics: Mapping[str, float],
-        artifacts: list[Path],
-        *,
-        step: int = 0,
-        params: Mapping[str, Any] = NO_TAGS,
-        tags: Mapping[str, str] = NO_TAGS,
-    ) -> None:
+        self, state: str, metrics: Mapping[str, float], artifacts: list[Path], *, step: int = 0,
+        params: Mapping[str, Any] = NO_TAGS, tags: Mapping[str, str] = NO_TAGS,
+    ) -> None:  # fmt: skip
         """End the sweep's run with its figures, table, plots and the study; step: of the metrics, each logged once."""
         update = RunUpdate(SWEEP, tags={"state": state, **tags}, params=as_text(params), status=STATUS[state])
         update.artifacts = [str(path) for path in artifacts]
@@ -187,8 +174,9 @@ class Tracking:
             if metrics and self.outbox.note(SWEEP, step, "final", {}):
                 update.metrics = [(name, value, step, _time_ms()) for name, value in metrics.items()]
             self.outbox.put(update)
-            for key in sorted(self.open_runs - {SWEEP}):  # configurations whose seeds did not all end well
-                self.outbox.put(RunUpdate(key, tags={"state": state}, status=STATUS[state]))
+            # configurations whose seeds did not all end well, or that were confirmed and not chosen
+            for key in sorted(self.open_runs.union(self._earlier_parents()) - {SWEEP}):
+                self._end(key, state)
         self.open_runs.clear()
 
     def log_system_metrics(self, metrics: Mapping[str, float], second: int) -> None:
@@ -201,8 +189,21 @@ class Tracking:
 
     def interrupt(self) -> None:
         """Mark the runs that were under way; a resumed sweep continues them."""
-        for key in sorted(self.open_runs):
-            self.outbox.put(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
+        with self.outbox.transaction():  # there may be thousands
+            for key in sorted(self.open_runs):
+                self.outbox.put(RunUpdate(key, tags={"state": "interrupted"}, status="KILLED"))
+
+    def _earlier_parents(self) -> Iterator[str]:
+        """The runs above several seeds that an earlier session began and none has ended as complete."""
+        parents = (key for key in self.earlier_runs if key.count("/") == 1)
+        return (key for key in parents if "complete" not in self.outbox.noted_values(key, 0))
+
+    def _end(self, key: str, state: str) -> None:
+        """End a configuration's own run; no later session changes that it is complete."""
+        if state == "complete":
+            self.outbox.note(key, 0, state, {state: {}})
+        self.outbox.put(RunUpdate(key, tags={"state": state}, status=STATUS[state]))
+        self.open_runs.discard(key)
 
     def _has(self, stage: str, level: str) -> bool:
         """Whether trainings of a stage have runs at a level."""

@@ -69,6 +69,11 @@ class RunUpdate:
     model: ModelFolder | None = None
 
     @property
+    def paths(self) -> set[str]:
+        """The files and the model's folder that it holds."""
+        return {*self.artifacts, *([self.model.folder] if self.model else [])}
+
+    @property
     def has_files_alone(self) -> bool:
         """Whether it holds only files."""
         return self == RunUpdate(self.key, artifacts=self.artifacts, model=self.model)

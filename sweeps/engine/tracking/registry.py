@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import adcore
+from adcore.datasets.own import is_own
 from sweeps.engine.tracking.outbox import ModelFolder
 from sweeps.engine.tracking.store import without_stray_folders
 
@@ -27,6 +30,8 @@ __all__ = ["CHAMPION", "deliver_model", "model_name", "save_model"]
 CHAMPION = "champion"
 #: The folder of the model among its run's files.
 PLACE = "model"
+#: Most characters of the name of one's own data in a model's name, and those that stand for its whole path.
+STEM, DIGEST = 60, 8
 #: What adcore.predict imports; a model needs these versions wherever it is loaded.
 REQUIREMENTS = (
     "click", "filelock", "matplotlib", "mlflow", "numpy", "pandas", "pillow", "platformdirs", "rich",
@@ -35,8 +40,17 @@ REQUIREMENTS = (
 
 
 def model_name(script: str, dataset: str) -> str:
-    """The name of the registered model of a script's winners on a data set: gan_loss_weights-fashion-mnist."""
-    return f"{script}-{dataset}"
+    """The name of the registered model of a script's winners on a data set: gan_loss_weights-fashion-mnist.
+
+    Data of one's own are named by a path, which MLflow refuses in a name: gan_loss_weights-folder-screws-1f0e6b52 has
+    their kind, the last part of the path, and a hash that tells paths with the same end apart.
+    """
+    if not is_own(dataset):
+        return f"{script}-{dataset}"
+    kind, _, place = dataset.partition(":")
+    stem = re.sub(r"[^\w.]+", "-", Path(place).stem)[:STEM].strip("-")
+    digest = hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()[:DIGEST]
+    return "-".join(filter(None, (script, kind, stem, digest)))
 
 
 def save_model(folder: Path, paths: Sequence[Path], data: ImageDataset) -> Path:

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adcore.errors import UserError
+from sweeps.engine.planning.labels import count_of
+from sweeps.engine.storage.errors import one_line
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.registry import deliver_model
+from sweeps.engine.tracking.server import PERMANENT, may_pass
 from sweeps.engine.tracking.store import connect, is_gone
 from sweeps.engine.tracking.view import VIEW_TAG, view_key, view_state
 
@@ -23,8 +26,6 @@ __all__ = ["KEY_TAG", "RunWriter", "require_known_runs"]
 
 #: Tag that identifies a run: its key within the sweep whose id is in the tag sweep_id.
 KEY_TAG = "sweep_key"
-#: MLflow's codes for errors that no retry corrects: a run that was deleted, a value that it does not accept.
-PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
 #: Most metrics in one batch, and most characters of a data set's digest: MLflow's limits.
 BATCH, DIGEST = 1000, 36
 
@@ -58,7 +59,7 @@ def require_known_runs(uri: str, experiment: str, sweep_id: str, outbox: Outbox)
         missing = known_ids - {run.info.run_id for run in _runs_of_sweep(client, experiment_id, sweep_id)}
     if missing:
         raise UserError(
-            f"--tracking-uri {uri}: {len(missing)} of this sweep's {len(known_ids)} runs are not there; give the "
+            f"--tracking-uri {uri}: lacks {len(missing)} of this sweep's {count_of(len(known_ids), 'run')}; give the "
             f"address of the MLflow that has them, or move {outbox.path} away: then this one gets only later updates"
         )
 
@@ -66,8 +67,8 @@ def require_known_runs(uri: str, experiment: str, sweep_id: str, outbox: Outbox)
 class RunWriter:
     """Writes to the sweep's runs by their keys. For use by one thread.
 
-    refusals: why MLflow does not take the updates of a run; copy_errors: why a run's files could not be copied;
-    lost_keys: runs that no longer exist; all by key.
+    refusals: why MLflow does not take the updates of a run; lost_keys: runs that no longer exist; both by key.
+    copy_errors: why a file, or a model's folder, could not be copied, by path.
     """
 
     def __init__(self, sweep_id: str, outbox: Outbox) -> None:
@@ -105,8 +106,8 @@ class RunWriter:
         self.refusals |= {key: f"its run {by_key[key]} is gone" for key in self.lost_keys}
 
     def try_write(self, client: MlflowClient, update: RunUpdate, experiment_id: str) -> bool:
-        """Write an update; False if MLflow refuses its run, until the next session."""
-        if update.key in self.copy_errors and update.has_files_alone:
+        """Write an update; False if MLflow refuses its run, or all of its files, until the next session."""
+        if update.has_files_alone and update.paths and self.copy_errors.keys() >= update.paths:
             return False
         if update.key not in self.refusals:
             try:
@@ -134,10 +135,9 @@ class RunWriter:
                 client.update_run(run_id, "RUNNING")
         elif update.status and update.status != status:  # else its end would be moved
             client.set_terminated(run_id, update.status)
-        copy = client.log_artifact
-        uncopied = [path for path in update.artifacts if not self._try_copy(copy, update.key, run_id, path)]
+        uncopied = [path for path in update.artifacts if not self._try_copy(client.log_artifact, run_id, path)]
         model = update.model
-        if model and self._try_copy(partial(deliver_model, client, model=model), update.key, run_id, model.folder):
+        if model and self._try_copy(partial(deliver_model, client, model=model), run_id, model.folder):
             model = None
         if uncopied or model:
             self.outbox.put(RunUpdate(update.key, artifacts=uncopied, model=model))
@@ -167,21 +167,19 @@ class RunWriter:
         if inputs:
             client.log_inputs(run_id, inputs)
 
-    def _try_copy(self, copy: Callable[[str, str], object], key: str, run_id: str, path: str) -> bool:
-        """Copy a file or a model's folder; False if its destination cannot be written from here, until the next
-        session."""
-        from requests.exceptions import RequestException
-
+    def _try_copy(self, copy: Callable[[str, str], object], run_id: str, path: str) -> bool:
+        """Copy a file or a model's folder; False if that cannot be done from here, until the next session."""
         if not Path(path).exists():
             logging.getLogger(__name__).warning("MLflow has no copy of %s: it was moved before it was copied", path)
             return True
-        try:
-            copy(run_id, path)
-        except RequestException:  # the server cannot be reached
-            raise
-        except OSError as error:
-            self.copy_errors[key] = f"{error.filename or path}: {error.strerror}"
-        return key not in self.copy_errors
+        if path not in self.copy_errors:
+            try:
+                copy(run_id, path)
+            except Exception as error:  # also of the clients of object stores, which MLflow calls for its files
+                if may_pass(error):
+                    raise
+                self.copy_errors[path] = _in_words(error)
+        return path not in self.copy_errors
 
     def _says_nothing_new(self, update: RunUpdate) -> bool:
         """Whether it only ends a run that was never started, or that has already ended in this way."""
@@ -203,3 +201,10 @@ class RunWriter:
         self.runs[update.key] = run.info.run_id
         self.outbox.note_run(update.key, run.info.run_id)
         return run.info.run_id
+
+
+def _in_words(error: Exception) -> str:
+    """An error of a copy, with the file in the way if there is one."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return one_line(error)

@@ -1,4 +1,4 @@
-"""Check that a tracking server answers, on the route that MLflow's client takes."""
+"""A tracking server: whether it answers, on the route that MLflow's client takes, and which errors may pass."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from urllib.parse import urlsplit
 from adcore.errors import UserError
 from sweeps.engine.machine.cluster import PROBE_SECONDS
 
-__all__ = ["check_server"]
+__all__ = ["PERMANENT", "check_server", "may_pass"]
 
 #: Seconds that a server may take for an answer once it is reached.
 ANSWER_SECONDS = 15.0
 #: The status codes of a proxy whose server does not answer.
 GATEWAY = (502, 503, 504)
+#: MLflow's codes for errors that no retry corrects: a run that was deleted, a value that it does not accept.
+PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
+#: Those of a server that refuses a file or a model alone.
+REFUSED = (*PERMANENT, "PERMISSION_DENIED", "FEATURE_DISABLED", "ENDPOINT_NOT_FOUND")
+#: Status codes with which it asks for another try later.
+TEMPORARY = (408, 425, 429)
 
 
 def check_server(uri: str, address: str) -> None:
@@ -37,6 +43,21 @@ def check_server(uri: str, address: str) -> None:
         raise UserError(f"--tracking-uri {uri}: nothing answers at {place} ({_reason(error)})") from error
     if answer.status_code in GATEWAY:
         raise UserError(f"--tracking-uri {uri}: nothing answers at {place} (HTTP {answer.status_code})")
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the copy of a file or a model failed because the server is away, slow or broken, as all else would.
+
+    Otherwise that file is refused, or its place cannot be written from here: the client of an object store says so
+    in errors of its own.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    if isinstance(error, RequestException):
+        status = 0 if error.response is None else error.response.status_code
+        return not 400 <= status < 500 or status in TEMPORARY
+    return isinstance(error, MlflowException) and error.error_code not in REFUSED
 
 
 def _reason(error: BaseException) -> str:

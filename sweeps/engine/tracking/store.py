@@ -23,7 +23,10 @@ from sweeps.engine.tracking.variables import set_variables
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-__all__ = ["check_tracking_uri", "connect", "is_gone", "make_database", "require_database", "without_stray_folders"]
+__all__ = [
+    "check_tracking_uri", "connect", "is_gone", "make_database", "open_database", "require_database",
+    "without_stray_folders",
+]  # fmt: skip
 
 
 def check_tracking_uri(uri: str) -> None:
@@ -53,7 +56,6 @@ def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
     requests' own errors for a server that cannot be used.
     """
     set_variables(uri)
-    from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
     if not uri.startswith(SQLITE):
@@ -62,15 +64,23 @@ def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
     path = database_path(uri)
     check_artifacts(path, experiment)
     make_database(path)
+    client = open_database(uri)
+    location = prepare_artifacts(path, experiment)
+    return client, _experiment(client, uri, experiment, location=location)
+
+
+def open_database(uri: str) -> MlflowClient:
+    """A client of MLflow for a database; call set_variables before. Raises UserError for one of another version."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
     with without_stray_folders(uri):
         try:
-            client = MlflowClient(uri, registry_uri=uri)
+            return MlflowClient(uri, registry_uri=uri)
         except MlflowException as error:
             if "database schema" not in str(error):
                 raise
-            raise UserError(_other_schema(path, uri, str(error))) from error
-    location = prepare_artifacts(path, experiment)
-    return client, _experiment(client, uri, experiment, location=location)
+            raise UserError(_other_schema(database_path(uri), uri, str(error))) from error
 
 
 def make_database(path: Path) -> None:

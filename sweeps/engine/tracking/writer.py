@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adcore.errors import UserError
@@ -100,8 +101,8 @@ class MlflowWriter:
     @property
     def reason(self) -> str:
         """Why not everything was delivered, in one line."""
-        reasons_by_key = self.run_writer.refusals, self.run_writer.copy_errors
-        refused = [f"{key}: {reason}" for reasons in reasons_by_key for key, reason in reasons.items()]
+        uncopied = {Path(path).name: reason for path, reason in self.run_writer.copy_errors.items()}
+        refused = [f"{name}: {reason}" for name, reason in {**self.run_writer.refusals, **uncopied}.items()]
         if isinstance(self.error, UserError) and not refused:
             return str(self.error)
         text = "; ".join(refused[:3]) or (innermost(self.error) if self.error else "there was not enough time")

@@ -1,0 +1,47 @@
+"""The outbox: what is put together is stored together, and updates of one run become one."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeps.engine.search.trial import Part
+from sweeps.engine.tracking.events import Tracking
+from sweeps.engine.tracking.outbox import Outbox, RunUpdate
+from tests.sweep_parts import small_plan
+
+
+def test_what_is_put_in_a_transaction_that_fails_is_not_stored(outbox: Outbox) -> None:
+    def fail() -> None:
+        with outbox.transaction():
+            outbox.put(RunUpdate("a"))
+            with outbox.transaction():
+                outbox.note("a", 1, "0", {})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert len(outbox) == 0
+    assert outbox.note("a", 1, "0", {}), "it was not noted either"
+    with outbox.transaction():
+        assert not outbox.database.in_transaction, "nothing is written for nothing"
+
+
+def test_merging_keeps_every_metric_and_the_latest_word() -> None:
+    update = RunUpdate("a", "p", "name", {"state": "running", "x": "1"}, {"w": "2"}, [("m", 1.0, 1, 10)], [], "RUNNING")
+    update.merge(RunUpdate("a", tags={"state": "complete"}, metrics=[("m", 2.0, 2, 20)], status="FINISHED"))
+    assert update == RunUpdate(
+        "a", "p", "name", {"state": "complete", "x": "1"}, {"w": "2"}, [("m", 1.0, 1, 10), ("m", 2.0, 2, 20)], [],
+        "FINISHED",
+    )  # fmt: skip
+
+
+def test_what_an_interrupt_says_of_every_run_under_way_is_stored_together(outbox: Outbox) -> None:
+    plan, statements = small_plan((0, 3), configs=4), list[str]()
+    tracking = Tracking(outbox, plan, "stopped")
+    tracking.open_sweep("search")
+    tracking.open_trial("search", [Part(number, plan.base) for number in range(4)])
+    before = len(outbox)
+    outbox.database.set_trace_callback(statements.append)
+    tracking.interrupt()
+    assert len(outbox) - before == 1 + 4 + 8, "the sweep's, the configurations' and the classes' runs"
+    assert statements.count("COMMIT") == 1
