@@ -77,7 +77,7 @@ def drive(
         resources = resources_of_cluster(settings)
         if settings.address != "local" and (folder := shared_folder(home)):
             flag = "--checkpoints" if home.store else "--storage"
-            home.token = files.enter_context(storage_token(folder, flag))
+            home.token = files.enter_context(storage_token(folder, home.name, flag))
             require_shared(home.token, flag)
         limit = settings.limit_seconds(resources.slots, resources.gpus)
         try:
