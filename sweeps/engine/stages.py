@@ -143,7 +143,6 @@ class Stages(StageRunner):
         if not open_again and (reason := why_open_already(self.record, confirmed, numbers)):
             return self._fail(reason)
         test = self._score(confirmed, numbers, open_again=open_again)
-        self._inspect(confirmed[0].number, self.plan.confirm_seeds[0])
         if not self.plan.space.is_grid:  # there nothing wins
             register_winner(self.record, confirmed[0], home=self.home, tracking=self.tracking, train=self.data)
         outcome = conclude(self.record, confirmed, own_best, test, self.data.labels)
@@ -168,21 +167,26 @@ class Stages(StageRunner):
         if line := reopening_line(self.record, confirmed, own_best):
             self.display.print(line)
         test = score_models(
-            self.record, confirmed, self.home, lambda: self._test_part,
+            self.record, confirmed, self.home, lambda: self._open_test(confirmed[0].number),
             own_best=own_best, open_again=open_again, resources=self.resources, on_progress=self.display.show_scored,
         )  # fmt: skip
         self.display.end()
         return test
 
-    def _inspect(self, winner: int, seed: int) -> None:
-        """Draw figures of the winner's models, once; an extended sweep may have another winner."""
-        if self.record.read("inspected") == winner:
-            return
-        inspect_model(
-            winner, sorted(self.plan.classes), seed,
-            train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, resources=self.resources,
-        )  # fmt: skip
-        self.record.write("inspected", winner)
+    def _open_test(self, winner: int) -> ImageDataset:
+        """The test part, for one opening, which is on record; figures of the winner's models are drawn first.
+
+        When the models are scored, the opening is over: nothing needs the test part afterwards.
+        """
+        self.copy_record()  # which says that it is opened: a resume from the copy must know
+        test = load_test_part(self.plan.base, self.settings, self.record.read("data"), self.home.name)
+        if self.record.read("inspected") != winner:  # an opening that is continued, or an extended sweep's second one
+            inspect_model(
+                winner, sorted(self.plan.classes), self.plan.confirm_seeds[0],
+                train=self.data, test=test, tracking=self.tracking, home=self.home, resources=self.resources,
+            )  # fmt: skip
+            self.record.write("inspected", winner)
+        return test
 
     def _print(self, outcome: Outcome, commands: list[str]) -> None:
         """Print the results, and write the report, which takes some seconds."""
@@ -212,8 +216,3 @@ class Stages(StageRunner):
     @property
     def _records(self) -> list[SweepRecord]:
         return [self.record, *self.class_records.values()]
-
-    @functools.cached_property
-    def _test_part(self) -> ImageDataset:
-        self.copy_record()  # which says that it is opened: a resume from the copy must know
-        return load_test_part(self.plan.base, self.settings, self.record.read("data"), self.home.name)
