@@ -35,7 +35,7 @@ from sweeps.engine.search.trial import run_trial
 from sweeps.engine.session import Session
 from sweeps.engine.stage_runner import StageRunner
 from sweeps.engine.storage.errors import storage
-from sweeps.engine.time_limit import time_limit
+from sweeps.engine.time_limit import chosen_in_time, left_out_in_words, time_limit
 
 __all__ = ["Stages"]
 
@@ -62,8 +62,7 @@ class Stages(StageRunner):
         if not self.plan.space.is_grid:
             self._search("search", [self.record])
         chosen = self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
-        if self.limit and chosen:
-            chosen = self.limit.choose_confirmed(chosen)
+        chosen = self.limit.choose_confirmed(chosen) if self.limit and chosen else chosen_in_time(self.record, chosen)
         if self._confirm("confirm", [(self.record, chosen)]).remaining_jobs:  # among some alone another might win
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
@@ -191,7 +190,8 @@ class Stages(StageRunner):
     def _print(self, outcome: Outcome, commands: list[str]) -> None:
         """Print the results, and write the report, which takes some seconds."""
         extra_parts = [outcome.by_class.table(), outcome.by_class.sentence] if outcome.by_class else []
-        extra_parts += self.limit.in_words(candidates(self.record)) if self.limit else []
+        extra_parts += [self.limit.in_words()] if self.limit else []
+        extra_parts += left_out_in_words(self.record, candidates(self.record))
         files = f"files:   {self.home.folder}: {', '.join(self.home.existing_results())}"
         report_parts = final_report(self.record, outcome.confirmed, outcome.summary, outcome.test)
         for part in (*report_parts, *extra_parts, files, *commands):
