@@ -12,6 +12,7 @@ from ray.tune import with_parameters
 from adcore.datasets import ImageDataset
 from sweeps.engine.machine.data import load_test_part
 from sweeps.engine.plan_text import sweep_in_a_line
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.checkpoint_files import drop_checkpoints
@@ -156,7 +157,7 @@ class Stages(StageRunner):
         )  # fmt: skip
         self.winner = confirmed[0].number, self.plan.confirm_seeds[0]
         self._print(outcome, commands)
-        reason = f"{failed} of {len(self._records) * self.plan.configs} configurations failed"
+        reason = f"{failed} of {count_of(len(self._records) * self.plan.configs, 'configuration')} failed"
         return 0 if is_complete else self.report_failure(reason)
 
     def _score(self, confirmed: list[Confirmation], own_best: Mapping[int, int], *, open_again: bool) -> TestResult:
