@@ -21,6 +21,7 @@ from sweeps.engine.record.resume import default_name
 from sweeps.engine.remote.flags import split_address
 from sweeps.engine.results.sweep_result import SweepResult, read_result
 from sweeps.engine.show.status import status_of
+from sweeps.engine.storage.address import absolute_folder
 
 __all__ = ["SweepFailed", "open_sweep", "sweep"]
 
@@ -80,10 +81,7 @@ def _check(settings: Mapping[str, Any]) -> None:
 
 
 def _home(name: str, storage: str | Path) -> SweepHome:
-    try:
-        return SweepHome(Path(storage).expanduser().resolve() / name)
-    except (OSError, RuntimeError) as error:  # circular links, the home folder of an unknown user
-        raise UserError(f"storage {str(storage)!r}: not a usable folder ({error})") from error
+    return SweepHome(absolute_folder(str(storage), "storage") / name)
 
 
 def _failure_reason(home: SweepHome) -> str:

@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from adcore.config import TrainConfig
@@ -18,6 +17,7 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.planning.settings import SCALES, Scale
 from sweeps.engine.record.home import RECORD, SweepHome
+from sweeps.engine.storage.address import absolute_folder
 
 __all__ = [
     "EXTENDED",
@@ -44,12 +44,12 @@ def find_home(script: str, settings: RunSettings) -> SweepHome:
     """The sweep's own folder. Raises UserError for a name that is taken, or unknown on resume."""
     try:
         return _find_home(script, settings)
-    except (OSError, RuntimeError) as error:  # a name that is too long, a missing home folder
+    except OSError as error:  # a name that is too long
         raise UserError(f"--storage {settings.storage!r}: not a usable folder ({error})") from error
 
 
 def _find_home(script: str, settings: RunSettings) -> SweepHome:
-    storage = Path(settings.storage).expanduser().resolve()
+    storage = absolute_folder(settings.storage, "--storage")
     check_name(storage, "--storage")
     if settings.continued_sweep:
         existing_names = sorted(path.parent.name for path in storage.glob(f"*/{RECORD}"))
