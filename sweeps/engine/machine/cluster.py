@@ -19,6 +19,7 @@ from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import has_cuda_device
 from sweeps.engine.machine.code import code_copy
+from sweeps.engine.machine.environment import read_variables_again
 from sweeps.engine.machine.interrupt import signals_blocked
 from sweeps.engine.machine.locations import check_name
 from sweeps.engine.machine.nodes import alive_nodes
@@ -146,6 +147,7 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
     from ray._private import worker
     from ray.exceptions import AuthenticationError
 
+    read_variables_again()
     # Workers run a copy of the driver's code: edits of its files do not reach a running sweep. Ray starts in "/", as
     # modules in the current folder would be imported first.
     environment: dict[str, Any] = {}
