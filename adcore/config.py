@@ -56,7 +56,7 @@ class TrainConfig:
     labelled_share: float = option(
         0.5, "labelled anomalies / (labelled anomalies + normal images)", above=0, at_most=0.5
     )
-    pollution: float = option(0.0, "share of the normal fit images that are really anomalies", at_least=0, at_most=0.5)
+    pollution: float = option(0.0, "share of the normal fit images that are in fact anomalies", at_least=0, at_most=0.5)
     sampling: str = option("kmeans", "how anomalies are subsampled", choices=("kmeans", "random"))
     clusters: int = option(10, "k-means clusters per anomaly class", at_least=1)
     draws: str = option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import sweeps
 from sweeps import SweepFailed, UserError, open_sweep, sweep
 from sweeps.engine import api
+from sweeps.engine.machine.cluster import prepare_environment
 from sweeps.engine.machine.commands import FROM_PYTHON, resume_command
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.progress import ENDED
@@ -33,6 +35,9 @@ LAPTOP = Path(__file__).parents[1] / "docs" / "results" / "laptop.json"
         ({"epochs": "3"}, "--epochs '3'"),
         ({"name": "a/b"}, "not a path"),
         ({"resume": "gone"}, "unknown sweep 'gone'"),
+        ({"extend": "gone", "configs": 9}, "unknown sweep 'gone'"),
+        ({"extend": "gone", "configs": 9, "name": "new"}, "cannot be combined"),
+        ({"storage": "~nosuch-user/x"}, "--storage '~nosuch-user/x': not a usable folder"),
         ({"storage": ""}, "--storage ''"),
     ],
 )
@@ -72,6 +77,37 @@ def test_an_incomplete_sweep_raises_with_what_failed(
         sweep(SPACE, scale="smoke", name="mine")
     if raised is SweepFailed:
         assert str(error.value) == "sweep 'mine' is incomplete: 2 of 2 configurations failed\n  trial 1: killed"
+
+
+def test_an_extended_sweep_gives_the_result_of_the_sweep_that_it_extends(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path("runs", "mine")
+    begun(folder, small_plan(configs=2))
+    (folder / "results.json").write_text(LAPTOP.read_text())
+    given: list[dict[str, Any]] = []
+
+    def ends(_script: object, flags: dict[str, Any], _interrupt: object) -> int:
+        given.append(flags)
+        return 0
+
+    monkeypatch.setattr(api.engine, "sweep", ends)
+    assert sweep(SPACE, extend="mine", configs=8).home == folder.resolve()
+    assert given == [{"extend": "mine", "configs": 8}]
+
+
+def test_a_sweep_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(*_: object) -> int:
+        prepare_environment(SweepSettings())
+        assert os.environ["RAY_AUTH_TOKEN"]
+        return 130
+
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    before = dict(os.environ)
+    monkeypatch.setattr(api.engine, "sweep", ends)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(SPACE, scale="smoke")
+    assert dict(os.environ) == before
 
 
 def test_a_result_holds_what_the_file_of_results_does() -> None:

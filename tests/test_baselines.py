@@ -153,3 +153,24 @@ def test_a_row_without_a_whole_seed_is_not_in_the_table() -> None:
     record, own = facts(), plan(only="two")
     record.write(own.trainings[0].key, result(0.7))
     assert read_outcomes(own, record) == []
+
+
+def test_the_ends_of_many_trainings_take_a_time_that_grows_with_their_number_alone() -> None:
+    own = plan(CROSS, seeds=100)
+    looks, keys = [0], {training.key for training in own.trainings}
+    search = BaselineSearch(facts(), own)
+
+    class Counted(dict[Any, str]):
+        def get(self, *arguments: Any) -> Any:
+            looks[0] += 1
+            return super().get(*arguments)
+
+    search.states = Counted(search.states)
+    ended = []
+    for number in range(len(keys)):
+        assert search.suggest(f"trial {number}")
+        search.on_trial_complete(f"trial {number}", {"result": json.dumps(result(0.8))})
+        ended += search.newly_ended()
+        assert len(search.newly_done()) == 1
+    assert len(set(ended)) == len(ended) == FOLDS * 100
+    assert looks[0] <= 2 * len(keys)

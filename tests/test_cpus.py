@@ -98,4 +98,4 @@ def test_the_plan_and_what_a_trial_may_take_go_by_what_is_allotted(
     with pytest.raises(UserError) as refused:
         cluster.check_address(SweepSettings(cpus_per_trial=2))
     assert "--cpus-per-trial 2" in str(refused.value)
-    assert os.cpu_count() == 1 or "of which 1 are allotted" in str(refused.value)
+    assert os.cpu_count() == 1 or "of which this process may use 1" in str(refused.value)

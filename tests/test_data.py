@@ -118,6 +118,7 @@ def test_labels_that_will_not_do_are_named(labels: list[int], reason: str) -> No
 
 def test_the_test_part_that_is_scored_is_the_one_that_the_sweep_began_with(tmp_path: Path) -> None:
     record = record_of(small_plan(), path=tmp_path / "study.db")
+    record.write("inspected", 0)
     sweep: Any = SimpleNamespace(
         plan=small_plan(), settings=SweepSettings(), record=record, home=tmp_path / "mine", copy_record=lambda: None
     )
@@ -125,7 +126,7 @@ def test_the_test_part_that_is_scored_is_the_one_that_the_sweep_began_with(tmp_p
     for stored in (own.content_hash, "0" * 64):
         record.write("data", {"digits": {"train": "a", "test": stored}})
         if stored == own.content_hash:
-            assert torch.equal(Stages._test_part.func(sweep).labels, own.labels)
+            assert torch.equal(Stages._open_test(sweep, 0).labels, own.labels)
         else:
             with pytest.raises(UserError, match="'mine' was started with other data: the test part of digits"):
-                Stages._test_part.func(sweep)
+                Stages._open_test(sweep, 0)

@@ -132,13 +132,12 @@ def test_the_confirmation_is_cut_anew_for_the_slots_that_are_there(tmp_path: Pat
 def test_gpu_hours_last_the_longer_the_fewer_gpus_there_are(slots: int, left: float, tmp_path: Path) -> None:
     seconds = 100.0
     assert SweepSettings(gpu_hours=1.0).limit_seconds(2, 1.0) == 1800
-    record = record_of(small_plan())
-    clock = Clock(record, 1000.0, 0.0, now=lambda: seconds)
-    limits = [TimeLimit(record, clock, 2, limits_slot_time=of_slots) for of_slots in (False, True)]
-    limits[0].step(Display(Console(file=StringIO())), slots)
-    assert clock.seconds_left == 900
-    limits[1].step(Display(Console(file=StringIO())), slots)
-    assert clock.seconds_left == left
+    for is_gpu_time, expected in ((False, 900), (True, left)):
+        record = record_of(small_plan())
+        clock = Clock(record, 1000.0, 0.0, now=lambda: seconds, gpus=2.0, is_gpu_time=is_gpu_time)
+        assert clock.seconds_left == 900
+        TimeLimit(record, clock, 2, gpus=1.0).step(Display(Console(file=StringIO())), slots)
+        assert clock.seconds_left == expected
     timed = TimedSearch("search", record, clock, limit=4, slots=2)
     timed.resize(slots)
     assert timed.usual_max_new == timed.max_new

@@ -57,6 +57,16 @@ def test_a_worker_that_left_no_word_and_one_that_was_silent(tmp_path: Path) -> N
     assert "confirm configuration 4, classes 0,6: no report within --report-timeout" in silent
 
 
+def test_a_failure_that_was_forgiven_before_is_not_the_reason_of_the_last_one(tmp_path: Path) -> None:
+    forgiven, last = (list(LOGS)[place] for place in (7, -1))
+    assert LOGS[forgiven] is NOT_SHARED
+    trial = failed(tmp_path, f"Failure # 1 (occurred at noon)\n{forgiven}\nFailure # 2 (occurred at one)\n{last}")
+    assert storage_trouble(trial) is None
+    assert describe_failure(trial, "search") == (
+        f"search configuration 4, classes 0,6: {last} (log: {tmp_path / 'error.txt'})"
+    )
+
+
 @pytest.mark.parametrize("log", LOGS)
 def test_a_storage_that_cannot_be_written_is_no_fault_of_the_trial(tmp_path: Path, log: str) -> None:
     trouble = storage_trouble(failed(tmp_path, log))

@@ -45,8 +45,17 @@ def test_the_defaults_are_refused_with_the_form_that_works(capsys: pytest.Captur
             "--storage r\u00fcns of mine",
         ),
         (["--storage", "/s", *ADDRESS], "--tracking-uri sqlite:///mlflow.db"),
+        (
+            ["--storage", "/s", "--checkpoints", "c", *ADDRESS, "--tracking-uri", "http://mlflow:5000"],
+            "--checkpoints c",
+        ),
         (["--storage", "/s", "--tracking-uri", "sqlite:////s/mlflow.db"], "--address local"),
         (["--resume", "mine"], "--storage runs"),
+        (["--resume", "mine", "--storage", "/s", "--checkpoints", "c"], "--checkpoints c"),
+        (
+            ["--storage", "~nosuch-user/x"],
+            "--storage ~nosuch-user/x, --tracking-uri sqlite:///mlflow.db, --address local",
+        ),
     ],
 )
 def test_only_what_is_wrong_is_named(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,7 +115,7 @@ def test_what_waits_is_said_when_a_signal_cuts_the_last_delivery_short(
         close(writer, stages)
     assert time.monotonic() - started < 10
     print_how_to_continue(stages, writer, 0)
-    assert "1 updates wait in" in capsys.readouterr().err
+    assert "1 update waits in" in capsys.readouterr().err
 
 
 def test_the_command_that_is_printed_then_is_not_refused(

@@ -201,3 +201,23 @@ def test_a_name_in_utf_8_under_a_locale_in_ascii_is_told_what_to_set(tmp_path: P
     assert "is not text in ascii" in ran.stderr
     assert "set PYTHONUTF8=1" in ran.stderr
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--checkpoints", "~nosuch-user/x"], "--checkpoints '~nosuch-user/x': not a usable folder"),
+        (["--checkpoints", "loop/x"], "--checkpoints 'loop/x': not a usable folder"),
+        (["--storage", "loop"], "--storage 'loop': not a usable folder"),
+        (["--checkpoints", "s3://[x"], "--checkpoints s3://...: not an address (Invalid IPv6 URL)"),
+        (["--checkpoints", "s3://me:secret@[x"], "--checkpoints s3://...: not an address (Invalid IPv6 URL)"),
+        (["--resume", "s3://[x/mine"], "--checkpoints s3://...: not an address (Invalid IPv6 URL)"),
+        (["--storage", "~nosuch-user/x", "--checkpoints", "c", "--resume", "mine"], "--storage '~nosuch-user/x': not"),
+    ],
+)
+def test_a_place_that_can_be_no_place_is_named(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("loop").symlink_to("loop")
+    assert refused(arguments, capsys, left=("loop", "notes.txt")).startswith(f"error: {named}")

@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 from ray._common.utils import get_ray_address_file
+from ray._private import ray_constants
 from ray._private.utils import check_version_info, validate_socket_filepath
+from ray._raylet import AuthenticationTokenLoader
 from ray.exceptions import AuthenticationError, RayTaskError
 
 from adcore.errors import UserError
 from sweeps.engine.machine import code
 from sweeps.engine.machine.cluster import SOCKET_NAME, check_address, ray_cluster
 from sweeps.engine.machine.code import ROOT, current_code
+from sweeps.engine.machine.environment import read_variables_again
 from sweeps.engine.planning.settings import SweepSettings
 from tests.fake_nodes import answer_as_nodes, here
 from tests.refusals import refused
@@ -123,6 +127,34 @@ def test_a_traceback_within_rays_reason_is_left_out(monkeypatch: pytest.MonkeyPa
     text = "Failed to start GCS.\nPlease check gcs_server.out. Traceback (most recent call last):\n  File ..."
     line = _not_started(RuntimeError(text), monkeypatch)
     assert line.endswith("(Failed to start GCS. Please check gcs_server.out.)")
+
+
+@pytest.fixture
+def _own_tokens(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ray reads the environment anew afterwards."""
+    yield
+    monkeypatch.undo()
+    read_variables_again()
+
+
+@pytest.mark.usefixtures("_own_tokens")
+def test_a_second_sweep_of_a_process_has_the_token_and_the_addresses_of_its_own_ray(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def init(**_: object) -> None:
+        header = AuthenticationTokenLoader.instance().get_token_for_http_header()
+        seen.append((header["authorization"], ray_constants.ENABLE_RAY_CLUSTER))
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    for token, clusters in (("a" * 64, "0"), ("b" * 64, "1")):
+        monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+        monkeypatch.setenv(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, clusters)
+        with ray_cluster(SweepSettings(address="127.0.0.1:6379")):
+            pass
+    assert seen == [(f"Bearer {'a' * 64}", False), (f"Bearer {'b' * 64}", True)]
 
 
 @pytest.mark.parametrize("address", ["local", "127.0.0.1:6379"])

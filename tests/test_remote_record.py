@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,10 +123,49 @@ def test_a_copy_is_made_from_time_to_time_and_one_that_fails_is_said_once(
             assert copies._upload
             copies._upload.join()
     assert capsys.readouterr().err.count("the record has no new copy: s3://bucket/x: no access") == 1
+    assert not list(Path(tempfile.gettempdir()).glob(f"adsweep-*-{os.getpid()}-*"))
     copies.snapshot_time = -1e9
     copies.step()
     copies._upload.join()
     assert store.get_bytes(COPY) != first
+
+
+def test_a_full_temporary_folder_is_named_and_the_copy_made_later(
+    home: SweepHome, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
+    (tmp_path / "t").mkdir()
+    record, _, copies = _copies(home)
+    first = store.get_bytes(COPY)
+    record.write("stage", "later")
+
+    def fill(*_: object, **__: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("zipfile.ZipFile.write", fill)
+        for _ in range(2):
+            copies.snapshot_time = -1e9
+            copies.step()
+        with pytest.raises(StorageError, match=r"/t \(TMPDIR\): .*No space left on device"):
+            copies.copy_now()
+    error = capsys.readouterr().err
+    assert error.count(f"the record has no new copy: {tmp_path / 't'} (TMPDIR): [Errno 28] No space left") == 1
+    copies.snapshot_time = -1e9
+    copies.step()
+    assert copies._upload
+    copies._upload.join()
+    assert store.get_bytes(COPY) != first
+    assert list((tmp_path / "t").iterdir()) == []
+
+
+def test_a_record_that_cannot_be_read_is_not_put_down_to_the_temporary_folder(home: SweepHome) -> None:
+    _, _, copies = _copies(home)
+    home.record.write_bytes(b"no database, " * 1000)
+    copies.snapshot_time = -1e9
+    with pytest.raises(StorageError, match=r"study\.db: "):
+        copies.step()
 
 
 def test_a_driver_that_was_replaced_stops_and_overwrites_nothing(home: SweepHome, store: ObjectStore) -> None:

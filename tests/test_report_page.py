@@ -50,6 +50,15 @@ def finished(folder: Path, *, configs: int = 12, classes: tuple[int, ...] = CLAS
     return home
 
 
+def test_a_sweep_that_was_killed_before_its_first_proposal_has_no_results_yet(tmp_path: Path) -> None:
+    home = SweepHome(tmp_path / "mine")
+    home.folder.mkdir()
+    record = record_of(plan := small_plan(), path=home.record)
+    record.write("plan", plan.as_record())
+    with pytest.raises(UserError, match="'mine' has no results yet: it ended before its first configuration; resume"):
+        read_record(home)
+
+
 def conclude(record: SweepRecord, home: SweepHome, *, time_sentences: Sequence[str] = ()) -> None:
     """Confirm the best, and write the results of a test part of 300 images."""
     plan = record.plan

@@ -13,8 +13,10 @@ from adcore.errors import UserError
 from sweeps.engine.main import main
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
+from sweeps.engine.planning.space import Uniform
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
+from sweeps.engine.record.resume import LIMITS, require_same_plan, stored_settings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
 from tests.refusals import refused
@@ -97,6 +99,45 @@ def test_a_resumed_sweep_must_be_what_this_program_would_compute(capsys: pytest.
     # its ladder sends up one of three: as another version might
     line = refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
     assert "other settings of: reduction" in line
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"time_limit": 3600.0}, {"gpu_hours": 5.0}),
+        ({"gpu_hours": 5.0}, {"time_limit": 60.0}),
+        ({}, {"gpu_hours": 1.0}),
+    ],
+)
+def test_a_limit_that_is_given_replaces_that_on_record_of_whichever_kind(
+    before: dict[str, float], now: dict[str, float], begun: dict[str, object]
+) -> None:
+    home = SweepHome(Path("runs/mine").resolve())
+    record_of(small_plan((0, 3), configs=2, epochs=2), path=home.record).write("settings", begun | before)
+
+    def limits(flags: dict[str, float]) -> dict[str, float]:
+        settings = stored_settings("gan_loss_weights", SweepSettings, home, {"resume": "mine", **flags})
+        return {name: value for name in LIMITS if (value := getattr(settings, name)) is not None}
+
+    assert limits({}) == before
+    assert limits(now) == now
+
+
+@pytest.mark.usefixtures("begun")
+@pytest.mark.parametrize("proposed", [0, 1])
+def test_a_range_of_another_kind_is_another_sweep(proposed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = small_plan((0, 3), configs=2, epochs=2)
+    record = record_of(plan, path=Path("runs/mine/study.db").resolve())
+    record.write("plan", plan.as_record())
+    for number in range(proposed):
+        record.propose(number)
+    uniform = dataclasses.replace(SPACE, ranges={**SPACE.ranges, "learning_rate": Uniform(3e-4, 5e-3)})
+    require_same_plan(SweepHome(Path("runs/mine").resolve()), plan)
+    if proposed:
+        line = refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"), space=uniform)
+        assert "'mine' was started with other settings of: the range of learning_rate; start a new one" in line
+    else:  # nothing is searched yet
+        require_same_plan(SweepHome(Path("runs/mine").resolve()), dataclasses.replace(plan, space=uniform))
 
 
 @pytest.mark.usefixtures("begun")

@@ -48,7 +48,7 @@ def _full(question: Callable[..., Any], token: Path) -> Any:
 
 def test_nodes_that_share_the_folder_pass_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer_as_nodes(monkeypatch, {"head": here, "gpu1": here})
-    with storage_token(tmp_path) as token:
+    with storage_token(tmp_path, "n") as token:
         require_shared(token)
         require_visible(token)
         assert token.exists()
@@ -68,7 +68,7 @@ def test_a_node_that_does_not_share_the_folder_is_refused_by_name(
         "full": (_full, f"cannot write to {storage} (Read-only file system)"),
     }[kind]
     answer_as_nodes(monkeypatch, {"head": here, "gpu1": node})
-    with pytest.raises(UserError) as refused, storage_token(storage) as token:
+    with pytest.raises(UserError) as refused, storage_token(storage, "n") as token:
         require_shared(token)
     line = str(refused.value)
     assert line.startswith("--storage: node 10.0.0.2 (gpu1) ")
@@ -82,21 +82,32 @@ def test_a_node_that_does_not_share_the_folder_is_refused_by_name(
 
 def test_a_node_that_joins_late_is_asked_before_it_trains(tmp_path: Path) -> None:
     require_visible(None)
-    with storage_token(tmp_path) as token:
+    with storage_token(tmp_path, "n") as token:
         require_visible(token)
     with pytest.raises(UserError, match=r"^node \S+ does not see what the driver writes to "):
         require_visible(token)
 
 
-def test_tokens_of_a_driver_that_was_killed_are_removed(tmp_path: Path) -> None:
-    (tmp_path / ".storage-token-0123-4567").touch()
+def test_what_a_killed_driver_of_the_same_sweep_has_left_is_removed(tmp_path: Path) -> None:
+    killed = storage_token(tmp_path, "n")
+    (tmp_path / f"{killed.__enter__().name}-4567").touch()
     (tmp_path / "study.db").touch()
-    with storage_token(tmp_path):
-        pass
+    with storage_token(tmp_path, "n"):
+        assert len(list(tmp_path.iterdir())) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
+
+
+@pytest.mark.parametrize("other", ["n-2", "n.2", "m"])
+def test_sweeps_with_one_folder_for_checkpoints_leave_each_others_tokens(other: str, tmp_path: Path) -> None:
+    for first, second in (("n", other), (other, "n")):
+        with storage_token(tmp_path, first) as token:
+            with storage_token(tmp_path, second) as others:
+                require_visible(token)
+            require_visible(token)
+            assert not others.exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     reason = r"--storage: .*gone.* cannot be written \(No such file or directory\)"
-    with pytest.raises(UserError, match=reason), storage_token(tmp_path / "gone"):
+    with pytest.raises(UserError, match=reason), storage_token(tmp_path / "gone", "n"):
         pass

@@ -6,7 +6,7 @@ import pytest
 
 from adcore.errors import UserError
 from sweeps.engine.machine import system_metrics
-from sweeps.engine.machine.system_metrics import SystemMetrics
+from sweeps.engine.machine.system_metrics import SystemMetrics, without_missing_metrics
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.tracking.checks import check_tracking
 
@@ -40,3 +40,15 @@ def test_it_is_refused_without_the_package_that_measures(monkeypatch: pytest.Mon
     check_tracking(SweepSettings(), "gan_loss_weights", is_named=False)
     with pytest.raises(UserError, match="--system-metrics: expected the package psutil"):
         check_tracking(SweepSettings(system_metrics=True), "gan_loss_weights", is_named=False)
+
+
+def test_a_resume_on_a_machine_without_the_package_goes_on_without_them_unless_they_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = SweepSettings(system_metrics=True, resume="mine")
+    assert without_missing_metrics(settings, ["resume"]) == settings
+    monkeypatch.setattr(system_metrics, "find_spec", lambda name: None)
+    assert without_missing_metrics(settings, ["resume", "system_metrics"]).system_metrics
+    assert capsys.readouterr().err == ""
+    assert not without_missing_metrics(settings, ["resume"]).system_metrics
+    assert "going on without, as psutil is missing" in capsys.readouterr().err

@@ -19,11 +19,11 @@ from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.time_budget import Pace, confirm_seconds, confirmable_count, images_of
-from sweeps.engine.record.clock import Clock
+from sweeps.engine.record.clock import CLOCK, Clock
 from sweeps.engine.record.confirmation import candidates
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.timed_search import TimedSearch
-from sweeps.engine.time_limit import TimeLimit
+from sweeps.engine.time_limit import TimeLimit, chosen_in_time, left_out_in_words
 from tests.refusals import refused
 from tests.sweep_parts import Sweep, complete, record_of, searched, small_plan
 
@@ -137,13 +137,20 @@ def test_what_there_is_time_for_is_confirmed_the_best_first_then_the_default(lef
     limit = TimeLimit(record, clock, 1)
     assert confirmable_count(plan, Pace(2.0, 0.0), 3, 1, left) == len(chosen)
     assert [each.number for each in limit.choose_confirmed(candidates(record))] == chosen
-    lines = "\n".join(limit.in_words(candidates(record)))
+    assert [each.number for each in chosen_in_time(record, candidates(record))] == chosen, "without a limit, too"
+    lines = "\n".join(left_out_in_words(record, candidates(record)))
     assert ("There was no time to confirm" in lines) == (len(chosen) < 3)
     assert ("0 (default)" in lines) == (0 not in chosen)
     late = TimeLimit(record, Clock(record, 10**6, 0.0, now=lambda: 0.0), 1)
     assert [each.number for each in late.choose_confirmed(candidates(record))] == chosen, (
         "a resumed sweep decides nothing anew"
     )
+
+
+def test_a_sweep_that_never_had_a_limit_confirms_all_and_says_nothing_of_time() -> None:
+    record = complete(record_of(dataclasses.replace(plan_of(4), best=2)), 0.6, 0.7, 0.8, 0.9)
+    assert chosen_in_time(record, candidates(record)) == candidates(record)
+    assert left_out_in_words(record, candidates(record)) == []
 
 
 @pytest.mark.parametrize(
@@ -168,6 +175,29 @@ def test_gpu_hours_are_shared_by_what_trains_at_a_time() -> None:
         settings.limit_seconds(4, 0.0)
     assert SweepSettings(time_limit=60.0).limit_seconds(4, 1.0) == 60
     assert SweepSettings().limit_seconds(4, 1.0) is None
+
+
+def _clock(path: Path, gpus: float, started_at: float, seconds: float) -> Clock:
+    """That of a sweep with two GPU hours, whose driver has run for so many seconds."""
+    return Clock(
+        record_of(small_plan(), path=path), 7200 / gpus, started_at, now=lambda: started_at + seconds, gpus=gpus,
+        is_gpu_time=True,
+    )  # fmt: skip
+
+
+def test_gpu_hours_are_the_same_hours_when_a_sweep_is_resumed_with_other_gpus(tmp_path: Path) -> None:
+    first = _clock(tmp_path / "study.db", 4.0, 0.0, 900.0)
+    assert (first.gpu_seconds_used, first.seconds_left) == (3600.0, 900.0)
+    first.note(now=True)
+    second = _clock(tmp_path / "study.db", 1.0, 10_000.0, 600.0)
+    assert (second.seconds_used, second.gpu_seconds_used) == (1500.0, 4200.0)
+    assert (second.seconds_left, second.limit) == (3000.0, 4500.0)
+
+
+def test_an_older_record_of_seconds_alone_is_read_as_if_there_had_always_been_as_many_gpus(tmp_path: Path) -> None:
+    older = {"limit": 1800.0, "used": 900.0, "startup": 2.0, "trials": [[1.0, 10.0, 5.0]]}
+    record_of(small_plan(), path=tmp_path / "study.db").write(CLOCK, older)
+    assert _clock(tmp_path / "study.db", 2.0, 10_000.0, 0.0).seconds_left == 2700.0
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -88,6 +89,17 @@ def test_an_autoscaler_is_asked_for_what_is_waited_for(monkeypatch: pytest.Monke
         assert (demand.bundles, demand.strategy) == (bundles, strategy)
         assert demand.counts[0] == count
         assert demand.counts[-1] == 0
+
+
+def test_at_the_scale_for_gpus_a_node_without_one_holds_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch, CPU, CPU, CPU, grows=True)
+    cluster.coming = [GPU, GPU, GPU]
+    await_nodes(dataclasses.replace(_settings("3nodes"), scale="gpu"))
+    assert len(cluster.machines.nodes) == 6
+    assert cluster.demands[0].bundles == [{"CPU": 1, "GPU": 1}] * 3
+    cluster = Cluster(monkeypatch, CPU, CPU, CPU)
+    await_nodes(dataclasses.replace(_settings("3nodes", gpus_per_trial=0), scale="gpu"))
+    assert len(cluster.machines.nodes) == 3, "it was asked for"
 
 
 def test_from_zero_nodes_one_that_can_hold_a_trial_is_asked_for_where_an_autoscaler_can_start_it(

@@ -11,6 +11,7 @@ from typing import Any
 from adcore.errors import UserError, unknown_name
 from sweeps.engine import sweep as engine
 from sweeps.engine.machine.commands import FROM_PYTHON
+from sweeps.engine.machine.environment import environment_kept
 from sweeps.engine.machine.interrupt import interruptible
 from sweeps.engine.main import search_script
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
@@ -21,6 +22,7 @@ from sweeps.engine.record.resume import default_name
 from sweeps.engine.remote.flags import split_address
 from sweeps.engine.results.sweep_result import SweepResult, read_result
 from sweeps.engine.show.status import status_of
+from sweeps.engine.storage.address import absolute_folder
 
 __all__ = ["SweepFailed", "open_sweep", "sweep"]
 
@@ -33,7 +35,8 @@ class SweepFailed(RuntimeError):  # noqa: N818 # what happened, as in SystemExit
 
 
 def sweep(space: Space, **settings: Any) -> SweepResult:
-    """Search a space, confirm the best, score the test part once; with `resume`, continue such a sweep.
+    """Search a space, confirm the best, score the test part once; with `resume`, continue such a sweep, with `extend`
+    and more `configs`, add configurations to it.
 
     settings: the flags of sweeps/gan_loss_weights.py by the names of SweepSettings' fields, such as scale="smoke",
     name, configs, storage, resume. Progress is printed.
@@ -42,12 +45,14 @@ def sweep(space: Space, **settings: Any) -> SweepResult:
     KeyboardInterrupt if it was interrupted: the printed call continues it.
     """
     _check(settings)
-    if settings.get("name") is None and settings.get("resume") is None:
-        settings["name"] = default_name(FROM_PYTHON)
-    settings = flags = split_address({name: value for name, value in settings.items() if value is not None})
-    with interruptible() as interrupt:
+    flags = {name: value for name, value in settings.items() if value is not None}
+    if not flags.keys() & {"name", "resume", "extend"}:
+        flags["name"] = default_name(FROM_PYTHON)
+    flags = split_address(flags)
+    with interruptible() as interrupt, environment_kept():
         code = engine.sweep(search_script(FROM_PYTHON, lambda _: space), flags, interrupt)
-    home = _home(settings.get("resume") or settings["name"], flags.get("storage", RunSettings.storage))
+    name = next(flags[each] for each in ("resume", "extend", "name") if each in flags)
+    home = _home(name, flags.get("storage", RunSettings.storage))
     if code == 0:
         return read_result(home)
     if code == 1:
@@ -80,10 +85,7 @@ def _check(settings: Mapping[str, Any]) -> None:
 
 
 def _home(name: str, storage: str | Path) -> SweepHome:
-    try:
-        return SweepHome(Path(storage).expanduser().resolve() / name)
-    except (OSError, RuntimeError) as error:  # circular links, the home folder of an unknown user
-        raise UserError(f"storage {str(storage)!r}: not a usable folder ({error})") from error
+    return SweepHome(absolute_folder(str(storage), "storage") / name)
 
 
 def _failure_reason(home: SweepHome) -> str:

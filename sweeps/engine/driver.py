@@ -21,6 +21,7 @@ from sweeps.engine.machine.resources import resources_of_cluster
 from sweeps.engine.machine.shared_storage import require_shared, storage_token
 from sweeps.engine.machine.waiting import await_nodes
 from sweeps.engine.planning.base_plan import BasePlan
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.extend import extend_record
@@ -77,7 +78,7 @@ def drive(
         resources = resources_of_cluster(settings)
         if settings.address != "local" and (folder := shared_folder(home)):
             flag = "--checkpoints" if home.store else "--storage"
-            home.token = files.enter_context(storage_token(folder, flag))
+            home.token = files.enter_context(storage_token(folder, home.name, flag))
             require_shared(home.token, flag)
         limit = settings.limit_seconds(resources.slots, resources.gpus)
         try:
@@ -197,11 +198,12 @@ def _report_waiting(writer: MlflowWriter, command: str) -> str:
     print(f"MLflow at {writer.uri} did not take every update: {writer.reason}", file=sys.stderr)
     queue = writer.outbox.path
     try:
-        waiting, lacks_runs = f"{len(writer.outbox)} updates wait in {queue}", writer.lacks_runs
+        count, lacks_runs = len(writer.outbox), writer.lacks_runs
     except StorageError:  # already reported
         return command
+    waiting = f"{count_of(count, 'update')} {'waits' if count == 1 else 'wait'} in {queue}"
     if not lacks_runs:
-        print(f"{waiting}; deliver them with: {command}", file=sys.stderr)
+        print(f"{waiting}; to deliver: {command}", file=sys.stderr)
         return command
     command = f"mv {shlex.quote(str(queue))} {shlex.quote(f'{queue}.away')} && {command}"  # else it would be refused
     print(f"{waiting} until its runs are back; continue without them with: {command}", file=sys.stderr)

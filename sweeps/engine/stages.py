@@ -12,6 +12,7 @@ from ray.tune import with_parameters
 from adcore.datasets import ImageDataset
 from sweeps.engine.machine.data import load_test_part
 from sweeps.engine.plan_text import sweep_in_a_line
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.checkpoint_files import drop_checkpoints
@@ -35,7 +36,7 @@ from sweeps.engine.search.trial import run_trial
 from sweeps.engine.session import Session
 from sweeps.engine.stage_runner import StageRunner
 from sweeps.engine.storage.errors import storage
-from sweeps.engine.time_limit import time_limit
+from sweeps.engine.time_limit import chosen_in_time, left_out_in_words, time_limit
 
 __all__ = ["Stages"]
 
@@ -62,8 +63,7 @@ class Stages(StageRunner):
         if not self.plan.space.is_grid:
             self._search("search", [self.record])
         chosen = self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
-        if self.limit and chosen:
-            chosen = self.limit.choose_confirmed(chosen)
+        chosen = self.limit.choose_confirmed(chosen) if self.limit and chosen else chosen_in_time(self.record, chosen)
         if self._confirm("confirm", [(self.record, chosen)]).remaining_jobs:  # among some alone another might win
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
@@ -143,7 +143,6 @@ class Stages(StageRunner):
         if not open_again and (reason := why_open_already(self.record, confirmed, numbers)):
             return self._fail(reason)
         test = self._score(confirmed, numbers, open_again=open_again)
-        self._inspect(confirmed[0].number, self.plan.confirm_seeds[0])
         if not self.plan.space.is_grid:  # there nothing wins
             register_winner(self.record, confirmed[0], home=self.home, tracking=self.tracking, train=self.data)
         outcome = conclude(self.record, confirmed, own_best, test, self.data.labels)
@@ -155,11 +154,12 @@ class Stages(StageRunner):
         publish(
             outcome, self.record, home=self.home, tracking=self.tracking, commands=commands,
             seconds=time.monotonic() - self.started, state="complete" if is_complete else "failed",
-            time_sentences=self.limit.changes(candidates(self.record)) if self.limit else (),
+            time_sentences=left_out_in_words(self.record, candidates(self.record)),
         )  # fmt: skip
         self.winner = confirmed[0].number, self.plan.confirm_seeds[0]
         self._print(outcome, commands)
-        reason = f"{failed} of {sum(len(each.configurations) for each in self._records)} configurations failed"
+        tried = sum(len(each.configurations) for each in self._records)
+        reason = f"{failed} of {count_of(tried, 'configuration')} failed"
         return 0 if is_complete else self.report_failure(reason)
 
     def _score(self, confirmed: list[Confirmation], own_best: Mapping[int, int], *, open_again: bool) -> TestResult:
@@ -169,26 +169,32 @@ class Stages(StageRunner):
         if line := reopening_line(self.record, confirmed, own_best):
             self.display.print(line)
         test = score_models(
-            self.record, confirmed, self.home, lambda: self._test_part,
+            self.record, confirmed, self.home, lambda: self._open_test(confirmed[0].number),
             own_best=own_best, open_again=open_again, resources=self.resources, on_progress=self.display.show_scored,
         )  # fmt: skip
         self.display.end()
         return test
 
-    def _inspect(self, winner: int, seed: int) -> None:
-        """Draw figures of the winner's models, once; an extended sweep may have another winner."""
-        if self.record.read("inspected") == winner:
-            return
-        inspect_model(
-            winner, sorted(self.plan.classes), seed,
-            train=self.data, test=self._test_part, tracking=self.tracking, home=self.home, resources=self.resources,
-        )  # fmt: skip
-        self.record.write("inspected", winner)
+    def _open_test(self, winner: int) -> ImageDataset:
+        """The test part, for one opening, which is on record; figures of the winner's models are drawn first.
+
+        When the models are scored, the opening is over: nothing needs the test part afterwards.
+        """
+        self.copy_record()  # which says that it is opened: a resume from the copy must know
+        test = load_test_part(self.plan.base, self.settings, self.record.read("data"), self.home.name)
+        if self.record.read("inspected") != winner:  # an opening that is continued, or an extended sweep's second one
+            inspect_model(
+                winner, sorted(self.plan.classes), self.plan.confirm_seeds[0],
+                train=self.data, test=test, tracking=self.tracking, home=self.home, resources=self.resources,
+            )  # fmt: skip
+            self.record.write("inspected", winner)
+        return test
 
     def _print(self, outcome: Outcome, commands: list[str]) -> None:
         """Print the results, and write the report, which takes some seconds."""
         extra_parts = [outcome.by_class.table(), outcome.by_class.sentence] if outcome.by_class else []
-        extra_parts += self.limit.in_words(candidates(self.record)) if self.limit else []
+        extra_parts += [self.limit.in_words()] if self.limit else []
+        extra_parts += left_out_in_words(self.record, candidates(self.record))
         files = f"files:   {self.home.folder}: {', '.join(self.home.existing_results())}"
         report_parts = final_report(self.record, outcome.confirmed, outcome.summary, outcome.test)
         for part in (*report_parts, *extra_parts, files, *commands):
@@ -213,8 +219,3 @@ class Stages(StageRunner):
     @property
     def _records(self) -> list[SweepRecord]:
         return [self.record, *self.class_records.values()]
-
-    @functools.cached_property
-    def _test_part(self) -> ImageDataset:
-        self.copy_record()  # which says that it is opened: a resume from the copy must know
-        return load_test_part(self.plan.base, self.settings, self.record.read("data"), self.home.name)

@@ -24,6 +24,7 @@ from sweeps.engine.machine.data import load_data, require_same_data
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
 from sweeps.engine.machine.job import check_job
 from sweeps.engine.machine.locations import with_absolute_paths
+from sweeps.engine.machine.system_metrics import without_missing_metrics
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
@@ -93,6 +94,8 @@ def sweep(script: Script[Any, Any], flags: dict[str, Any], interrupt: Interrupt)
         click.echo(script.in_words(plan, settings))
         return 0
     settings = with_absolute_paths(settings)
+    if settings.resume:
+        settings = without_missing_metrics(settings, flags)
     check_writable(home.folder, f"--storage {settings.storage!r}")
     if line := network_disk_line(home.folder.parent):
         click.echo(line, err=True)

@@ -17,17 +17,14 @@ from sweeps.engine.search.timed_search import TimedSearch
 from sweeps.engine.session import Session
 from sweeps.engine.storage.errors import StorageError
 
-__all__ = ["TimeLimit", "time_limit"]
+__all__ = ["TimeLimit", "chosen_in_time", "left_out_in_words", "time_limit"]
 
 
 class TimeLimit:
-    """The limit of one sweep. clock: the time that it has used. slots: trials at a time.
+    """The limit of one sweep. clock: the time that it has used. slots: trials at a time. gpus: that a trial takes."""
 
-    limits_slot_time: whether it limits the time of all slots together.
-    """
-
-    def __init__(self, record: SweepRecord, clock: Clock, slots: int, *, limits_slot_time: bool = False) -> None:
-        self.record, self.clock, self.slots, self.limits_slot_time = record, clock, slots, limits_slot_time
+    def __init__(self, record: SweepRecord, clock: Clock, slots: int, *, gpus: float = 0.0) -> None:
+        self.record, self.clock, self.slots, self.gpus = record, clock, slots, gpus
         self.timed_search: TimedSearch | None = None
 
     def search(self, name: str, *, limit: int, slots: int) -> TimedSearch:
@@ -46,8 +43,7 @@ class TimeLimit:
         slots: trials at a time now.
         """
         if slots != self.slots:
-            if self.limits_slot_time:
-                self.clock.limit = self.clock.seconds_used + self.clock.seconds_left * self.slots / slots
+            self.clock.set_gpus(slots * self.gpus)
             self.slots = slots
         if self.timed_search and display.stage == self.timed_search.name:
             display.total = self.record.ladder.budget
@@ -60,8 +56,8 @@ class TimeLimit:
 
         Decided once and recorded: a resumed sweep confirms the same ones. Raises StorageError.
         """
-        pace, chosen = self.clock.pace, self.record.read(CHOSEN)
-        if chosen is None:
+        pace = self.clock.pace
+        if self.record.read(CHOSEN) is None:
             self.clock.note(now=True)
             count = len(candidates)
             if pace and count:
@@ -70,30 +66,38 @@ class TimeLimit:
             others = sorted(candidates[1:], key=lambda each: each is not default)
             chosen = [each.number for each in (*candidates[:1], *others)][:count]
             self.record.write(CHOSEN, chosen)
-        return [each for each in candidates if each.number in chosen]
+        return chosen_in_time(self.record, candidates)
 
-    def in_words(self, candidates: Sequence[Configuration]) -> list[str]:
-        """What the limit has changed, and how much of it was used, as lines of the report."""
-        used = f"time: {duration(self.clock.seconds_used)} of {duration(self.clock.limit)}"
-        return [used, *self.changes(candidates)]
+    def in_words(self) -> str:
+        """How much of the time was used, as a line of the report."""
+        return f"time: {duration(self.clock.seconds_used)} of {duration(self.clock.limit)}"
 
-    def changes(self, candidates: Sequence[Configuration]) -> list[str]:
-        """What the limit has changed, a sentence each."""
-        lines: list[str] = []
-        if (begun_count := len(self.record.configurations)) < self.record.plan.configs:
-            lines.append(
-                f"The time limit ended the search: {begun_count} of {self.record.plan.configs} configurations."
-            )
-        chosen = self.record.read(CHOSEN) or []
-        names = {each.number: f" ({name})" for name, each in references(self.record).items()}
-        if unconfirmed := [f"{n}{names.get(n, '')}" for each in candidates if (n := each.number) not in chosen]:
-            lines.append(f"There was no time to confirm {', '.join(unconfirmed)}, of {len(candidates)} configurations.")
-        return lines
+
+def chosen_in_time(record: SweepRecord, candidates: Sequence[Configuration]) -> list[Configuration]:
+    """Those that a limit, perhaps of an earlier run, has chosen to be confirmed; all if there was none."""
+    chosen = record.read(CHOSEN)
+    return [each for each in candidates if chosen is None or each.number in chosen]
+
+
+def left_out_in_words(record: SweepRecord, candidates: Sequence[Configuration]) -> list[str]:
+    """What there was no time for, as lines of the report; none if no run of the sweep had a limit."""
+    if record.read(CHOSEN) is None:
+        return []
+    lines: list[str] = []
+    if (begun_count := len(record.configurations)) < record.plan.configs:
+        lines.append(f"The time limit ended the search: {begun_count} of {record.plan.configs} configurations.")
+    chosen = chosen_in_time(record, candidates)
+    names = {each.number: f" ({name})" for name, each in references(record).items()}
+    if left_out := [f"{each.number}{names.get(each.number, '')}" for each in candidates if each not in chosen]:
+        lines.append(f"There was no time to confirm {', '.join(left_out)}, of {len(candidates)} configurations.")
+    return lines
 
 
 def time_limit(record: SweepRecord, session: Session, settings: SweepSettings) -> TimeLimit | None:
     """The limit of a session's sweep, if it has one."""
     if session.limit is None:
         return None
-    clock = Clock(record, session.limit, session.started)
-    return TimeLimit(record, clock, session.resources.slots, limits_slot_time=settings.gpu_hours is not None)
+    slots, gpus = session.resources.slots, session.resources.gpus
+    is_gpu_time = settings.gpu_hours is not None
+    clock = Clock(record, session.limit, session.started, gpus=slots * gpus, is_gpu_time=is_gpu_time)
+    return TimeLimit(record, clock, slots, gpus=gpus)

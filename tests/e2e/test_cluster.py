@@ -30,7 +30,7 @@ def test_more_gpus_than_any_node_has_is_refused_with_what_it_has(
     uri = f"sqlite:///{tmp_path / 'own.db'}"
     sweep = begin(tmp_path, *ARGUMENTS[:-1], "2", *address, uri=uri, **cluster.env)
     assert sweep.wait() == 2
-    assert sweep.err == ("error: --gpus-per-trial 2: the largest node has 1 GPUs (cluster: 3 nodes, 2 GPUs)\n")
+    assert sweep.err == ("error: --gpus-per-trial 2: the largest node has 1 GPU (cluster: 3 nodes, 2 GPUs)\n")
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "own.db").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from typing import Any
 
 from sweeps.engine.baselines.plan import BaselinePlan, Training
@@ -26,17 +27,20 @@ class BaselineSearch(PackSearcher):
         super().__init__([record])
         self.record, self.plan = record, plan
         attributes = record.all()
-        self.remaining = [training for training in plan.trainings if training.key not in attributes]
+        self.remaining = deque(training for training in plan.trainings if training.key not in attributes)
         self.states: dict[Training, str] = {
-            training: "complete" for training in plan.trainings if training not in self.remaining
+            training: "complete" for training in plan.trainings if training.key in attributes
         }
-        self.reported: set[Training] = set()
-        self.open_runs = {(training.configuration, training.seed) for training in plan.trainings}
+        self.trainings_of: dict[tuple[int, int], list[Training]] = {}  # by run: configuration and seed
+        for training in plan.trainings:
+            self.trainings_of.setdefault(_run_of(training), []).append(training)
+        self._untold_trainings = list(self.states)
+        self._changed_runs = set(self.trainings_of)
 
     def next_job(self) -> Job | None:
         if not self.remaining:
             return None
-        training = self.remaining.pop(0)
+        training = self.remaining.popleft()
         config = self.plan.config(training)
         return Job((Part(training.configuration, config),), config.epochs, training)
 
@@ -48,7 +52,9 @@ class BaselineSearch(PackSearcher):
         training, json_text = job.owner, None if curves is None else result.get("result")
         if json_text:
             self.record.write(training.key, json.loads(json_text))
+            self._untold_trainings.append(training)
         self.states[training] = "complete" if json_text else "failed" if curves is None else "diverged"
+        self._changed_runs.add(_run_of(training))
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
         """Counts; a table of different systems has no best."""
@@ -59,18 +65,20 @@ class BaselineSearch(PackSearcher):
 
     def newly_done(self) -> list[Training]:
         """Trainings whose result was recorded since the last call; the first call returns all."""
-        done = [
-            training for training, state in self.states.items() if state == "complete" and training not in self.reported
-        ]
-        self.reported.update(done)
+        done, self._untold_trainings = self._untold_trainings, []
         return done
 
     def newly_ended(self) -> list[EndedTraining]:
         ended: list[EndedTraining] = []
-        for key in sorted(self.open_runs):
-            states = [self.states.get(each) for each in self.plan.trainings if (each.configuration, each.seed) == key]
+        for run in sorted(self._changed_runs):
+            states = [self.states.get(each) for each in self.trainings_of[run]]
             if all(states):
                 worst = next((state for state in ("failed", "diverged") if state in states), "complete")
-                ended.append((*key, worst))
-        self.open_runs -= {(configuration, seed) for configuration, seed, _ in ended}
+                ended.append((*run, worst))
+        self._changed_runs.clear()
         return ended
+
+
+def _run_of(training: Training) -> tuple[int, int]:
+    """What a run of MLflow is of: configuration and seed."""
+    return training.configuration, training.seed

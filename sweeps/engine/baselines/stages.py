@@ -14,6 +14,7 @@ from sweeps.engine.baselines.search import BaselineSearch
 from sweeps.engine.baselines.table import Outcome, read_outcomes, rich_table, write_csv, write_json, write_markdown
 from sweeps.engine.baselines.trial import run_baseline
 from sweeps.engine.planning.base_plan import Data
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.remote.local_files import fetch_files
 from sweeps.engine.search.searcher import PackSearcher
@@ -75,7 +76,8 @@ class BaselineStages(StageRunner):
         self.display.print(rich_table(outcomes, self.plan.scale))
         self.display.print(f"table: {', '.join(str(path) for path in files[:3])}")
         self.display.print(f"resume:  {self.command}")
-        return self.report_failure(f"{len(missing)} of {len(self.plan.trainings)} trainings failed") if missing else 0
+        trainings = count_of(len(self.plan.trainings), "training")
+        return self.report_failure(f"{len(missing)} of {trainings} failed") if missing else 0
 
     def _training_name(self, training: Training) -> str:
         title = self.plan.title("baselines", training.configuration, self.plan.config(training))

@@ -19,10 +19,12 @@ from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import has_cuda_device
 from sweeps.engine.machine.code import code_copy
+from sweeps.engine.machine.environment import read_variables_again
 from sweeps.engine.machine.interrupt import signals_blocked
 from sweeps.engine.machine.locations import check_name
 from sweeps.engine.machine.nodes import alive_nodes
 from sweeps.engine.machine.tokens import token_hint
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = [
@@ -56,10 +58,9 @@ def check_address(settings: RunSettings) -> None:
     if settings.address == "local":
         if settings.cpus_per_trial > cpus:
             machine_cpus = os.cpu_count() or cpus
-            allotted = f", of which {cpus} are allotted to this process" if cpus < machine_cpus else ""
-            raise UserError(
-                f"--cpus-per-trial {settings.cpus_per_trial}: this machine has {machine_cpus} CPUs{allotted}"
-            )
+            shown = count_of(machine_cpus, "CPU")
+            shown += f", of which this process may use {cpus}" if cpus < machine_cpus else ""
+            raise UserError(f"--cpus-per-trial {settings.cpus_per_trial}: this machine has {shown}")
         _check_temporary_folder()
         if settings.gpus_per_trial and not has_cuda_device():
             raise UserError(f"--gpus-per-trial {settings.gpus_per_trial:g}: this machine has 0 GPUs")
@@ -146,6 +147,7 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
     from ray._private import worker
     from ray.exceptions import AuthenticationError
 
+    read_variables_again()
     # Workers run a copy of the driver's code: edits of its files do not reach a running sweep. Ray starts in "/", as
     # modules in the current folder would be imported first.
     environment: dict[str, Any] = {}

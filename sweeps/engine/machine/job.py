@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from adcore.errors import UserError
 from sweeps.engine.machine.commands import FROM_PYTHON, SUBMIT
@@ -25,8 +24,10 @@ def check_job(settings: RunSettings, script: str, *, is_complete: bool = True) -
     if IN_JOB not in os.environ or settings.plan:
         return
     corrections: dict[str, str] = {}
-    if not Path(settings.storage).expanduser().is_absolute():
+    if _is_relative(settings.storage):
         corrections[f"--storage {settings.storage}"] = "--storage /FOLDER/OF/ALL/NODES"
+    if settings.checkpoints and "://" not in settings.checkpoints and _is_relative(settings.checkpoints):
+        corrections[f"--checkpoints {settings.checkpoints}"] = "--checkpoints /OTHER/FOLDER/OF/ALL/NODES"
     if is_complete and settings.tracking_uri.startswith(SQLITE) and not settings.tracking_uri.startswith(f"{SQLITE}/"):
         corrections[f"--tracking-uri {settings.tracking_uri}"] = (
             f"--tracking-uri {SQLITE}/FOLDER/OF/ALL/NODES/mlflow.db"
@@ -41,3 +42,7 @@ def check_job(settings: RunSettings, script: str, *, is_complete: bool = True) -
             f"{', '.join(corrections)}: within a Ray job, files in its folder are deleted, and a second Ray would "
             f"start beside the cluster; expected {expected}"
         )
+
+
+def _is_relative(folder: str) -> bool:
+    return not os.path.isabs(os.path.expanduser(folder))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from adcore.errors import UserError
 from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.storage.address import absolute_folder
 
 __all__ = [
     "SQLITE",
@@ -84,10 +85,10 @@ def check_name(path: Path | str, flag: str) -> None:
 
 def with_absolute_paths(settings: Settings) -> Settings:
     """The same settings with absolute paths. Raises UserError for a path that cannot be made absolute."""
-    changes: dict[str, Any] = {"storage": str(Path(settings.storage).expanduser().resolve())}
+    changes: dict[str, Any] = {"storage": str(absolute_folder(settings.storage, "--storage"))}
     check_name(changes["storage"], "--storage")
     if settings.checkpoints and "://" not in settings.checkpoints:
-        changes["checkpoints"] = str(Path(settings.checkpoints).expanduser().resolve())
+        changes["checkpoints"] = str(absolute_folder(settings.checkpoints, "--checkpoints"))
         check_name(changes["checkpoints"], "--checkpoints")
     if settings.tracking_uri.startswith(SQLITE):
         changes["tracking_uri"] = resolve_database(settings.tracking_uri)

@@ -89,17 +89,21 @@ def resources_of_nodes(nodes: Sequence[Mapping[str, float]], settings: RunSettin
         if wanted > largest:
             total = sum(node.get(kind, 0) for node in nodes)
             raise UserError(
-                f"--{flag}-per-trial {wanted:g}: the largest node has {largest:g} {kind}s "
-                f"(cluster: {len(nodes)} nodes, {total:g} {kind}s)"
+                f"--{flag}-per-trial {wanted:g}: the largest node has {_amount(largest, kind)} "
+                f"(cluster: {_amount(len(nodes), 'node')}, {_amount(total, kind)})"
             )
     slots = slots_on(nodes, settings.cpus_per_trial, gpus)
     if not slots:
-        shown = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
+        shown = "; ".join(", ".join(_amount(node.get(kind, 0), kind) for kind in ("CPU", "GPU")) for node in nodes)
         raise UserError(
             f"--cpus-per-trial {settings.cpus_per_trial} with --gpus-per-trial {gpus:g}: no node has both ({shown})"
         )
     workers = settings.address != "local" or has_cuda_device()
     return Resources(settings.cpus_per_trial, gpus, min(slots, settings.max_concurrent or slots), workers)
+
+
+def _amount(number: float, kind: str) -> str:
+    return f"{number:g} {kind}{'' if number == 1 else 's'}"
 
 
 def slots_on(nodes: Sequence[Mapping[str, float]], cpus: int, gpus: float) -> int:

@@ -15,8 +15,8 @@ from sweeps.engine.machine.nodes import ask_every_node
 
 __all__ = ["NOT_SEEN", "require_shared", "require_visible", "storage_token"]
 
-#: How the names of tokens, and of the nodes' answers to them, begin.
-PREFIX = ".storage-token-"
+#: How the names of tokens, and of the nodes' answers, begin, and what follows the sweep's name there: no name holds it.
+PREFIX, MARK = ".storage-token-", "+"
 #: Seconds after which a file written on another machine must be visible: network file systems cache names for a while.
 PATIENCE = 5.0
 #: What a node says that does not see the token.
@@ -24,13 +24,15 @@ NOT_SEEN = "does not see what the driver writes to"
 
 
 @contextlib.contextmanager
-def storage_token(folder: Path, flag: str = "--storage") -> Generator[Path]:
+def storage_token(folder: Path, sweep: str, flag: str = "--storage") -> Generator[Path]:
     """An empty file in `folder` whose name no other folder can hold; removed at the end, with all answers.
 
-    Raises UserError, starting with the flag that names the folder, if it cannot be written.
+    sweep: its name; other sweeps may have tokens of their own in the same folder. Raises UserError, starting with the
+    flag that names the folder, if it cannot be written.
     """
-    token = folder / f"{PREFIX}{uuid.uuid4().hex}"
-    _remove_tokens(folder)  # those of a driver that was killed
+    own_prefix = f"{PREFIX}{sweep}{MARK}"
+    token = folder / f"{own_prefix}{uuid.uuid4().hex}"
+    _remove_files(folder, own_prefix)  # of a driver of the sweep that was killed
     try:
         token.touch()
     except OSError as error:
@@ -38,7 +40,7 @@ def storage_token(folder: Path, flag: str = "--storage") -> Generator[Path]:
     try:
         yield token
     finally:
-        _remove_tokens(folder)
+        _remove_files(folder, own_prefix)
 
 
 def require_shared(token: Path, flag: str = "--storage") -> None:
@@ -82,7 +84,7 @@ def _appears(file: Path) -> bool:
     return True
 
 
-def _remove_tokens(folder: Path) -> None:
-    for file in folder.glob(f"{PREFIX}*"):
+def _remove_files(folder: Path, prefix: str) -> None:
+    for file in folder.glob(f"{prefix}*"):
         with contextlib.suppress(OSError):  # one that stays does no harm
             file.unlink()

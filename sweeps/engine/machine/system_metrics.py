@@ -5,29 +5,49 @@ MLflow's own thread would write past the outbox, and its figures would be lost w
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
+
+import click
 
 from adcore.errors import UserError
+from sweeps.engine.planning.run_settings import RunSettings
 
-__all__ = ["SystemMetrics", "check_system_metrics"]
+__all__ = ["SystemMetrics", "check_system_metrics", "without_missing_metrics"]
 
 #: Seconds between two samples, as in MLflow's own monitor.
 PERIOD = 10.0
 #: How the names begin that MLflow shows under "System metrics".
 PREFIX = "system/"
+Settings = TypeVar("Settings", bound=RunSettings)
+
+
+def without_missing_metrics(settings: Settings, flags: Collection[str]) -> Settings:
+    """A resumed sweep's settings, without the system metrics that this machine cannot measure and nobody asks for now.
+
+    flags: the names of those given.
+    """
+    if not settings.system_metrics or "system_metrics" in flags or _can_measure():
+        return settings
+    click.echo("--system-metrics, which the sweep was started with: going on without, as psutil is missing", err=True)
+    return dataclasses.replace(settings, system_metrics=False)
 
 
 def check_system_metrics() -> None:
     """Raises UserError if the package that measures is missing."""
-    if find_spec("psutil") is None:
+    if not _can_measure():
         raise UserError(
             "--system-metrics: expected the package psutil, which measures; install it (pip install psutil, and "
             "nvidia-ml-py for GPUs), or leave --system-metrics out"
         )
+
+
+def _can_measure() -> bool:
+    return find_spec("psutil") is not None
 
 
 class SystemMetrics:

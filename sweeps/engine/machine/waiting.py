@@ -76,12 +76,14 @@ def _goal_of_one_slot(settings: RunSettings) -> Goal | None:
 
 
 def _share(settings: RunSettings) -> dict[str, float]:
-    gpus = {"GPU": settings.gpus_per_trial} if settings.gpus_per_trial else {}
-    return {"CPU": settings.cpus_per_trial, **gpus}
+    """What a trial takes; a GPU where GPUs are meant and it was not said how many."""
+    gpus = float(settings.is_for_gpus) if settings.gpus_per_trial is None else settings.gpus_per_trial
+    return {"CPU": settings.cpus_per_trial, **({"GPU": gpus} if gpus else {})}
 
 
 def _nodes_with_slots(nodes: Nodes, settings: RunSettings) -> int:
-    return sum(slots_on([node], settings.cpus_per_trial, settings.gpus_per_trial or 0) > 0 for node in nodes)
+    gpus = _share(settings).get("GPU", 0)
+    return sum(slots_on([node], settings.cpus_per_trial, gpus) > 0 for node in nodes)
 
 
 def _await(goal: Goal, settings: RunSettings, started_at: float, *, is_growing: bool) -> None:

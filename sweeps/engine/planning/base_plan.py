@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
     from adcore.config import TrainConfig
     from adcore.datasets import ImageDataset, Part
 
@@ -56,6 +58,10 @@ class BasePlan(abc.ABC):
     def columns(self) -> tuple[str, ...]:
         """The fields in which its configurations differ, in the order in which they are shown."""
         return ()
+
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        """What is searched, as Optuna's distributions, by field."""
+        return {}
 
     def seeds_of(self, stage: str) -> Sequence[int]:
         """The training seeds of each configuration in a stage, if they belong together: then MLflow has their mean."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adcore.config import TrainConfig
 from adcore.datasets import describe
@@ -15,6 +15,9 @@ from sweeps.engine.planning.labels import class_label, configuration_label
 from sweeps.engine.planning.rungs import REDUCTION, Rung, budget_for, rungs_of
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 __all__ = ["NUMBERS_PER_CLASS", "Plan"]
 
@@ -123,6 +126,10 @@ class Plan(BasePlan):
     def columns(self) -> tuple[str, ...]:
         """The searched fields."""
         return tuple(self.space.names)
+
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        """The ranges; of a grid, its points."""
+        return self.space.distributions()
 
     def seeds_of(self, stage: str) -> Sequence[int]:
         """Those of the confirmation."""

@@ -112,7 +112,7 @@ class SweepSettings(RunSettings):
         None, "labelled anomalies / (labelled anomalies + normal images) [default: 0.5]", above=0, at_most=0.5
     )
     pollution: float | None = option(
-        None, "share of the normal fit images that are really anomalies [default: 0]", at_least=0, at_most=0.5
+        None, "share of the normal fit images that are in fact anomalies [default: 0]", at_least=0, at_most=0.5
     )
     objective: str = option(
         "mean",
@@ -120,8 +120,9 @@ class SweepSettings(RunSettings):
         choices=("mean", "per-class"),
     )
     metric: str = option(
-        "auroc", "what is best on validation images, mean over the classes (fpr95: the lowest)", choices=tuple(LABELS)
-    )
+        "auroc", "metric to rank by on validation images, mean over the classes (fpr95 is minimised)",
+        choices=tuple(LABELS),
+    )  # fmt: skip
     set: tuple[str, ...] = option(
         (), "train with this value of any setting, such as --set width=16 --set norm=group; may be repeated",
         form="FIELD=VALUE",
@@ -144,7 +145,9 @@ class SweepSettings(RunSettings):
     configs: int | None = option(None, "configurations to try, the first points included", at_least=1)
     epochs: int | None = option(None, "epochs of a full training", at_least=1)
     seed: int = option(0, "seed of the search and of its trainings", at_least=0, at_most=2**53 - 100)
-    sampler: str = option("tpe", f"what proposes configurations: {', '.join(SAMPLERS)}, or {HUB}<name> from OptunaHub")
+    sampler: str = option(
+        "tpe", f"sampler that proposes configurations: {', '.join(SAMPLERS)}, or {HUB}<name> from OptunaHub"
+    )
     members_per_trial: str = option("auto", "most experiments that a trial trains side by side: auto or a number")
     probe: bool = option(
         False, "with --plan: train for about ten seconds, here or on a cluster worker, to estimate the time"
@@ -153,13 +156,13 @@ class SweepSettings(RunSettings):
     time_limit: float | None = option(
         None, "how long the sweep may run, answer included: 45s, 90m, 3h, 1h30m, 2d", above=0, is_time=True
     )
-    gpu_hours: float | None = option(None, "the same as hours x GPUs that trials can take at a time", above=0)
+    gpu_hours: float | None = option(None, "a time limit in GPU hours: hours x GPUs in use at a time", above=0)
     mlflow_level: str | None = option(
         None, "the search's runs in MLflow: the sweep alone, also one of each configuration, or also one of each class "
         f"of it [default: class up to {CLASS_RUNS} configurations, config beyond]",
         choices=LEVELS,
     )  # fmt: skip
-    extend: str | None = option(None, "go on with the sweep of this name up to more --configs, and confirm again")
+    extend: str | None = option(None, "continue this sweep with a larger --configs, and confirm again")
 
     def __post_init__(self) -> None:
         super().__post_init__()

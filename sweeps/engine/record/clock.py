@@ -19,15 +19,29 @@ EVERY = 5.0
 
 
 class Clock:
-    """Counts the time while a driver runs the sweep. limit: seconds in all. started_at: when this driver began, as
-    `now` returns it, in seconds."""
+    """Counts the time while a driver runs the sweep, and the time of the GPUs that its trials can take.
+
+    limit: seconds in all. started_at: when this driver began, as `now` returns it, in seconds. gpus: that trials can
+    take at a time now. is_gpu_time: the limit is one of the GPUs' time together, which would be used up after so many
+    seconds with `gpus` of them.
+    """
 
     def __init__(
-        self, record: Attributes, limit: float, started_at: float, now: Callable[[], float] = time.monotonic
+        self,
+        record: Attributes,
+        limit: float,
+        started_at: float,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        gpus: float = 0.0,
+        is_gpu_time: bool = False,
     ) -> None:
         stored = record.read(CLOCK) or {"used": 0.0, "startup": 0.0, "trials": []}
-        self.record, self.limit, self.now = record, limit, now
+        self.record, self.now, self.gpus = record, now, gpus
+        self._limit, self._gpu_limit = limit, gpus * limit if is_gpu_time else None
         self.began_at = started_at - stored["used"]
+        # a record of a version that did not count GPU time: as if there had always been as many as now
+        self._gpu_seconds, self._gpus_since = stored.get("gpu_seconds", gpus * stored["used"]), started_at
         self.trials: list[tuple[float, float, float]] = [(s, n, t) for s, n, t in stored["trials"]]
         self.noted_seconds, self.startup = stored["used"], stored["startup"]
 
@@ -35,6 +49,18 @@ class Clock:
     def seconds_used(self) -> float:
         """Seconds that the sweep has run, over all its drivers."""
         return self.now() - self.began_at
+
+    @property
+    def gpu_seconds_used(self) -> float:
+        """The same of all GPUs together."""
+        return self._gpu_seconds + self.gpus * (self.now() - self._gpus_since)
+
+    @property
+    def limit(self) -> float:
+        """Seconds in all; of a limit of GPU time, if the number of GPUs stays as it is."""
+        if self._gpu_limit is None:
+            return self._limit
+        return self.seconds_used + (self._gpu_limit - self.gpu_seconds_used) / self.gpus
 
     @property
     def seconds_left(self) -> float:
@@ -46,6 +72,11 @@ class Clock:
         """How fast the last trials were; None before the first."""
         return pace_of(self.trials, self.startup)
 
+    def set_gpus(self, gpus: float) -> None:
+        """From now on, trials can take so many GPUs at a time."""
+        self._gpu_seconds, self._gpus_since = self.gpu_seconds_used, self.now()
+        self.gpus = gpus
+
     def note_trial(self, startup: float, class_epochs: float, seconds: float) -> None:
         """A trial has ended: its seconds before training, its class-epochs and their seconds."""
         self.startup = max(self.startup, startup)
@@ -55,5 +86,5 @@ class Clock:
         """Write the time to the record if the last note is old, or now. Raises StorageError."""
         if now or self.seconds_used - self.noted_seconds > EVERY:
             self.noted_seconds = self.seconds_used
-            state = {"limit": self.limit, "used": self.noted_seconds, "startup": self.startup, "trials": self.trials}
-            self.record.write(CLOCK, state)
+            used = {"used": self.noted_seconds, "gpu_seconds": self.gpu_seconds_used}
+            self.record.write(CLOCK, {"limit": self.limit, **used, "startup": self.startup, "trials": self.trials})

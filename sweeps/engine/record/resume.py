@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from adcore.config import TrainConfig
@@ -18,6 +17,7 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.planning.settings import SCALES, Scale
 from sweeps.engine.record.home import RECORD, SweepHome
+from sweeps.engine.storage.address import absolute_folder
 
 __all__ = [
     "EXTENDED",
@@ -32,6 +32,8 @@ __all__ = [
 
 #: What --extend changes in a plan.
 EXTENDED = ("configs",)
+#: Settings of which a sweep has one: one that is given now replaces whichever is on record.
+LIMITS = ("time_limit", "gpu_hours")
 Settings = TypeVar("Settings", bound=RunSettings)
 
 
@@ -44,12 +46,12 @@ def find_home(script: str, settings: RunSettings) -> SweepHome:
     """The sweep's own folder. Raises UserError for a name that is taken, or unknown on resume."""
     try:
         return _find_home(script, settings)
-    except (OSError, RuntimeError) as error:  # a name that is too long, a missing home folder
+    except OSError as error:  # a name that is too long
         raise UserError(f"--storage {settings.storage!r}: not a usable folder ({error})") from error
 
 
 def _find_home(script: str, settings: RunSettings) -> SweepHome:
-    storage = Path(settings.storage).expanduser().resolve()
+    storage = absolute_folder(settings.storage, "--storage")
     check_name(storage, "--storage")
     if settings.continued_sweep:
         existing_names = sorted(path.parent.name for path in storage.glob(f"*/{RECORD}"))
@@ -95,6 +97,8 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
             before, now = (_in_words(each) for each in (plain[name], value))
             raise UserError(f"sweep {home.name!r} was started with {flag} {before}, not {now}; {remedy}")
     changed = {name: flags[name] for name in flags if name in may_differ and name != "extend"}
+    if changed.keys() & set(LIMITS):
+        changed = {**dict.fromkeys(LIMITS), **changed}
     return settings_type(**{**plain, "name": None, "resume": home.name, **changed})
 
 
@@ -120,10 +124,20 @@ def require_same_plan(home: SweepHome, plan: BasePlan, *, except_for: Sequence[s
     before, now = plan_with_defaults(read_attribute(home, "plan")), json.loads(json.dumps(plan.as_record()))
     compared = [name for name in now if name not in except_for]
     different = [name for name in compared if not isinstance(before, dict) or now[name] != before.get(name)]
-    if different:
+    if different := different or _changed_ranges(home, plan):
         raise UserError(
             f"sweep {home.name!r} was started with other settings of: {', '.join(different)}; start a new one"
         )
+
+
+def _changed_ranges(home: SweepHome, plan: BasePlan) -> list[str]:
+    """The searched settings with other distributions than on record; a plan has no more than the ends of a range."""
+    from sweeps.engine.record.study import open_study
+
+    trials = open_study(home.record, create=False).get_trials(deepcopy=False)
+    recorded = trials[0].distributions if trials else {}
+    ranges = plan.distributions().items()
+    return [f"the range of {name}" for name, distribution in ranges if recorded.get(name, distribution) != distribution]
 
 
 def recorded_scale(home: SweepHome, name: str) -> Scale:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import optuna
+from optuna.distributions import BaseDistribution
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError
@@ -25,13 +25,18 @@ __all__ = ["read_record", "stored_flags"]
 
 
 def read_record(home: SweepHome) -> SweepRecord:
-    """The record of a search. Raises UserError for a damaged one, and for that of another version or of baselines."""
+    """The record of a search.
+
+    Raises UserError for a damaged one, for that of another version or of baselines, and for one without configurations.
+    """
     study = open_study(home.record, create=False)
     stored = plan_with_defaults(study.user_attrs.get("plan"))
     if not isinstance(stored, dict) or "space" not in stored:
         raise UserError(f"{home.record}: expected the record of a search; a table of baselines has no report")
+    if not (trials := study.get_trials(deepcopy=False)):
+        raise UserError(f"sweep {home.name!r} has no results yet: it ended before its first configuration; resume it")
     try:
-        plan = _plan(stored, study)
+        plan = _plan(stored, trials[0].distributions)
         is_same = json.loads(json.dumps(plan.as_record())) == stored
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _other_version(home, str(error)) from error
@@ -50,9 +55,9 @@ def stored_flags(record: SweepRecord, home: SweepHome) -> SweepSettings:
         raise _other_version(home, str(error)) from error
 
 
-def _plan(stored: Mapping[str, Any], study: optuna.Study) -> Plan:
+def _plan(stored: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Plan:
+    """The plan on record, which has the ends of the ranges alone. distributions: of the searched fields."""
     space, names = stored["space"], {field.name for field in dataclasses.fields(Plan)}
-    distributions = study.get_trials(deepcopy=False)[0].distributions  # the record has their ends alone
     ranges = {name: range_of(distributions[name]) for name in space["ranges"]}
     base, plan_space = TrainConfig(**from_plain(stored["base"])), Space(**{**space, "ranges": ranges})
     return Plan(

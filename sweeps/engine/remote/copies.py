@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import sqlite3
+import shutil
 import sys
 import tempfile
 import threading
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING
 from adcore.errors import UserError
 from sweeps.engine.record.home import RECORD, SweepHome
 from sweeps.engine.remote.one_driver import RemoteDriver, TakenOverError
-from sweeps.engine.storage.errors import StorageError, storage
+from sweeps.engine.remote.snapshot import TemporaryFolderError, take_snapshot
+from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ class RecordCopies:
         is_sending = self._upload is not None and self._upload.is_alive()
         if is_sending or time.monotonic() - self.snapshot_time < EVERY:
             return
-        snapshot = self._snapshot()
+        try:
+            snapshot = self._snapshot()
+        except TemporaryFolderError as error:
+            self._report(error)
+            return
         self._upload = threading.Thread(target=self._try_to_send, args=[snapshot], daemon=True, name="copies")
         self._upload.start()
 
@@ -110,29 +114,25 @@ class RecordCopies:
         return [path for path in files if path.is_file() and _is_result_name(self.home.key(path))]
 
     def _snapshot(self) -> tuple[Path, int]:
-        """An archive with copies of record and outbox, and the number of the last update in it."""
         self.snapshot_time = time.monotonic()
-        last = 0
-        with storage(self.home.folder), tempfile.TemporaryDirectory() as place:
-            descriptor, archive = tempfile.mkstemp(prefix="record-", suffix=".zip")
-            os.close(descriptor)
-            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-                for path in (self.home.record, *self.home.outboxes()):
-                    copy = Path(place) / path.name
-                    last = max(last, _copy_database(path, copy))
-                    packed.write(copy, path.name)
-        return Path(archive), last
+        return take_snapshot((self.home.record, *self.home.outboxes()), COPY)
 
     def _try_to_send(self, snapshot: tuple[Path, int]) -> None:
         try:
             self._renew()
             self._send(snapshot)
         except StorageError as error:
-            if not self._last_error and not self.takeover_error:
-                print(f"the record has no new copy: {error}; tried again every {EVERY:.0f} s", file=sys.stderr)
-            self._last_error = error
+            self._report(error)
         else:
             self._last_error = None
+        finally:
+            shutil.rmtree(snapshot[0].parent, ignore_errors=True)
+
+    def _report(self, error: StorageError) -> None:
+        """Say why there is no new copy, unless that of the last one was said."""
+        if not self._last_error and not self.takeover_error:
+            print(f"the record has no new copy: {error}; tried again every {EVERY:.0f} s", file=sys.stderr)
+        self._last_error = error
 
     def _renew(self) -> None:
         try:
@@ -147,7 +147,7 @@ class RecordCopies:
             self.store.put(archive, COPY)
             self.copied_update = max(self.copied_update, last)
         finally:
-            archive.unlink(missing_ok=True)
+            shutil.rmtree(archive.parent, ignore_errors=True)
 
 
 def holds_record(store: ObjectStore) -> bool:
@@ -193,15 +193,3 @@ def _unpack(archive: Path, folder: Path, place: str) -> None:
                     packed.extract(name, folder)
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         raise UserError(f"--resume {place}: {COPY} is damaged ({error}); restore an earlier version of it") from error
-
-
-def _copy_database(path: Path, copy: Path) -> int:
-    """Copy a SQLite file that is in use; returns the number of the last update in it, if it is an outbox."""
-    source = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=60)
-    with contextlib.closing(source), contextlib.closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-        tables = {name for (name,) in target.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if "updates" not in tables:
-            return 0
-        [(last,)] = target.execute("SELECT seq FROM sqlite_sequence WHERE name = 'updates'").fetchall() or [(0,)]
-        return int(last)

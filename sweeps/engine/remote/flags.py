@@ -12,7 +12,7 @@ from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.resume import read_attribute
 from sweeps.engine.remote.copies import DRIVERS, fetch_record, holds_record
 from sweeps.engine.remote.one_driver import check_no_other_driver
-from sweeps.engine.storage.address import split_name
+from sweeps.engine.storage.address import absolute_folder, split_name
 from sweeps.engine.storage.check import open_store
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import ObjectStore
@@ -38,7 +38,7 @@ def fetch_missing_record(settings: RunSettings) -> None:
     """Copy the record of a sweep that is continued from --checkpoints to --storage, if missing. Raises UserError."""
     if not (settings.checkpoints and settings.continued_sweep):
         return
-    storage = Path(settings.storage).expanduser().resolve()
+    storage = absolute_folder(settings.storage, "--storage")
     home = SweepHome(storage / settings.continued_sweep)
     if home.has_record:
         return

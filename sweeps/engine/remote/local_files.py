@@ -13,7 +13,7 @@ from pathlib import Path
 from adcore.errors import UserError
 from sweeps.engine.record.home import SweepHome
 
-__all__ = ["fetch_files", "local_home", "upload_files"]
+__all__ = ["fetch_files", "local_home", "temporary_folder", "upload_files"]
 
 
 @contextmanager
@@ -22,10 +22,19 @@ def local_home(home: SweepHome) -> Generator[SweepHome]:
     if home.store is None:
         yield home
         return
+    place = temporary_folder()
+    try:
+        yield SweepHome(place / home.name, home.store)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def temporary_folder() -> Path:
+    """A new folder for temporary files, which the caller removes; those of this machine's killed processes are removed
+    here. Raises OSError."""
     prefix = f"adsweep-{socket.gethostname()}-"
     _remove_leftovers(Path(tempfile.gettempdir()), prefix)
-    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-") as place:
-        yield SweepHome(Path(place) / home.name, home.store)
+    return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-"))
 
 
 def fetch_files(home: SweepHome, paths: Iterable[Path], *, missing_ok: bool = False) -> None:
@@ -51,5 +60,16 @@ def _remove_leftovers(folder: Path, prefix: str) -> None:
     """Delete what processes of this machine that were killed have left."""
     for path in folder.glob(f"{prefix}*"):
         number = path.name.removeprefix(prefix).partition("-")[0]
-        if number.isdecimal() and not Path(f"/proc/{number}").exists():
+        if number.isdecimal() and not _runs(int(number)):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether there is a process with this number, whosever it is."""
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ray.tune.experiment import Trial
 
 from sweeps.engine.machine.shared_storage import NOT_SEEN
+from sweeps.engine.search.node_losses import last_failure
 from sweeps.engine.search.trial import parts_of
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import NO_ACCESS
@@ -40,8 +39,8 @@ OF_STORAGE = (DISK, READ_ONLY, NOT_SHARED, NOT_REACHED)
 
 
 def describe_failure(trial: Trial, stage: str, *, silent: bool = False) -> str:
-    """Which trial failed, why, and where its log is. silent: its worker was killed for its silence."""
-    text = _log(trial)
+    """Which trial failed, why it did so last, and where its log is. silent: its worker was killed for its silence."""
+    text = last_failure(trial)
     last = (text.strip().splitlines() or ["the worker process died"])[-1]
     advice = _advice(text)
     if silent:
@@ -55,16 +54,11 @@ def describe_failure(trial: Trial, stage: str, *, silent: bool = False) -> str:
 
 
 def storage_trouble(trial: Trial) -> StorageError | None:
-    """The error that kept a trial from writing its files; None if it failed for another reason."""
-    text = _log(trial)
+    """The error that kept a trial from writing its files; None if it failed for another reason the last time."""
+    text = last_failure(trial)
     if _advice(text) not in OF_STORAGE:
         return None
     return StorageError(text.strip().splitlines()[-1])
-
-
-def _log(trial: Trial) -> str:
-    file = Path(trial.error_file or "")  # the driver's own: get_error() reads a copy that does not exist yet
-    return file.read_text() if file.is_file() else ""
 
 
 def _advice(log: str) -> str | None:

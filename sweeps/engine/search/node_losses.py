@@ -73,6 +73,6 @@ def _uncount(trial: Trial) -> None:
 
 
 def last_failure(trial: Trial) -> str:
-    """What Tune has noted of a trial's last failure, in a file of the driver's own; empty if nothing."""
-    file = Path(trial.error_file or "")
+    """What Tune has noted of a trial's last failure; empty if nothing."""
+    file = Path(trial.error_file or "")  # the driver's own: get_error() reads a copy that does not exist yet
     return file.read_text().rpartition(ENTRY)[2] if file.is_file() else ""

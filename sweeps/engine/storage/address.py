@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from adcore.errors import UserError
 
-__all__ = ["Address", "parse_address", "split_name"]
+__all__ = ["Address", "absolute_folder", "parse_address", "split_name"]
 
 #: Schemes of pyarrow's own file systems; any other one has to be one of fsspec's.
 OF_PYARROW = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
@@ -52,17 +52,28 @@ class Address:
         return ("" if self.scheme in OF_PYARROW else "fsspec+") + self.with_options(self.options)
 
 
+def absolute_folder(text: str, flag: str) -> Path:
+    """The folder that a text names, absolute. Raises UserError, starting with the flag, if it cannot name one."""
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # circular links, the home folder of an unknown user
+        raise UserError(f"{flag} {text!r}: not a usable folder ({error})") from error
+
+
 def parse_address(text: str, flag: str = "--checkpoints") -> Address:
     """The address in a text; of S3, with the endpoint that the environment gives.
 
-    Raises UserError, starting with the flag, for an unknown scheme or option, and for credentials in it: they would be
-    in the record and in the list of processes.
+    Raises UserError, starting with the flag, for a text that is none, an unknown scheme or option, and for credentials
+    in it: they would be in the record and in the list of processes.
     """
     if "://" not in text:
         if not text or "\n" in text:
             raise UserError(f"{flag} {text!r}: {EXPECTED}")
-        return Address("", str(Path(text).expanduser().resolve()))
-    parts = urlsplit(text)
+        return Address("", str(absolute_folder(text, flag)))
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:  # such as a bracket that is not closed
+        raise UserError(f"{flag} {text.partition('://')[0]}://...: not an address ({error}); {EXPECTED}") from error
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     place = f"{flag} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     _refuse_credentials(place, parts.scheme, parts.username, parts.password, options)
