@@ -8,6 +8,7 @@ flip. So every combination is a look-up in a small table of matrices, the same o
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import torch
 from torch import Tensor
@@ -55,11 +56,7 @@ class Resampler:
     """Turns uint8 images of side `source` into float images of side `size` in [-1, 1]."""
 
     def __init__(self, source: int, size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
-        steps = range(MAX_CROP + 1)
-        table = [_matrix(source, size, low, high) for low in steps for high in steps]
-        self.table = torch.stack([*table, *(matrix.flip(0) for matrix in table)]).to(
-            device, dtype
-        )  # [18, size, source]
+        self.table = _table(source, size).to(device, dtype)
 
     def plain(self, images: Tensor) -> Tensor:
         """Resize only. images: uint8 [..., side, side]. Returns [..., size, size]."""
@@ -83,6 +80,14 @@ class Resampler:
 
 def _code(flip: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return (flip * (MAX_CROP + 1) + low) * (MAX_CROP + 1) + high
+
+
+@functools.lru_cache(maxsize=8)  # it is made for each pass over validation images
+def _table(source: int, size: int) -> Tensor:
+    """The matrices of all crops, then the same flipped: float64 [18, size, source]."""
+    steps = range(MAX_CROP + 1)
+    table = [_matrix(source, size, low, high) for low in steps for high in steps]
+    return torch.stack([*table, *(matrix.flip(0) for matrix in table)])
 
 
 def _matrix(source: int, size: int, low: int, high: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import functools
 import gc
 import inspect
 import os
@@ -19,7 +20,7 @@ from adcore.flag_types import ClassList, Duration, IntOrWord, Unlimited
 from adcore.options import flag_of
 from adcore.system.output import Lost, is_a_closed_pipe, keep_going
 
-__all__ = ["called_as", "check_text", "dataclass_flags", "run", "value_of"]
+__all__ = ["called_as", "dataclass_flags", "guarded", "run", "run_command", "value_of"]
 
 
 #: How the names of the installed commands begin.
@@ -77,7 +78,39 @@ def run(
     *,
     on_record: bool = False,
 ) -> None:
-    """Parse argv, call body with the given options only, and exit with the code it returns.
+    """Run a program of one command: parse argv, call body, exit; the rest as for `run_command` and `guarded`."""
+    program = called_as(program)
+    command = click.Command(program, params=list(parameters), callback=guarded(body), help=_paragraphs(text))
+    run_command(command, program, argv, on_record=on_record)
+
+
+def guarded(body: Callable[..., int | None]) -> Callable[..., int | None]:
+    """A command that calls body with the given options only, after it has checked their texts and the current folder.
+
+    Raises UserError for what it finds; it returns the exit code of an interrupted program after Ctrl-C.
+    """
+
+    @functools.wraps(body)
+    def callback(**values: Any) -> int | None:
+        given = {name: value for name, value in values.items() if value is not None}
+        parameters = click.get_current_context().command.params
+        arguments = {each.name: each.human_readable_name for each in parameters if isinstance(each, click.Argument)}
+        for name, value in given.items():
+            for item in value if isinstance(value, tuple) else (value,):
+                _check_text(arguments.get(name, flag_of(name)), item)
+        _check_current_folder()
+        try:
+            return body(**{name: None if isinstance(value, Unlimited) else value for name, value in given.items()})
+        except KeyboardInterrupt:  # click would print an empty line
+            return INTERRUPTED
+
+    return callback
+
+
+def run_command(
+    command: click.Command, program: str, argv: Sequence[str] | None = None, *, on_record: bool = False
+) -> None:
+    """Run a command, or a group of them, whose functions are `guarded`; exit with the code that it returns.
 
     program: the name to show, unless an installed command was called; for that, a shell may ask for completions.
 
@@ -87,19 +120,6 @@ def run(
     """
     atexit.register(gc.freeze)  # else the exit takes seconds: Python looks through all that torch and MLflow have made
     lost, program = keep_going(), called_as(program)
-
-    def callback(**values: Any) -> int | None:
-        given = {name: value for name, value in values.items() if value is not None}
-        for name, value in given.items():
-            for item in value if isinstance(value, tuple) else (value,):
-                check_text(name, item)
-        _check_current_folder()
-        try:
-            return body(**{name: None if isinstance(value, Unlimited) else value for name, value in given.items()})
-        except KeyboardInterrupt:  # click would print an empty line
-            return INTERRUPTED
-
-    command = click.Command(program, params=list(parameters), callback=callback, help=_paragraphs(text))
     try:
         code = command.main(argv, prog_name=program, standalone_mode=False)
     except click.ClickException as error:
@@ -130,13 +150,13 @@ def _check_current_folder() -> None:
         raise UserError("the current folder was removed; change to an existing one") from None
 
 
-def check_text(name: str, value: Any) -> None:
-    """Raises UserError if an option's text is empty or not valid UTF-8."""
-    flag = flag_of(name)
+def _check_text(shown: str, value: Any) -> None:
+    """Raises UserError, starting with the name that is shown, if a text is empty or not valid UTF-8."""
     if value == "":
-        raise UserError(f"{flag} '': expected a value; leave {flag} out for its default")
+        hint = f"; leave {shown} out for its default" if shown.startswith("--") else ""
+        raise UserError(f"{shown} '': expected a value{hint}")
     if isinstance(value, str) and re.search("[\ud800-\udfff]", value):  # how Python shows bytes that are not UTF-8
-        raise UserError(f"{flag} {value!a}: expected text in UTF-8")
+        raise UserError(f"{shown} {value!a}: expected text in UTF-8")
 
 
 def fail(message: str) -> NoReturn:

@@ -60,7 +60,9 @@ class TrainConfig:
     sampling: str = option("kmeans", "how anomalies are subsampled", choices=("kmeans", "random"))
     clusters: int = option(10, "k-means clusters per anomaly class", at_least=1)
     draws: str = option(
-        "once", "subsample anomalies once, or anew for each epoch (protocol paper)", choices=("once", "each-epoch")
+        "once",
+        "subsample anomalies once, or anew for each epoch (protocol paper; not those of a labelled_share below .5)",
+        choices=("once", "each-epoch"),
     )
 
     detector: str = option("gan", "detector", choices=tuple(ANOMALIES))

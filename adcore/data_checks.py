@@ -25,7 +25,7 @@ def experiments_of(info: DatasetInfo, classes: Sequence[int], flag: str) -> tupl
         raise UserError(
             f"--{flag} {','.join(map(str, chosen))}: the normal class of {info.name} is {only}; leave --{flag} out"
         )
-    return chosen
+    return (info.normal_class,)
 
 
 def compared_under(info: DatasetInfo, protocol: str | None) -> str | None:

@@ -1,20 +1,43 @@
-"""Atomic writes: a file is complete or absent, whichever process is killed and when."""
+"""What is at a path; atomic writes: a file is complete or absent, whichever process is killed and when."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
 from adcore.errors import UserError
 
-__all__ = ["check_local", "check_writable", "put_in_place", "write_whole"]
+__all__ = ["check_local", "check_writable", "is_folder", "put_in_place", "status_of", "write_whole"]
 
 
 def check_local(text: str, flag: str, remedy: str = "; addresses with :// are not supported") -> None:
     """Raises UserError, starting with the flag, for a cloud address: it would become a folder named `s3:`."""
     if "://" in text:
         raise UserError(f"{flag} {text!r}: expected a path in a file system{remedy}")
+
+
+def status_of(path: Path, named: str) -> os.stat_result | None:
+    """What the system knows of a file or folder; None if there is none.
+
+    Raises UserError, starting with `named`, for a path that cannot be looked at: its name is too long, or a folder
+    above it may not be entered.
+    """
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UserError(f"{named}: cannot be opened ({error.strerror})") from error
+    except ValueError:  # no name has a null character
+        return None
+
+
+def is_folder(path: Path, named: str) -> bool:
+    """Whether there is a folder. Raises UserError like `status_of`."""
+    found = status_of(path, named)
+    return found is not None and stat.S_ISDIR(found.st_mode)
 
 
 def check_writable(folder: Path, flag: str) -> None:
@@ -34,9 +57,9 @@ def check_writable(folder: Path, flag: str) -> None:
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Write a text file atomically: the old content stays until the new one is complete. Raises OSError."""
+    """Write a text file in UTF-8, atomically: the old content stays until the new one is complete. Raises OSError."""
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     put_in_place(part, path)
     return path
 

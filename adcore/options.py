@@ -116,12 +116,12 @@ def _check_number(field: dataclasses.Field[Any], value: float) -> None:
 def check_classes(classes: Sequence[int], count: int, flag: str) -> tuple[int, ...]:
     """The experiments to run, each named by its class index; an empty sequence means all `count` of them.
 
-    Raises UserError for a repeated class or one outside 0..count-1.
+    Raises UserError for a repeated class, and for one that is no int or outside 0..count-1.
     """
     chosen = tuple(classes) or tuple(range(count))
     for index in chosen:
-        if not 0 <= index < count:
-            raise UserError(f"--{flag} {index}: expected classes from 0 to {count - 1}")
+        if type(index) is not int or not 0 <= index < count:  # from Python, it could be a text
+            raise UserError(f"--{flag} {index!r}: expected classes from 0 to {count - 1}")
     if len(set(chosen)) < len(chosen):
         repeated = next(index for index in chosen if chosen.count(index) > 1)
         raise UserError(f"--{flag}: class {repeated} is given twice; give each class once")

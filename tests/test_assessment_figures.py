@@ -16,7 +16,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.evaluation import image_figures
 from adcore.evaluation.assessment import assess
-from adcore.evaluation.assessment_figures import write_auroc_by_class, write_figures
+from adcore.evaluation.assessment_figures import RECONSTRUCTED, write_auroc_by_class, write_figures
 from adcore.networks import IMAGE_SIZE
 from adcore.train import TrainResult, train
 from adcore.train.__main__ import main
@@ -98,3 +98,26 @@ def test_reconstructions_are_of_each_class_in_turn_as_the_networks_see_them(
     assert anomalous == pytest.approx(torch.stack(first).numpy(), abs=1e-6)
     # the GAN's score is the mean absolute error in [-1, 1], twice that in [0, 1]
     assert 2 * np.abs(normal - output).mean((1, 2, 3)) == pytest.approx(found[3].scores[own][:8].numpy(), abs=1e-5)
+
+
+def test_the_images_scored_best_and_worst_are_those_of_the_whole_test_part(
+    digits_train: ImageDataset, digits_test: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    draw = image_figures.scored_images
+    monkeypatch.setattr(
+        image_figures, "scored_images", lambda *kinds, **options: given.extend(kinds) or draw(*kinds, **options)
+    )
+    settings, result = trained(digits_train, "autoencoder")
+    found = assess(result.detector, settings, digits_train, digits_test)[3]
+    write_figures(tmp_path, found, result.detector, digits_test, result.history)
+    assert [len(images) for images, _ in given] == [2 * RECONSTRUCTED] * 2, "no others are converted"
+    pixels, scores = digits_test.images.double().div(255).numpy(), found.scores.double().numpy()
+    whole = [(pixels[kind.numpy()], scores[kind.numpy()]) for kind in (~found.anomalous, found.anomalous)]
+    expected, drawn = (draw(*kinds, title="", shown=RECONSTRUCTED) for kinds in (whole, given))
+    for ours, theirs in zip(drawn.axes, expected.axes, strict=True):
+        assert [tick.get_text() for tick in ours.get_xticklabels()] == [
+            tick.get_text() for tick in theirs.get_xticklabels()
+        ]
+        for one, other in zip(ours.images, theirs.images, strict=True):
+            assert np.array_equal(np.asarray(one.get_array()), np.asarray(other.get_array()))

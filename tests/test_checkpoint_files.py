@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from adcore.errors import UserError
 from adcore.networks import IMAGE_SIZE
 from adcore.train import checkpoints as checkpoints_module
 from adcore.train import train
-from adcore.train.build import load_detector
+from adcore.train.build import load_detector, load_states
 from adcore.train.checkpoints import Checkpoints
 from adcore.train.member_state import MemberState
 from adcore.train.members import members_of
@@ -71,6 +72,25 @@ def test_a_file_that_is_no_checkpoint_of_ours_is_refused_with_its_name(content: 
         load_detector(path, 1)
     assert str(caught.value).startswith(f"{path}: ")
     assert ("an earlier version wrote it" in str(caught.value)) == (content == "earlier")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"), torch.OutOfMemoryError),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), RuntimeError),
+        (RuntimeError("size mismatch for 0.weight"), UserError),
+    ],
+)
+def test_what_is_wrong_with_the_device_is_not_blamed_on_the_checkpoint(
+    error: RuntimeError, expected: type[Exception]
+) -> None:
+    def load(states: object) -> None:
+        raise error
+
+    with pytest.raises(expected) as caught:
+        load_states(SimpleNamespace(load=load, kind=SimpleNamespace), [], "run.ckpt")  # type: ignore[arg-type]
+    assert (caught.value is error) is (expected is not UserError)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_one_clear_error(digits_train: ImageDataset, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from adcore.command_line import dataclass_flags
 from adcore.config import TrainConfig
+from adcore.datasets.__main__ import main as datasets_main
 from adcore.options import option
 from adcore.train.__main__ import main
 from tests.small_idx import idx_images, idx_labels, write_train
@@ -105,10 +106,29 @@ def test_bad_input_ends_the_process_with_one_line_and_code_2() -> None:
     assert len(ran.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (["show", "folder:\udcff"], "NAME"),
+        (["show", ""], "NAME"),
+        (["fetch", "mnist", "--mirror", "a\udcff"], "--mirror"),
+    ],
+)
+def test_texts_for_the_data_sets_are_checked_as_those_of_a_training_are(
+    argv: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        datasets_main(argv)
+    error = capsys.readouterr().err
+    assert (caught.value.code, len(error.splitlines())) == (2, 1)
+    assert error.startswith(f"error: {named} ")
+
+
 def test_a_current_folder_that_was_removed_is_one_line_and_code_2(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     for program in (
         "-m adcore.train --dataset digits",
+        "-m adcore.datasets list",
         f"{Path(__file__).parents[1]}/sweeps/gan_loss_weights.py --storage / --plan",
     ):
         command = f"cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec {sys.executable} {program}"

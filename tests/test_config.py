@@ -136,6 +136,11 @@ def test_a_class_out_of_range_is_refused(classes: tuple[int, ...]) -> None:
     assert error_of(classes=classes) == f"--classes {wrong}: expected classes from 0 to 9"
 
 
+@pytest.mark.parametrize("given", ["3", 1.5, 2.0, True, None])
+def test_a_class_that_is_no_whole_number_is_refused(given: object) -> None:
+    assert error_of(classes=(0, given)) == f"--classes {given!r}: expected classes from 0 to 9"
+
+
 def test_a_class_given_twice_is_refused() -> None:
     assert error_of(classes=(4, 2, 4)) == "--classes: class 4 is given twice; give each class once"
 

@@ -144,6 +144,25 @@ def test_a_labelled_share_is_of_distinct_images_repeated_to_fill(
         assert repeats.max() - repeats.min() <= 1
 
 
+@KMEANS_OR_RANDOM
+@pytest.mark.parametrize(
+    ("exposure", "stays"), [(Exposure(labelled_share=0.1, pollution=0.1), True), (Exposure(), False)]
+)
+def test_a_labelled_share_labels_the_same_anomalies_in_every_epoch(
+    digits_train: ImageDataset, exposure: Exposure, stays: bool, sampling: str
+) -> None:
+    draw = one_vs_rest(
+        digits_train.images, digits_train.labels, split(digits_train.labels, split_seed=0).fit, sampling=sampling,
+        clusters=5, split_seed=0, content_hash=digits_train.content_hash, exposure=exposure,
+    )  # fmt: skip
+    first, *later = (draw(3, 0, epoch) for epoch in range(4))
+    labelled = set(first.anomalous.tolist())
+    assert [set(each.anomalous.tolist()) == labelled for each in later] == [stays] * 3
+    for each in later:
+        assert set(each.normal.tolist()) != set(first.normal.tolist()), "normal images are drawn anew"
+        assert not set(each.normal.tolist()) & labelled or not stays
+
+
 def test_a_labelled_share_takes_one_image_at_least_and_no_more_than_there_are(digits_train: ImageDataset) -> None:
     [one] = drawn(digits_train, Exposure(labelled_share=1e-9), classes=(0,))
     assert len(one.anomalous.unique()) == 1

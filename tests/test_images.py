@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,22 @@ def test_sixteen_bits_keep_their_order_of_brightness(tmp_path: Path, suffix: str
     Image.fromarray(values).save(tmp_path / f"deep.{suffix}")
     assert not has_colour(tmp_path / f"deep.{suffix}")
     assert pixels_of(tmp_path / f"deep.{suffix}")[0, 0, ::4].tolist() == [0, 1, 100, 255]
+
+
+def test_sixteen_bits_of_grey_with_transparency_have_no_colour(tmp_path: Path) -> None:
+    # as a PNG file says it, which Pillow does not write: 16 bits, colour type 4, rows that begin with filter 0
+    rows = np.zeros((2, 1 + 2 * 4), np.uint8)
+    rows[:, 1:] = [200, 0, 255, 255, 7, 0, 0, 0]  # grey 200 and opaque; grey 7 and transparent
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 4, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b"")]
+    packed = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts
+    ]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    assert not has_colour(tmp_path / "a.png")
+    assert pixels_of(tmp_path / "a.png", size=2)[0].tolist() == [[200, 255], [200, 255]]
+    Image.new("RGBA", (2, 2), (9, 8, 7, 255)).save(tmp_path / "colour.png")
+    assert has_colour(tmp_path / "colour.png")
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])

@@ -19,13 +19,18 @@ from adcore.train.checkpoints import Checkpoints
 from tests.detector_runs import config, ignore
 
 
-@pytest.mark.parametrize("name", ANOMALIES)
+@pytest.mark.parametrize(("name", "size"), [*((name, 32) for name in ANOMALIES), ("gan", 64), ("deep-svdd", 64)])
 def test_scores_of_onnxruntime_are_those_of_torch(
-    name: str, digits_train: ImageDataset, digits_test: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    size: int,
+    digits_train: ImageDataset,
+    digits_test: ImageDataset,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     files = [tmp_path / f"{seed}.ckpt" for seed in (0, 1)]
     for seed, file in enumerate(files):
-        own = config(name, classes=(0,), epochs=1, train_seed=seed, mirrored_scores=name == "gan")
+        own = config(name, classes=(0,), epochs=1, train_seed=seed, mirrored_scores=name == "gan", image_size=size)
         train(own, ignore, data=digits_train, checkpoints=Checkpoints(file))
     given = [word for file in files for word in ("--model", str(file))]
     with pytest.raises(SystemExit) as ended:

@@ -81,7 +81,7 @@ def test_images_of_one_value_have_an_auroc_of_one_half(tmp_path: Path) -> None:
 def test_a_kind_with_too_few_images_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, error = run(capsys, "--dataset", own_folder(tmp_path, 30, 3))
     assert code == 2
-    assert "class 1 (anomaly) of the data set has 2 images, expected at least 12" in error
+    assert "class 1 (anomaly) of the train part has 2 images, expected at least 12" in error
 
 
 def test_a_checkpoint_is_not_resumed_with_other_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from adcore.datasets.images import read_image
 from adcore.errors import UserError
-from adcore.predict.images import prepared
+from adcore.predict.images import find_files, prepared, read_file
 
 GREY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
 COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], 2)
@@ -78,3 +78,28 @@ def test_arrays_that_are_no_images_are_refused(shape: tuple[int, ...]) -> None:
         prepared(np.zeros(shape, np.uint8), 1, 8, "x")
     with pytest.raises(UserError, match=r"^x: float32 values, expected uint8"):
         prepared(np.zeros((4, 4), np.float32), 1, 8, "x")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_an_array_of_one_image_is_not_read_as_many(channels: int, tmp_path: Path) -> None:
+    one = np.zeros((48, 64, channels), np.uint8)
+    np.save(tmp_path / "one.npy", one)
+    with pytest.raises(UserError, match=r"looks like one image .*; save it as image\[None\]$"):
+        list(read_file(tmp_path / "one.npy", 1, 8))
+    np.save(tmp_path / "one.npy", one[None])
+    assert len(list(read_file(tmp_path / "one.npy", 1, 8))) == 1
+    np.save(tmp_path / "grey.npy", np.zeros((5, channels, channels), np.uint8))
+    assert len(list(read_file(tmp_path / "grey.npy", 1, 8))) == 5
+
+
+def test_a_folder_is_searched_as_in_training(tmp_path: Path) -> None:
+    images, linked = tmp_path / "images", tmp_path / "linked"
+    for folder in (images / "b", images / ".thumbnails", linked):
+        folder.mkdir(parents=True)
+    for path in (images / "c.png", images / "._a.jpg", images / "b" / "1.PNG", linked / "2.npy", images / "notes.txt",
+                 images / ".thumbnails" / "3.png"):  # fmt: skip
+        path.touch()
+    (images / "d").symlink_to(linked)
+    (linked / "back").symlink_to(images)
+    assert find_files([str(images)]) == [images / "b" / "1.PNG", images / "c.png", images / "d" / "2.npy"]
+    assert find_files([str(images / "._a.jpg")]) == [images / "._a.jpg"], "it is named"

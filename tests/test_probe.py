@@ -16,7 +16,7 @@ from adcore.detector_catalog import ANOMALIES
 from adcore.errors import UserError
 from adcore.system import device
 from adcore.system.cpus import PATIENT_THREADS
-from adcore.system.device import cuda_devices, device_name
+from adcore.system.device import IN_WINDOWS, cuda_devices, device_name, has_cuda_device
 from adcore.train import probe
 from adcore.train.probe import Probe, known_probe
 from sweeps.engine import plan_time
@@ -59,7 +59,10 @@ def test_a_probe_is_kept_for_the_same_step_of_as_many_experiments() -> None:
     assert found.device == device_name()
     assert known_probe(SMALL, 3, 1) == found
     assert known_probe(dataclasses.replace(SMALL, epochs=9, weight_abc=1.0, classes=(3,)), 3, 1) == found
-    for other in ({"width": 4}, {"batch_size": 8}, {"protocol": "one-class"}, {"precision": "64-true"}):
+    for other in (
+        {"width": 4}, {"batch_size": 8}, {"protocol": "one-class"}, {"precision": "64-true"}, {"patch_size": 8},
+        {"average_weights": 0.99},
+    ):  # fmt: skip
         assert known_probe(dataclasses.replace(SMALL, **other), 3, 1) is None
     assert known_probe(SMALL, 3, 2) is None
     assert known_probe(SMALL, 1, 1) is None
@@ -199,6 +202,19 @@ def test_devices_are_named_and_counted_without_torch(tmp_path: Path, monkeypatch
     assert cuda_devices(tmp_path) == 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert cuda_devices(tmp_path) == 1
+
+
+def test_a_gpu_is_found_under_windows_by_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    for file in IN_WINDOWS:
+        assert not has_cuda_device(tmp_path), "both are needed: other makers' devices have the first"
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    assert has_cuda_device(tmp_path)
+    monkeypatch.setattr(device, "has_cuda_device", lambda: True)
+    assert (cuda_devices(tmp_path), device_name(tmp_path)) == (1, "NVIDIA GPU")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert not has_cuda_device(tmp_path)
 
 
 def test_what_is_known_is_read_without_torch() -> None:

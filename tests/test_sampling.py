@@ -58,6 +58,9 @@ def test_draw_by_cluster_is_even_over_classes_and_their_clusters(labels: list[in
     drawn = draw_by_cluster(classes, clusters, present, total, seeded(seed))
     assert len(drawn) == len(set(drawn.tolist())) == total
     assert set(classes[drawn].tolist()) <= set(present)
+    if total < len(present):  # which classes give an image is drawn, too
+        assert len(set(classes[drawn].tolist())) == total
+        return
     shares = equal_shares(total, [labels.count(c) for c in present])
     for index, share in zip(present, shares, strict=True):
         own = drawn[classes[drawn] == index]
@@ -66,6 +69,13 @@ def test_draw_by_cluster_is_even_over_classes_and_their_clusters(labels: list[in
         counts = clusters[own].bincount(minlength=4)
         roomy = counts[counts < sizes]
         assert len(roomy) == 0 or (roomy.max() - roomy.min() <= 1 and counts.max() <= roomy.min() + 1)
+
+
+def test_fewer_images_than_classes_are_of_any_of_them_whatever_their_sizes() -> None:
+    labels = torch.tensor([0] * 9 + [1] * 4 + [2] * 4 + [3] * 5 + [5])
+    drawn = [draw_by_cluster(labels, labels * 0, [1, 2, 3, 4], 2, seeded(seed)) for seed in range(60)]
+    assert {tuple(sorted(labels[each].tolist())) for each in drawn} == {(1, 2), (1, 3), (2, 3)}
+    assert len({tuple(each.tolist()) for each in drawn}) > 20
 
 
 def test_draw_random_takes_every_image_of_the_classes_equally_often() -> None:

@@ -23,9 +23,10 @@ from adcore.losses import LOSSES
 from adcore.metrics import METRICS, measure
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols.splits import split
-from adcore.train import TrainResult, train
+from adcore.train import TrainResult, fitting, image_streams, train
 from adcore.train.build import load_detector
 from adcore.train.checkpoints import Checkpoints
+from adcore.train.datamodule import AnomalyDetectionDataModule
 from adcore.train.execution import PackModule
 from tests.train_runs import InterruptedRunError, Metrics, comparable, config, ignore, interrupt_after, same_weights
 
@@ -236,3 +237,18 @@ def test_fashion_mnist_trains_on_real_images(fashion_train: ImageDataset) -> Non
     result = train(settings, ignore, data=fashion_train)
     assert result.state == "complete"
     assert result.history[-1]["val_auroc_mean"] > 0.85
+
+
+def test_the_images_of_a_training_are_drawn_from_once(
+    digits_train: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[AnomalyDetectionDataModule] = []
+
+    def data_module(*arguments: Any) -> AnomalyDetectionDataModule:
+        made.append(image_streams.data_module(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(fitting, "data_module", data_module)
+    result = train(config(epochs=1), ignore, data=digits_train)
+    assert len(made) == 1
+    assert result.images_per_epoch == 2 * made[0].images_per_member

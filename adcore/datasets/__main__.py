@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from adcore.command_line import called_as, check_text
+from adcore.command_line import guarded, run_command
 from adcore.datasets import DATASETS, PARTS, check_name
 from adcore.datasets.catalog import FILE_SETS
 from adcore.datasets.fetch_display import fetch_progress
 from adcore.datasets.fetching import FetchError, fill_cache
 from adcore.datasets.locate import cache_root, describe_places
 from adcore.datasets.own import is_own
-from adcore.errors import UserError
 
 __all__ = ["commands", "main"]
 
@@ -24,6 +21,7 @@ def commands() -> None:
 
 
 @commands.command("list")
+@guarded
 def list_datasets() -> None:
     """Show names, shapes and where a complete copy is."""
     for info in DATASETS.values():
@@ -34,6 +32,7 @@ def list_datasets() -> None:
 
 @commands.command()
 @click.argument("name")
+@guarded
 def show(name: str) -> None:
     """Read the data set NAME (or folder:PATH, npz:FILE, csv:FILE) and count each class's images."""
     from adcore.protocols.held_out import load_part  # with torch
@@ -54,16 +53,22 @@ def show(name: str) -> None:
 @commands.command()
 @click.argument("name")
 @click.option("--mirror", metavar="URL", help="Fetch the original files from this address only (https: or file:).")
-def fetch(name: str, mirror: str | None) -> None:
+@guarded
+def fetch(name: str, mirror: str | None = None) -> int:
     """Fetch the data set NAME into the user's cache and verify it."""
     check_name(name)
-    check_text("mirror", mirror)
     if name not in FILE_SETS:
         click.echo(f"{name}: nothing to fetch, {_without_files(name)}")
-        return
-    with fetch_progress() as show:
-        folder = fill_cache(FILE_SETS[name], cache_root(), mirrors=None if mirror is None else [mirror], progress=show)
+        return 0
+    mirrors = None if mirror is None else [mirror]
+    try:
+        with fetch_progress() as show:
+            folder = fill_cache(FILE_SETS[name], cache_root(), mirrors=mirrors, progress=show)
+    except FetchError as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
     click.echo(f"{name}: complete and verified in {folder}")
+    return 0
 
 
 def _without_files(name: str) -> str:
@@ -74,23 +79,7 @@ def _without_files(name: str) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a mistake gives one line on stderr and exit code 2, a failed fetch exit code 1."""
-    program = called_as("python -m adcore.datasets")
-    try:
-        code = commands.main(arguments, prog_name=program, standalone_mode=False) or 0
-    except click.ClickException as error:
-        code = _fail(error.format_message(), 2)
-    except FetchError as error:
-        code = _fail(str(error), 1)
-    except UserError as error:
-        code = _fail(str(error), 2)
-    except click.Abort:
-        code = _fail("interrupted", 130)
-    sys.exit(code)
-
-
-def _fail(message: str, code: int) -> int:
-    click.echo(f"error: {message}", err=True)
-    return code
+    run_command(commands, "python -m adcore.datasets", arguments)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 #: The most pixels of an image: beyond it a small file could take gigabytes of memory.
 MOST_PIXELS = 2**27
 GREY_MODES = ("1", "L", "LA", "La", "I", "F")
+#: How Pillow calls the bytes of 16-bit grey pixels with transparency, which it opens as colours (RGBA).
+DEEP_GREY = "LA;16B"
 WHITE = (255, 255, 255, 255)
 
 
@@ -36,6 +38,8 @@ def has_colour(path: Path) -> bool:
             if image.mode in ("P", "PA"):
                 used = image.convert("RGB").getcolors(256) or []
                 return any(len(set(np.atleast_1d(colour).tolist())) > 1 for _, colour in used)
+            if any(tile[3] == DEEP_GREY for tile in getattr(image, "tile", ())):
+                return False
             return image.mode not in GREY_MODES and not image.mode.startswith("I;16")
     except Exception:  # on foreign bytes a decoder may raise anything
         return False
@@ -146,7 +150,7 @@ def _in_bytes(image: Image) -> Image:
     from PIL import Image
 
     pixels: Any
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+    if image.mode.startswith("I;16"):
         pixels = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((pixels + 128) // 257).astype(np.uint8))
     if image.mode in ("I", "F"):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from adcore.datasets.files import DatasetError
 from adcore.datasets.image_dataset import DatasetInfo, Part
 
-__all__ = ["Listing", "class_name", "facts", "in_words", "split_by_name"]
+__all__ = ["Listing", "class_name", "facts", "files_below", "identity", "in_words", "split_by_name"]
 
 #: Names of the two classes of data that are sorted by kind.
 NORMAL, ANOMALY = "normal", "anomaly"
@@ -21,6 +23,8 @@ TEST_SHARE = 1 / 6
 MOST_CLASSES = 256
 #: Names of files that a message gives before it only counts them.
 MOST_NAMED = 5
+#: Names of classes that are numbers, if all are.
+NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 #: Files of each class.
 Classes = Mapping[str, Sequence[Path]]
@@ -37,14 +41,14 @@ class Listing:
 def facts(name: str, counts: Mapping[Part, Mapping[str, int]], *, channels: int) -> DatasetInfo:
     """What is known of a data set of one's own from the number of images of each class, by part.
 
-    Classes are in the order of their names. There is one normal class, which comes first, if the classes are `normal`
-    and `anomaly`, or if the training part has images of one class only. Raises DatasetError if there are no training
-    images, or too many classes.
+    Classes are in the order of their names, of their values if all are numbers. There is one normal class, which comes
+    first, if the classes are `normal` and `anomaly`, or if the training part has images of one class only. Raises
+    DatasetError if there are no training images, or too many classes.
     """
     train = {title: count for title, count in counts["train"].items() if count}
     if not train:
         raise DatasetError(f"{name}: no images to train on")
-    class_names = sorted({*train, *(title for title, count in counts["test"].items() if count)})
+    class_names = _ordered({*train, *(title for title, count in counts["test"].items() if count)})
     normal = next(iter(train)) if len(train) == 1 else NORMAL if set(class_names) == {NORMAL, ANOMALY} else None
     if normal == ANOMALY:
         raise DatasetError(f"{name}: images of class {ANOMALY!r} only, expected some of {NORMAL!r}")
@@ -63,8 +67,12 @@ def facts(name: str, counts: Mapping[Part, Mapping[str, int]], *, channels: int)
 def split_by_name(classes: Classes, root: Path) -> dict[Part, Classes]:
     """Set a sixth of each class apart as the test part, at least one image.
 
-    It depends on nothing but the files' names below root, and a new file moves few others.
+    It depends on nothing but the files' places relative to root, and a new file moves few others. Raises DatasetError
+    for a class of one image, which would leave the training part, except of `normal` and `anomaly`.
     """
+    single = next((name for name, files in classes.items() if len(files) == 1), None)
+    if single is not None and set(classes) != {NORMAL, ANOMALY}:
+        raise DatasetError(f"{root}: class {single!r} has one image; add some to train and to test on, or remove it")
     parts: dict[Part, dict[str, list[Path]]] = {"train": {}, "test": {}}
     for name, files in classes.items():
         drawn = sorted(files, key=lambda path: (_digest(path, root), path))
@@ -80,6 +88,32 @@ def class_name(text: str, of: str) -> str:
     return unicodedata.normalize("NFC", text)  # macOS writes an umlaut as two characters
 
 
+def files_below(
+    folder: Path, above: Set[tuple[int, int]] = frozenset(), on_circle: Callable[[Path], object] = lambda _: None
+) -> Iterator[Path]:
+    """Files below folder in the order of their names, without hidden ones; links are followed, but not in circles.
+
+    above: the `identity` of folders that lead here. on_circle: called with a link to one of them. Raises OSError.
+    """
+    above = {*above, identity(folder)}
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
+        path = folder / entry.name
+        if not os.path.isdir(path):
+            yield path
+        elif identity(path) in above:
+            on_circle(path)
+        else:
+            yield from files_below(path, above, on_circle)
+
+
+def identity(folder: Path) -> tuple[int, int]:
+    """What tells a folder from all others, by whatever path it is reached. Raises OSError."""
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
 def in_words(names: Iterable[object]) -> str:
     """The first names, and how many more there are."""
     texts = [str(name) for name in names]
@@ -87,6 +121,11 @@ def in_words(names: Iterable[object]) -> str:
     return ", ".join(texts[:MOST_NAMED]) + more
 
 
+def _ordered(names: Set[str]) -> list[str]:
+    numbered = all(NUMBER.fullmatch(name) for name in names)
+    return sorted(names, key=lambda name: (int(name) if numbered else 0, name))
+
+
 def _digest(path: Path, root: Path) -> bytes:
-    place = path.relative_to(root) if path.is_relative_to(root) else path
+    place = Path(os.path.relpath(path, root))
     return hashlib.sha256(place.as_posix().encode(errors="surrogateescape")).digest()

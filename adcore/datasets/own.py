@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from adcore.datasets.own_csv import list_csv
 from adcore.datasets.own_folder import list_folder
 from adcore.datasets.own_npz import Arrays, open_npz
 from adcore.errors import UserError, unknown_name
-from adcore.files import check_local
+from adcore.files import check_local, status_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +112,11 @@ def _open(name: str) -> tuple[Listing | Arrays, DatasetInfo]:
     """List data by their canonical name."""
     kind, _, place = name.partition(":")
     path = Path(place)
-    if kind != "folder" and path.exists() and not path.is_file():  # a device or a pipe could be read without end
+    try:
+        status = status_of(path, name)
+    except UserError as error:
+        raise DatasetError(str(error)) from error
+    if kind != "folder" and status and not stat.S_ISREG(status.st_mode):  # a device or a pipe is read without end
         raise DatasetError(f"{name}: not a regular file")
     source = KINDS[kind](path)
     if isinstance(source, Arrays):

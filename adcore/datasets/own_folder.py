@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from adcore.datasets.files import DatasetError
 from adcore.datasets.image_dataset import Part
 from adcore.datasets.images import SUFFIXES
-from adcore.datasets.listing import Classes, Listing, class_name, in_words, split_by_name
+from adcore.datasets.listing import Classes, Listing, class_name, files_below, identity, in_words, split_by_name
 
 __all__ = ["list_folder"]
 
@@ -43,6 +43,7 @@ def _parts(path: Path, notes: list[str]) -> dict[Part, Classes]:
         classes = _classes(path, notes)
         notes.append("no train/ and test/: a sixth of each class, chosen by file name, is the test part")
         return split_by_name(classes, path)
+    _check_case(path, folders)
     train = _classes(named["train"], notes)
     for extra in (folder for name, folder in named.items() if name in TRAIN_TOO):
         notes.append(f"{extra.name}/ joins train/: a sixth of both, chosen by --split-seed, is for validation")
@@ -52,6 +53,14 @@ def _parts(path: Path, notes: list[str]) -> dict[Part, Classes]:
     if ignored:
         notes.append(f"ignored beside train/ and test/: {in_words(ignored)}")
     return {"train": train, "test": _classes(named["test"], notes)}
+
+
+def _check_case(path: Path, folders: Iterable[str]) -> None:
+    """Raises DatasetError for two folders of one part, train/ and Train/, whichever of them is meant."""
+    for part in ("train", "test", *TRAIN_TOO):
+        alike = [f"{name}/" for name in folders if name.lower() == part]
+        if len(alike) > 1:
+            raise DatasetError(f"folder:{path}: {' and '.join(alike)} differ in case alone; put their images into one")
 
 
 def _folders(path: Path) -> dict[str, Path]:
@@ -66,9 +75,13 @@ def _classes(path: Path, notes: list[str]) -> dict[str, list[Path]]:
     """Image files by class, of each folder in path."""
     found: dict[str, list[Path]] = {}
     others: Counter[str] = Counter()
+
+    def on_circle(link: Path) -> None:
+        notes.append(f"{link}: a link to a folder above it is not followed")
+
     for name, folder in _folders(path).items():
         images: list[Path] = []
-        for file in _files(folder, {_identity(path), _identity(folder)}, notes):
+        for file in files_below(folder, {identity(path)}, on_circle):
             if file.suffix.lower() in SUFFIXES:
                 images.append(file)
             else:
@@ -86,25 +99,3 @@ def _classes(path: Path, notes: list[str]) -> dict[str, list[Path]]:
         expected = f"folders of {', '.join(SUFFIXES)} files, one for each class, such as {path / 'normal'}"
         raise DatasetError(f"{path}: no images; expected {expected}")
     return found
-
-
-def _files(folder: Path, above: set[tuple[int, int]], notes: list[str]) -> Iterator[Path]:
-    """Files below folder in the order of their names, without hidden ones; links are followed, but not in circles.
-
-    above: the folders that lead here.
-    """
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith("."):
-            continue
-        path = folder / entry.name
-        if not os.path.isdir(path):
-            yield path
-        elif (identity := _identity(path)) in above:
-            notes.append(f"{path}: a link to a folder above it is not followed")
-        else:
-            yield from _files(path, {*above, identity}, notes)
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    found = folder.stat()
-    return found.st_dev, found.st_ino

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrays", "open_npz"]
 
+#: The smallest square that is kept as it is: augmentation crops up to 2 pixels from each border.
+SMALLEST = 5
 #: Names of a part's arrays begin with these; the second is optional.
 PREFIXES: Mapping[Part, tuple[str, ...]] = {"train": ("train", "val"), "test": ("test",)}
 
@@ -38,7 +40,7 @@ class Arrays:
         return {part: dict(Counter(labels)) for part, labels in self.labels.items()}
 
     def read(self, part: Part, image_size: int) -> NDArray[np.uint8]:
-        """A part's images, [n, channels, size, size]: square ones up to image_size as they are, others resized."""
+        """A part's images, [n, channels, size, size]: squares of SMALLEST to image_size as they are, others resized."""
         import numpy as np
 
         stored = [array for name in PREFIXES[part] if (array := _read(self.path, f"{name}_images")) is not None]
@@ -48,7 +50,8 @@ class Arrays:
         images = np.concatenate(stored)
         images = images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         height, width = images.shape[2:]
-        return images if height == width <= image_size else resized(images, image_size)
+        is_kept = SMALLEST <= height == width <= image_size or not len(images)
+        return images if is_kept else resized(images, image_size)
 
 
 def open_npz(path: Path) -> Arrays:

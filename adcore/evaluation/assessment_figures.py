@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from adcore.train.pack import Pack
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 __all__ = ["RECONSTRUCTED", "write_auroc_by_class", "write_figures"]
 
@@ -64,7 +65,7 @@ def write_figures(
 def write_auroc_by_class(folder: Path, assessments: dict[int, Assessment]) -> list[Path]:
     """Write auroc_by_class.png of the experiments whose AUROC is finite, if there are several; return its path.
 
-    Under seen-unseen, seen and unseen anomalies have their own bars. Raises OSError like `write_figures`.
+    Under seen-unseen, seen and unseen anomalies have their own points. Raises OSError like `write_figures`.
     """
     finite = {
         index: assessment for index, assessment in assessments.items() if math.isfinite(assessment.measured["auroc"])
@@ -103,9 +104,15 @@ def _figures_of_scores(assessment: Assessment, title: str) -> dict[str, Figure]:
 
 
 def _scored_images(test_part: ImageDataset, assessment: Assessment, title: str) -> Figure:
-    images = test_part.images[tested_positions(assessment.config, test_part.labels)].double().div(255).numpy()
+    tested = tested_positions(assessment.config, test_part.labels)
     scores, anomalous = assessment.scores.double().numpy(), assessment.anomalous.numpy()
-    kinds = [(images[anomalous == kind], scores[anomalous == kind]) for kind in (False, True)]
+    kinds: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    for kind in (False, True):
+        places = (anomalous == kind).nonzero()[0]
+        own = scores[places]
+        drawn = sorted(place for end in image_figures.ends(own, anomalous=kind, shown=RECONSTRUCTED) for place in end)
+        images = test_part.images[tested[places[drawn]]]
+        kinds.append((images.double().div(255).numpy(), own[drawn]))
     return image_figures.scored_images(*kinds, title=title, shown=RECONSTRUCTED)
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-__all__ = ["reconstructions", "scored_images"]
+__all__ = ["ends", "reconstructions", "scored_images"]
 
 #: Side of a reconstructed image, and gap between normal and anomalous ones, in units of the images' spacing.
 IMAGE_SIDE, GROUP_GAP = 0.92, 0.3
@@ -52,6 +52,14 @@ def reconstructions(
     return figure
 
 
+def ends(scores: NDArray[Any], *, anomalous: bool, shown: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Positions of the images of one kind that are scored best, and of those scored worst, none twice; scores: [n]."""
+    import numpy as np
+
+    order = np.argsort(-scores if anomalous else scores, kind="stable")
+    return order[:shown], order[shown:][-shown:]
+
+
 def scored_images(
     normal: tuple[NDArray[Any], NDArray[Any]], anomalous: tuple[NDArray[Any], NDArray[Any]], *, title: str, shown: int
 ) -> Figure:
@@ -64,8 +72,7 @@ def scored_images(
     figure = new_figure(0.9 * (2 * shown + GROUP_GAP) + 1.2, 2.9)
     panels = figure.subplots(2, 1)
     for kind, (axes, (images, scores)) in enumerate(zip(panels, (normal, anomalous), strict=True)):
-        order = np.argsort(-scores if kind else scores, kind="stable")
-        best, worst = order[:shown], order[shown:][-shown:]
+        best, worst = ends(scores, anomalous=bool(kind), shown=shown)
         places, both = [*range(len(best)), *(GROUP_GAP + 2 * shown - np.arange(len(worst), 0, -1))], [*best, *worst]
         for left, image in zip(places, both, strict=True):
             axes.imshow(*_picture(images[image]), vmin=0, vmax=1, extent=(left, left + IMAGE_SIDE, 0, IMAGE_SIDE))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset, describe
+from adcore.datasets.own import is_own
 from adcore.errors import UserError
 from adcore.metrics import measure
 from adcore.protocols.definitions import known_anomalies
@@ -65,13 +66,15 @@ class TestScores:
 
     def require_every_kind(self) -> None:
         """Raises UserError if an experiment has no normal images, or none of a kind of anomalies."""
+        is_alone = describe(self.config.dataset).normal_class is not None
         for experiment in self.config.classes:
+            leave_out = "" if is_alone else f"leave class {experiment} out of the classes, or "
             kinds = {f"{name} anomalies".lstrip(): anomalous for name, anomalous in self.anomalous(experiment).items()}
             for name, mask in {"normal images": self.normal(experiment), **kinds}.items():
                 if not mask.any():
                     raise UserError(
                         f"the test part has no {name} of experiment {experiment}, expected some of each kind; "
-                        f"leave class {experiment} out of the classes, or use another test part or none"
+                        f"{leave_out}use another test part or none"
                     )
 
 
@@ -90,7 +93,9 @@ def score_test(detector: Pack, config: TrainConfig, data: ImageDataset) -> TestS
 def tested_positions(config: TrainConfig, labels: Tensor) -> Tensor:
     """Positions of the images that config's models are tested on, ascending. labels: int64 [n] of the test part."""
     if not config.exposure.counts:
-        return cap_per_class(labels, config.images_per_class)
+        # files come in the order of their names, of which a cap must not take the first
+        drawn_by = config.split_seed if is_own(config.dataset) else None
+        return cap_per_class(labels, config.images_per_class, drawn_by=drawn_by)
     return select(
         labels,
         config.exposure,

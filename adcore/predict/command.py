@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adcore.errors import UserError
-from adcore.files import check_local, check_writable, write_whole
+from adcore.files import check_local, check_writable, is_folder, status_of, write_whole
 from adcore.predict.images import find_files
 from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
@@ -74,7 +74,7 @@ class Request:
             if not self.places and place is not None and flag != "--onnx":
                 raise UserError(f"{flag} {place!r}: no images to score; name some")
         for flag, file in (("--csv", self.table), ("--onnx", self.onnx)):
-            if file is not None and Path(file).is_dir():
+            if file is not None and is_folder(Path(file), f"{flag} {file!r}"):
                 raise UserError(f"{flag} {file!r}: a folder, expected a file")
             if file is not None:
                 check_writable(Path(file).parent, f"{flag} {file!r}")
@@ -89,8 +89,8 @@ def predict(models: Sequence[Path], request: Request, source: str = "--model") -
     come from, for messages. Raises UserError for models that cannot be used.
     """
     for path in models:
-        if not path.exists():
-            raise UserError(f"{source} {str(path)!r}: no such file or folder")
+        if status_of(path, named := f"{source} {str(path)!r}") is None:
+            raise UserError(f"{named}: no such file or folder")
     files = find_files(request.places)
     prepare_process()
     from adcore.predict.models import load_model, read_states

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adcore.datasets.images import SUFFIXES, as_pixels, read_image
+from adcore.datasets.listing import files_below
 from adcore.errors import UserError
+from adcore.files import is_folder, status_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,18 +21,22 @@ __all__ = ["ARRAYS", "find_files", "fitted", "prepared", "read_file"]
 ARRAYS = (".npy", ".npz")
 #: The array of a .npz file that is read if it holds several.
 ARRAY_NAME = "images"
+#: Sizes of the last axis of an image with channels: grey, colours, colours and transparency.
+CHANNELS = (1, 3, 4)
 
 
 def find_files(places: Sequence[str]) -> list[Path]:
     """The files to read: those named, and each folder's images and arrays, of any depth, in the order of their names.
 
+    Hidden ones are not among them, unless they are named; links are followed, as in training.
+
     Raises UserError for a place that does not exist, for a folder that cannot be read or holds no image.
     """
     paths: list[Path] = []
     for place in map(Path, places):
-        if place.is_dir():
+        if is_folder(place, repr(str(place))):
             paths += _files_of(place)
-        elif place.exists():
+        elif status_of(place, repr(str(place))):
             paths.append(place)
         else:
             raise UserError(f"{str(place)!r}: no such file or folder; name images, .npy or .npz files, or folders")
@@ -63,7 +68,7 @@ def prepared(pixels: NDArray[np.uint8], channels: int, side: int, name: str) -> 
         raise UserError(f"{name}: {pixels.dtype} values, expected uint8, 0 to 255")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
-    if not pixels.size or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
+    if not pixels.size or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in CHANNELS):
         raise UserError(f"{name}: shape {pixels.shape}, expected (H, W) or (H, W, C) with C = 1, 3 or 4")
     if pixels.ndim != (2 if channels == 1 else 3) or pixels.shape[2:] == (4,):
         pixels = as_pixels(Image.fromarray(pixels), channels)
@@ -85,13 +90,10 @@ def fitted(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _files_of(folder: Path) -> list[Path]:
-    def refuse(error: OSError) -> None:
+    try:
+        paths = [path for path in files_below(folder) if path.suffix.lower() in (*SUFFIXES, *ARRAYS)]
+    except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
-
-    paths: list[Path] = []
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        folders.sort()
-        paths += [Path(place) / name for name in sorted(files) if Path(name).suffix.lower() in (*SUFFIXES, *ARRAYS)]
     if not paths:
         raise UserError(f"{str(folder)!r}: no image in this folder, expected {', '.join((*SUFFIXES, *ARRAYS))} files")
     return paths
@@ -112,6 +114,10 @@ def _array(path: Path) -> NDArray[np.uint8]:
         raise UserError(f"{path}: cannot be read ({str(error).strip() or type(error).__name__})") from error
     if stored.ndim not in (3, 4) or not len(stored) or stored.dtype != np.uint8:
         raise UserError(f"{path}: {stored.dtype} {stored.shape}, expected uint8 (N, H, W) or (N, H, W, C)")
+    if stored.ndim == 3 and stored.shape[2] in CHANNELS and stored.shape[1] != stored.shape[2]:
+        raise UserError(
+            f"{path}: {stored.shape} looks like one image (H, W, C), expected several; save it as image[None]"
+        )
     return stored
 
 

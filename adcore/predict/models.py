@@ -11,8 +11,9 @@ from pathlib import Path
 from torch import Tensor
 
 from adcore.config import TrainConfig
-from adcore.datasets import DatasetInfo, describe
+from adcore.datasets import DatasetInfo
 from adcore.errors import UserError
+from adcore.files import is_folder
 from adcore.reconstruction import unit_range
 from adcore.thresholds import DIRECTION
 from adcore.train import checkpoints
@@ -31,21 +32,18 @@ REMEDY = "name a file that adcore.train or a sweep has written"
 class Model:
     """One experiment's networks, a member of `detector` for each training seed.
 
-    config: of the first seed. seeds: of training. threshold: images that score at or above it are anomalous, the mean
-    over the seeds of those in the checkpoints; None if one of them has none. rule: what chose it. source: the files.
+    config: of the first seed. info: the data that it was trained on. seeds: of training. threshold: images that score
+    at or above it are anomalous, the mean over the seeds of those in the checkpoints; None if one of them has none.
+    rule: what chose it. source: the files.
     """
 
     config: TrainConfig
+    info: DatasetInfo
     detector: Pack
     seeds: tuple[int, ...]
     threshold: float | None
     rule: str
     source: str
-
-    @property
-    def info(self) -> DatasetInfo:
-        """The data set that it was trained on."""
-        return describe(self.config.dataset)
 
     @property
     def title(self) -> str:
@@ -64,10 +62,11 @@ class Model:
         return anomaly_scores(self.detector, images, mirrored=self.config.mirrored_scores).mean(1)
 
     def error_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images as the networks see them, [n, channels, 32, 32] in [0, 1], and where they are reconstructed badly.
+        """Images as the networks see them, [n, channels, size, size] in [0, 1], and where they are reconstructed badly.
 
-        The maps, [n, 32, 32] in [0, 1], are |x - x'| on [0, 1], the mean over channels and seeds; with mirrored_scores
-        also over an image and its mirror image. images: as for `scores`; both are on the CPU.
+        The maps, [n, size, size] in [0, 1], are |x - x'| on [0, 1], the mean over channels and seeds; with
+        mirrored_scores also over an image and its mirror image. size: config.image_size. images: as for `scores`; both
+        are on the CPU.
         """
 
         def errors(plain: Tensor) -> Tensor:
@@ -80,13 +79,16 @@ class Model:
         return by_batch(self.detector, images, unit_range), by_batch(self.detector, images, both)
 
 
-def class_index(config: TrainConfig, chosen: str) -> int:
-    """The class that is named by its index or its name. Raises UserError for one that the data set lacks."""
-    names = describe(config.dataset).class_names
-    if chosen in names:
-        return names.index(chosen)
+def class_index(info: DatasetInfo, chosen: str) -> int:
+    """The class with this index, as --classes takes it in training, or else with this name.
+
+    Names may be numbers, too: what is an index is not taken for one. Raises UserError for a class that the data lack.
+    """
+    names = info.class_names
     if chosen.isdecimal() and int(chosen) < len(names):
         return int(chosen)
+    if chosen in names:
+        return names.index(chosen)
     choices = ", ".join(f"{index} ({name})" if name != str(index) else name for index, name in enumerate(names))
     raise UserError(f"--class {chosen!r}: expected one of {choices}")
 
@@ -98,7 +100,7 @@ def read_states(places: Sequence[Path]) -> list[MemberState]:
     """
     files: list[Path] = []
     for place in places:
-        paths = sorted(place.rglob("*.ckpt")) if place.is_dir() else [place]
+        paths = sorted(place.rglob("*.ckpt")) if is_folder(place, f"--model {str(place)!r}") else [place]
         if not paths:
             raise UserError(f"--model {str(place)!r}: no *.ckpt file in this folder; {REMEDY}")
         files += paths
@@ -121,12 +123,11 @@ def load_model(states: Sequence[MemberState], chosen: str | None = None, source:
     if len(set(seeds)) < len(seeds):
         again = next(seed for seed in seeds if seeds.count(seed) > 1)
         raise UserError(f"{source}: training seed {again} is given twice; name each model once")
-    pack = Pack(
-        [state.config for state in class_states], describe(config.dataset).channels, strategy=scoring_strategy()
-    )
+    info = class_states[0].data_info
+    pack = Pack([state.config for state in class_states], info.channels, strategy=scoring_strategy())
     load_states(pack, class_states, source)
     threshold, rule = _decision(class_states)
-    return Model(config, pack.to(training_device()), seeds, threshold, rule, source)
+    return Model(config, info, pack.to(training_device()), seeds, threshold, rule, source)
 
 
 def _of_class(states: Sequence[MemberState], chosen: str | None, source: str) -> list[MemberState]:
@@ -134,7 +135,7 @@ def _of_class(states: Sequence[MemberState], chosen: str | None, source: str) ->
     listed = ", ".join(map(str, classes))
     if chosen is None and len(classes) > 1:
         raise UserError(f"{source}: models of the classes {listed}; choose one of them with --class")
-    index = classes[0] if chosen is None else class_index(states[0].config, chosen)
+    index = classes[0] if chosen is None else class_index(states[0].data_info, chosen)
     if index not in classes:
         raise UserError(f"--class {chosen}: {source} has no model of it, only of {listed}")
     return [state for state in states if state.config.classes == (index,)]

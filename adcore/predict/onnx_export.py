@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from adcore.augment import Resampler
 from adcore.errors import UserError
 from adcore.files import put_in_place
-from adcore.networks import IMAGE_SIZE
 from adcore.predict.models import Model
 
 __all__ = ["EXPORTED", "check_exported", "export"]
@@ -37,7 +36,7 @@ class Scorer(nn.Module):
         super().__init__()
         self.detector = model.detector
         self.mirrored = model.config.mirrored_scores
-        self.resample = Resampler(model.info.size, IMAGE_SIZE, torch.device("cpu"), model.detector.dtype)
+        self.resample = Resampler(model.info.size, model.detector.image_size, torch.device("cpu"), model.detector.dtype)
 
     def forward(self, pixels: Tensor) -> Tensor:
         images = self.resample.plain(pixels)

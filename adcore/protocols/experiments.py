@@ -57,8 +57,9 @@ def one_vs_rest(
 
     images: uint8 [n, channels, height, width], labels: int64 [n], of the train part; fit: positions in it.
     sampling: "kmeans" or "random". Returns draw(class, train_seed, epoch): each epoch draws anew which images of a kind
-    are used if there are too many, and their order; polluting images stay the same. It raises UserError if pollution
-    leaves no image of the known anomaly classes to label.
+    are used if there are too many, and their order; polluting images stay the same, and labelled anomalies do where
+    exposure.labelled_share limits them. It raises UserError if pollution leaves no image of the known anomaly classes
+    to label.
     """
     own = labels[fit]
     sizes = torch.bincount(own)
@@ -74,6 +75,8 @@ def one_vs_rest(
         known = known_anomalies(exposure, index, len(sizes), split_seed)
         polluting = _polluting(own, known, round(exposure.pollution * count), generator(train_seed, index, "pollution"))
         normal = torch.cat([normal[: count - len(polluting)], polluting])
+        if epoch and exposure.labelled_share < 0.5:  # others in each epoch would be more labels than the share allows
+            return Experiment(index, fit[normal], draw(index, train_seed, 0).anomalous)
         left = own.index_fill(0, polluting, -1)  # an image is not labelled both ways
         anomalous = _labelled(left, groups, known, count, exposure, stream)
         return Experiment(index, fit[normal], fit[anomalous])

@@ -27,7 +27,7 @@ def load_part(name: str, part: Part, protocol: str, **source: Any) -> ImageDatas
 
     Under held-out, half of each anomaly class of the test part (rounded down) is in the train part instead, where
     adcore.train.build.split_train takes it for validation alone. Raises UserError if that leaves no anomaly to validate
-    on, and what `load` raises.
+    on, for images of another size in the test part, and what `load` raises.
     """
     found = load(name, part, **source)
     if protocol != HELD_OUT:
@@ -41,6 +41,7 @@ def load_part(name: str, part: Part, protocol: str, **source: Any) -> ImageDatas
         )
     if part == "test":
         return _with(found, found.images[~taken], found.labels[~taken])
+    _require_one_size(found, test)
     rest = int((test.labels != test.info.normal_class).sum() - taken.sum())
     note = (
         f"no anomalies to train on: {int(taken.sum())} of the test part's anomalies, chosen by their pixels, "
@@ -48,6 +49,15 @@ def load_part(name: str, part: Part, protocol: str, **source: Any) -> ImageDatas
     )
     whole = _with(found, torch.cat([found.images, test.images[taken]]), torch.cat([found.labels, test.labels[taken]]))
     return _noted(whole, note)
+
+
+def _require_one_size(train: ImageDataset, test: ImageDataset) -> None:
+    sides = [part.images.shape[-1] for part in (train, test)]
+    if sides[0] != sides[1]:  # small squares of arrays are kept as they are
+        raise UserError(
+            f"--protocol {HELD_OUT}: {train.name} has images of {sides[0]} pixels a side in its train part and of "
+            f"{sides[1]} in its test part, half of whose anomalies are for validation; expected one size"
+        )
 
 
 def _noted(data: ImageDataset, note: str) -> ImageDataset:

@@ -61,8 +61,12 @@ def draw_by_cluster(
 ) -> Tensor:
     """Positions of `total` images, evenly over the classes in `anomalous` and, within each, over its clusters.
 
-    labels, clusters: int64 [n]. Returns int64 [total]. After the balanced sampling of Kim et al., ECCV Workshops 2020.
+    If there are more classes than that, it is drawn which of them give an image. labels, clusters: int64 [n]. Returns
+    int64 [total]. After the balanced sampling of Kim et al., ECCV Workshops 2020.
     """
+    present = [index for index in anomalous if (labels == index).any()]
+    if 0 < total < len(present):  # else it would always be the largest classes, and the last of equal ones
+        anomalous = [present[place] for place in torch.randperm(len(present), generator=generator)[:total].tolist()]
     by_class = [(labels == index).nonzero()[:, 0] for index in anomalous]
     drawn: list[Tensor] = []
     for members, share in zip(by_class, equal_shares(total, [len(m) for m in by_class]), strict=True):

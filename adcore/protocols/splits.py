@@ -39,7 +39,7 @@ def require_every_class(
     names: Sequence[str],
     *,
     at_least: int = MINIMUM_IMAGES,
-    of: str = "the data set",
+    of: str = "the train part",
     only: int | None = None,
 ) -> None:
     """Raises UserError unless labels, int64 [n], hold `at_least` images of each named class, and no other class.
@@ -147,7 +147,15 @@ def select(
     return torch.cat(drawn).sort().values
 
 
-def cap_per_class(labels: Tensor, images_per_class: int | None) -> Tensor:
-    """Positions of the first images of each class, in the data set's order. labels: int64 [n]; None: all of them."""
-    kept = [(labels == index).nonzero()[:images_per_class, 0] for index in labels.unique()]
+def cap_per_class(labels: Tensor, images_per_class: int | None, *, drawn_by: int | None = None) -> Tensor:
+    """Positions of at most so many images of each class of the test part, ascending; None: all. labels: int64 [n].
+
+    drawn_by: a seed that draws them at random; None: the first of each class, in the data set's order.
+    """
+    kept: list[Tensor] = []
+    for index in labels.unique().tolist():
+        own = (labels == index).nonzero()[:, 0]
+        if drawn_by is not None:
+            own = own[torch.randperm(len(own), generator=generator(drawn_by, index, "test-images"))]
+        kept.append(own[:images_per_class])
     return torch.cat(kept).sort().values

@@ -10,10 +10,15 @@ from pathlib import Path
 
 __all__ = ["cuda_devices", "device_name", "has_cuda_device"]
 
+#: What there is instead under Windows (WSL2): its graphics device, and NVIDIA's driver.
+IN_WINDOWS = ("dev/dxg", "usr/lib/wsl/lib/libcuda.so.1")
 
-def has_cuda_device() -> bool:
-    """Whether this machine has an NVIDIA device that this process may use."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and Path("/dev/nvidiactl").exists()
+
+def has_cuda_device(root: Path = Path("/")) -> bool:
+    """Whether this machine has an NVIDIA device that this process may use. root: where dev/ and usr/ are."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    return (root / "dev/nvidiactl").exists() or all((root / file).exists() for file in IN_WINDOWS)
 
 
 def cuda_devices(root: Path = Path("/")) -> int:
@@ -30,6 +35,8 @@ def device_name(root: Path = Path("/")) -> str:
     if has_cuda_device():
         file, pattern = min((root / "proc/driver/nvidia/gpus").glob("*/information"), default=file), r"Model:\s*(.+)"
     with contextlib.suppress(OSError):
-        if match := re.search(pattern, file.read_text()):
+        if match := re.search(pattern, file.read_text(encoding="utf-8", errors="replace")):
             return match[1].strip()
+    if has_cuda_device():  # its name is in no file under Windows
+        return "NVIDIA GPU"
     return platform.processor() or platform.machine()

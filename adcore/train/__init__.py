@@ -122,6 +122,8 @@ def train(
     content = data.content_hash
     fresh = [MemberState(member, content=content) for member in members]
     states = checkpoints.load(members, content) if checkpoints else fresh
+    for state in states:
+        state.info = data.info
     # by the overloads, one configuration comes with a Report, several with a ReportEach
     report_each = _of_one(cast(Report, report)) if isinstance(config, TrainConfig) else cast(ReportEach, report)
     reports = Reports(configs, states, report_each, until=last)

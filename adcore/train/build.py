@@ -64,9 +64,14 @@ def scoring_strategy() -> str:
 
 
 def load_states(pack: Pack, states: Sequence[MemberState], source: str) -> None:
-    """Load each member's networks. Raises UserError if they do not fit the pack; source: where they come from."""
+    """Load each member's networks. Raises UserError if they do not fit the pack; source: where they come from.
+
+    What is wrong with the device, such as too little memory, is raised as it is.
+    """
     try:
         pack.load(states)
     except (RuntimeError, AttributeError, LookupError, TypeError, ValueError) as error:  # other names, shapes or kinds
+        if isinstance(error, torch.OutOfMemoryError) or "CUDA" in str(error):
+            raise
         name = pack.kind.__name__
         raise UserError(f"{source}: weights of another network than this version's {name}; move it away") from error

@@ -21,7 +21,7 @@ import torch
 from torch.serialization import skip_data
 
 from adcore.config import TrainConfig
-from adcore.datasets import DatasetInfo, describe, remember
+from adcore.datasets import DatasetInfo, remember
 from adcore.datasets.own import is_own
 from adcore.errors import UserError
 from adcore.files import put_in_place
@@ -183,19 +183,19 @@ def _difference(stored: Sequence[TrainConfig], members: Sequence[TrainConfig]) -
 
 
 def _member(stored: dict[str, Any]) -> MemberState:
-    if facts := stored.get("data"):  # data of one's own, which need not be there
-        remember(DatasetInfo(**facts))
+    info = DatasetInfo(**stored["data"]) if "data" in stored else None
+    if info:  # data of one's own, which need not be there
+        remember(info)
     config = TrainConfig(**from_plain(stored["config"]))
     if not all(WATCHED & set(epoch) for epoch in stored["history"]):
         raise ValueError("its history lacks metrics")
     found = {name: stored[name] for name in (*PARTS, *(name for name in ADDED if name in stored))}
-    return MemberState(config, **found)
+    return MemberState(config, info=info, **found)
 
 
 def _plain(state: MemberState) -> dict[str, Any]:
     """Plain values and tensors only, so that they load with weights_only=True."""
-    name = state.config.dataset
-    facts = {"data": dataclasses.asdict(describe(name))} if is_own(name) else {}
+    facts = {"data": dataclasses.asdict(state.data_info)} if is_own(state.config.dataset) else {}
     return {"config": as_plain(state.config), **{part: getattr(state, part) for part in (*PARTS, *ADDED)}, **facts}
 
 

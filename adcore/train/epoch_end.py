@@ -53,6 +53,8 @@ class EpochEnd(pl.Callback):
         self.started = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        moved = {id(images): images.to(self.pack.device) for images, _ in self.validation}  # once, not for each member
+        self.validation = [(moved[id(images)], labels) for images, labels in self.validation]
         self.on_start(self.pack)
         self.pack.execution = executed(self.pack)
 

@@ -62,7 +62,7 @@ def fit_members(
 class _Fitting:
     """Makes one run after another. largest: members at a time, fewer once memory has run out.
 
-    trained: the last run's pack and its members.
+    trained: the last run's pack and its members. images: that pass a member's networks in an epoch, once it has run.
     """
 
     states: Sequence[MemberState]
@@ -74,6 +74,7 @@ class _Fitting:
     largest: int
     on_step: OnStep | None = None
     trained: tuple[Pack, list[MemberState]] | None = None
+    images: int | None = None
 
     def __post_init__(self) -> None:
         self.device = training_device()
@@ -82,7 +83,9 @@ class _Fitting:
 
     @property
     def images_per_member(self) -> int:
-        """Images that pass a member's networks in an epoch."""
+        """Images that pass a member's networks in an epoch, the same for all members."""
+        if self.images is not None:
+            return self.images
         return data_module(self.data, [self.states[0].config], self.until).images_per_member
 
     @property
@@ -125,6 +128,7 @@ class _Fitting:
         kind = DETECTORS[members[0].detector]
         pack = Pack(members, self.data.channels, strategy=self._strategy(choose_strategy(kind, self.device)))
         module = data_module(self.data, members, until)
+        self.images = module.images_per_member
         epoch_end = EpochEnd(
             pack,
             states,

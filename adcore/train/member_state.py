@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from adcore.config import TrainConfig
+from adcore.datasets import DatasetInfo, describe
 
 __all__ = ["WATCHED", "MemberState", "join_states", "split_state"]
 
@@ -27,7 +28,7 @@ class MemberState:
     adcore.thresholds.decision_rule on the validation images of the last epoch; empty before the first, if the model
     diverged, and in files of versions without it. networks: state dict of its detector. optimizers: for each Adam, the
     state of each parameter. Both are from the last epoch at which they were kept, on the CPU; empty before the first.
-    content: the hash of the train part, "" if not known.
+    content: the hash of the train part, "" if not known. info: facts about the data, None for those of a published set.
     """
 
     config: TrainConfig
@@ -37,6 +38,12 @@ class MemberState:
     networks: dict[str, Any] = dataclasses.field(default_factory=dict)
     optimizers: list[list[dict[str, Tensor]]] = dataclasses.field(default_factory=list)
     content: str = ""
+    info: DatasetInfo | None = None
+
+    @property
+    def data_info(self) -> DatasetInfo:
+        """Facts about the data that it was trained on, as they were then."""
+        return self.info or describe(self.config.dataset)
 
     @property
     def epoch(self) -> int:

@@ -23,7 +23,10 @@ __all__ = ["Probe", "known_probe", "probe"]
 #: Approximate training time of a probe, maximum steps per epoch, and epochs: one to warm up, two to measure.
 SECONDS, STEPS, EPOCHS = 6.0, 30, 3
 #: The fields of TrainConfig that decide the speed of a step.
-DECISIVE = ("dataset", "image_size", "detector", "width", "norm", "latent_size", "batch_size", "precision")
+DECISIVE = (
+    "dataset", "image_size", "detector", "width", "norm", "latent_size", "patch_size", "average_weights", "batch_size",
+    "precision",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +56,7 @@ def probe(config: TrainConfig, members: int, threads: int) -> Probe:
 def known_probe(config: TrainConfig, members: int, threads: int) -> Probe | None:
     """The last measurement with this device, torch version and number of threads, if any. Imports no torch."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # absent, truncated or foreign
-        stored = json.loads(_path(config, members, threads).read_text())
+        stored = json.loads(_path(config, members, threads).read_text(encoding="utf-8"))
         measurement = Probe(str(stored["device"]), float(stored["images_per_second"]))
         return measurement if 0 < measurement.images_per_second < float("inf") else None
     return None
