@@ -158,9 +158,8 @@ class Stages(StageRunner):
         )  # fmt: skip
         self.winner = confirmed[0].number, self.plan.confirm_seeds[0]
         self._print(outcome, commands)
-        tried = sum(len(each.configurations) for each in self._records)
-        reason = f"{failed} of {count_of(tried, 'configuration')} failed"
-        return 0 if is_complete else self.report_failure(reason)
+        tried = count_of(sum(len(each.configurations) for each in self._records), "configuration")
+        return 0 if is_complete else self.report_failure(f"{failed} of {tried} failed")
 
     def _score(self, confirmed: list[Confirmation], own_best: Mapping[int, int], *, open_again: bool) -> TestResult:
         if open_again or self.record.read("test") is None:
