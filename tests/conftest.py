@@ -20,6 +20,7 @@ from adcore.train import TrainResult, train
 from tests.detector_runs import config, ignore
 
 torch.set_num_threads(1)
+pytest.register_assert_rewrite("tests.pack_runs")  # its assertions say which numbers differ
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,6 +55,14 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("notes.txt").write_text("a list of things to buy")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.delenv("ADCORE_DATA", raising=False)
+
+
+@pytest.fixture(scope="session")
+def database() -> bytes:
+    """A new MLflow database."""
+    from tests.sweep_process import new_database
+
+    return new_database()
 
 
 @pytest.fixture(scope="session")
