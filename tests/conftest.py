@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sweeps.engine.tracking.writer import MlflowWriter
 
 torch.set_num_threads(1)
+pytest.register_assert_rewrite("tests.pack_runs")  # its assertions say which numbers differ
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +64,14 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def database() -> bytes:
+    """A new MLflow database."""
+    from tests.sweep_process import new_database
+
+    return new_database()
+
+
+@pytest.fixture(scope="session")
 def whole_run(digits_train: ImageDataset) -> Callable[[str], TrainResult]:
     """Each detector's run of config(name), trained once."""
     results: dict[str, TrainResult] = {}
@@ -73,16 +82,6 @@ def whole_run(digits_train: ImageDataset) -> Callable[[str], TrainResult]:
         return results[name]
 
     return run
-
-
-@pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A new MLflow database: making one takes seconds."""
-    from sweeps.engine.tracking.store import make_database
-
-    path = tmp_path_factory.mktemp("made") / "mlflow.db"
-    make_database(path)
-    return path.read_bytes()
 
 
 @pytest.fixture(scope="session")

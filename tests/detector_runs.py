@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adcore.config import TrainConfig
+from tests.train_runs import ignore
 
 __all__ = ["config", "ignore"]
 
@@ -16,7 +17,3 @@ def config(name: str, **changes: Any) -> TrainConfig:
         "sampling": "random", "images_per_class": 64, "validation_images": 60, "batch_size": 32,
     }  # fmt: skip
     return TrainConfig(**(settings | changes))
-
-
-def ignore(_: dict[str, float]) -> None:
-    """Stands for a listener."""

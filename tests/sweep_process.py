@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -28,16 +27,13 @@ HANGS = 400.0
 
 
 @functools.cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="mlflow-")
-
-
-@functools.cache
-def _new_database() -> Path:
+def new_database() -> bytes:
     """MLflow's empty tables, as a sweep makes them in a file that is not there: it takes seconds each time."""
-    path = Path(_scratch().name) / "mlflow.db"
-    make_database(path)
-    return path
+    with tempfile.TemporaryDirectory(prefix="mlflow-") as folder:
+        path = Path(folder) / "mlflow.db"
+        make_database(path)
+        assert [each.name for each in path.parent.iterdir()] == ["mlflow.db"], "nothing is left of its making"
+        return path.read_bytes()
 
 
 class SweepProcess:
@@ -57,7 +53,7 @@ class SweepProcess:
     ) -> None:
         self.folder, self.uri = folder, uri or f"sqlite:///{folder / 'mlflow.db'}"
         if uri is None and not (folder / "mlflow.db").exists():
-            shutil.copyfile(_new_database(), folder / "mlflow.db")
+            (folder / "mlflow.db").write_bytes(new_database())
         own = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "ADCORE_DATA")}
         places = ["--storage", str(storage or folder / "runs"), "--tracking-uri", self.uri]
         self.log = (folder / f"output-{time.monotonic_ns()}.txt").open("w+")

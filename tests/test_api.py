@@ -63,20 +63,28 @@ def test_a_sweep_in_another_thread_is_refused() -> None:
     assert "main thread" in str(raised[0])
 
 
-@pytest.mark.parametrize(("code", "raised"), [(1, SweepFailed), (130, KeyboardInterrupt)])
-def test_an_incomplete_sweep_raises_with_what_failed(
-    code: int, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _ending(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next sweep does nothing but write into its record that it ended with this code, and why."""
+
     def ends(_script: object, given: dict[str, Any], _interrupt: object) -> int:
         record = begun(Path("runs", given["name"]), small_plan(configs=2))
         record.write(ENDED, {"code": code, "reason": "2 of 2 configurations failed", "failures": ["trial 1: killed"]})
         return code
 
     monkeypatch.setattr(api.engine, "sweep", ends)
-    with pytest.raises(raised) as error:
+
+
+def test_an_incomplete_sweep_raises_with_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    _ending(1, monkeypatch)
+    with pytest.raises(SweepFailed) as error:
         sweep(SPACE, scale="smoke", name="mine")
-    if raised is SweepFailed:
-        assert str(error.value) == "sweep 'mine' is incomplete: 2 of 2 configurations failed\n  trial 1: killed"
+    assert str(error.value) == "sweep 'mine' is incomplete: 2 of 2 configurations failed\n  trial 1: killed"
+
+
+def test_an_interrupted_sweep_raises_as_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    _ending(130, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(SPACE, scale="smoke", name="mine")
 
 
 def test_an_extended_sweep_gives_the_result_of_the_sweep_that_it_extends(monkeypatch: pytest.MonkeyPatch) -> None:

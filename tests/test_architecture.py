@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.fresh_python import HEAVY, ROOT, fresh_imports
+
 FILES = sorted(path for package in ("adcore", "sweeps") for path in (ROOT / package).rglob("*.py"))
 
 #: Rooms from the bottom up: a module imports only from its own room and from those above it in this list. What is not
@@ -187,7 +187,6 @@ def test_losses_and_networks_are_torch_alone(module: str) -> None:
     ],
 )
 def test_importing_is_light(module: str) -> None:
-    heavy = "('torch', 'torchvision', 'pytorch_lightning', 'lightning', 'sklearn', 'ray', 'mlflow', 'optuna')"
-    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules], {module!r} in sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True)
-    assert ran.stdout.strip() == "[] True"
+    loaded = fresh_imports(module)
+    assert module in loaded
+    assert (HEAVY - {"matplotlib"}) & loaded == set()

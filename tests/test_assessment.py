@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.evaluation.assessment import BEST_F1, TWO_SCORES, Assessment, assess
@@ -17,21 +16,11 @@ from adcore.evaluation.test_scores import score_test
 from adcore.metrics import METRICS
 from adcore.protocols.definitions import known_anomalies
 from adcore.thresholds import RULES, TwoScores, at_threshold, best_f1, most_correct
-from adcore.train import TrainResult, train
 from adcore.train.batch_scores import anomaly_scores, by_batch
 from adcore.train.build import split_train
+from tests.train_runs import trained
 
 FIGURES = ("accuracy", "precision", "recall", "f1")
-
-
-def config(detector: str = "random", **changes: Any) -> TrainConfig:
-    settings: dict[str, Any] = {"dataset": "digits", "classes": (0, 3), "width": 4, "epochs": 2, "sampling": "random"}
-    return TrainConfig(detector=detector, **(settings | changes))
-
-
-def trained(data: ImageDataset, detector: str, **changes: Any) -> tuple[TrainConfig, TrainResult]:
-    settings = config(detector, **changes)
-    return settings, train(settings, lambda _: None, data=data)
 
 
 def changed(data: ImageDataset, where: torch.Tensor) -> ImageDataset:

@@ -12,20 +12,13 @@ import torch
 from matplotlib.image import imread
 
 from adcore.augment import Resampler
-from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.evaluation import image_figures
 from adcore.evaluation.assessment import assess
 from adcore.evaluation.assessment_figures import RECONSTRUCTED, write_auroc_by_class, write_figures
 from adcore.networks import IMAGE_SIZE
-from adcore.train import TrainResult, train
 from adcore.train.__main__ import main
-
-
-def trained(data: ImageDataset, detector: str, **changes: Any) -> tuple[TrainConfig, TrainResult]:
-    settings: dict[str, Any] = {"dataset": "digits", "classes": (0, 3), "width": 4, "epochs": 1, "sampling": "random"}
-    config = TrainConfig(detector=detector, **(settings | changes))
-    return config, train(config, lambda _: None, data=data)
+from tests.train_runs import trained
 
 
 def test_of_scores_that_are_not_finite_only_the_losses_are_left(

@@ -1,66 +1,141 @@
-"""`python -m sweeps.ui` with an address that is no MLflow it can read: one line that says why, as for a sweep."""
+"""`python -m sweeps.ui`: a link to each sweep's table, and `mlflow ui` for a database on this machine."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from mlflow.tracking import MlflowClient
 
-from sweeps.engine.browsing import main
+from sweeps.engine import browsing
+from sweeps.engine.machine.locations import database_uri
+from sweeps.engine.tracking.view import VIEW_TAG, view_key, view_link, view_state
 from tests.http_server import HttpServer
 
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
-def _refused(uri: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line on stderr of the command, which ends with 2."""
-    with pytest.raises(SystemExit) as ended:
-        main("help", ["--tracking-uri", uri])
+def ended(*arguments: str) -> int:
+    """The command's exit code."""
+    with pytest.raises(SystemExit) as raised:
+        browsing.main("help", arguments)
+    return int(raised.value.code or 0)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], Path]]:
+    """What would be run, and in which folder; it ends with 3, as if MLflow's port were taken."""
+    called: list[tuple[list[str], Path]] = []
+
+    def run(command: list[str], cwd: Path) -> SimpleNamespace:
+        called.append((command, cwd))
+        return SimpleNamespace(returncode=3)
+
+    monkeypatch.setattr(browsing, "subprocess", SimpleNamespace(run=run))
+    return called
+
+
+@pytest.fixture
+def browsable(elsewhere: None, database: bytes) -> MlflowClient:
+    """A database in the folder `data`, with an experiment that has no sweep yet."""
+    Path("data").mkdir()
+    Path("data", "mlflow.db").write_bytes(database)
+    client = MlflowClient(database_uri(Path("data/mlflow.db").resolve()))
+    client.create_experiment("gan_loss_weights")
+    return client
+
+
+def add_sweep(client: MlflowClient, name: str, *, started: int, has_table: bool = True) -> str:
+    """A sweep's run as a sweep makes it; the link to its table."""
+    experiment, sweep_id = client.get_experiment_by_name("gan_loss_weights"), f"{started:032x}"
+    assert experiment
+    tags = {"level": "sweep", "sweep_id": sweep_id}
+    client.create_run(experiment.experiment_id, start_time=started, tags=tags, run_name=name)
+    key = view_key(name, sweep_id)
+    if has_table:
+        client.set_experiment_tag(experiment.experiment_id, f"{VIEW_TAG}{key}", view_state(sweep_id, []))
+    return view_link("http://127.0.0.1:5001", experiment.experiment_id, key)
+
+
+URI = ("--tracking-uri", "sqlite:///data/mlflow.db", "--port", "5001")
+
+
+def test_a_database_that_is_not_there_is_refused_and_none_is_made(
+    served: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended("--tracking-uri", "sqlite:///none.db") == 2
     out, error = capsys.readouterr()
-    assert (ended.value.code, out) == (2, "")
-    assert len(error.splitlines()) == 1, error
-    return error
+    path = Path("none.db").resolve()
+    assert (out, error) == ("", f"error: --tracking-uri sqlite:///none.db: there is no {path}; a sweep makes it\n")
+    assert served == []
+    assert [each.name for each in Path().iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "said"),
-    [
-        (401, b"You are not authenticated", "MLFLOW_TRACKING_USERNAME"),
-        (403, b"no", "the server forbids this (HTTP 403)"),
-        (403, b"Invalid Host header", "--allowed-hosts"),
-        (200, b"<html>hello</html>", "is not MLflow; correct the address"),
-        (500, b"broken", "the server does not do what it is asked"),
-    ],
-)
-def test_a_server_that_refuses_or_is_no_mlflow_is_one_line(
-    status: int, body: bytes, said: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("port", ["0", "65536"])
+def test_a_port_that_cannot_be_is_refused(port: str, served: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("--port", port) == 2
+    assert f"--port {port}: expected a whole number" in capsys.readouterr().err
+    assert served == []
+
+
+def test_each_sweep_with_a_table_has_its_link_the_newest_first(
+    browsable: MlflowClient, served: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server = HttpServer(status, body)
-    error = _refused(f"http://{server.address}", capsys)
-    server.end()
-    assert error.startswith(f"error: --tracking-uri http://{server.address}: ")
-    assert said in error
+    old, new = (add_sweep(browsable, name, started=time) for name, time in (("old", 1), ("new", 2)))
+    add_sweep(browsable, "searching", started=3, has_table=False)
+    ended(*URI)
+    assert capsys.readouterr().out == f"new: {new}\nold: {old}\n"
 
 
-def test_the_database_of_another_mlflow_is_named_with_the_command_that_upgrades_it(
-    tmp_path: Path, database: bytes, capsys: pytest.CaptureFixture[str]
+def test_there_are_ten_links_at_most(
+    browsable: MlflowClient, served: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "old.db"
-    path.write_bytes(database)
-    with closing(sqlite3.connect(path)) as old, old:
-        old.execute("UPDATE alembic_version SET version_num = '0123456789ab'")
-    error = _refused(f"sqlite:///{path}", capsys)
-    assert "its schema is 0123456789ab" in error
-    assert "mlflow db upgrade" in error
+    for time in range(1, 13):
+        add_sweep(browsable, f"s{time}", started=time)
+    ended(*URI)
+    names = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == [f"s{time}" for time in range(12, 2, -1)]
+
+
+@pytest.mark.usefixtures("browsable")
+def test_mlflow_serves_the_database_on_loopback_alone_and_its_exit_code_is_passed_on(
+    served: list[tuple[list[str], Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(*URI) == 3
+    [(command, folder)] = served
+    words = ["ui", "--backend-store-uri", "sqlite:///mlflow.db", "--host", "127.0.0.1", "--port", "5001"]
+    assert command[1:] == words
+    assert Path(command[0]).name == "mlflow"
+    assert folder == Path("data").resolve()
+    assert capsys.readouterr().out.startswith("no sweep in sqlite:///")
+
+
+@pytest.mark.usefixtures("browsable")
+def test_ctrl_c_ends_it_in_good_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(browsing, "subprocess", SimpleNamespace(run=run))
+    assert ended(*URI) == 0
+
+
+def test_of_a_server_links_are_printed_and_nothing_is_run(
+    served: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = {
+        "info": {"run_id": "1", "run_name": "s", "experiment_id": "7", "start_time": 1, "status": "FINISHED"},
+        "data": {"tags": [{"key": "sweep_id", "value": "0123456789"}, {"key": "level", "value": "sweep"}]},
+    }
+    experiment = {"experiment_id": "7", "name": "e", "tags": [{"key": f"{VIEW_TAG}s-01234567", "value": "{}"}]}
+    answer = {"experiment": experiment, "experiments": [experiment], "runs": [run]}
+    server = HttpServer(200, json.dumps(answer).encode())
+    try:
+        assert ended("--tracking-uri", f"http://{server.address}/") == 0
+    finally:
+        server.end()
+    link = view_link(f"http://{server.address}", "7", "s-01234567")
+    assert capsys.readouterr().out == f"s: {link}\n"
+    assert served == []

@@ -6,7 +6,6 @@ import dataclasses
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from adcore.config import TrainConfig
 from adcore.datasets.__main__ import main as datasets_main
 from adcore.options import option
 from adcore.train.__main__ import main
+from tests.fresh_python import HEAVY, fresh_module
 from tests.small_idx import idx_images, idx_labels, write_train
 
 FIELDS = dataclasses.fields(TrainConfig)
@@ -80,10 +80,6 @@ def exit_code_of(argv: list[str]) -> int:
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=240, check=False)
-
-
-def test_bad_inputs_are_tested_in_number() -> None:
-    assert len(BAD) >= 20
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -179,22 +175,17 @@ def test_a_refused_run_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFi
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_is_there_in_two_seconds_and_without_torch() -> None:
-    began = time.perf_counter()
-    ran = python("-X", "importtime", "-m", "adcore.train", "--help")
-    took = time.perf_counter() - began
-    assert ran.returncode == 0
-    assert ran.stdout.startswith("Usage: python -m adcore.train")
-    imported = {line.rsplit("|", 1)[1].strip() for line in ran.stderr.splitlines() if line.count("|") == 2}
-    assert {"adcore.config", "click"} <= imported, "the list of imports was not understood"
-    assert not imported & {"torch", "torchvision", "pytorch_lightning", "sklearn", "ray", "mlflow"}
-    assert took < 2
+def test_help_is_there_without_torch_or_another_large_library() -> None:
+    ended = fresh_module("adcore.train", "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("Usage: python -m adcore.train")
+    assert {"adcore.config", "click"} <= ended.modules
+    assert HEAVY & ended.modules == set()
 
 
 def test_every_setting_has_a_flag_of_its_name_and_stands_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     flags = {parameter.name: parameter.opts[0] for parameter in dataclass_flags(TrainConfig)}
     assert flags == {field.name: f"--{field.name.replace('_', '-')}" for field in FIELDS}
-    assert len(flags) >= 26
     assert exit_code_of(["--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for field in FIELDS:

@@ -61,7 +61,6 @@ def test_every_field_but_switches_has_a_legal_range_that_is_tested_here() -> Non
     tested |= {"dropout", "weight_decay", "image_size"}
     tested |= {"patch_size", "score_latent", "average_weights"}  # in test_weight_average.py
     assert tested == set(FIELDS) - set(SWITCHES)
-    assert len(tested) == 39
 
 
 @pytest.mark.parametrize("size", [0, 28, 33, 256])

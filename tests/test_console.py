@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.fresh_python import HEAVY, ROOT, fresh_python
+
 COMMANDS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 #: What pip installs for a command: a program of the command's name that calls the function.
 LAUNCHER = "import sys; from {module} import {function}; sys.argv[0] = {name!r}; sys.exit({function}())"
@@ -104,12 +105,7 @@ def test_a_shells_completion_script_is_printed(shell: str) -> None:
 
 def test_completion_answers_without_any_large_library() -> None:
     entry = EntryPoint("adsweep", COMMANDS["adsweep"], "console_scripts")
-    program = (
-        f"import sys; from {entry.module} import {entry.attr} as call; sys.argv = ['adsweep']\n"
-        "try: call()\nexcept SystemExit: pass\n"
-        "print([name for name in ('torch', 'ray', 'optuna', 'mlflow', 'numpy') if name in sys.modules])"
-    )
     asked = {"COMP_WORDS": "adsweep --sca", "COMP_CWORD": "1", "_ADSWEEP_COMPLETE": "bash_complete"}
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **asked}
-    ran = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
-    assert ran.stdout.split("\n")[:2] == ["plain,--scale", "[]"]
+    ended = fresh_python(f"from {entry.module} import {entry.attr} as call; call()", "adsweep", **asked)
+    assert ended.out.splitlines() == ["plain,--scale"]
+    assert (HEAVY | {"numpy"}) & ended.modules == set()

@@ -76,7 +76,7 @@ def test_what_slurm_allots_to_a_task_counts(
     assert allotted_cpus(tmp_path) == expected
 
 
-def test_the_processs_affinity_counts() -> None:
+def test_the_affinity_of_the_process_counts() -> None:
     code = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # as taskset does

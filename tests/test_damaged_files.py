@@ -93,15 +93,6 @@ def test_an_mlflow_database_whose_writer_was_killed_in_mid_commit_is_taken(datab
         assert found.execute("SELECT count(*) FROM sqlite_master WHERE name = 'filler'").fetchone() == (0,)
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A new MLflow database."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    make_database(path)
-    assert [each.name for each in path.parent.iterdir()] == ["mlflow.db"], "nothing is left of its making"
-    return path.read_bytes()
-
-
 @pytest.mark.parametrize("name", ["cut", "overwritten", "another file"])
 def test_a_damaged_mlflow_database_is_named_and_left_alone(database: bytes, tmp_path: Path, name: str) -> None:
     path = tmp_path / "mlflow.db"
@@ -130,22 +121,30 @@ def test_the_database_of_another_program_gets_no_tables_of_mlflows(tmp_path: Pat
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", DAMAGES)
-def test_a_damaged_checkpoint_is_named_before_anything_starts(tmp_path: Path, name: str) -> None:
-    whole = SweepHome(tmp_path).checkpoint(0, 3, 1)
-    whole.parent.mkdir(parents=True)
+def _damaged_checkpoint(home: SweepHome, name: str) -> Path:
+    """One of two checkpoints, damaged; the other is whole."""
+    whole, damaged = home.checkpoint(0, 3, 1), home.checkpoint(1, 3, 1)
+    for path in (whole, damaged):
+        path.parent.mkdir(parents=True)
     torch.save({"weights": torch.rand(5000)}, whole)
-    check_checkpoints(SweepHome(tmp_path))
-    cut = SweepHome(tmp_path).checkpoint(1, 3, 1)
-    cut.parent.mkdir(parents=True)
-    cut.write_bytes(damaged := DAMAGES[name](whole.read_bytes()))
-    if name == "overwritten":  # in its middle: what it holds is checked by whoever loads it
-        check_checkpoints(SweepHome(tmp_path))
-        return
+    check_checkpoints(home)
+    damaged.write_bytes(DAMAGES[name](whole.read_bytes()))
+    return damaged
+
+
+@pytest.mark.parametrize("name", ["cut", "emptied", "another file"])
+def test_a_checkpoint_that_lacks_its_end_is_named_before_anything_starts(tmp_path: Path, name: str) -> None:
+    path = _damaged_checkpoint(SweepHome(tmp_path), name)
+    before = path.read_bytes()
     with pytest.raises(UserError, match="an incomplete checkpoint; move it away") as error:
         check_checkpoints(SweepHome(tmp_path))
-    _line_of(error, cut)
-    assert cut.read_bytes() == damaged
+    _line_of(error, path)
+    assert path.read_bytes() == before
+
+
+def test_a_checkpoint_that_has_its_end_is_left_to_whoever_loads_it(tmp_path: Path) -> None:
+    _damaged_checkpoint(SweepHome(tmp_path), "overwritten")
+    check_checkpoints(SweepHome(tmp_path))
 
 
 def test_an_outbox_that_cannot_be_written_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import builtins
 import gzip
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from adcore.datasets import DATASETS, PARTS, DatasetInfo, ImageDataset, check_na
 from adcore.datasets.files import MANIFEST, DatasetError, find_file
 from adcore.datasets.locate import Request, find_part
 from adcore.protocols.splits import split
+from tests.fresh_python import fresh_imports
 from tests.small_idx import IMAGES, LABELS, idx_images, idx_labels, small_set, write_train
 
 
@@ -87,10 +86,7 @@ def test_unknown_name_suggests_the_nearest_and_lists_the_legal_ones() -> None:
 
 
 def test_importing_datasets_imports_nothing_heavy() -> None:
-    program = (
-        "import sys, adcore.datasets; print([m for m in ('torch', 'numpy', 'sklearn', 'click') if m in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
+    assert fresh_imports("adcore.datasets") & {"torch", "numpy", "sklearn", "click"} == set()
 
 
 def test_images_that_do_not_fit_their_labels_are_refused() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adcore.augment import Resampler
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.detector_catalog import ANOMALIES
 from adcore.detectors import DETECTORS
-from adcore.detectors.base.single import SingleDetector
 from adcore.errors import UserError
 from adcore.metrics import METRICS
-from adcore.networks import IMAGE_SIZE
 from adcore.train import TrainResult, train
 from adcore.train.build import load_detector
 from adcore.train.checkpoints import Checkpoints
-from adcore.train.epoch_end import EpochEnd
 from adcore.train.execution import PackModule
-from adcore.train.members import members_of
 from adcore.train.pack import Pack
 from tests.detector_runs import config, ignore
-
-Metrics = dict[str, float]
+from tests.train_runs import InterruptedRunError, comparable, interrupt_after
 
 #: The losses that a detector reports under protocol paper.
 LOSSES = {
@@ -54,14 +47,6 @@ LOSSES |= {"gan-small": LOSSES["gan"], "gan-two-heads": LOSSES["gan"]}
 
 every_detector = pytest.mark.parametrize("name", DETECTORS)
 every_trained_detector = pytest.mark.parametrize("name", [name for name in DETECTORS if name != "random"])
-
-
-class InterruptedRunError(Exception):
-    """Stands for the end of a process."""
-
-
-def comparable(history: list[Metrics]) -> list[Metrics]:
-    return [{name: value for name, value in metrics.items() if name != "images_per_second"} for metrics in history]
 
 
 def tensors(state: Any) -> dict[str, Tensor]:
@@ -162,12 +147,9 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_gives_others(
 def test_a_resumed_run_is_the_whole_run_to_the_bit(
     name: str, whole_run: Callable[[str], TrainResult], digits_train: ImageDataset, tmp_path: Path
 ) -> None:
-    def interrupt(metrics: Metrics) -> None:
-        raise InterruptedRunError
-
     checkpoints = Checkpoints(tmp_path / "run.ckpt", every=0)
     with pytest.raises(InterruptedRunError):
-        train(config(name), interrupt, data=digits_train, checkpoints=checkpoints)
+        train(config(name), interrupt_after(1), data=digits_train, checkpoints=checkpoints)
     resumed = train(config(name), ignore, data=digits_train, checkpoints=checkpoints)
     assert len(resumed.history) == 2
     assert comparable(resumed.history) == comparable(whole_run(name).history)
@@ -231,54 +213,6 @@ def test_anomalies_matter_to_those_detectors_that_say_so(
     assert same == (ANOMALIES[name] == "ignored")
 
 
-AUTOENCODERS = [name for name, detector in DETECTORS.items() if detector.has_normal_loss]
-
-
-def test_early_stopping_counts_epochs_without_a_better_loss_and_a_resumed_run_stops_with_it(
-    digits_train: ImageDataset, tmp_path: Path
-) -> None:
-    # the loss of an autoencoder that learns nothing never falls: it is best after the first epoch
-    settings = config("autoencoder", epochs=9, patience=2, learning_rate=1e-30, schedule="constant")
-    stopped = train(settings, ignore, data=digits_train)
-    assert (stopped.state, len(stopped.history)) == ("complete", 3)
-
-    def interrupt(metrics: Metrics) -> None:
-        if metrics["epoch"] == 2:
-            raise InterruptedRunError
-
-    checkpoints = Checkpoints(tmp_path / "run.ckpt", every=0)
-    with pytest.raises(InterruptedRunError):
-        train(settings, interrupt, data=digits_train, checkpoints=checkpoints)
-    resumed = train(settings, ignore, data=digits_train, checkpoints=checkpoints)
-    assert comparable(resumed.history) == comparable(stopped.history)
-    again = train(settings, ignore, data=digits_train, checkpoints=checkpoints)
-    assert comparable(again.history) == comparable(stopped.history)
-
-
-@pytest.mark.parametrize("name", ["vae", "deep-svdd", "cnn", "gan"])
-def test_patience_is_no_limit_to_a_run_that_gets_better(name: str, digits_train: ImageDataset) -> None:
-    settings = config(name, epochs=3, patience=2, batch_size=8, learning_rate=2e-3, images_per_class=None)
-    assert len(train(settings, ignore, data=digits_train).history) == 3
-
-
-@pytest.mark.parametrize("name", AUTOENCODERS)
-def test_what_early_stopping_watches_is_the_mean_loss_of_normal_images(
-    name: str, whole_run: Callable[[str], TrainResult]
-) -> None:
-    assert len(AUTOENCODERS) == 7
-    pack = whole_run(name).detector
-    images = torch.rand(6, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    losses = torch.cat([detector.normal_loss(images) for detector in pack], 1)
-    assert losses.shape == (6, 2)
-    pack.eval()
-    for member, detector in enumerate(pack):
-        assert isinstance(detector, SingleDetector)
-        detector.noise = torch.Generator().manual_seed(0)
-        terms = detector.losses(images, images[:0])
-        # the VAE's is drawn in training, at its mean here
-        assert sum(value.item() for value in terms.values()) == pytest.approx(losses[:, member].mean().item(), rel=0.05)
-
-
 SHALLOW = ("autoencoder", "conv-autoencoder")  # they reconstruct anomalies of 8x8 pixels nearly as well
 
 
@@ -291,17 +225,3 @@ def test_it_learns_to_score_anomalies_higher(name: str, digits_train: ImageDatas
     )  # fmt: skip
     # with the sign the wrong way round it would be as far below a half
     assert train(settings, ignore, data=digits_train).history[-1]["val_auroc_mean"] > least
-
-
-def test_early_stopping_watches_normal_images_of_each_experiment_alone(
-    digits_train: ImageDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pack = Pack(members_of([config("vae", patience=1)]), 1, strategy="plain")
-    for factor, detector in zip((1, 3), pack, strict=True):
-        brightness = partial(lambda factor, images: factor * images.mean((1, 2, 3))[:, None], factor)
-        monkeypatch.setattr(detector, "normal_loss", brightness)
-    validation = (digits_train.images, digits_train.labels)
-    ends = EpochEnd(pack, [], [validation] * 2, None, until=1, on_epoch=print)  # type: ignore[arg-type]
-    plain = Resampler(8, IMAGE_SIZE, torch.device("cpu")).plain(digits_train.images).mean((1, 2, 3))
-    expected = [plain[digits_train.labels == 0].mean().item(), 3 * plain[digits_train.labels == 3].mean().item()]
-    assert ends._watched() == pytest.approx(expected, rel=1e-5)

@@ -22,14 +22,9 @@ from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.confirm_search import ConfirmSearch
 from sweeps.engine.search.timed_search import TimedSearch
 from sweeps.engine.time_limit import TimeLimit
-from tests.sweep_parts import Sweep, complete, record_of, small_plan
+from tests.sweep_parts import Sweep, complete, level, record_of, small_plan
 
 CLASSES = (0, 1, 2, 3)
-
-
-def level(number: int, index: int, epoch: int) -> float:
-    noise = random.Random(f"{number} {index} {epoch}").uniform(0, 0.004)
-    return 0.9 + number / 1000 - 0.1 * (index == 2) + epoch / 1000 + noise
 
 
 def _search(configs: int, *, limit: int = 4, slots: int = 1) -> tuple[SweepRecord, Sweep]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -12,40 +11,16 @@ import torch
 from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.errors import UserError
-from adcore.evaluation.test_scores import score_test
-from adcore.metrics import METRICS, measure
+from adcore.metrics import METRICS
 from adcore.protocols.definitions import Exposure, known_anomalies
-from adcore.protocols.experiments import Experiment, one_vs_rest
 from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
 from adcore.protocols.splits import split
-from adcore.random_streams import PURPOSES, generator
+from adcore.random_streams import generator
 from adcore.train import epoch_end, train
 from adcore.train.epoch_end import EpochEnd
 from adcore.train.members import members_of
 from adcore.train.pack import Pack
-
-KMEANS_OR_RANDOM = pytest.mark.parametrize("sampling", ["kmeans", "random"])
-
-
-def drawn(
-    data: ImageDataset,
-    exposure: Exposure | None = None,
-    *,
-    classes: tuple[int, ...] = tuple(range(10)),
-    train_seed: int = 0,
-    **changes: Any,
-) -> list[Experiment]:
-    settings: dict[str, Any] = {
-        "sampling": "random", "clusters": 5, "split_seed": 0, "content_hash": data.content_hash,
-    }  # fmt: skip
-    if exposure:
-        settings["exposure"] = exposure
-    draw = one_vs_rest(data.images, data.labels, split(data.labels, split_seed=0).fit, **(settings | changes))
-    return [draw(index, train_seed, 0) for index in classes]
-
-
-def classes_of(data: ImageDataset, positions: torch.Tensor) -> set[int]:
-    return set(data.labels[positions].tolist())
+from tests.drawn_experiments import KMEANS_OR_RANDOM, classes_of, drawn
 
 
 @KMEANS_OR_RANDOM
@@ -251,11 +226,6 @@ def test_by_default_the_same_images_are_drawn_as_before_there_was_a_choice(
         assert torch.equal(each.anomalous, fit[anomalous])
 
 
-def test_a_new_purpose_leaves_the_streams_of_the_others_as_they_are() -> None:
-    first = ("init", "order-normal", "order-anomaly", "augment-normal", "augment-anomaly", "sampling", "split")
-    assert PURPOSES[:7] == first
-
-
 #: Settings that do not go together, and how the answer begins.
 BAD = {
     "known classes of the paper's protocol": ({"known_classes": 2}, "--known-classes: only --protocol seen-unseen"),
@@ -292,44 +262,3 @@ def test_seen_unseen_knows_one_class_unless_told_otherwise() -> None:
     assert TrainConfig(protocol="seen-unseen").known_classes == 1
     config = TrainConfig(protocol="seen-unseen", known_classes=8)
     assert TrainConfig(**dataclasses.asdict(config)) == config
-
-
-@KMEANS_OR_RANDOM
-def test_leave_one_out_turns_normal_and_anomalous_round_in_their_natural_numbers(
-    digits_train: ImageDataset, sampling: str
-) -> None:
-    fit = split(digits_train.labels, split_seed=0).fit
-    sizes = digits_train.labels[fit].bincount()
-    made = drawn(digits_train, Exposure("leave-one-out"), sampling=sampling)
-    assert len(made) == 10
-    for index, each in enumerate(made):
-        # one size for all: what is left of the fit images without the largest class
-        assert len(each.normal) == len(each.normal.unique()) == len(each.anomalous) == len(fit) - sizes.max()
-        assert classes_of(digits_train, each.normal) == set(range(10)) - {index}
-        assert classes_of(digits_train, each.anomalous) == {index}
-        assert len(each.anomalous.unique()) == sizes[index], "every anomaly that there is"
-
-
-def test_leave_one_out_pollutes_the_normal_images_with_the_class_left_out(digits_train: ImageDataset) -> None:
-    (each,) = drawn(digits_train, Exposure("leave-one-out", pollution=0.05), classes=(5,))
-    hidden = each.normal[digits_train.labels[each.normal] == 5]
-    assert len(hidden) == round(0.05 * len(each.normal))
-    assert not torch.isin(hidden, each.anomalous).any()
-
-
-def test_leave_one_out_is_measured_with_the_class_left_out_as_anomalies(
-    digits_train: ImageDataset, digits_test: ImageDataset
-) -> None:
-    config = TrainConfig(
-        dataset="digits", classes=(0, 3), width=8, epochs=2, protocol="leave-one-out", detector="cnn", sampling="random"
-    )
-    reports: list[dict[str, float]] = []
-    result = train(config, reports.append, data=digits_train)
-    assert min(reports[-1]["val_auroc_0"], reports[-1]["val_auroc_3"]) > 0.9
-    tested = score_test(result.detector, config, digits_test)
-    for member, index in enumerate((0, 3)):
-        assert torch.equal(tested.anomalous(index)[""], digits_test.labels == index)
-        assert torch.equal(tested.normal(index), digits_test.labels != index)
-        expected = measure(tested.scores[:, member], digits_test.labels == index)
-        assert tested.measured()[index] == expected
-        assert expected["auroc"] > 0.9

@@ -16,5 +16,5 @@ ROOT = Path(__file__).parent.parent
 def test_a_captured_step_is_the_same_as_an_eager_one() -> None:
     visible = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     command = [sys.executable, "benchmarks/gpu.py", "--check"]
-    ran = subprocess.run(command, cwd=ROOT, env=visible, capture_output=True, text=True, timeout=600, check=False)
+    ran = subprocess.run(command, cwd=ROOT, env=visible, capture_output=True, text=True, timeout=450, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -193,10 +193,6 @@ def test_patch_pulls_on_the_worst_patches_and_on_nothing_else() -> None:
     torch.testing.assert_close(output.grad, expected, rtol=1e-12, atol=0)
 
 
-def test_losses_of_two_tensors_are_six() -> None:
-    assert sum(len(shapes) == 2 for shapes in SHAPES.values()) == 6
-
-
 @two_argument_loss
 @pytest.mark.parametrize("axis", range(5))
 def test_unequal_shapes_are_refused_not_broadcast(name: str, axis: int) -> None:

@@ -13,6 +13,7 @@ from optuna.distributions import FloatDistribution
 
 from adcore.config import TrainConfig
 from adcore.datasets import DATASETS, ImageDataset
+from adcore.detectors import DETECTORS
 from adcore.errors import UserError
 from adcore.protocols.definitions import HELD_OUT, PROTOCOLS
 from adcore.system.device import has_cuda_device
@@ -26,46 +27,54 @@ from sweeps.engine.search.trial import Part, parts_of, trial_config
 from sweeps.gan_loss_weights import SPACE
 from tests.sweep_parts import record_of
 
-# data, width, batch, images per class, validation images, configurations, epochs, best k, seeds,
-# paper's weights, schedule, augmentations: those of the confirmation
-FLIP, ALL = (
-    {"horizontal_flip"},
-    {"horizontal_flip", "vertical_flip", "crop", "rotate"},
-)
-FIGURES = {
-    "smoke": ("digits", 8, 32, None, None, 4, 2, 1, 1, False, "one-cycle", FLIP),
-    "laptop": ("fashion-mnist", 8, 64, 1500, 2500, 24, 4, 1, 2, False, "one-cycle", FLIP),
-    "workstation": ("fashion-mnist", 16, 64, None, None, 48, 10, 1, 2, False, "one-cycle", FLIP),
-    "gpu": ("fashion-mnist", 64, 256, None, None, 160, 27, 3, 3, True, "one-cycle", FLIP),
-    "paper": ("fashion-mnist", 64, 1, None, None, 40, 300, 3, 3, True, "halve-every-50", ALL),
-}
-#: In what the trainings of the search differ from it.
-SEARCHED = {"workstation": {"width": 8, "epochs": 6}}
-#: Scales that draw anomalies anew in each epoch, and score mirror images as well.
-FRESH = {"workstation", "gpu"}
+AUGMENTATIONS = ("horizontal_flip", "vertical_flip", "crop", "rotate")
 
 
 def _plan(**flags: object):
     return make_plan("gan_loss_weights", SweepSettings(**flags), SPACE)  # type: ignore[arg-type]
 
 
-def test_every_scale_has_its_figures_here() -> None:
-    assert set(SCALES) == set(FIGURES)
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_plan_has_what_its_scale_names_and_the_default_of_everything_else(scale: str) -> None:
+    plan, named = _plan(scale=scale), SCALES[scale]
+    assert plan.base == TrainConfig(**named.train)
+    assert plan.classes == tuple(range(10))
+    assert plan.search_config == dataclasses.replace(plan.base, **named.search)
+    assert (plan.configs, plan.best, plan.seeds, plan.paper) == (named.configs, named.best, named.seeds, named.paper)
 
 
-@pytest.mark.parametrize("scale", FIGURES)
-def test_scales_stand_for_the_designs_figures(scale: str) -> None:
-    plan = _plan(scale=scale)
+def test_each_scale_trains_longer_than_the_one_before_it() -> None:
+    epochs = [_plan(scale=scale).base.epochs for scale in ("smoke", "laptop", "workstation", "gpu", "paper")]
+    assert len(epochs) == len(SCALES)
+    assert epochs == sorted(set(epochs))
+
+
+def test_laptop_workstation_and_gpu_score_with_the_latent_distance_and_the_paper_without() -> None:
+    weights = {scale: _plan(scale=scale).base.score_latent for scale in SCALES}
+    assert weights == {"smoke": 0, "laptop": 1, "workstation": 1, "gpu": 1, "paper": 0}
+
+
+def test_workstation_and_gpu_draw_anomalies_anew_in_each_epoch_and_score_mirror_images_as_well() -> None:
+    bases = {scale: _plan(scale=scale).base for scale in SCALES}
+    assert {scale for scale, base in bases.items() if base.draws == "each-epoch"} == {"workstation", "gpu"}
+    assert {scale for scale, base in bases.items() if base.mirrored_scores} == {"workstation", "gpu"}
+
+
+def test_the_papers_scale_trains_as_the_paper_does_and_confirms_its_weights() -> None:
+    plan = _plan(scale="paper")
     base = plan.base
-    on = {name for name in ALL if getattr(base, name)}
-    assert (
-        base.dataset, base.width, base.batch_size, base.images_per_class, base.validation_images,
-        plan.configs, base.epochs, plan.best, plan.seeds, plan.paper, base.schedule, on,
-    ) == FIGURES[scale]  # fmt: skip
-    assert set(plan.classes) == set(range(10))
-    assert (base.draws == "each-epoch", base.mirrored_scores) == (scale in FRESH, scale in FRESH)
-    assert plan.search == SEARCHED.get(scale, {})
-    assert plan.search_config == dataclasses.replace(base, **SEARCHED.get(scale, {}))
+    assert (base.batch_size, base.epochs, base.schedule, base.images_per_class) == (1, 300, "halve-every-50", None)
+    assert all(getattr(base, name) for name in AUGMENTATIONS)
+    assert plan.paper
+    others = [_plan(scale=scale).base for scale in SCALES if scale != "paper"]
+    assert {name for base in others for name in AUGMENTATIONS if getattr(base, name)} == {"horizontal_flip"}
+
+
+def test_a_searchs_trainings_are_no_larger_than_the_confirmations() -> None:
+    plans = [_plan(scale=scale) for scale in SCALES]
+    assert [plan.scale for plan in plans if plan.search] == ["workstation"]
+    for plan in plans:
+        assert all(value < getattr(plan.base, name) for name, value in plan.search.items())
 
 
 @pytest.mark.parametrize(
@@ -159,14 +168,14 @@ def test_the_space_names_fields_of_train_config_and_its_points_lie_within() -> N
         assert all(SPACE.ranges[name].holds(value) for name, value in point.items())
 
 
-def test_the_space_is_the_designs() -> None:
-    bounds = {name: (each.low, each.high) for name, each in SPACE.ranges.items()}
-    assert bounds == {
-        "weight_patch": (0.01, 5), "weight_latent": (0.01, 5), "weight_adversarial_normal": (0.001, 1),
-        "weight_adversarial_anomaly": (0.001, 1), "weight_abc": (0.1, 10), "learning_rate": (3e-4, 5e-3),
-    }  # fmt: skip
+def test_the_space_is_the_detectors_own_on_a_log_scale_and_tries_the_papers_weights() -> None:
+    assert {name: (each.low, each.high) for name, each in SPACE.ranges.items()} == DETECTORS["gan"].search
     assert all(isinstance(d, FloatDistribution) and d.log for d in SPACE.distributions().values())
-    assert list(SPACE.points["paper"].values())[:5] == [1.5, 0.5, 0.5, 1.0, 0.5]
+    weights = {name: value for name, value in SPACE.points["paper"].items() if name.startswith("weight_")}
+    assert weights == {
+        "weight_patch": 1.5, "weight_latent": 0.5, "weight_adversarial_normal": 0.5, "weight_adversarial_anomaly": 1.0,
+        "weight_abc": 0.5,
+    }  # fmt: skip
 
 
 def test_the_default_point_is_the_packages_default() -> None:

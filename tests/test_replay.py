@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))  # as when 
 from replay.answers import answer, regret
 from replay.climbing import Setting, climb
 from replay.intervals import mean
-from replay.ladders import compare_ladders
+from replay.ladders import CANDIDATES, CHOSEN_BY, compare_ladders
 from replay.policies import POLICIES
 from replay.simulation import Report, compute_of, simulate
-from replay.table import Table
+from replay.table import Table, orders_of
 
 from sweeps.gan_loss_weights import SPACE
 
@@ -169,10 +169,40 @@ class _Here:
         return list(map(function, values))  # type: ignore[call-overload]
 
 
+def rough(seed: int, configurations: int = 10) -> Table:
+    """Curves that rise to levels of their own, and cross on the way."""
+    random = np.random.default_rng(seed)
+    levels = random.uniform(0.6, 0.95, configurations)
+    return table_of(
+        [level - random.uniform(0, 0.3, (EPOCHS, 2)) / np.arange(1, EPOCHS + 1)[:, None] for level in levels]
+    )
+
+
+def share_of(table: Table, setting: Setting, orders: list[list[int]]) -> float:
+    """A ladder's mean regret over that of no stopping, at the budgets by which one is chosen."""
+    own, plain = np.zeros(len(CHOSEN_BY)), np.zeros(len(CHOSEN_BY))
+    for order in orders:
+        reports = simulate(POLICIES["no stopping"](table, order), 1)
+        for place, part in enumerate(CHOSEN_BY):
+            budget = part * table.compute
+            own[place] += regret(table, climb(table, order, budget, workers=1, setting=setting)[1])
+            plain[place] += regret(table, answer(table, reports, budget))
+    return float(np.mean(own / plain))
+
+
 def test_each_table_is_judged_by_the_ladder_that_is_best_on_the_others() -> None:
+    tables = {"a": rough(10), "b": rough(1)}
+    found = compare_ladders(_Here(), tables, permutations=2, seed=0)  # type: ignore[arg-type]
+    for name, other in (("a", "b"), ("b", "a")):
+        orders = orders_of(tables[other], 2, 0)[:1]  # half of them: enough to choose by
+        shares = [share_of(tables[other], setting, orders) for setting in CANDIDATES]
+        assert found["chosen"][name] == dataclasses.asdict(CANDIDATES[int(np.argmin(shares))])
+    assert found["chosen"]["a"] != found["chosen"]["b"], "two tables that choose alike would prove little"
+
+
+def test_the_policies_are_compared_by_their_share_of_the_regret_without_stopping() -> None:
     tables = {name: straight(*levels) for name, levels in {"a": (0.6, 0.7, 0.8, 0.9), "b": (0.5, 0.9, 0.7)}.items()}
     found = compare_ladders(_Here(), tables, permutations=3, seed=0)  # type: ignore[arg-type]
-    assert set(found["chosen"]) == {"a", "b"}
     for by_workers in found["units"].values():
         for compared in by_workers.values():
             assert compared["mean share"]["ladder"][0]["low"] <= compared["mean share"]["ladder"][0]["high"]
@@ -180,5 +210,8 @@ def test_each_table_is_judged_by_the_ladder_that_is_best_on_the_others() -> None
                 regrets = [each["value"] for each in policies["no stopping"]["regret"]]
                 assert policies["no stopping"]["share"] == [float(regret > 0) for regret in regrets]
                 assert "ladder chosen elsewhere" in policies
-    alone = compare_ladders(_Here(), {"a": tables["a"]}, permutations=2, seed=0)  # type: ignore[arg-type]
-    assert alone["chosen"] == {"a": None}
+
+
+def test_no_ladder_is_chosen_where_there_is_one_table_alone() -> None:
+    found = compare_ladders(_Here(), {"a": straight(0.6, 0.8, 0.7)}, permutations=2, seed=0)  # type: ignore[arg-type]
+    assert found["chosen"] == {"a": None}

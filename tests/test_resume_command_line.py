@@ -43,7 +43,7 @@ def test_a_foreign_file_in_a_records_place_is_named_and_left_as_it_is(capsys: py
     assert file.stat().st_size == 0
 
 
-def test_a_second_driver_on_one_sweep_isrefused(tmp_path: Path) -> None:
+def test_a_second_driver_on_one_sweep_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "mine"
     with (
         one_driver(SweepHome(home), is_new=False),
@@ -70,7 +70,7 @@ def test_a_sweep_that_does_not_begin_leaves_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_name_that_is_taken_isrefused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_is_taken_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("runs/mine").mkdir(parents=True)
     Path("runs/mine/study.db").touch()
     assert "--resume mine" in refused(["--name", "mine"], capsys, left=("notes.txt", "runs"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import random
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,9 @@ from ray.tune.search import Searcher
 from adcore.config import TrainConfig
 from sweeps.engine.planning.space import Choice, LogUniform
 from sweeps.engine.record.record import SweepRecord
-from tests.sweep_parts import Sweep, record_of, searched, small_plan
+from tests.sweep_parts import Sweep, level, record_of, searched, small_plan
 
 CLASSES = (0, 1, 2, 3)
-
-
-def level(number: int, index: int, epoch: int) -> float:
-    """The higher a configuration's number the better, class 2 the hardest, with some ups and downs."""
-    noise = random.Random(f"{number} {index} {epoch}").uniform(0, 0.004)
-    return 0.9 + number / 1000 - 0.1 * (index == 2) + epoch / 1000 + noise
 
 
 def trained(record: SweepRecord) -> dict[int, dict[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,13 @@ import pytest
 import torch
 
 from adcore.datasets import ImageDataset
+from adcore.train import train
 from sweeps.engine import stages
 from sweeps.engine.machine.resources import Resources
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import Part, run_trial, trial_config
 from tests.sweep_parts import small_plan
+from tests.train_runs import comparable, ignore
 
 #: A trial on digits with every way to data closed: loading, and the files of any data set.
 TRIAL = """
@@ -67,15 +70,17 @@ def test_a_trial_completes_with_every_way_to_the_test_part_closed(tmp_path: Path
     assert {checkpoint.stem for checkpoint in tmp_path.rglob("*.ckpt")} == {"class-0", "class-3"}
 
 
-def test_a_trial_reports_nothing_of_the_test_part(digits_train: ImageDataset, tmp_path: Path) -> None:
-    reports: list[dict[str, float]] = []
-    config = dataclasses.replace(small_plan((0,), epochs=1).base, width=2, images_per_class=40)
-    own = trial_config([Part(0, config)], until=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ray.tune.report", reports.append)
-        run_trial(own, data=digits_train, home=SweepHome(tmp_path), members=1, threads=torch.get_num_threads(), gpus=0)
-    assert len(reports) == 1
-    assert "test" not in str(reports[0])
+def test_a_trial_reports_what_training_on_the_train_part_does_and_nothing_else(
+    digits_train: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[dict[str, Any]] = []
+    config = dataclasses.replace(small_plan((0,), epochs=2).base, width=2, images_per_class=40)
+    monkeypatch.setattr("ray.tune.report", reports.append)
+    given: dict[str, Any] = {"members": 1, "threads": torch.get_num_threads(), "gpus": 0}
+    run_trial(trial_config([Part(0, config)], until=2), data=digits_train, home=SweepHome(tmp_path), **given)
+    assert [set(report) for report in reports] == [{"metrics", "images_per_second"}] * 2
+    reported = [metrics for report in reports for metrics in json.loads(report["metrics"])]
+    assert comparable(reported) == comparable(train(config, ignore, data=digits_train).history)
 
 
 def test_a_trial_is_given_the_train_part_alone(

@@ -1,4 +1,4 @@
-"""A short training on digits, and how two of them are compared."""
+"""A short training on digits, how it is interrupted, and how two of them are compared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from adcore.config import TrainConfig
-from adcore.train import TrainResult
+from adcore.datasets import ImageDataset
+from adcore.train import TrainResult, train
 
 Metrics = dict[str, float]
 
@@ -22,14 +23,23 @@ def config(**changes: Any) -> TrainConfig:
     return TrainConfig(**(settings | changes))
 
 
+def trained(data: ImageDataset, detector: str, **changes: Any) -> tuple[TrainConfig, TrainResult]:
+    """A configuration of a detector, for one epoch if nothing else is asked for, and its training."""
+    settings = config(**({"detector": detector, "epochs": 1} | changes))
+    return settings, train(settings, ignore, data=data)
+
+
 def comparable(history: list[Metrics]) -> list[Metrics]:
     """Without the only number that is about the machine."""
     return [{name: value for name, value in metrics.items() if name != "images_per_second"} for metrics in history]
 
 
-def interrupt_after(epoch: int) -> Callable[[Metrics], None]:
-    def report(metrics: Metrics) -> None:
-        if metrics["epoch"] == epoch:
+def interrupt_after(epoch: int) -> Callable[[Any], None]:
+    """A listener that ends a run once this epoch is reported, be it of one configuration or by one of several."""
+
+    def report(metrics: Metrics | list[Metrics | None]) -> None:
+        of_each = metrics if isinstance(metrics, list) else [metrics]
+        if any(each and each["epoch"] == epoch for each in of_each):
             raise InterruptedRunError
 
     return report
@@ -40,5 +50,5 @@ def same_weights(first: TrainResult, second: TrainResult) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def ignore(_: Metrics) -> None:
-    pass
+def ignore(_: object) -> None:
+    """Stands for a listener."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from tests.e2e.loopback import answers, free_port
 from tests.sweep_process import poll
 
 
@@ -21,9 +19,8 @@ class Server:
     """
 
     def __init__(self, folder: Path, *options: str, backend: str | None = None) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.port, self.uri = port, f"http://127.0.0.1:{port}"
+        self.port = port = free_port()
+        self.uri = f"http://127.0.0.1:{port}"
         self.backend = backend or f"sqlite:///{folder / 'server.db'}"
         program = str(Path(sys.executable).with_name("mlflow"))
         self.command = [
@@ -49,7 +46,7 @@ class Server:
         self.wait_for_answers()
 
     def wait_for_answers(self) -> None:
-        poll(self._answers, "the MLflow server")
+        poll(lambda: answers(f"{self.uri}/health"), "the MLflow server")
 
     def signal(self, number: int) -> None:
         assert self.process
@@ -59,10 +56,3 @@ class Server:
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(30)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
-            return False

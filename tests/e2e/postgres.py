@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.loopback import free_port
 from tests.sweep_process import poll
 
 USER = "sweeps"
@@ -38,8 +38,7 @@ class Postgres:
         self.account = "postgres" if os.geteuid() == 0 else None
         if self.account:
             shutil.chown(self.folder, self.account)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.password = secrets.token_hex(16)
         self.process: subprocess.Popen[bytes] | None = None
 

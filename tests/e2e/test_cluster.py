@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from adcore.system.cpus import allotted_cpus
 from tests.e2e.cluster_process import ClusterProcess
 from tests.sweep_process import Begin, MlflowRuns, packs, poll
 
@@ -85,7 +85,7 @@ def test_a_local_sweep_beside_a_running_cluster_starts_a_ray_of_its_own(
 ) -> None:
     sweep = begin(tmp_path, "--scale", "smoke")
     poll(lambda: "at a time" in sweep.out or sweep.process.poll() is not None, "the sweep's first line")
-    assert f"{os.cpu_count()} at a time" in sweep.out, "not the cluster's 4 slots of half a GPU"
+    assert f"{allotted_cpus()} at a time" in sweep.out, "not the cluster's 4 slots of half a GPU"
     sweep.interrupt()
     assert sweep.wait() == 130, f"{sweep.out}\n{sweep.err}"
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from selenium.webdriver.common.by import By
 from sweeps.engine.tracking.view import curves_link, links
 from tests.e2e.browser import chromium
 from tests.e2e.kill_loop import KillLoop
+from tests.e2e.loopback import answers, free_port
 from tests.sweep_process import MlflowRuns, poll
 
 
@@ -33,8 +31,7 @@ def ui(loop: KillLoop, tmp_path: Path) -> Iterator[tuple[str, MlflowRuns]]:
     """Address of `mlflow ui` on the result of a sweep of two classes, and what is in it."""
     loop.reference(0)
     uri = f"sqlite:///{loop.reference_folder(0) / 'mlflow.db'}"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).with_name("mlflow")), "ui", "--backend-store-uri", uri]
     log = (tmp_path / "ui.txt").open("w")
     server = subprocess.Popen(
@@ -43,7 +40,7 @@ def ui(loop: KillLoop, tmp_path: Path) -> Iterator[tuple[str, MlflowRuns]]:
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # else ten more processes
     )  # fmt: skip
     try:
-        poll(lambda: _answers(f"http://127.0.0.1:{port}/health"), "mlflow ui")
+        poll(lambda: answers(f"http://127.0.0.1:{port}/health"), "mlflow ui")
         yield f"http://127.0.0.1:{port}", MlflowRuns(uri)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
@@ -108,14 +105,6 @@ def test_the_link_to_the_curves_draws_each_metric_with_a_line_for_each_class(
     _close_assistant(browser)
     shots = Path(os.environ.get("SCREENSHOTS", str(tmp_path)))
     browser.save_screenshot(str(shots / "mlflow-curves.png"))
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
 
 
 def _rows(browser: webdriver.Chrome) -> list[str]:

@@ -6,10 +6,8 @@ import csv
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from mlflow.pyfunc import load_model
 from mlflow.tracking import MlflowClient
 
 from adcore.datasets import load
+from tests.e2e.loopback import answers, free_port
 from tests.e2e.mlflow_server import Server
 from tests.sweep_process import ROOT, Begin, poll
 
@@ -67,8 +66,7 @@ def _predicted(folder: Path, index: int) -> list[dict[str, str]]:
 
 def _served(uri: str, body: dict[str, object]) -> list[dict[str, float]]:
     """The answer of `mlflow models serve` to one request."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     program = str(Path(sys.executable).with_name("mlflow"))
     words = ["models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager", "local", "--workers", "1"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -79,7 +77,7 @@ def _served(uri: str, body: dict[str, object]) -> list[dict[str, float]]:
     )  # fmt: skip
     try:
         address = f"http://127.0.0.1:{port}"
-        poll(lambda: _answers(f"{address}/ping"), "the served model")
+        poll(lambda: answers(f"{address}/ping"), "the served model")
         request = urllib.request.Request(
             f"{address}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
@@ -88,11 +86,3 @@ def _served(uri: str, body: dict[str, object]) -> list[dict[str, float]]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False

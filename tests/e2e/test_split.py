@@ -17,8 +17,9 @@ RUNS = [f"confirm/0/1/{index}" for index in (0, 6)]
 def test_members_of_a_pack_score_as_single_trainings(loop: KillLoop, key: str) -> None:
     together, alone = (_aurocs(loop.reference(kind)[0], key) for kind in (0, 1))
     assert list(together) == list(alone) == [1, 2, 3, 4]
-    # An AUROC counts pairs: a change of the last digit of a score moves it by a pair or two of some thousands.
-    assert list(together.values()) == pytest.approx(list(alone.values()), abs=2e-3)
+    # An AUROC counts pairs, here 25 normal images x 224 others: a change of the last digit of a score moves it by one
+    # pair or two.
+    assert list(together.values()) == pytest.approx(list(alone.values()), abs=4 / (25 * 224))
 
 
 def _aurocs(outcome: dict[str, Any], key: str) -> dict[int, float]:

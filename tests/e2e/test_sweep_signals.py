@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -35,15 +36,30 @@ def _works(process: psutil.Process) -> bool:
         return False
 
 
-@pytest.mark.parametrize("seconds", [1.5, 3.0, None])  # and when Ray starts, whose own handler would exit with 15
-def test_sigterm_before_there_is_a_record_leaves_nothing_behind(seconds: float | None, tmp_path: Path) -> None:
+def _is_listened_to(sweep: SweepProcess) -> bool:
+    """Whether the sweep has a handler of SIGTERM."""
+    lines = Path(f"/proc/{sweep.process.pid}/status").read_text().splitlines()
+    [caught] = [int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")]
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+def _imports_ray(sweep: SweepProcess) -> bool:
+    return "_raylet" in Path(f"/proc/{sweep.process.pid}/maps").read_text()
+
+
+def _starts_ray(sweep: SweepProcess) -> bool:
+    """Ray's own handler would exit with 15."""
+    return any(each.name() == "gcs_server" for each in sweep.tree)
+
+
+@pytest.mark.parametrize("moment", [_is_listened_to, _imports_ray, _starts_ray])
+def test_sigterm_before_there_is_a_record_leaves_nothing_behind(
+    moment: Callable[[SweepProcess], bool], tmp_path: Path
+) -> None:
     sweep = SweepProcess(tmp_path, *FLAGS, "--epochs", "1")
     home = tmp_path / "runs" / "s"
     try:
-        if seconds is None:
-            poll(lambda: any(each.name() == "gcs_server" for each in sweep.tree), "Ray's first process")
-        else:
-            time.sleep(seconds)
+        poll(lambda: moment(sweep), moment.__name__)
         sweep.process.terminate()
         begun = sweep.tree
         assert not (home / "study.db").exists(), "it came too late to tell"
