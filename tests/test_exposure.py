@@ -13,6 +13,7 @@ from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from adcore.metrics import METRICS
 from adcore.protocols.definitions import Exposure, known_anomalies
+from adcore.protocols.experiments import one_vs_rest
 from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
 from adcore.protocols.splits import split
 from adcore.random_streams import generator
