@@ -142,7 +142,7 @@ def test_a_checkpoint_that_lacks_its_end_is_named_before_anything_starts(tmp_pat
     assert path.read_bytes() == before
 
 
-def test_a_checkpoint_that_has_its_end_is_left_to_whoever_loads_it(tmp_path: Path) -> None:
+def test_what_a_checkpoint_holds_before_its_end_is_not_looked_at_before_the_start(tmp_path: Path) -> None:
     _damaged_checkpoint(SweepHome(tmp_path), "overwritten")
     check_checkpoints(SweepHome(tmp_path))
 
