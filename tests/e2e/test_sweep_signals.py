@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def test_a_record_that_is_removed_in_mid_sweep_is_said_to_be_gone_and_its_runs_e
     try:
         poll(sweep.worker, "a worker")
         poll(lambda: "1 running" in sweep.out, "the trial")
-        time.sleep(3)  # MLflow has heard of it
+        poll(lambda: any(run.data.metrics for run in MlflowRuns(sweep.uri).runs), "MLflow has heard of it")
         shutil.rmtree(tmp_path / "runs" / "s")
         assert sweep.wait() == 1, f"{sweep.out}\n{sweep.err}"
         assert "its record is gone from" in sweep.err

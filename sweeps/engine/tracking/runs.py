@@ -99,9 +99,10 @@ class RunWriter:
                 if not _is_deleted(run):
                     client.delete_run(run.info.run_id)
                 continue
-            self.outbox.note_run(key, run.info.run_id)
             self.ends[key] = (run.data.tags.get("state"), run.info.status)
             self.params[key] = set(run.data.params)
+        for key, run_id in self.runs.items():  # last: the outbox may be gone, and then these runs are to be ended
+            self.outbox.note_run(key, run_id)
         self.lost_keys = by_key.keys() - self.runs.keys()
         self.refusals |= {key: f"its run {by_key[key]} is gone" for key in self.lost_keys}
 
