@@ -114,7 +114,7 @@ def test_mlflow_serves_the_database_on_loopback_alone_and_its_exit_code_is_passe
 
 
 @pytest.mark.usefixtures("browsable")
-def test_ctrl_c_ends_it_in_good_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_it_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -131,7 +131,8 @@ def test_of_a_server_links_are_printed_and_nothing_is_run(
     }
     experiment = {"experiment_id": "7", "name": "e", "tags": [{"key": f"{VIEW_TAG}s-01234567", "value": "{}"}]}
     answer = {"experiment": experiment, "experiments": [experiment], "runs": [run]}
-    server = HttpServer(200, json.dumps(answer).encode())
+    none = json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such experiment"}).encode()
+    server = HttpServer(200, json.dumps(answer).encode(), {"experiments/get-by-name": (404, none)})
     try:
         assert ended("--tracking-uri", f"http://{server.address}/") == 0
     finally:

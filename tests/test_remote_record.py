@@ -34,6 +34,22 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_driver, "MOMENT", 0.0)
 
 
+@pytest.fixture(autouse=True)
+def _no_sign_of_life_after_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """While a request is tried again at a store that has ended, pyarrow opens no other one."""
+    begun: list[RecordCopies] = []
+    begin = RecordCopies.begin
+
+    def begin_noted(copies: RecordCopies) -> None:
+        begun.append(copies)
+        begin(copies)
+
+    monkeypatch.setattr(RecordCopies, "begin", begin_noted)
+    yield
+    for copies in begun:
+        copies.stop()
+
+
 @pytest.fixture(scope="module")
 def sweeps() -> Iterator[str]:
     """The address of a store."""
