@@ -260,3 +260,12 @@ def test_the_plan_says_where_checkpoints_go(checkpoints: str | None, words: str)
     settings = SweepSettings(scale="smoke", name="n", checkpoints=checkpoints)
     lines = plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings).splitlines()
     assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("  checkpoints ")] == [words]
+
+
+def test_trainings_of_few_updates_are_warned_of_whatever_the_scale() -> None:
+    cases = [({"scale": "smoke"}, True), ({"scale": "smoke", "epochs": 20}, False), ({"scale": "laptop"}, False),
+             ({"scale": "laptop", "set": ("images_per_class=40",)}, True)]  # fmt: skip
+    for flags, warned in cases:
+        settings = SweepSettings(**flags)
+        text = plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings)
+        assert ("too few to learn much" in text) == warned, flags

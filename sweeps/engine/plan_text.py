@@ -18,7 +18,7 @@ from sweeps.engine.planning.overrides import parse_set
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.steering import POINT_NAME
-from sweeps.engine.planning.time_budget import images_of, normal_images
+from sweeps.engine.planning.time_budget import images_of, normal_images, warning_of_few_updates
 
 __all__ = ["highest_cost", "plan_in_words", "sweep_in_a_line"]
 
@@ -95,6 +95,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         f"  cost       at most {'' if plan.space.is_grid else f'{_millions(search)} images in the search, '}"
         f"{_millions(confirm)} images to confirm",
         f"  time       {time_in_words(lambda slots: _trial_groups(plan, settings, slots), settings)}",
+        *([f"  warning    {warning}"] if (warning := warning_of_few_updates(base)) else []),
         *_limit_lines(plan, settings),
         *([f"  cluster    {wait}"] if (wait := settings.wait_in_words) else []),
         f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",

@@ -8,6 +8,7 @@ from statistics import median
 
 from adcore.config import TrainConfig
 from adcore.datasets import describe
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.plan import Plan
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "normal_images",
     "pace_of",
     "reserve",
+    "warning_of_few_updates",
 ]
 
 #: Estimated times are multiplied by this: packs differ in speed, and other work may begin on the machine. The search
@@ -34,6 +36,9 @@ SCORING = 1
 SHARE = 0.5
 #: Cost of an image by a network's width, as a power of it, on a CPU (`plan_time`).
 WIDTH_POWER = 1.2
+#: Updates below which a training has hardly learned anything: on a few hundred images the GAN was at chance after 20,
+#: and good after 40.
+FEW_UPDATES = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +66,21 @@ def normal_images(config: TrainConfig) -> int:
     dataset = describe(config.dataset)
     classes = len(dataset.class_names) - 1 if config.protocol == "leave-one-out" else 1
     return classes * min(config.images_per_class or 10**9, dataset.smallest_class)
+
+
+def _updates_of(config: TrainConfig) -> int:
+    """The most updates of a training: steps over all epochs."""
+    return config.epochs * max(1, normal_images(config) // max(1, config.batch_size // 2))
+
+
+def warning_of_few_updates(config: TrainConfig) -> str:
+    """A sentence if trainings are too short to learn anything; else empty."""
+    if (updates := _updates_of(config)) >= FEW_UPDATES:
+        return ""
+    return (
+        f"Each training has at most {count_of(updates, 'update')}, too few to learn much: figures may be chance. Give "
+        "more --epochs, or a smaller batch (--set batch_size=16)."
+    )
 
 
 def images_of(config: TrainConfig) -> int:

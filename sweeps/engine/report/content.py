@@ -12,6 +12,7 @@ from adcore.metric_names import in_words
 from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.labels import count_of, score_in_words
 from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.time_budget import warning_of_few_updates
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report.table import Table, interval_cells, number
 
@@ -80,6 +81,7 @@ def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
         f"{over} of {plan.base.dataset}, with {seeds}."
     ]
     sentences.append(results["sentence"])
+    sentences += [warning] if (warning := warning_of_few_updates(plan.base)) else []
     sentences += results.get("time", {}).get("sentences", [])
     if len(results["seeds"]) == 1:
         sentences.append("With one fresh seed the intervals cover other images only, not other seeds.")

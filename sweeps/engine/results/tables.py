@@ -13,6 +13,7 @@ from adcore.metric_names import in_words
 from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.labels import class_label, count_of
 from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.time_budget import warning_of_few_updates
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.intervals import Interval, signed
@@ -21,15 +22,12 @@ from sweeps.engine.results.test_result import TestResult
 
 __all__ = ["final_report", "grid_sentence", "point_names"]
 
-#: What the smallest scale is for.
-SMOKE = "Scale smoke only shows that everything works: its trainings are too short to learn, and its winner is chance."
-
 
 def final_report(
     record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult
 ) -> list[str | Table]:
     """The lines and tables that a finished sweep prints, in order."""
-    note = [SMOKE] if record.plan.scale == "smoke" else []
+    note = [warning] if (warning := warning_of_few_updates(record.plan.base)) else []
     if record.plan.space.is_grid:
         return [grid_table(record, confirmed, summary, test), grid_sentence(record, confirmed, summary), *note]
     lines = winner_lines(record, confirmed, summary)
