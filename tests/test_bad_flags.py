@@ -52,7 +52,7 @@ PURE = {
     "storage of bytes that are no text": (["--storage", "a\udcff"], ["--storage 'a\\udcff'", "text in UTF-8"]),
     "resume is a path": (["--resume", "/etc/passwd"], ["'/etc/passwd'", "not a path"]),
     "name and resume": (["--name", "a", "--resume", "b"], ["--name", "--resume"]),
-    "unknown name to resume, none there": (["--resume", "nothing"], ["unknown sweep 'nothing'", "none in"]),
+    "unknown name to resume, none there": (["--resume", "nothing"], ["unknown sweep 'nothing'", "has no sweep"]),
     "database is a folder": (["--tracking-uri", "sqlite:///."], ["--tracking-uri", "a file"]),
     "database in no folder": (["--tracking-uri", "sqlite:///no/such/mlflow.db"], ["--tracking-uri", "no/such"]),
     "database is another file": (["--tracking-uri", "sqlite:///notes.txt"], ["notes.txt", "not a SQLite database"]),

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from adcore.errors import UserError, unknown_name
 from sweeps.engine.storage.object_store import ObjectStore
 
-__all__ = ["RECORD", "SweepHome"]
+__all__ = ["RECORD", "SweepHome", "unknown_sweep"]
 
 #: Name of the record in a sweep's folder.
 RECORD = "study.db"
+
+
+def unknown_sweep(name: str, names: Sequence[str], storage: Path) -> UserError:
+    """The error for a sweep that is not among those in a storage folder."""
+    return unknown_name("sweep", name, names) if names else UserError(f"unknown sweep {name!r}: {storage} has no sweep")
 
 
 class SweepHome:

@@ -10,13 +10,13 @@ from typing import Any, TypeVar, cast
 
 from adcore.config import TrainConfig
 from adcore.datasets import DatasetError
-from adcore.errors import UserError, unknown_name
+from adcore.errors import UserError
 from adcore.options import flag_of, from_plain
 from sweeps.engine.machine.locations import check_name, with_moved_paths
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.planning.settings import SCALES, Scale
-from sweeps.engine.record.home import RECORD, SweepHome
+from sweeps.engine.record.home import RECORD, SweepHome, unknown_sweep
 from sweeps.engine.storage.address import absolute_folder
 
 __all__ = [
@@ -56,7 +56,7 @@ def _find_home(script: str, settings: RunSettings) -> SweepHome:
     if settings.continued_sweep:
         existing_names = sorted(path.parent.name for path in storage.glob(f"*/{RECORD}"))
         if settings.continued_sweep not in existing_names:
-            raise unknown_name("sweep", settings.continued_sweep, existing_names or [f"none in {storage}"])
+            raise unknown_sweep(settings.continued_sweep, existing_names, storage)
         return SweepHome(storage / settings.continued_sweep)
     home = SweepHome(storage / (settings.name or default_name(script)))
     if home.has_record:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adcore.errors import UserError, unknown_name
+from adcore.errors import UserError
 from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.run_settings import RunSettings
-from sweeps.engine.record.home import RECORD, SweepHome
+from sweeps.engine.record.home import RECORD, SweepHome, unknown_sweep
 from sweeps.engine.record.lock import is_held
 from sweeps.engine.record.progress import ENDED, STAGE, seconds_left
 from sweeps.engine.show.counts import best_so_far, confirmed_configurations, counts, is_table, metric_of
@@ -77,7 +77,7 @@ def status_of(home: SweepHome) -> SweepStatus:
         if not home.has_record:
             if not status.is_running:
                 names = [folder.name for folder in _folders(home.folder.parent)]
-                raise unknown_name("sweep", home.name, names or [f"none in {home.folder.parent}"])
+                raise unknown_sweep(home.name, names, home.folder.parent)
             return dataclasses.replace(status, stage="starting")
         changed = datetime.datetime.fromtimestamp(home.record.stat().st_mtime)
         status = dataclasses.replace(status, changed=_local(changed))
