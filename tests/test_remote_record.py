@@ -1,10 +1,8 @@
-"""The record's copy in a store: of one moment, the same on another machine; and one driver at a time."""
+"""The record's copy in a store: of one moment, the same on another machine."""
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ from sweeps.engine.remote import copies as remote_record
 from sweeps.engine.remote import one_driver as remote_driver
 from sweeps.engine.remote.copies import COPY, DRIVERS, RecordCopies, fetch_record
 from sweeps.engine.remote.flags import fetch_missing_record, shared_folder, split_address, store_of
-from sweeps.engine.remote.one_driver import RemoteDriver, TakenOverError, check_no_other_driver
+from sweeps.engine.remote.one_driver import RemoteDriver, TakenOverError
 from sweeps.engine.storage.check import open_store
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import ObjectStore
@@ -212,41 +210,6 @@ def test_signs_of_life_do_not_wait_for_copies(
     assert copies.takeover_error, "it has seen the other driver without a copy"
     copies.stop()
     assert not copies._heartbeat.is_alive()
-
-
-def _object(store: ObjectStore, **changes: object) -> None:
-    own = {"token": "t", "host": "other", "process": 1, "ended": False, **changes}
-    store.put_bytes(json.dumps(own).encode(), remote_driver.DRIVER)
-
-
-def test_a_driver_elsewhere_that_gives_signs_of_life_is_left_alone(
-    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    check_no_other_driver(store, "n", [])
-    _object(store)
-    with pytest.raises(UserError, match=r"sweep 'n' is run by a driver on other, which gave a sign of life \d+ s ago"):
-        check_no_other_driver(store, "n", ["t"])
-    assert store.names() == [remote_driver.DRIVER], "what was written to learn the time is gone"
-    monkeypatch.setattr(remote_driver, "SILENCE", -1.0)
-    check_no_other_driver(store, "n", ["t"])
-
-
-def test_a_driver_that_has_ended_or_died_on_this_machine_is_not_waited_for(store: ObjectStore) -> None:
-    _object(store, ended=True)
-    check_no_other_driver(store, "n", ["t"])
-    _object(store, host=socket.gethostname(), process=2**22 + 1)  # beyond the highest process id
-    check_no_other_driver(store, "n", ["t"])
-    _object(store, host=socket.gethostname(), process=os.getpid())
-    with pytest.raises(UserError, match="is run by a driver"):
-        check_no_other_driver(store, "n", ["t"])
-
-
-def test_a_record_that_another_machine_has_continued_is_not_the_latest(store: ObjectStore) -> None:
-    _object(store, ended=True, token="second")
-    check_no_other_driver(store, "n", ["first", "second", "third"])
-    check_no_other_driver(store, "n", None)
-    with pytest.raises(UserError, match=r"was continued on other since.*move its folder away, then --resume s3://"):
-        check_no_other_driver(store, "n", ["first"])
 
 
 def test_each_session_is_named_in_the_record_and_in_its_copy(

@@ -22,6 +22,7 @@ from sweeps.engine.record.checkpoint_files import (
 )
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.remote.local_files import local_home
+from sweeps.engine.remote.processes import id_space
 from sweeps.engine.search import trial_checkpoints as module
 from sweeps.engine.search.trial_checkpoints import Uploads, trial_checkpoints
 from sweeps.engine.storage.check import open_store
@@ -169,16 +170,17 @@ def test_a_worker_that_was_killed_leaves_its_files_only_until_the_next_one(
     home: SweepHome, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    no_process = 2**22 + 1  # beyond the highest process id
+    left, elsewhere = (tmp_path / f"adsweep-{space}-{no_process}-abc" for space in (id_space(), f"{id_space()}1"))
     with local_home(home) as here:
-        [own] = (path for path in tmp_path.iterdir() if path.name.startswith("adsweep-"))
-        assert here.folder == own / "n"
-        host, number, _ = own.name.removeprefix("adsweep-").rsplit("-", 2)
-        left = tmp_path / f"adsweep-{host}-{2**22 + 1}-abc"  # beyond the highest process id
+        own = here.folder.parent
+        assert own.parent == tmp_path
         left.mkdir()
-        assert int(number) > 1
+        elsewhere.mkdir()
         with local_home(home):
             assert not left.exists()
             assert own.exists()
+            assert elsewhere.exists(), "a container that shares this folder numbers its processes from 1, too"
     assert not own.exists()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from adcore.errors import UserError
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.remote.processes import id_space, process_runs
 
 __all__ = ["fetch_files", "local_home", "temporary_folder", "upload_files"]
 
@@ -32,7 +32,7 @@ def local_home(home: SweepHome) -> Generator[SweepHome]:
 def temporary_folder() -> Path:
     """A new folder for temporary files, which the caller removes; those of this machine's killed processes are removed
     here. Raises OSError."""
-    prefix = f"adsweep-{socket.gethostname()}-"
+    prefix = f"adsweep-{id_space()}-"
     _remove_leftovers(Path(tempfile.gettempdir()), prefix)
     return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-"))
 
@@ -60,16 +60,5 @@ def _remove_leftovers(folder: Path, prefix: str) -> None:
     """Delete what processes of this machine that were killed have left."""
     for path in folder.glob(f"{prefix}*"):
         number = path.name.removeprefix(prefix).partition("-")[0]
-        if number.isdecimal() and not _runs(int(number)):
+        if number.isdecimal() and not process_runs(int(number)):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    """Whether there is a process with this number, whosever it is."""
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True

@@ -15,10 +15,10 @@ import socket
 import time
 import uuid
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 from adcore.errors import UserError
+from sweeps.engine.remote.processes import id_space, process_runs
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import ObjectStore
 
@@ -32,10 +32,11 @@ SILENCE, MOMENT = 180.0, 0.5
 
 @dataclasses.dataclass(frozen=True)
 class DriverState:
-    """The driver that an object names. token: of its session; process: on host; ended: whether it said so."""
+    """The driver that an object names. token: its session's; process: its id in id_space; ended: whether it said so."""
 
     token: str
     host: str
+    id_space: str
     process: int
     ended: bool
 
@@ -69,8 +70,8 @@ class RemoteDriver:
         self._write(ended=True)
 
     def _write(self, *, ended: bool) -> None:
-        state = {"token": self.token, "host": socket.gethostname(), "process": os.getpid(), "ended": ended}
-        self.store.put_bytes(json.dumps(state).encode(), DRIVER)
+        state = DriverState(self.token, socket.gethostname(), id_space(), os.getpid(), ended)
+        self.store.put_bytes(json.dumps(dataclasses.asdict(state)).encode(), DRIVER)
 
 
 def check_no_other_driver(store: ObjectStore, name: str, drivers: Collection[str] | None) -> None:
@@ -103,7 +104,8 @@ def _read_state(store: ObjectStore) -> DriverState | None:
         return None
     try:
         fields: dict[str, Any] = json.loads(stored)
-        return DriverState(str(fields["token"]), str(fields["host"]), int(fields["process"]), bool(fields["ended"]))
+        host, space = str(fields["host"]), str(fields.get("id_space"))  # earlier versions wrote none
+        return DriverState(str(fields["token"]), host, space, int(fields["process"]), bool(fields["ended"]))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{store.place(DRIVER)}: damaged; delete it if no driver runs this sweep") from error
 
@@ -120,4 +122,4 @@ def _age(store: ObjectStore) -> float:
 
 def _is_dead_here(state: DriverState) -> bool:
     """Whether it ran on this machine, and has died."""
-    return state.host == socket.gethostname() and not Path(f"/proc/{state.process}").exists()
+    return state.id_space == id_space() and not process_runs(state.process)
