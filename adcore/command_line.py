@@ -37,6 +37,7 @@ _TYPES: dict[str, Any] = {
     "float": click.FLOAT,
     "float | None": click.FLOAT,
     "tuple[int, ...]": ClassList(),
+    "tuple[int | str, ...]": ClassList(),
     "tuple[str, ...]": click.STRING,  # of each
 }
 

@@ -36,7 +36,7 @@ class TrainConfig:
     """
 
     dataset: str = option("fashion-mnist", "data set, or data of your own: folder:PATH, npz:FILE or csv:FILE")
-    classes: tuple[int, ...] = option((), "experiments to run: class i is normal, the rest anomalous (all, 6 or 0,3,6)")
+    classes: tuple[int, ...] = option((), "classes that are normal in turn: all, 6, Shirt, or 0,3,6")
     images_per_class: int | None = option(
         1500, "cap on images per class in every part, and on an experiment's normal images", at_least=1, none="all"
     )

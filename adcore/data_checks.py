@@ -9,17 +9,34 @@ from adcore.errors import UserError
 from adcore.options import check_classes
 from adcore.protocols.definitions import HELD_OUT
 
-__all__ = ["compared_under", "experiments_of", "protocol_of"]
+__all__ = ["class_index", "compared_under", "experiments_of", "protocol_of"]
 
 
-def experiments_of(info: DatasetInfo, classes: Sequence[int], flag: str) -> tuple[int, ...]:
-    """The experiments to run, each named by its class index; an empty sequence means every class that can name one.
+def class_index(info: DatasetInfo, chosen: str, flag: str) -> int:
+    """The class with this index or, if it is not one, with this name, which may be a number, too.
+
+    Raises UserError for a class that the data lack.
+    """
+    names = info.class_names
+    if chosen.isdecimal() and int(chosen) < len(names):
+        return int(chosen)
+    if chosen in names:
+        return names.index(chosen)
+    choices = ", ".join(f"{index} ({name})" if name != str(index) else name for index, name in enumerate(names))
+    raise UserError(f"--{flag} {chosen!r}: expected one of {choices}")
+
+
+def experiments_of(info: DatasetInfo, classes: Sequence[int | str], flag: str) -> tuple[int, ...]:
+    """The experiments to run, each named by a class, its index or name; none given means every class that can name one.
 
     Raises UserError for a repeated class, and for one that cannot name an experiment.
     """
+    indices = [
+        class_index(info, str(each), flag) if isinstance(each, str) or type(each) is int else each for each in classes
+    ]
     if info.normal_class is None:
-        return check_classes(classes, len(info.class_names), flag)
-    chosen = tuple(classes) or (info.normal_class,)
+        return check_classes(indices, len(info.class_names), flag)
+    chosen = tuple(indices) or (info.normal_class,)
     if chosen != (info.normal_class,):
         only = f"{info.normal_class} ({info.class_names[info.normal_class]})"
         raise UserError(

@@ -18,6 +18,7 @@ _KINDS: dict[str, Any] = {
     "float": (int, float),
     "bool": bool,
     "tuple[int, ...]": (tuple, list),
+    "tuple[int | str, ...]": (tuple, list),
     "tuple[str, ...]": (tuple, list),
 }
 

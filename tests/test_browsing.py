@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from sweeps.engine import browsing
 from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.tracking.view import VIEW_TAG, view_key, view_link, view_state
 from tests.http_server import HttpServer
+from tests.sweep_process import ROOT
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -30,11 +33,11 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], Path]]:
     """What would be run, and in which folder; it ends with 3, as if MLflow's port were taken."""
     called: list[tuple[list[str], Path]] = []
 
-    def run(command: list[str], cwd: Path) -> SimpleNamespace:
-        called.append((command, cwd))
-        return SimpleNamespace(returncode=3)
+    def serve(command: list[str], folder: Path) -> int:
+        called.append((command, folder))
+        return 3
 
-    monkeypatch.setattr(browsing, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(browsing, "serve", serve)
     return called
 
 
@@ -113,13 +116,18 @@ def test_mlflow_serves_the_database_on_loopback_alone_and_its_exit_code_is_passe
     assert capsys.readouterr().out.startswith("no sweep in sqlite:///")
 
 
-@pytest.mark.usefixtures("browsable")
-def test_ctrl_c_ends_it_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(browsing, "subprocess", SimpleNamespace(run=run))
-    assert ended(*URI) == 0
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_server_and_its_own_processes(number: signal.Signals, tmp_path: Path) -> None:
+    server = "import os, time; os.fork(); print(os.getpid(), flush=True); time.sleep(600)"
+    body = f"serve([sys.executable, '-c', {server!r}], Path({str(tmp_path)!r}))"
+    code = f"import sys; from pathlib import Path; from sweeps.engine.browsing import serve; sys.exit({body})"
+    asked = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert asked.stdout
+    for _ in range(2):  # both processes have begun
+        assert asked.stdout.readline()
+    asked.send_signal(number)
+    asked.communicate(timeout=60)  # the pipe ends when all that write to it have
+    assert asked.returncode == 0
 
 
 def test_of_a_server_links_are_printed_and_nothing_is_run(

@@ -40,7 +40,7 @@ BAD = {
     "infinite rate": (["--learning-rate", "inf"], "--learning-rate inf"),
     "no width": (["--width", "0"], "--width 0"),
     "odd batch": (["--batch-size", "7"], "--batch-size 7"),
-    "class out of range": (["--classes", "10"], "--classes 10"),
+    "class out of range": (["--classes", "10"], "--classes '10'"),
     "class twice": (["--classes", "3,3"], "class 3"),
     "classes no list": (["--classes", "0;1"], "0;1"),
     "classes empty": (["--classes", ""], "--classes"),

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from adcore.config import TrainConfig
+from adcore.data_checks import class_index
 from adcore.datasets import DatasetInfo, load
 from adcore.errors import UserError
-from adcore.predict.models import class_index, load_model, read_states
+from adcore.predict.models import load_model, read_states
 from adcore.train import train
 from adcore.train.checkpoints import Checkpoints
 from tests.detector_runs import ignore
@@ -59,6 +60,6 @@ def test_every_index_finds_the_model_of_its_class_where_names_are_numbers(tmp_pa
 
 def test_what_can_be_an_index_is_no_name() -> None:
     info = DatasetInfo("folder:/images", ("1", "2", "7", "cat"), 1, 32, None, 10)
-    assert [class_index(info, chosen) for chosen in ("0", "1", "2", "3", "7", "cat")] == [0, 1, 2, 3, 2, 3]
+    assert [class_index(info, chosen, "class") for chosen in ("0", "1", "2", "3", "7", "cat")] == [0, 1, 2, 3, 2, 3]
     with pytest.raises(UserError, match=r"--class '9': expected one of 0 \(1\), 1 \(2\), 2 \(7\), 3 \(cat\)"):
-        class_index(info, "9")
+        class_index(info, "9", "class")

@@ -51,7 +51,10 @@ def test_a_sweep_without_a_winner_is_refused(results: str | None, capsys: pytest
     if results is not None:
         (folder / "results.json").write_text(results)
     line = refused(capsys, "--sweep", "half", "notes.txt")
-    assert line == f"error: --sweep half: no winner of a finished search in {folder / 'results.json'}\n"
+    assert (
+        line
+        == f"error: --sweep half: expected a search that has ended; there is no winner in {folder / 'results.json'}\n"
+    )
 
 
 def test_images_are_scored_with_the_winners_models_of_every_fresh_seed(

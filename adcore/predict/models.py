@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from adcore.config import TrainConfig
+from adcore.data_checks import class_index
 from adcore.datasets import DatasetInfo
 from adcore.errors import UserError
 from adcore.files import is_folder
@@ -22,7 +23,7 @@ from adcore.train.build import load_states, scoring_strategy, training_device
 from adcore.train.member_state import MemberState
 from adcore.train.pack import Pack
 
-__all__ = ["Model", "class_index", "load_model", "read_states"]
+__all__ = ["Model", "load_model", "read_states"]
 
 #: What to do about a file that is no checkpoint.
 REMEDY = "name a file that adcore.train or a sweep has written"
@@ -79,20 +80,6 @@ class Model:
         return by_batch(self.detector, images, unit_range), by_batch(self.detector, images, both)
 
 
-def class_index(info: DatasetInfo, chosen: str) -> int:
-    """The class with this index, as --classes takes it in training, or else with this name.
-
-    Names may be numbers, too: what is an index is not taken for one. Raises UserError for a class that the data lack.
-    """
-    names = info.class_names
-    if chosen.isdecimal() and int(chosen) < len(names):
-        return int(chosen)
-    if chosen in names:
-        return names.index(chosen)
-    choices = ", ".join(f"{index} ({name})" if name != str(index) else name for index, name in enumerate(names))
-    raise UserError(f"--class {chosen!r}: expected one of {choices}")
-
-
 def read_states(places: Sequence[Path]) -> list[MemberState]:
     """The models in checkpoint files, and in all of the folders' files *.ckpt, of any depth.
 
@@ -135,7 +122,7 @@ def _of_class(states: Sequence[MemberState], chosen: str | None, source: str) ->
     listed = ", ".join(map(str, classes))
     if chosen is None and len(classes) > 1:
         raise UserError(f"{source}: models of the classes {listed}; choose one of them with --class")
-    index = classes[0] if chosen is None else class_index(states[0].data_info, chosen)
+    index = classes[0] if chosen is None else class_index(states[0].data_info, chosen, "class")
     if index not in classes:
         raise UserError(f"--class {chosen}: {source} has no model of it, only of {listed}")
     return [state for state in states if state.config.classes == (index,)]

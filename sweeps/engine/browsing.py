@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,14 @@ from adcore.options import check_options, option
 from sweeps.engine.machine.locations import SQLITE, database_path, resolve_database
 from sweeps.engine.storage.errors import one_line
 
-__all__ = ["UiSettings", "main"]
+__all__ = ["UiSettings", "main", "serve"]
 
 #: Most links.
 SHOWN = 10
 #: An experiment that every MLflow has, to ask a server for.
 DEFAULT = "Default"
+#: Signals that end the server, as Ctrl-C does.
+STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +50,23 @@ def browse(settings: UiSettings) -> int:
         raise UserError(f"--tracking-uri {settings.tracking_uri}: there is no {path}; a sweep makes it")
     _print_links(uri, f"http://127.0.0.1:{settings.port}")
     words = ["ui", "--backend-store-uri", f"{SQLITE}{path.name}", "--host", "127.0.0.1", "--port", str(settings.port)]
+    return serve([str(Path(sys.executable).with_name("mlflow")), *words], path.parent)
+
+
+def serve(command: Sequence[str], folder: Path) -> int:
+    """Run a server in a folder; returns its exit code. Ctrl-C, SIGTERM and a closed terminal end all its processes."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in STOPPING}
+    server = subprocess.Popen(command, cwd=folder, start_new_session=True)
     try:
-        return subprocess.run([str(Path(sys.executable).with_name("mlflow")), *words], cwd=path.parent).returncode
+        return server.wait()
     except KeyboardInterrupt:
         return 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        with suppress(ProcessLookupError):  # all have ended by themselves
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
 
 
 def _print_links(uri: str, address: str) -> None:

@@ -164,8 +164,8 @@ def _classes(config: TrainConfig) -> str:
 
 def _training(config: TrainConfig, plan: Plan) -> str:
     """One configuration's training in words, with ranges in place of what is searched."""
-    images, fields = normal_images(config), {**vars(config), **plan.space.ranges}
+    images, size, fields = normal_images(config), config.image_size, {**vars(config), **plan.space.ranges}
     return (
-        f"{count_of(len(config.classes), 'class')} x {count_of(config.epochs, 'epoch')} x 2 x {images} images "
-        f"(width {fields['width']}, batch {fields['batch_size']}, {fields['schedule']})"
+        f"{count_of(len(config.classes), 'class')} x {count_of(config.epochs, 'epoch')} x 2 x {images} images of "
+        f"{size} x {size} (width {fields['width']}, batch {fields['batch_size']}, {fields['schedule']})"
     )

@@ -48,7 +48,9 @@ def winners_models(home: SweepHome) -> list[Path]:
         winner, seeds = int(results["winner"]["configuration"]), [int(seed) for seed in results["seeds"]]
         classes = [int(index) for index in results["plan"]["base"]["classes"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # missing, or not a search's
-        raise UserError(f"--sweep {home.name}: no winner of a finished search in {home.place(home.results)}") from error
+        raise UserError(
+            f"--sweep {home.name}: expected a search that has ended; there is no winner in {home.place(home.results)}"
+        ) from error
     paths = [path for seed in seeds for path in home.checkpoints_of(winner, classes, seed)]
     fetch_files(home, paths)
     return paths

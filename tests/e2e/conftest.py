@@ -14,8 +14,13 @@ from tests.sweep_process import SCRIPT, Begin, SweepProcess
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The test that waits for time-outs goes first: it takes little of the processors while others run."""
-    items.sort(key=lambda item: item.path.name != "test_mlflow_away.py")
+    """Tests that mostly wait go first: they take little of the processors while others run."""
+    items.sort(key=lambda item: (item.path.name != "test_mlflow_away.py", not _on_the_cluster(item)))
+
+
+def _on_the_cluster(item: pytest.Item) -> bool:
+    """Whether it is one of those that run one after another, with nodes to wait for."""
+    return any("cluster" in mark.args for mark in item.iter_markers("xdist_group"))
 
 
 @pytest.fixture

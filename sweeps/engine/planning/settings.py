@@ -100,7 +100,7 @@ class SweepSettings(RunSettings):
         None, "data set, or data of your own: folder:PATH, npz:FILE or csv:FILE [default: the scale's]"
     )
     image_size: int | None = option(None, "side of the networks' images: 32, 64 or 128 [default: 32]", at_least=32)
-    normal_class: tuple[int, ...] = option((), "classes that are normal in turn: all, 6, or 0,3,6")
+    normal_class: tuple[int | str, ...] = option((), "classes that are normal in turn: all, 6, Shirt, or 0,3,6")
     protocol: str | None = option(
         None,
         "anomaly classes seen in training: paper (all), seen-unseen, one-class, held-out; or leave-one-out; names with "

@@ -90,7 +90,9 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
     """Validation and test values of the winner by class, mean and standard deviation over seeds."""
     names, winner = describe(plan.base.dataset).class_names, summary.winner
     comparisons = {name: test.by_class(winner.number, test.named(name)) for name in test.covariance}
-    table = Table(title=f"mean and standard deviation over {count_of(len(winner.by_seed), 'fresh seed')}")
+    seeds = len(winner.by_seed)
+    spread = f"mean and standard deviation over {seeds} fresh seeds" if seeds > 1 else "one fresh seed"
+    table = Table(title=f"the winner by class: {spread}")
     table.add_column(plan.base.exposure.named_class)
     for name in ("validation", *(f"test {name}".rstrip() for name in comparisons)):
         table.add_column(name, justify="right", no_wrap=True)
