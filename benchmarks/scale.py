@@ -1,6 +1,6 @@
 """What does the driver of a sweep cost, and does that grow with the number of trials?
 
-    python benchmarks/scale.py                     # about ten minutes on 2 cores
+    python benchmarks/scale.py                     # about 15 minutes on 2 cores
     python benchmarks/scale.py --json FILE         # also all figures as JSON
 
 A search of gan_loss_weights.py at the laptop scale, over ten classes, with trials that train nothing and report made-up

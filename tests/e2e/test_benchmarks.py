@@ -14,8 +14,8 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FLAGS = {"record_curves": ["mnist", "--out", "FILE"]}
 #: Modules of other benchmarks, those that have an environment of their own, and what writes the page of results.
 OTHERS = {"contestants", "plain_ray", "results", "peers", "peers_smac", "peers_syne_tune", "peers_table"}
-#: Those that take minutes even so.
-LONG = {"peer_ray", "scale", "sweep_overhead"}
+#: Those that take minutes even so, and those that nothing runs but somebody's hand.
+LONG = {"gpu", "pack_speeds", "peer_ray", "record_curves", "scale", "supervised_control", "sweep_overhead", "wide_gan"}
 NAMES = sorted({path.stem for path in BENCHMARKS.glob("*.py")} - OTHERS)
 
 
