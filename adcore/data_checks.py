@@ -18,7 +18,7 @@ def class_index(info: DatasetInfo, chosen: str, flag: str) -> int:
     Raises UserError for a class that the data lack.
     """
     names = info.class_names
-    if chosen.isdecimal() and int(chosen) < len(names):
+    if chosen.isdecimal() and len(chosen) < 10 and int(chosen) < len(names):
         return int(chosen)
     if chosen in names:
         return names.index(chosen)
@@ -27,20 +27,19 @@ def class_index(info: DatasetInfo, chosen: str, flag: str) -> int:
 
 
 def experiments_of(info: DatasetInfo, classes: Sequence[int | str], flag: str) -> tuple[int, ...]:
-    """The experiments to run, each named by a class, its index or name; none given means every class that can name one.
+    """The experiments to run, each named by a class: its index or, as text, either (as for `class_index`).
 
-    Raises UserError for a repeated class, and for one that cannot name an experiment.
+    None given means every class that can name one. Raises UserError for a repeated class, and for one that cannot name
+    an experiment.
     """
-    indices = [
-        class_index(info, str(each), flag) if isinstance(each, str) or type(each) is int else each for each in classes
-    ]
+    indices = [class_index(info, each, flag) if isinstance(each, str) else each for each in classes]
     if info.normal_class is None:
         return check_classes(indices, len(info.class_names), flag)
     chosen = tuple(indices) or (info.normal_class,)
     if chosen != (info.normal_class,):
         only = f"{info.normal_class} ({info.class_names[info.normal_class]})"
         raise UserError(
-            f"--{flag} {','.join(map(str, chosen))}: the normal class of {info.name} is {only}; leave --{flag} out"
+            f"--{flag} {','.join(map(str, classes))}: the normal class of {info.name} is {only}; leave --{flag} out"
         )
     return (info.normal_class,)
 

@@ -11,11 +11,11 @@ __all__ = ["ClassList", "Duration", "IntOrWord", "Unlimited"]
 
 
 class ClassList(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] # generic from click 8.4 on
-    """`all`, `6` or `0,Shirt` as a tuple of class indices and names; empty for all."""
+    """`all`, `6` or `0,Shirt` as a tuple of texts, an index or a name each; empty for all."""
 
     name = "classes"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int | str, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         if not isinstance(value, str):
             return tuple(value)
         if value == "all":
@@ -23,7 +23,7 @@ class ClassList(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] 
         parts = [part.strip() for part in value.split(",")]
         if not all(parts):
             self.fail(f"{value!r}: expected all, a class such as 6 or Shirt, or several such as 0,3,6", param, ctx)
-        return tuple(int(part) if re.fullmatch("-?[0-9]{1,9}", part) else part for part in parts)
+        return tuple(parts)
 
 
 class IntOrWord(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]

@@ -122,7 +122,7 @@ def check_classes(classes: Sequence[int], count: int, flag: str) -> tuple[int, .
     chosen = tuple(classes) or tuple(range(count))
     for index in chosen:
         if type(index) is not int or not 0 <= index < count:  # from Python, it could be a text
-            raise UserError(f"--{flag} {index!r}: expected classes from 0 to {count - 1}")
+            raise UserError(f"--{flag} {index!r}: expected classes by name, or from 0 to {count - 1}")
     if len(set(chosen)) < len(chosen):
         repeated = next(index for index in chosen if chosen.count(index) > 1)
         raise UserError(f"--{flag}: class {repeated} is given twice; give each class once")

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.http_server import HttpServer
 from tests.sweep_process import ROOT
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
+
+Serving = Callable[..., subprocess.Popen[str]]
 
 
 def ended(*arguments: str) -> int:
@@ -116,17 +119,51 @@ def test_mlflow_serves_the_database_on_loopback_alone_and_its_exit_code_is_passe
     assert capsys.readouterr().out.startswith("no sweep in sqlite:///")
 
 
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    """Begins a command with a server of two processes, whose output ends when both have; SIGHUP is as given."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def begin(hangup: signal.Handlers = signal.SIG_DFL) -> subprocess.Popen[str]:
+        server = "import os, time; os.fork(); print(os.getpid(), flush=True); time.sleep(600)"
+        body = f"serve([sys.executable, '-c', {server!r}], Path({str(tmp_path)!r}))"
+        code = f"import sys; from pathlib import Path; from sweeps.engine.browsing import serve; sys.exit({body})"
+
+        def set_signals() -> None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGHUP, hangup)
+
+        begun.append(
+            subprocess.Popen(
+                [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=set_signals
+            )
+        )
+        assert begun[-1].stdout
+        for _ in range(2):  # both processes have begun
+            assert begun[-1].stdout.readline()
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        each.kill()
+        each.communicate()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_server_and_its_own_processes(number: signal.Signals, tmp_path: Path) -> None:
-    server = "import os, time; os.fork(); print(os.getpid(), flush=True); time.sleep(600)"
-    body = f"serve([sys.executable, '-c', {server!r}], Path({str(tmp_path)!r}))"
-    code = f"import sys; from pathlib import Path; from sweeps.engine.browsing import serve; sys.exit({body})"
-    asked = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert asked.stdout
-    for _ in range(2):  # both processes have begun
-        assert asked.stdout.readline()
+def test_a_signal_ends_the_server_and_its_own_processes(number: signal.Signals, serving: Serving) -> None:
+    asked = serving()
     asked.send_signal(number)
-    asked.communicate(timeout=60)  # the pipe ends when all that write to it have
+    asked.communicate(timeout=60)
+    assert asked.returncode == 0
+
+
+def test_a_command_under_nohup_serves_on_when_the_terminal_is_closed(serving: Serving) -> None:
+    asked = serving(signal.SIG_IGN)
+    asked.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        asked.wait(1)
+    asked.terminate()
+    asked.communicate(timeout=60)
     assert asked.returncode == 0
 
 

@@ -132,18 +132,19 @@ def test_an_odd_batch_is_refused_unless_it_is_1(value: int) -> None:
 @pytest.mark.parametrize("classes", [(10,), (-1,), (0, 3, 11)])
 def test_a_class_out_of_range_is_refused(classes: tuple[int, ...]) -> None:
     wrong = next(index for index in classes if not 0 <= index < 10)
-    assert error_of(classes=classes).startswith(f"--classes '{wrong}': expected one of 0 (T-shirt/top), 1 (Trouser), ")
+    assert error_of(classes=classes) == f"--classes {wrong}: expected classes by name, or from 0 to 9"
 
 
 @pytest.mark.parametrize("given", [1.5, 2.0, True, None])
 def test_a_class_that_is_no_whole_number_is_refused(given: object) -> None:
-    assert error_of(classes=(0, given)) == f"--classes {given!r}: expected classes from 0 to 9"
+    assert error_of(classes=(0, given)) == f"--classes {given!r}: expected classes by name, or from 0 to 9"
 
 
 def test_classes_are_given_by_index_or_name() -> None:
-    assert TrainConfig(classes=("Shirt", 3, "8")).classes == (6, 3, 8)  # pyright: ignore[reportArgumentType]
+    assert TrainConfig(classes=("Shirt", 3, "8")).classes == (6, 3, 8)
     assert error_of(classes=("Shirt", 6)) == "--classes: class 6 is given twice; give each class once"
-    assert error_of(classes=("shirts",)).startswith("--classes 'shirts': expected one of ")
+    for unknown in ("shirts", "10", "-1", "9" * 5000):
+        assert error_of(classes=(unknown,)).startswith(f"--classes {unknown!r}: expected one of 0 (T-shirt/top), 1 (")
 
 
 def test_a_class_given_twice_is_refused() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,15 +66,15 @@ def test_a_driver_that_has_ended_or_died_on_this_machine_is_not_waited_for(store
 
 
 def test_of_a_driver_in_a_container_with_this_machines_name_only_signs_of_life_tell(store: ObjectStore) -> None:
-    host, _, _ = id_space().rpartition("-")
-    _put(store, host=host, id_space=f"{host}-1")
+    kernel, _, _ = id_space().rpartition("-")
+    _put(store, host=socket.gethostname(), id_space=f"{kernel}-1")
     with pytest.raises(UserError, match="is run by a driver"):
         check_no_other_driver(store, "n", ["t"])
 
 
 def test_so_it_is_of_one_that_an_earlier_version_wrote(store: ObjectStore) -> None:
-    _put(store, without="id_space")
-    with pytest.raises(UserError, match="is run by a driver on other"):
+    _put(store, without="id_space", host=socket.gethostname())
+    with pytest.raises(UserError, match="is run by a driver"):
         check_no_other_driver(store, "n", ["t"])
 
 
@@ -90,7 +92,15 @@ def test_a_state_that_nothing_can_be_read_from_is_named(store: ObjectStore) -> N
         check_no_other_driver(store, "n", ["t"])
 
 
-def test_a_process_runs_until_it_has_ended() -> None:
-    assert process_runs(os.getpid())
-    assert process_runs(1), "another user's, too"
+def test_a_process_runs_until_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "600"]) as child:
+        assert process_runs(child.pid)
+        child.kill()
+    assert not process_runs(child.pid)
     assert not process_runs(NO_PROCESS)
+
+    def forbidden(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", forbidden)
+    assert process_runs(NO_PROCESS), "another user's"

@@ -269,3 +269,12 @@ def test_trainings_of_few_updates_are_warned_of_whatever_the_scale() -> None:
         settings = SweepSettings(**flags)
         text = plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings)
         assert ("too few to learn much" in text) == warned, flags
+
+
+def test_classes_are_on_record_by_index_however_they_were_named() -> None:
+    settings = SweepSettings(scale="laptop", dataset="fashion-mnist", normal_class=("Shirt", "3", 0))
+    plan = make_plan("script", settings, SPACE)
+    assert plan.base.classes == (6, 3, 0)
+    assert plan.resolved_settings(settings)["settings"]["normal_class"] == (6, 3, 0)
+    everything = SweepSettings(scale="laptop")
+    assert make_plan("script", everything, SPACE).resolved_settings(everything)["settings"]["normal_class"] == ()

@@ -155,6 +155,7 @@ def test_the_repeat_command_names_the_protocol() -> None:
     ("flags", "words"),
     [
         (["--normal-class", "0,3", "--seed", "4"], ["--normal-class", "0,3", "--seed", "4"]),
+        (["--normal-class", "Shirt,0"], ["--normal-class", "Shirt,0"]),
         (["--set", "width=16", "--set", "epochs=2"], ["--set", "width=16", "--set", "epochs=2"]),
         (["--point", "abc=3,patch=1", "--point", "abc=1"], ["--point", "abc=3,patch=1", "--point", "abc=1"]),
         (["--max-concurrent", "1", "--name", "mine"], []),

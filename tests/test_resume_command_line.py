@@ -95,6 +95,15 @@ def test_a_resumed_sweep_keeps_its_settings(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.usefixtures("begun")
+def test_classes_may_be_given_again_as_their_texts() -> None:
+    home = SweepHome(Path("runs/mine").resolve())
+    same, other = ({"resume": "mine", "normal_class": texts} for texts in (("0", "3"), ("0", "4")))
+    assert stored_settings("gan_loss_weights", SweepSettings, home, same).normal_class == (0, 3)
+    with pytest.raises(UserError, match="'mine' was started with --normal-class 0,3, not 0,4; omit --normal-class"):
+        stored_settings("gan_loss_weights", SweepSettings, home, other)
+
+
+@pytest.mark.usefixtures("begun")
 def test_a_resumed_sweep_must_be_what_this_program_would_compute(capsys: pytest.CaptureFixture[str]) -> None:
     # its ladder sends up one of three: as another version might
     line = refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from adcore.command_line import dataclass_flags, run
@@ -26,6 +27,8 @@ SHOWN = 10
 DEFAULT = "Default"
 #: Signals that end the server, as Ctrl-C does.
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+#: Seconds that a server has to end by itself.
+PATIENCE = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +57,42 @@ def browse(settings: UiSettings) -> int:
 
 
 def serve(command: Sequence[str], folder: Path) -> int:
-    """Run a server in a folder; returns its exit code. Ctrl-C, SIGTERM and a closed terminal end all its processes."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in STOPPING}
-    server = subprocess.Popen(command, cwd=folder, start_new_session=True)
+    """Run a server in a folder; returns its exit code.
+
+    Ctrl-C, SIGTERM and a closed terminal end all its processes; a signal that was ignored stays so, as nohup intends.
+    """
+    servers: list[subprocess.Popen[bytes]] = []
+    asked: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+        if servers:
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    listened = [number for number, handler in before.items() if handler != signal.SIG_IGN]
     try:
-        return server.wait()
+        for number in listened:
+            signal.signal(number, stop)
+        servers.append(subprocess.Popen(command, cwd=folder, start_new_session=True))
+        return 0 if asked else servers[0].wait()
     except KeyboardInterrupt:
         return 0
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        with suppress(ProcessLookupError):  # all have ended by themselves
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
+        for server in servers:
+            _end(server)
+        for number in listened:
+            signal.signal(number, before[number])
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End a server and the processes that it has begun, by force if it takes long."""
+    with suppress(ProcessLookupError):  # all have ended by themselves
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 def _print_links(uri: str, address: str) -> None:

@@ -180,6 +180,7 @@ class Stages(StageRunner):
         When the models are scored, the opening is over: nothing needs the test part afterwards.
         """
         self.copy_record()  # which says that it is opened: a resume from the copy must know
+        self.display.print("final: opens the test part, to score all confirmed models")
         test = load_test_part(self.plan.base, self.settings, self.record.read("data"), self.home.name)
         if self.record.read("inspected") != winner:  # an opening that is continued, or an extended sweep's second one
             inspect_model(
@@ -211,8 +212,7 @@ class Stages(StageRunner):
 
     def _fail(self, reason: str) -> int:
         """End the sweep's run without results, and report why."""
-        files = [path for path in (self.home.table, self.home.record) if path.exists()]
-        self.tracking.close_sweep("failed", {}, files)
+        self.tracking.close_sweep("failed", {}, [path for path in (self.home.table, self.home.record) if path.exists()])
         return self.report_failure(reason)
 
     @property

@@ -176,6 +176,8 @@ class Plan(BasePlan):
         resolved: dict[str, Any] = {"scale": self.scale, "dataset": self.base.dataset, "epochs": self.base.epochs}
         if not self.space.is_grid:
             resolved["configs"] = self.configs
+        if settings.normal_class:  # by index, however they were named
+            resolved["normal_class"] = self.base.classes
         return {
             "members_per_trial": settings.members,
             "settings": {**dataclasses.asdict(settings), **resolved},

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from adcore.config import TrainConfig
-from adcore.datasets import DatasetError
+from adcore.data_checks import experiments_of
+from adcore.datasets import DatasetError, describe
 from adcore.errors import UserError
 from adcore.options import flag_of, from_plain
 from sweeps.engine.machine.locations import check_name, with_moved_paths
@@ -87,6 +88,8 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
         raise
     except UserError as error:
         raise UserError(f"{home.record}: damaged, with settings that are not valid ({error})") from error
+    if flags.get("normal_class"):
+        flags = {**flags, "normal_class": _indices(plan, flags["normal_class"])}
     if "extend" in flags:
         _require_more(home, plain["configs"], flags["configs"])
     may_differ = (*settings_type.changeable, *(EXTENDED if "extend" in flags else ()))
@@ -102,6 +105,11 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
     return settings_type(**{**plain, "name": None, "resume": home.name, **changed})
 
 
+def _indices(plan: Any, classes: Sequence[int | str]) -> tuple[int, ...]:
+    """Classes by index, as a record has them. plan: the one on record."""
+    return experiments_of(describe(plan["base"]["dataset"]), classes, "normal-class")
+
+
 def _require_more(home: SweepHome, old_configs: int | None, new_configs: int) -> None:
     if old_configs is None:
         raise UserError(f"sweep {home.name!r} trains every point of its grid: --extend has nothing to add")
@@ -113,7 +121,9 @@ def _require_more(home: SweepHome, old_configs: int | None, new_configs: int) ->
 
 
 def _in_words(value: Any) -> str:
-    """A setting's value; of a flag that may be repeated, all of them."""
+    """A setting's value; all classes, and of a flag that may be repeated, all of them."""
+    if isinstance(value, tuple) and value and isinstance(value[0], int):
+        return ",".join(map(str, value))
     return ("; ".join(map(str, value)) or "left out") if isinstance(value, tuple) else str(value)
 
 

@@ -80,7 +80,7 @@ def _flags(name: str, value: Any) -> list[str]:
     if not isinstance(value, list):
         return [flag, str(value)]
     texts = list(map(str, value))
-    return [flag, ",".join(texts)] if isinstance(value[0], int) else [word for text in texts for word in (flag, text)]
+    return [flag, ",".join(texts)] if name == "normal_class" else [word for text in texts for word in (flag, text)]
 
 
 def _time(seconds: float) -> str:
