@@ -119,9 +119,11 @@ def test_labels_that_will_not_do_are_named(labels: list[int], reason: str) -> No
 def test_the_test_part_that_is_scored_is_the_one_that_the_sweep_began_with(tmp_path: Path) -> None:
     record = record_of(small_plan(), path=tmp_path / "study.db")
     record.write("inspected", 0)
+    lines: list[str] = []
     sweep: Any = SimpleNamespace(
-        plan=small_plan(), settings=SweepSettings(), record=record, home=tmp_path / "mine", copy_record=lambda: None
-    )
+        plan=small_plan(), settings=SweepSettings(), record=record, home=tmp_path / "mine", copy_record=lambda: None,
+        display=SimpleNamespace(print=lines.append),
+    )  # fmt: skip
     own = load("digits", "test")
     for stored in (own.content_hash, "0" * 64):
         record.write("data", {"digits": {"train": "a", "test": stored}})
@@ -130,3 +132,4 @@ def test_the_test_part_that_is_scored_is_the_one_that_the_sweep_began_with(tmp_p
         else:
             with pytest.raises(UserError, match="'mine' was started with other data: the test part of digits"):
                 Stages._open_test(sweep, 0)
+    assert lines == ["final: opens the test part, to score all confirmed models"], "only where it was opened"

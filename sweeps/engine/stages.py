@@ -180,8 +180,8 @@ class Stages(StageRunner):
         When the models are scored, the opening is over: nothing needs the test part afterwards.
         """
         self.copy_record()  # which says that it is opened: a resume from the copy must know
-        self.display.print("final: opens the test part, to score all confirmed models")
         test = load_test_part(self.plan.base, self.settings, self.record.read("data"), self.home.name)
+        self.display.print("final: opens the test part, to score all confirmed models")
         if self.record.read("inspected") != winner:  # an opening that is continued, or an extended sweep's second one
             inspect_model(
                 winner, sorted(self.plan.classes), self.plan.confirm_seeds[0],
