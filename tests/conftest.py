@@ -22,6 +22,7 @@ from adcore.train import TrainResult, train
 from tests.detector_runs import config, ignore
 
 if TYPE_CHECKING:
+    from sweeps.engine.storage.object_store import ObjectStore
     from sweeps.engine.tracking.outbox import Outbox
     from sweeps.engine.tracking.writer import MlflowWriter
 
@@ -111,3 +112,20 @@ def writer(uri: str, sweep_id: str, outbox: Outbox) -> Iterator[MlflowWriter]:
     writer = writer_of(uri, sweep_id, outbox)
     yield writer
     writer.close()
+
+
+@pytest.fixture(scope="module")
+def sweeps() -> Iterator[str]:
+    """The address of a store."""
+    from tests.s3_server import running_s3
+
+    with running_s3() as server:
+        yield server.address()
+
+
+@pytest.fixture
+def store(sweeps: str, tmp_path: Path) -> ObjectStore:
+    """The store of this test's sweep."""
+    from sweeps.engine.storage.check import open_store
+
+    return open_store(sweeps).below(tmp_path.name)

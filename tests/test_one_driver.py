@@ -7,8 +7,6 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,24 +14,10 @@ from adcore.errors import UserError
 from sweeps.engine.remote import one_driver
 from sweeps.engine.remote.one_driver import DRIVER, DriverState, check_no_other_driver
 from sweeps.engine.remote.processes import id_space, process_runs
-from sweeps.engine.storage.check import open_store
 from sweeps.engine.storage.object_store import ObjectStore
-from tests.s3_server import running_s3
 
 #: Beyond the highest process id.
 NO_PROCESS = 2**22 + 1
-
-
-@pytest.fixture(scope="module")
-def sweeps() -> Iterator[str]:
-    with running_s3() as server:
-        yield server.address()
-
-
-@pytest.fixture
-def store(sweeps: str, tmp_path: Path) -> ObjectStore:
-    """The store of this test's sweep."""
-    return open_store(sweeps).below(tmp_path.name)
 
 
 def _put(store: ObjectStore, without: str = "", **changes: object) -> None:

@@ -19,11 +19,9 @@ from sweeps.engine.remote import one_driver as remote_driver
 from sweeps.engine.remote.copies import COPY, DRIVERS, RecordCopies, fetch_record
 from sweeps.engine.remote.flags import fetch_missing_record, shared_folder, split_address, store_of
 from sweeps.engine.remote.one_driver import RemoteDriver, TakenOverError
-from sweeps.engine.storage.check import open_store
 from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.storage.object_store import ObjectStore
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
-from tests.s3_server import running_s3
 from tests.sweep_parts import Sweep, record_of, small_plan
 
 
@@ -46,19 +44,6 @@ def _no_sign_of_life_after_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     yield
     for copies in begun:
         copies.stop()
-
-
-@pytest.fixture(scope="module")
-def sweeps() -> Iterator[str]:
-    """The address of a store."""
-    with running_s3() as server:
-        yield server.address()
-
-
-@pytest.fixture
-def store(sweeps: str, tmp_path: Path) -> ObjectStore:
-    """The store of this test's sweep."""
-    return open_store(sweeps).below(tmp_path.name)
 
 
 @pytest.fixture
