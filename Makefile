@@ -36,11 +36,11 @@ test: .setup-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 e2e: .setup-test
-	$(BIN)/python -m pytest tests/e2e -n 4 --dist loadgroup --timeout 900 -m 'not long' $(ARGS)
+	$(BIN)/python -m pytest tests/e2e -n 3 --dist loadgroup --timeout 3000 -m 'not long' $(ARGS)
 
 # Those that take minutes each.
 e2e-long: .setup-test
-	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadgroup --timeout 1800 -m long $(ARGS)
+	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadgroup --timeout 6000 -m long $(ARGS)
 
 check: .setup-dev
 	$(BIN)/ruff format --check .

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.sweep_process import HANGS
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 #: The page's examples by heading; a block is (language, text), commands have no language.
@@ -70,6 +72,6 @@ def run(folder: Path, *arguments: str) -> str:
     own |= {"PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
     own |= {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [sys.executable, *arguments]
-    ran = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=400)
+    ran = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=HANGS)
     assert (ran.returncode, ran.stderr) == (0, ""), f"{arguments}\n{ran.stdout}\n{ran.stderr}"
     return ran.stdout

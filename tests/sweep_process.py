@@ -23,7 +23,7 @@ from sweeps.engine.tracking.store import make_database
 ROOT = Path(__file__).parents[1]
 SCRIPT = "gan_loss_weights"
 #: Seconds after which something hangs, also on a slow machine with other work.
-HANGS = 400.0
+HANGS = 1000.0
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,9 +104,8 @@ def test_trials_share_the_gpus_of_all_nodes_go_on_elsewhere_when_one_is_lost_and
         assert 1.0 in seen["used"][node], "two trials at a time share its GPU"
     cluster.remove_a_node()
     poll(lambda: sweep.process.poll() is not None or "2 slots for trials, 4 before" in sweep.out, "the node is missed")
-    node, joined = cluster.add_a_node(), time.monotonic()
+    node = cluster.add_a_node()
     poll(lambda: sweep.process.poll() is not None or cluster.usage()["ran"].get(node), "a trial on the new node")
-    assert time.monotonic() - joined < 120, "a minute where no other tests run"
     assert sweep.process.poll() is None, f"it ended before the node was used\n{sweep.out}\n{sweep.err}"
     assert sweep.wait() == 0, f"{sweep.out}\n{sweep.err}"
     assert "4 at a time" in sweep.out

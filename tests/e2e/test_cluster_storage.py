@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,10 +42,8 @@ def test_a_node_without_the_shared_storage_is_refused_at_the_start_and_gets_no_t
     assert "configurations failed" not in late.err
     assert "when its files can be written again, continue with:" in late.out
 
-    started = time.monotonic()
     resumed = begin(tmp_path, "--resume", "n", "--address", cluster.told["address"], **cluster.env)
     assert resumed.wait() == 2, f"{resumed.out}\n{resumed.err}"
-    assert time.monotonic() - started < 300, "it waits for something"
     assert resumed.err.startswith("error: --storage: node ")
     assert f"does not see what the driver writes to {storage / 'n'}" in resumed.err
     assert len(resumed.err.splitlines()) == 1

@@ -15,6 +15,7 @@ from adcore.train import TrainResult, train
 from adcore.train.checkpoints import Checkpoints, read
 from adcore.train.reports import history_of
 from tests.detector_runs import config, ignore
+from tests.sweep_process import HANGS
 from tests.train_runs import comparable
 
 #: What launchers of several processes tell each of them; this one is not the first.
@@ -59,6 +60,6 @@ def test_threads_spin_for_a_moment_only_unless_the_user_says_otherwise(given: di
     ran = subprocess.run(
         [sys.executable, "-m", "adcore.train", *flags],
         env={**own, "OMP_DISPLAY_ENV": "VERBOSE", **given},  # libgomp tells what it goes by
-        capture_output=True, text=True, timeout=240, check=True,
+        capture_output=True, text=True, timeout=HANGS, check=True,
     )  # fmt: skip
     assert f"GOMP_SPINCOUNT = '{given.get('GOMP_SPINCOUNT', '10000')}'" in ran.stderr

@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from adcore.datasets import load
 from tests.e2e.loopback import answers, free_port
 from tests.e2e.mlflow_server import Server
-from tests.sweep_process import ROOT, Begin, poll
+from tests.sweep_process import HANGS, ROOT, Begin, poll
 
 pytestmark = pytest.mark.xdist_group("served winner")
 
@@ -59,7 +59,7 @@ def _predicted(folder: Path, index: int) -> list[dict[str, str]]:
     """The rows of sweeps/predict.py."""
     command = [sys.executable, str(ROOT / "sweeps" / "predict.py"), "--sweep", "s", "--storage", str(folder / "runs")]
     words = ["--class", str(index), str(folder / "images.npy")]
-    ran = subprocess.run([*command, *words], capture_output=True, text=True, timeout=240, check=False, cwd=folder)
+    ran = subprocess.run([*command, *words], capture_output=True, text=True, timeout=HANGS, check=False, cwd=folder)
     assert ran.returncode == 0, ran.stderr
     return list(csv.DictReader(ran.stdout.splitlines()))
 
@@ -81,7 +81,7 @@ def _served(uri: str, body: dict[str, object]) -> list[dict[str, float]]:
         request = urllib.request.Request(
             f"{address}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with urllib.request.urlopen(request, timeout=HANGS) as answer:
             return json.load(answer)["predictions"]
     finally:
         os.killpg(process.pid, signal.SIGTERM)

@@ -29,7 +29,7 @@ from sweeps.engine.record.study import open_study
 from sweeps.engine.results import test_part as final
 from sweeps.gan_loss_weights import SPACE
 from tests.e2e.browser import chromium
-from tests.sweep_process import ROOT, MlflowRuns, SweepProcess
+from tests.sweep_process import HANGS, ROOT, MlflowRuns, SweepProcess
 
 pytestmark = pytest.mark.xdist_group("smoke")  # one sweep for all
 
@@ -304,7 +304,7 @@ def test_the_repeat_command_gives_the_confirmed_auroc_to_the_last_digit(swept: S
     file = tmp_path / "repeated.ckpt"
     done = subprocess.run(
         [sys.executable, *command, "--checkpoint", str(file)],  # a checkpoint holds every digit
-        env={**os.environ, setting[0]: setting[1]}, capture_output=True, text=True, timeout=240, check=False,
+        env={**os.environ, setting[0]: setting[1]}, capture_output=True, text=True, timeout=HANGS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     states = checkpoints.read(file)
