@@ -1,7 +1,7 @@
 """Does every detector reach the figure that its source reports, under the same protocol or a similar one?
 
     python sweeps/baselines.py                         # laptop: every row once, with up to 1,500 images per class
-    python sweeps/baselines.py --scale smoke           # the same steps on scikit-learn's digits, in minutes
+    python sweeps/baselines.py --scale smoke           # the same steps on scikit-learn's digits, a minute
     python sweeps/baselines.py --scale full            # as many images as the sources, 3 seeds: hours on 2 cores
     python sweeps/baselines.py --only vae,cnn
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -117,6 +118,15 @@ def test_mlflow_serves_the_database_on_loopback_alone_and_its_exit_code_is_passe
     assert Path(command[0]).name == "mlflow"
     assert folder == Path("data").resolve()
     assert capsys.readouterr().out.startswith("no sweep in sqlite:///")
+
+
+@pytest.mark.usefixtures("browsable")
+def test_a_port_that_is_taken_is_refused(served: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert ended("--tracking-uri", "sqlite:///data/mlflow.db", "--port", str(port)) == 2
+    assert f"error: --port {port}: cannot be listened at (Address already in use)" in capsys.readouterr().err
+    assert served == []
 
 
 @pytest.fixture

@@ -24,6 +24,22 @@ from adcore.train.pack import Pack
 from tests.drawn_experiments import KMEANS_OR_RANDOM, classes_of, drawn
 
 
+@pytest.mark.parametrize(
+    ("exposure", "words"),
+    [
+        (Exposure(), "trained with labelled anomalies of every other class"),
+        (Exposure("balanced-9600"), "trained with labelled anomalies of every other class"),
+        (Exposure("normal-4500"), "trained without anomalies; those of the validation part chose the configuration"),
+        (Exposure("one-class"), "trained without anomalies; those of the validation part chose the configuration"),
+        (Exposure("seen-unseen"), "trained with labelled anomalies of 1 other class, not of the rest"),
+        (Exposure("seen-unseen", 3), "trained with labelled anomalies of 3 other classes, not of the rest"),
+        (Exposure("leave-one-out"), "trained with labelled images of the anomalous class"),
+    ],
+)
+def test_what_training_sees_is_told_in_words(exposure: Exposure, words: str) -> None:
+    assert exposure.in_words == words
+
+
 @KMEANS_OR_RANDOM
 @pytest.mark.parametrize("known", [1, 3, 8])
 def test_fit_images_are_of_the_normal_class_and_of_exactly_the_known_ones(

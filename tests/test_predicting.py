@@ -11,6 +11,8 @@ import pytest
 from adcore.datasets import ImageDataset
 from adcore.predict.__main__ import main as predict_models
 from sweeps.engine.predicting import main
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.lock import one_driver
 from tests.final_parts import tiny_plan, trained_home
 from tests.shown_records import begun
 
@@ -44,17 +46,28 @@ def test_either_a_sweep_or_models_are_named(
     assert refused(capsys, *arguments, "notes.txt").startswith(line)
 
 
-@pytest.mark.parametrize("results", [None, "{", "{}", '{"rows": []}'])
-def test_a_sweep_without_a_winner_is_refused(results: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("results", ["{", "{}", '{"rows": []}'])
+def test_a_sweep_without_a_winner_is_refused(results: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("runs", "half").absolute()
     begun(folder, tiny_plan())
-    if results is not None:
-        (folder / "results.json").write_text(results)
+    (folder / "results.json").write_text(results)
     line = refused(capsys, "--sweep", "half", "notes.txt")
     assert (
         line
         == f"error: --sweep half: expected a search that has ended; there is no winner in {folder / 'results.json'}\n"
     )
+
+
+def test_a_sweep_that_has_not_ended_is_refused_and_it_is_said_whether_it_runs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = Path("runs", "half").absolute()
+    begun(folder, tiny_plan())
+    line = refused(capsys, "--sweep", "half", "notes.txt")
+    assert line.startswith("error: --sweep half: it has not ended, and has no winner yet; go on with it by --resume")
+    with one_driver(SweepHome(folder), is_new=False):
+        line = refused(capsys, "--sweep", "half", "notes.txt")
+    assert line == ("error: --sweep half: it is still running; `python -m sweeps.show half` tells how far it is\n")
 
 
 def test_images_are_scored_with_the_winners_models_of_every_fresh_seed(

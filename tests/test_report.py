@@ -73,6 +73,7 @@ def test_configurations_are_printed_with_the_names_of_their_points_and_the_verdi
     assert "leads the default by 0.1000" in text
     assert "beyond noise" in text
     assert "not other seeds" in text
+    assert "Protocol paper: trained with labelled anomalies of every other class." in text
     assert "opened" not in text
 
 

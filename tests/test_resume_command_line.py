@@ -189,6 +189,15 @@ def test_a_fact_on_record_that_was_cut_is_named(capsys: pytest.CaptureFixture[st
     assert "study.db: damaged" in line
 
 
+@pytest.mark.usefixtures("begun")
+def test_a_plan_on_record_that_lacks_its_data_set_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect("runs/mine/study.db")) as database, database:
+        query = "UPDATE study_user_attributes SET value_json = json_remove(value_json, '$.base') WHERE key = 'plan'"
+        database.execute(query)
+    line = refused(["--resume", "mine", "--normal-class", "0"], capsys, left=("notes.txt", "runs"))
+    assert "study.db: damaged, its plan names no data set" in line
+
+
 def test_a_lock_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine" / ".lock").mkdir(parents=True)
     with (

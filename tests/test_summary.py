@@ -83,6 +83,18 @@ def test_a_lead_that_four_decimals_do_not_show_is_none_and_no_end_is_minus_zero(
     assert "(95 % interval 0.0000 to" in lead.sentence
 
 
+@pytest.mark.parametrize(("mean", "said"), [(0.52, True), (0.45, True), (0.6, False)])
+def test_a_winner_that_may_be_no_better_than_chance_is_said_to_be_so(mean: float, said: bool) -> None:
+    summary = summary_of({4: [mean, mean + 0.02], 0: [0.3, 0.32]}, {0: "default"})
+    assert summary.sentence.endswith("is not shown to be better than chance, an AUROC of 0.5.") == said
+
+
+def test_the_interval_of_a_metric_ends_at_1_and_that_of_a_difference_does_not() -> None:
+    summary = summary_of({4: [0.99, 0.98], 0: [0.02, 0.03]}, {0: "default"})
+    assert (summary.confirm.high, summary.test[""].high) == (1, 1)
+    assert summary.comparisons[0].difference.high > 0.96
+
+
 def test_images_alone_can_put_a_lead_within_noise() -> None:
     means, names = {4: [0.9, 0.9], 0: [0.8, 0.8]}, {0: "default"}
     # two models of each configuration: a difference of means has the variance of one model

@@ -96,6 +96,7 @@ def _classes(path: Path, notes: list[str]) -> dict[str, list[Path]]:
         kinds = in_words(f"{count} {kind}" for kind, count in sorted(others.items()))
         notes.append(f"{path}: files of other kinds are left out: {kinds}")
     if not found:
-        expected = f"folders of {', '.join(SUFFIXES)} files, one for each class, such as {path / 'normal'}"
-        raise DatasetError(f"{path}: no images; expected {expected}")
+        expected = f"expected folders of {', '.join(SUFFIXES)} files, one for each class, such as {path / 'normal'}"
+        found_there = f"its {len(outside)} images are in no class's folder" if outside else "no images"
+        raise DatasetError(f"{path}: {found_there}; {expected}")
     return found

@@ -23,7 +23,6 @@ __all__ = [
     "COUNTS",
     "FOLDS",
     "HELD_OUT",
-    "HELD_OUT_IN_WORDS",
     "PROTOCOLS",
     "Counts",
     "Exposure",
@@ -61,12 +60,8 @@ COUNTS: Mapping[str, Counts] = MappingProxyType(
 )
 #: Number of folds in k-fold cross-validation; each is the validation part in turn.
 FOLDS = 5
-#: The protocol whose validation has half of the test part's anomalies, and what has to be said of its figures.
+#: The protocol whose validation has half of the test part's anomalies.
 HELD_OUT = "held-out"
-HELD_OUT_IN_WORDS = (
-    "trained without anomalies; half of the test part's are for validation and chose the configuration, the other half "
-    "are for the test: its figures are not those of the whole test part"
-)
 PROTOCOLS = ("paper", "seen-unseen", "one-class", HELD_OUT, "leave-one-out", *COUNTS)
 
 
@@ -97,6 +92,23 @@ class Exposure:
     def named_class(self) -> str:
         """The role of the class that names an experiment, in words."""
         return "anomalous class" if self.protocol == "leave-one-out" else "normal class"
+
+    @property
+    def in_words(self) -> str:
+        """What training sees of the anomalies: figures of different protocols do not compare."""
+        if self.protocol == HELD_OUT:
+            return (
+                "trained without anomalies; half of the test part's are for validation and chose the configuration, "
+                "the other half are for the test: its figures are not those of the whole test part"
+            )
+        if not self.has_anomalies:
+            return "trained without anomalies; those of the validation part chose the configuration"
+        if self.protocol == "leave-one-out":
+            return "trained with labelled images of the anomalous class"
+        if self.protocol != "seen-unseen":
+            return "trained with labelled anomalies of every other class"
+        known = self.known_classes or 1
+        return f"trained with labelled anomalies of {known} other class{'es' * (known > 1)}, not of the rest"
 
     def anomalous(self, labels: Tensor, experiment: int) -> Tensor:
         """Which images are anomalies in an experiment, bool [n]; labels: int64 [n]."""

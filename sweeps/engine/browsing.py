@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -51,9 +52,21 @@ def browse(settings: UiSettings) -> int:
     uri = resolve_database(uri)
     if not (path := database_path(uri)).is_file():
         raise UserError(f"--tracking-uri {settings.tracking_uri}: there is no {path}; a sweep makes it")
+    _require_free(settings.port)
     _print_links(uri, f"http://127.0.0.1:{settings.port}")
     words = ["ui", "--backend-store-uri", f"{SQLITE}{path.name}", "--host", "127.0.0.1", "--port", str(settings.port)]
     return serve([str(Path(sys.executable).with_name("mlflow")), *words], path.parent)
+
+
+def _require_free(port: int) -> None:
+    """Raises UserError if something listens at the port of this machine's loopback address."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise UserError(
+            f"--port {port}: cannot be listened at ({error.strerror}); perhaps another `mlflow ui` runs there: open "
+            f"http://127.0.0.1:{port}, or give another --port"
+        ) from error
 
 
 def serve(command: Sequence[str], folder: Path) -> int:

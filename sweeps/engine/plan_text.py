@@ -11,7 +11,6 @@ from pathlib import Path
 from adcore.config import TrainConfig
 from adcore.datasets import describe
 from adcore.metric_names import in_words
-from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.plan_time import TrialGroup, limit_in_words, time_in_words
 from sweeps.engine.planning.labels import count_of, score_in_words
 from sweeps.engine.planning.overrides import parse_set
@@ -83,7 +82,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {_classes(base)}, protocol {base.protocol}",
-        *([f"  validation {HELD_OUT_IN_WORDS}"] if base.protocol == HELD_OUT else []),
+        f"  anomalies  {base.exposure.in_words}",
         f"  metric     {in_words(plan.metric)}, mean over the classes",
         *([f"  score      {score}"] if (score := score_in_words(base, plan.space)) else []),
         *_set_lines(plan, settings),

@@ -89,7 +89,7 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
     except UserError as error:
         raise UserError(f"{home.record}: damaged, with settings that are not valid ({error})") from error
     if flags.get("normal_class"):
-        flags = {**flags, "normal_class": _indices(plan, flags["normal_class"])}
+        flags = {**flags, "normal_class": _indices(home, plan, flags["normal_class"])}
     if "extend" in flags:
         _require_more(home, plain["configs"], flags["configs"])
     may_differ = (*settings_type.changeable, *(EXTENDED if "extend" in flags else ()))
@@ -105,9 +105,13 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
     return settings_type(**{**plain, "name": None, "resume": home.name, **changed})
 
 
-def _indices(plan: Any, classes: Sequence[int | str]) -> tuple[int, ...]:
+def _indices(home: SweepHome, plan: Any, classes: Sequence[int | str]) -> tuple[int, ...]:
     """Classes by index, as a record has them. plan: the one on record."""
-    return experiments_of(describe(plan["base"]["dataset"]), classes, "normal-class")
+    try:
+        dataset = describe(plan["base"]["dataset"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{home.record}: damaged, its plan names no data set") from error
+    return experiments_of(dataset, classes, "normal-class")
 
 
 def _require_more(home: SweepHome, old_configs: int | None, new_configs: int) -> None:

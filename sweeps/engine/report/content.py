@@ -9,7 +9,6 @@ from typing import Any
 
 from adcore.datasets import describe
 from adcore.metric_names import in_words
-from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.labels import count_of, score_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.time_budget import warning_of_few_updates
@@ -95,7 +94,7 @@ def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
     states = ", ".join(f"{count} {state}" for state, count in results["states"].items() if count)
     rows = [
         ["data set", f"{base.dataset}, protocol {base.protocol}"],
-        *([["validation", HELD_OUT_IN_WORDS]] if base.protocol == HELD_OUT else []),
+        ["anomalies", base.exposure.in_words],
         [f"{base.exposure.named_class}es" if len(plan.classes) > 1 else base.exposure.named_class,
          ", ".join(names[index] for index in sorted(plan.classes))],
         ["detector", f"{base.detector}, width {base.width}, {count_of(base.epochs, 'epoch')}"],

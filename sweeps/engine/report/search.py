@@ -9,6 +9,7 @@ from typing import Any
 
 from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.predicted import predicted_means
+from sweeps.engine.record.progress import STAGE
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report.table import Table
 
@@ -90,7 +91,8 @@ def cost_table(record: SweepRecord, records_of_classes: Sequence[SweepRecord], s
     if records_of_classes:
         rows.append(_search_row("search by class", records_of_classes))
     trainings = sum(len(values) for name, values in record.all().items() if name.startswith("confirm_"))
-    rows.append(["confirm, fresh seeds", str(trainings), str(trainings * record.plan.base.epochs), ""])
+    epochs = trainings * record.plan.base.epochs
+    rows.append(["confirm, fresh seeds", str(trainings), str(epochs), _confirm_time(record)])
     rows.append(["last command, in all", "", "", duration(seconds)])
     return Table("cost", ("", "trainings", "class-epochs", "time"), rows)
 
@@ -98,6 +100,15 @@ def cost_table(record: SweepRecord, records_of_classes: Sequence[SweepRecord], s
 def duration(seconds: float) -> str:
     """A time in whole seconds, as h:mm:ss."""
     return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def _confirm_time(record: SweepRecord) -> str:
+    """From the confirmation's last start to the opening of the test part; empty if the record does not tell."""
+    stage, openings = record.read(STAGE) or {}, record.read("test_openings") or []
+    if stage.get("name") != "confirm" or not openings:
+        return ""
+    begun, opened = (datetime.datetime.fromisoformat(time) for time in (stage["started"], openings[-1]))
+    return duration((opened - begun).total_seconds())
 
 
 def _search_row(name: str, records: Sequence[SweepRecord]) -> list[str]:

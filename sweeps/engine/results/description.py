@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from adcore.metric_names import LABELS, in_words
-from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.record import SweepRecord
@@ -50,10 +49,9 @@ def _question_sentence(plan: Plan) -> str:
     base, classes = plan.base, len(plan.classes)
     what = "Which variant gives" if plan.space.is_grid else f"Which {', '.join(plan.space.names)} give"
     over = f"the mean over {classes} classes" if classes > 1 else "one class"
-    note = f" ({HELD_OUT_IN_WORDS})" if base.protocol == HELD_OUT else ""
     best = f"the best {LABELS[plan.metric]} on `{base.dataset}`"
-    question = f"{what} detector `{base.detector}` {best}, {over}, protocol `{base.protocol}`?"
-    return question + note
+    protocol = f"protocol `{base.protocol}` ({base.exposure.in_words})"
+    return f"{what} detector `{base.detector}` {best}, {over}, {protocol}?"
 
 
 def _answer_sentence(plan: Plan, summary: Summary) -> str:

@@ -7,6 +7,7 @@ the same population. Its estimate, a mean over n seeds on one sample of images, 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,27 +15,32 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-__all__ = ["Interval", "half_width", "interval", "pooled_variance", "signed"]
+__all__ = ["Interval", "half_width", "interval", "metric_interval", "pooled_variance", "signed"]
 
 LEVEL = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """An estimate and half the width of its 95 % interval; the half width is NaN if it cannot be estimated."""
+    """An estimate and half the width of its 95 % interval; the half width is NaN if it cannot be estimated.
+
+    least, most: what can be at all, at which the interval is cut.
+    """
 
     value: float
     half: float
+    least: float = -math.inf
+    most: float = math.inf
 
     @property
     def low(self) -> float:
         """Lower end."""
-        return self.value - self.half
+        return max(self.value - self.half, self.least)
 
     @property
     def high(self) -> float:
         """Upper end."""
-        return self.value + self.half
+        return min(self.value + self.half, self.most)
 
     @property
     def excludes_zero(self) -> bool:
@@ -69,6 +75,11 @@ def interval(values: Sequence[float], seed_variance: float, freedom: int, image_
     """Interval of the mean of `values`, one per seed, whose single values have variance seed_variance."""
     half = half_width(seed_variance / len(values), freedom, image_variance)
     return Interval(float(np.mean(values)), float(half))
+
+
+def metric_interval(values: Sequence[float], seed_variance: float, freedom: int, image_variance: float) -> Interval:
+    """The same for a metric, which lies between 0 and 1: it is cut there."""
+    return dataclasses.replace(interval(values, seed_variance, freedom, image_variance), least=0.0, most=1.0)
 
 
 def signed(value: float) -> str:

@@ -9,13 +9,15 @@ from statistics import fmean
 from adcore.metric_names import LABELS, MINIMISED, class_metric, mean_metric
 from sweeps.engine.planning.labels import count_of
 from sweeps.engine.record.confirmation import Confirmation
-from sweeps.engine.results.intervals import Interval, interval, pooled_variance, signed
+from sweeps.engine.results.intervals import Interval, interval, metric_interval, pooled_variance, signed
 from sweeps.engine.results.test_result import TestResult
 
 __all__ = ["Comparison", "Summary", "class_intervals", "confirmed_means", "difference", "final_metrics", "summarise"]
 
 #: A difference of AUROC that four decimals do not show.
 NOTHING = 0.00005
+#: The AUROC of scores that say nothing.
+CHANCE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +49,15 @@ class Summary:
 
     @property
     def sentence(self) -> str:
-        """Whether the winner's lead is more than noise."""
+        """Whether the winner's lead is more than noise; and whether its score tells anomalies at all."""
+        return " ".join(filter(None, [self._lead(), self._chance()]))
+
+    def _chance(self) -> str:
+        if self.metric != "auroc" or not self.test[""].low <= CHANCE:
+            return ""
+        return f"The winner itself is not shown to be better than chance, an AUROC of {CHANCE}."
+
+    def _lead(self) -> str:
         if not self.comparisons:
             return "Nothing was confirmed beside the winner: there is no difference to judge."
         first = self.comparisons[0]
@@ -87,11 +97,11 @@ def summarise(
     search_interval = None
     if same_training and winner.configuration.mean is not None:
         images = test.validation_variance(number, *validation, of_one=True)
-        search_interval = interval([winner.configuration.mean], variance, freedom, images)
+        search_interval = metric_interval([winner.configuration.mean], variance, freedom, images)
     return Summary(
         winner,
         search_interval,
-        interval(winner.means, variance, freedom, test.validation_variance(number, *validation)),
+        metric_interval(winner.means, variance, freedom, test.validation_variance(number, *validation)),
         {name: _on_test(confirmed, test, name) for name in test.covariance},
         _comparisons(comparable, test, names, is_grid=is_grid),
         test.metric,
@@ -117,14 +127,14 @@ def class_intervals(confirmed: Sequence[Confirmation], test: TestResult) -> dict
     by_class = [test.by_class(each.number) for each in confirmed]
     for index, values in by_class[0].items():
         variance, freedom = pooled_variance([each[index] for each in by_class])
-        intervals[index] = interval(values, variance, freedom, test.image_variance_of_class(number, index))
+        intervals[index] = metric_interval(values, variance, freedom, test.image_variance_of_class(number, index))
     return intervals
 
 
 def _on_test(confirmed: Sequence[Confirmation], test: TestResult, comparison: str) -> Interval:
     number, metric = confirmed[0].number, test.named(comparison)
     variance, freedom = pooled_variance([test.means(each.number, metric) for each in confirmed])
-    return interval(test.means(number, metric), variance, freedom, test.image_variance(comparison, number))
+    return metric_interval(test.means(number, metric), variance, freedom, test.image_variance(comparison, number))
 
 
 def _comparisons(

@@ -10,7 +10,6 @@ from rich.table import Table
 from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import describe
 from adcore.metric_names import in_words
-from adcore.protocols.definitions import HELD_OUT, HELD_OUT_IN_WORDS
 from sweeps.engine.planning.labels import class_label, count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.time_budget import warning_of_few_updates
@@ -56,8 +55,7 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     lines.append(summary.sentence)
     if len(winner.by_seed) == 1:
         lines.append("With one fresh seed the intervals cover other images only, not other seeds.")
-    if record.plan.protocol == HELD_OUT:
-        lines.append(f"Protocol {HELD_OUT}: {HELD_OUT_IN_WORDS}.")
+    lines.append(f"Protocol {record.plan.protocol}: {record.plan.base.exposure.in_words}.")
     if (openings := len(record.read("test_openings"))) > 1:
         lines.append(f"The test part was opened {openings} times for this sweep: it is no longer untouched.")
     return lines
@@ -168,7 +166,7 @@ def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, Any]]:
 
 
 def _interval_cells(interval: Interval) -> tuple[str, str]:
-    return f"{interval.value:.4f}", f"({max(interval.low, 0):.4f}, {min(interval.high, 1):.4f})"
+    return f"{interval.value:.4f}", f"({interval.low:.4f}, {interval.high:.4f})"
 
 
 def _mean_and_spread(values: list[float]) -> str:

@@ -68,7 +68,7 @@ def _facts(status: SweepStatus) -> list[tuple[str, str]]:
         ("test part", f"opened {', '.join(status.test_openings)}" if status.test_openings else ""),
         *((name, path) for name, path in status.files.items()),
         ("browse", browse_command(status.mlflow) if status.mlflow else ""),
-        ("resume", status.resume or ""),
+        ("resume", "" if status.is_running else status.resume or ""),
     ]  # fmt: skip
 
 
