@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from sweeps.engine.storage.errors import storage
 if TYPE_CHECKING:
     from sweeps.engine.record.attributes import Attributes
 
-__all__ = ["earlier_sizes", "earlier_test", "extend_record", "openings_before_extension"]
+__all__ = ["EXTENSIONS", "earlier_sizes", "earlier_test", "extend_record", "openings_before_extension"]
 
 #: The attribute with what the sweep was before each extension.
 EXTENSIONS = "extensions"
@@ -58,10 +58,9 @@ def earlier_sizes(record: Attributes) -> list[int]:
     return [extension["configs"] for extension in record.read(EXTENSIONS) or []]
 
 
-def openings_before_extension(record: Attributes) -> int:
-    """How often the test part had been opened when the sweep was last extended."""
-    extensions = record.read(EXTENSIONS) or [{"openings": 0}]
-    return extensions[-1]["openings"]
+def openings_before_extension(extensions: Sequence[Mapping[str, Any]] | None) -> int:
+    """How often the test part had been opened when the sweep was last extended. extensions: the attribute."""
+    return extensions[-1]["openings"] if extensions else 0
 
 
 def earlier_test(record: Attributes) -> dict[str, Any] | None:

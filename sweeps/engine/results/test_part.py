@@ -13,7 +13,7 @@ from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from sweeps.engine.machine.resources import THIS_PROCESS, Resources
 from sweeps.engine.record.confirmation import Confirmation
-from sweeps.engine.record.extend import earlier_test, openings_before_extension
+from sweeps.engine.record.extend import EXTENSIONS, earlier_test, openings_before_extension
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.image_variance import Networks, result_of
@@ -51,7 +51,7 @@ def reopening_line(
     stored = earlier_test(record)
     if record.read("test") is not None or stored is None or _is_result_of(stored, record, confirmed, own_best):
         return ""
-    last = _opening_in_words(record, stored, openings_before_extension(record) - 1)
+    last = _opening_in_words(record, stored, openings_before_extension(record.read(EXTENSIONS)) - 1)
     return f"{last}; it is opened again for those confirmed now, which is on record"
 
 
@@ -109,7 +109,7 @@ def score_models(
     metric = record.plan.metric
     _require_models(trainings, home, remedy, metric)
     openings = record.read("test_openings") or []
-    if len(openings) == openings_before_extension(record) or stored is not None:
+    if len(openings) == openings_before_extension(record.read(EXTENSIONS)) or stored is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record.write("test_openings", [*openings, now])
         drop_scores(home)

@@ -14,6 +14,7 @@ from adcore.errors import UserError
 from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.extend import EXTENSIONS, openings_before_extension
 from sweeps.engine.record.home import RECORD, SweepHome, unknown_sweep
 from sweeps.engine.record.lock import is_held
 from sweeps.engine.record.progress import ENDED, STAGE, seconds_left
@@ -156,7 +157,7 @@ def _stage(record: RecordFile) -> str:
     attributes, plan = record.attributes, record.attributes["plan"]
     if is_table(plan):
         return "baselines"
-    if attributes.get("test_openings"):
+    if len(attributes.get("test_openings") or []) > openings_before_extension(attributes.get(EXTENSIONS)):
         return "final"
     if plan["space"]["ranges"] and not attributes.get("searched"):
         return "search"
