@@ -36,7 +36,7 @@ from rich.console import Console
 from rich.table import Table
 from toy.measure import Backlog, Cost, drain, search
 
-from sweeps.engine.machine.cluster import prepare_environment
+from sweeps.engine.machine.environment import prepare_environment
 from sweeps.engine.planning.settings import SweepSettings
 
 #: Configurations of the simulated searches (260 take 374 trials), and of that under Ray.

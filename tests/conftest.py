@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from adcore.datasets import ImageDataset, load
 from adcore.protocols import sampling
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from sweeps.engine.tracking.writer import MlflowWriter
 
 torch.set_num_threads(1)
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # how long an example takes says nothing about it
 pytest.register_assert_rewrite("tests.pack_runs")  # its assertions say which numbers differ
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow.fs import S3FileSystem
+
+from tests.sweep_process import HANGS
 
 #: What a process needs to reach it, besides its address; no real credentials.
 ENVIRONMENT = {
@@ -27,7 +30,8 @@ class S3Server:
         self.server.start()
         host, port = self.server.get_host_and_port()
         self.endpoint = f"{host}:{port}"
-        options = {"access_key": "test-key-id", "secret_key": "test-secret", "region": "us-east-1"}
+        options: dict[str, Any] = {"access_key": "test-key-id", "secret_key": "test-secret", "region": "us-east-1"}
+        options |= {"request_timeout": HANGS, "connect_timeout": HANGS}  # the first request has moto import its S3
         S3FileSystem(scheme="http", endpoint_override=self.endpoint, allow_bucket_creation=True, **options).create_dir(
             BUCKET
         )

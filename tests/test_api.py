@@ -14,8 +14,8 @@ import pytest
 import sweeps
 from sweeps import SweepFailed, UserError, open_sweep, sweep
 from sweeps.engine import api
-from sweeps.engine.machine.cluster import prepare_environment
 from sweeps.engine.machine.commands import FROM_PYTHON, resume_command
+from sweeps.engine.machine.environment import prepare_environment
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.progress import ENDED
 from sweeps.gan_loss_weights import SPACE

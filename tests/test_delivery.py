@@ -14,7 +14,7 @@ from sweeps.engine.tracking.keys import SWEEP
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.runs import KEY_TAG
 from tests.mlflow_parts import runs_of, writer_of
-from tests.sweep_process import poll
+from tests.sweep_process import HANGS, poll
 
 
 class Dead:
@@ -46,7 +46,7 @@ def test_a_dead_server_blocks_nothing_and_gets_everything_in_order_when_it_is_ba
                 writer.outbox.put(
                     RunUpdate(key, parent, key, tags, metrics=[("m", step / 10, step, step)], status="FINISHED")
                 )
-        assert time.monotonic() - started < 10, "the sweep never waits"
+        assert time.monotonic() - started < HANGS, "the sweep never waits"
         poll(lambda: writer.error, "the first delivery to fail")
         assert [update.key for _, update in outbox.oldest(3)] == [SWEEP, "search/0/0", "search/0/0/1"], "parents first"
         writer.uri = uri  # the server is back
@@ -62,8 +62,27 @@ def test_a_dead_server_blocks_nothing_and_gets_everything_in_order_when_it_is_ba
 def test_a_writer_that_could_not_deliver_says_so(sweep_id: str, dead: Dead, outbox: Outbox) -> None:
     writer = writer_of(dead.uri, sweep_id, outbox)
     writer.outbox.put(RunUpdate(SWEEP, name="lost"))
-    assert not writer.close(patience=3)
+    poll(lambda: writer.error, "the first delivery to fail")
+    assert not writer.close(patience=1)
     assert writer.error
+
+
+def test_a_slow_mlflow_that_takes_one_update_after_the_other_is_waited_for(
+    writer: MlflowWriter, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = writer.run_writer.try_write
+
+    def slow(*update: Any) -> bool:
+        time.sleep(0.3)
+        return usual(*update)
+
+    monkeypatch.setattr(writer.run_writer, "try_write", slow)
+    for number in range(12):
+        outbox.put(RunUpdate(f"search/{number}/0", name="n", status="FINISHED"))
+    poll(lambda: writer.taken_at, "the first one to be taken")
+    started = time.monotonic()
+    assert writer.close(patience=2)
+    assert time.monotonic() - started > 2, "it was too fast to tell"
 
 
 class FailsTwice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from ray.exceptions import AuthenticationError, RayTaskError
 
 from adcore.errors import UserError
 from sweeps.engine.machine import code
-from sweeps.engine.machine.cluster import SOCKET_NAME, check_address, ray_cluster
+from sweeps.engine.machine.cluster import SLOW_START, SOCKET_NAME, check_address, ray_cluster
 from sweeps.engine.machine.code import ROOT, current_code
 from sweeps.engine.machine.environment import read_variables_again
 from sweeps.engine.planning.settings import SweepSettings
@@ -202,3 +203,23 @@ def test_a_node_that_cannot_start_a_worker_is_named(monkeypatch: pytest.MonkeyPa
         UserError, match=r"node 10\.0\.0\.2 \(second\): no worker could be started there \(.*no module named torch\)"
     ):
         _asked(monkeypatch, missing)
+
+
+@pytest.mark.parametrize(("address", "tries"), [("local", 2), ("127.0.0.1:1", 1)])
+def test_a_local_ray_that_was_too_slow_for_its_own_limit_is_started_once_more(
+    address: str, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert SLOW_START in inspect.getsource(ray._private.node), "what Ray says"
+    calls: list[str] = []
+
+    def slow(**options: Any) -> None:
+        calls.append(options["address"])
+        raise Exception(f"The current node {SLOW_START}.")
+
+    monkeypatch.setattr(ray, "init", slow)
+    with (
+        pytest.raises(UserError, match=f"could not be started or joined .*{SLOW_START}"),
+        ray_cluster(SweepSettings(address=address)),
+    ):
+        pass
+    assert calls == [address] * tries

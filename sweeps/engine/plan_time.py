@@ -17,7 +17,8 @@ from adcore.errors import UserError
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import cuda_devices
 from adcore.train.probe import Probe, known_probe, probe
-from sweeps.engine.machine.cluster import check_address, prepare_environment, ray_cluster
+from sweeps.engine.machine.cluster import check_address, ray_cluster
+from sweeps.engine.machine.environment import prepare_environment
 from sweeps.engine.machine.resources import Resources, resources_of_cluster, resources_of_nodes
 from sweeps.engine.planning.time_budget import Pace, duration, images_of, reserve
 

@@ -13,14 +13,10 @@ import click
 from adcore.command_line import dataclass_flags, run
 from adcore.errors import UserError
 from adcore.files import check_writable
-from sweeps.engine.machine.cluster import (
-    check_address,
-    check_docstrings,
-    cluster_has_gpus,
-    prepare_environment,
-)
+from sweeps.engine.machine.cluster import check_address, check_docstrings, cluster_has_gpus
 from sweeps.engine.machine.code import check_one_root, current_code
 from sweeps.engine.machine.data import load_data, require_same_data
+from sweeps.engine.machine.environment import prepare_environment
 from sweeps.engine.machine.interrupt import Interrupt, interruptible
 from sweeps.engine.machine.job import check_job
 from sweeps.engine.machine.locations import with_absolute_paths

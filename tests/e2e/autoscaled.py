@@ -50,7 +50,7 @@ def _configuration(most: int, memory: int, address: str) -> dict[str, Any]:
         "cluster_name": "autoscaled",
         "max_workers": most,
         "upscaling_speed": 1.0,
-        "idle_timeout_minutes": 1,
+        "idle_timeout_minutes": 60,
         "provider": {
             "type": "fake_multinode", "gcs_address": address, "use_node_id_as_ip": True,
             "disable_node_updaters": True, "disable_launch_config_check": True,

@@ -12,10 +12,15 @@ from tests.e2e.kill_loop import KillLoop
 from tests.e2e.mlflow_server import Server
 from tests.sweep_process import SCRIPT, Begin, SweepProcess
 
+#: Files whose tests wait for minutes.
+WAITING = ("test_faults.py", "test_mlflow_away.py")
+# Ray gives its head 20 seconds to start, which a busy machine may not have; here, so that every test's Ray has it.
+os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "300")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that mostly wait go first: they take little of the processors while others run."""
-    items.sort(key=lambda item: (item.path.name != "test_mlflow_away.py", not _on_the_cluster(item)))
+    items.sort(key=lambda item: (item.path.name not in WAITING, not _on_the_cluster(item)))
 
 
 def _on_the_cluster(item: pytest.Item) -> bool:

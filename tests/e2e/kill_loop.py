@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -58,6 +59,7 @@ class KillLoop:
         file = folder.with_suffix(".pickle")
         with FileLock(folder.with_suffix(".lock")):
             if not file.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what a test left that failed here
                 folder.mkdir()
                 started = time.monotonic()
                 sweep = SweepProcess(folder, *ARGUMENTS, *KINDS[kind], "--name", "k")

@@ -47,6 +47,8 @@ class Server:
 
     def wait_for_answers(self) -> None:
         poll(lambda: answers(f"{self.uri}/health"), "the MLflow server")
+        experiments = f"http://localhost:{self.port}/api/2.0/mlflow/experiments/search?max_results=1"
+        poll(lambda: answers(experiments), "its store, which it opens for the first request")
 
     def signal(self, number: int) -> None:
         assert self.process

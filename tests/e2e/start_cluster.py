@@ -24,38 +24,42 @@ import time
 from collections import Counter, defaultdict
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ray
+from ray._private import node
 from ray._private.state import actors, available_resources_per_node
 from ray.cluster_utils import Cluster
 from ray.util import placement_group_table
 
 from tests.e2e.autoscaled import autoscaled_head, wait_for_the_autoscaler
+from tests.sweep_process import HANGS
 
 MEMORY = 200_000_000
 
 
 def main() -> None:
     count, most = map(int, sys.argv[1:])
+    _be_patient()
     head = autoscaled_head(most, MEMORY) if most else {}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": MEMORY, **head})
     workers = [_add(cluster) for _ in range(count)]
-    cluster.wait_for_nodes()
+    cluster.wait_for_nodes(HANGS)
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
     if most:
         wait_for_the_autoscaler()
-    print(json.dumps({"address": cluster.address, "workers": [node.node_id for node in workers]}), flush=True)
+    print(json.dumps({"address": cluster.address, "workers": [each.node_id for each in workers]}), flush=True)
 
     used: defaultdict[str, set[float]] = defaultdict(set)
     private: list[subprocess.Popen[bytes]] = []
     told: queue.Queue[str] = queue.Queue()  # obeyed in this thread: Ray handles signals where it starts a node
     threading.Thread(target=lambda: [told.put(line) for line in chain(sys.stdin, ["end"])], daemon=True).start()
     while (command := _next(told)) != "end":
-        for node, room in available_resources_per_node().items():
-            used[node].add(round(1 - room.get("GPU", 0.0), 4))
+        for node_id, room in available_resources_per_node().items():
+            used[node_id].add(round(1 - room.get("GPU", 0.0), 4))
         if command == "usage":
-            shares = {node: sorted(seen) for node, seen in used.items()}
+            shares = {node_id: sorted(seen) for node_id, seen in used.items()}
             print(json.dumps({"used": shares, "ran": _ran(), "waiting": _waiting()}), flush=True)
         elif command in ("add", "replace"):
             if command == "replace":
@@ -70,6 +74,13 @@ def main() -> None:
             private.pop(0).kill()  # the first process of its namespace: the system kills all others there
     ray.shutdown()
     cluster.shutdown()
+
+
+def _be_patient() -> None:
+    """Ray gives a node half a minute to start, which a busy machine may not have."""
+    slow_clock = {**vars(time), "monotonic": lambda: time.monotonic() * 30 / HANGS}
+    node.time = SimpleNamespace(**slow_clock)
+    Cluster._wait_for_node.__defaults__ = (HANGS,)
 
 
 def _next(told: queue.Queue[str]) -> str:
@@ -90,8 +101,11 @@ def _add_private(address: str, folder: str) -> subprocess.Popen[bytes]:
     start = [ray_command, "start", f"--address={address}", "--num-cpus=2", "--num-gpus=1", "--block"]
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     mounted = [*namespaces, "sh", "-c", 'mount -t tmpfs own "$0" && exec "$@"', folder]
-    process = subprocess.Popen([*mounted, *start, f"--object-store-memory={MEMORY}"], stdout=sys.stderr)
+    command = [*mounted, *start, f"--object-store-memory={MEMORY}"]
+    process = subprocess.Popen(command, stdout=sys.stderr)
     while not (added := _alive() - before):
+        if process.poll() is not None:  # it was too slow for Ray's limit
+            process = subprocess.Popen(command, stdout=sys.stderr)
         time.sleep(0.1)
     print(json.dumps({"added": added.pop()}), flush=True)
     return process
@@ -102,8 +116,9 @@ def _alive() -> set[str]:
 
 
 def _ran() -> Counter[str]:
-    """How many trials' actors ran, by node."""
-    return Counter(each["Address"]["NodeID"] for each in actors().values() if "ImplicitFunc" in each["ActorClassName"])
+    """How many trials' actors ran, by node; one that is about to start has none yet."""
+    trials = [each for each in actors().values() if "ImplicitFunc" in each["ActorClassName"]]
+    return Counter(node_id for each in trials if (node_id := each["Address"]["NodeID"]))
 
 
 def _waiting() -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.show.status import status_of
-from tests.sweep_process import Begin, MlflowRuns, poll
+from tests.sweep_process import HANGS, Begin, MlflowRuns, poll
 
 ROWS = ("random", "autoencoder-kde", "cnn-folds", "conv-autoencoder")
 FIGURES = {"roc.png", "confusion_matrix.png", "score_densities.png", "loss_curves.png", "reconstructions.png"}
@@ -64,6 +64,6 @@ def test_a_table_that_was_interrupted_and_killed_is_filled_without_repetition(be
 
 def _trainings(home: Path) -> int:
     """How many trainings the record holds."""
-    with closing(sqlite3.connect(f"file:{home / 'study.db'}?mode=ro", uri=True)) as database:
+    with closing(sqlite3.connect(f"file:{home / 'study.db'}?mode=ro", uri=True, timeout=HANGS)) as database:
         query = "SELECT count(*) FROM study_user_attributes WHERE key LIKE 'done_%'"
         return int(database.execute(query).fetchone()[0])

@@ -38,10 +38,10 @@ def test_nodes_that_do_not_come_in_time_are_one_line_and_nothing_is_begun(
     cluster: ClusterProcess, begin: Begin, tmp_path: Path
 ) -> None:
     address = ["--address", cluster.told["address"]]
-    sweep = begin(tmp_path, *ARGUMENTS, "--wait-for", "16gpus", "--wait-minutes", "0.01", *address, **cluster.env)
+    sweep = begin(tmp_path, *ARGUMENTS, "--wait-for", "16gpus", "--wait-minutes", "0.2", *address, **cluster.env)
     assert sweep.wait() == 2, sweep.out
-    assert sweep.out == "waiting for --wait-for 16gpus: the cluster has 2 of 16 GPUs; 0 of 0.01 minutes\n"
-    assert sweep.err.startswith("error: --wait-for 16gpus: after 0.01 minutes the cluster has 2 of 16 GPUs; start ")
+    assert sweep.out == "waiting for --wait-for 16gpus: the cluster has 2 of 16 GPUs; 0 of 0.2 minutes\n"
+    assert sweep.err.startswith("error: --wait-for 16gpus: after 0.2 minutes the cluster has 2 of 16 GPUs; start ")
     assert len(sweep.err.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
 

@@ -12,7 +12,7 @@ from tests.sweep_process import Begin, poll
 def test_workers_that_are_killed_or_hang_are_started_again_and_a_second_driver_is_refused(
     loop: KillLoop, begin: Begin, tmp_path: Path
 ) -> None:
-    sweep = begin(tmp_path, *SMALL, "--report-timeout", "1")
+    sweep = begin(tmp_path, *SMALL, "--report-timeout", "5")
     after_packs(sweep, 1)
     killed = poll(sweep.worker, "a worker that trains")
     killed.kill()

@@ -59,7 +59,8 @@ def test_the_notebook_of_the_documentation_runs(
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in cells), "it is kept without outputs"
-    NotebookClient(notebook, timeout=int(HANGS), resources={"metadata": {"path": str(tmp_path)}}).execute()
+    patient = dict.fromkeys(("timeout", "startup_timeout", "iopub_timeout"), int(HANGS))
+    NotebookClient(notebook, **patient, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = json.dumps([output for cell in cells for output in cell.outputs])
     assert "record in" in shown, "what was printed first was cleared"
     assert "search: " in shown, "no progress was shown"

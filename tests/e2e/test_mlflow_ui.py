@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 
 from sweeps.engine.tracking.view import curves_link, links
@@ -118,9 +120,18 @@ def _rows(browser: webdriver.Chrome) -> list[str]:
 
 def _unfold(browser: webdriver.Chrome, name: str) -> None:
     """Click on the arrow in the row of a run."""
-    link = next(each for each in browser.find_elements(By.CSS_SELECTOR, "a[href*='/runs/']") if each.text == name)
-    row = link.find_element(By.XPATH, "./ancestor::*[@role='row'][1]")
-    row.find_element(By.CSS_SELECTOR, "button").click()
+
+    def clicked() -> bool:
+        with suppress(WebDriverException, StopIteration):  # the page draws its rows again and again
+            links = browser.find_elements(By.CSS_SELECTOR, "a[href*='/runs/']")
+            row = next(each for each in links if each.text == name).find_element(
+                By.XPATH, "./ancestor::*[@role='row'][1]"
+            )
+            row.find_element(By.CSS_SELECTOR, "button").click()
+            return True
+        return False
+
+    poll(clicked, f"the row of {name}")
 
 
 def _text(browser: webdriver.Chrome) -> str:

@@ -69,10 +69,11 @@ def _served(uri: str, body: dict[str, object]) -> list[dict[str, float]]:
     port = free_port()
     program = str(Path(sys.executable).with_name("mlflow"))
     words = ["models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager", "local", "--workers", "1"]
+    patient = {"MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": str(int(HANGS))}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     process = subprocess.Popen(
         [program, *words, "--host", "127.0.0.1", "--port", str(port)],
-        env={**os.environ, "MLFLOW_TRACKING_URI": uri, "PATH": path}, start_new_session=True,
+        env={**os.environ, "MLFLOW_TRACKING_URI": uri, "PATH": path, **patient}, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import socket
 import sys
 import textwrap
@@ -19,7 +18,7 @@ from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 from adcore.system.device import has_cuda_device
 from sweeps.engine.machine.code import code_copy
-from sweeps.engine.machine.environment import read_variables_again
+from sweeps.engine.machine.environment import prepare_environment, read_variables_again
 from sweeps.engine.machine.interrupt import signals_blocked
 from sweeps.engine.machine.locations import check_name
 from sweeps.engine.machine.nodes import alive_nodes
@@ -31,7 +30,6 @@ __all__ = [
     "check_address",
     "check_docstrings",
     "cluster_has_gpus",
-    "prepare_environment",
     "probe",
     "ray_cluster",
 ]
@@ -42,6 +40,8 @@ PROBE_SECONDS = 3.0
 OBJECT_STORE_BYTES = 600_000_000
 #: What Ray says of a cluster that answers, and refuses this process's token.
 TOKEN_REFUSED = "Failed to connect to Ray cluster"
+#: What Ray says of its own node if that has not started within half a minute.
+SLOW_START = "timed out during startup"
 #: Longest name of a socket, in bytes, and what Ray appends to its temporary folder for the name of one.
 SOCKET_BYTES, SOCKET_NAME = 107, "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 
@@ -111,33 +111,17 @@ def probe(flag: str, address: str, host: str, port: int) -> None:
         raise UserError(f"{flag} {address}: nothing answers at {host}:{port} ({reason})") from error
 
 
-def prepare_environment(settings: RunSettings) -> None:
-    """Set the variables that Ray and matplotlib read on import: tokens, loopback for a local Ray, no screen."""
-    os.environ.update(
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the record and MLflow hold what Ray's own files would
-        TUNE_DISABLE_SIGINT_HANDLER="1",
-        TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are not used
-        RAY_AIR_NEW_OUTPUT="0",  # the new output prints its own box at any verbosity
-        RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE="1",  # search/ray_tuner.py forgives the loss of a node, any way
-        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # a trial that asks for no GPU sees none
-        **FILES_ALONE,
-    )
-    if settings.address != "local":
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-    else:
-        for name, value in PATIENT_THREADS.items():
-            os.environ.setdefault(name, value)
-        for name in ("RAY_TMPDIR", "TMPDIR"):
-            if name in os.environ:  # Ray is started in another folder
-                os.environ[name] = os.path.abspath(os.environ[name])
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # binds every service to loopback
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # in this process only: no file to protect
-        # trials get their own processes: an idle one per CPU would only be in their way
-        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-        # Ray runs workers at nice 15: beside any other busy process they would get a thirtieth of the CPU
-        os.environ.setdefault("RAY_worker_niceness", "0")
-        os.environ.pop("RAY_ADDRESS", None)  # the cluster that it names was not asked for
+def _start_or_join(options: dict[str, Any]) -> None:
+    """ray.init; once more if a local Ray was too slow for Ray's own limit: what it loads is in memory by then."""
+    import ray
+
+    try:
+        ray.init(**options)
+    except Exception as error:
+        if options["address"] != "local" or SLOW_START not in str(error):
+            raise
+        ray.shutdown()
+        ray.init(**options)
 
 
 @contextmanager
@@ -164,7 +148,7 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
     try:
         quiet = contextlib.nullcontext() if settings.address == "local" else _silent_stderr()
         with code_copy() as environment["py_modules"], signals_blocked(), contextlib.chdir("/"), quiet:
-            ray.init(**options)
+            _start_or_join(options)
     except AuthenticationError as error:
         raise UserError(f"--address {settings.address}: {token_hint()}") from error
     except SystemExit as error:  # what Ray makes of SIGTERM while it starts

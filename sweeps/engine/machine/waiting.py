@@ -41,7 +41,8 @@ def await_nodes(settings: RunSettings) -> float:
     """
     if settings.address == "local":
         return 0.0
-    started_at, is_growing = time.monotonic(), autoscales()
+    is_growing = autoscales()  # imports some of Ray: no time of waiting
+    started_at = time.monotonic()
     for goal in (_goal_of_flag(settings), _goal_of_one_slot(settings) if is_growing else None):
         if goal:
             _await(goal, settings, started_at, is_growing=is_growing)

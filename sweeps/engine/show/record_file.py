@@ -22,7 +22,7 @@ from sweeps.engine.storage.errors import one_line
 __all__ = ["RecordFile", "Trial", "read_record"]
 
 #: Seconds to wait while a driver commits.
-PATIENCE = 5.0
+PATIENCE = 30.0
 #: SQLite's name of the error that a killed driver left a write half-done, which only a writer could roll back.
 HALF_DONE = "SQLITE_READONLY_ROLLBACK"
 

@@ -28,6 +28,8 @@ CHUNK = 5000
 DROPPED = 100
 #: Seconds between two tries while closing, and characters of the longest reason that is shown.
 PAUSE, REASON = 1.0, 250
+#: How many times its patience a writer takes to close, if MLflow is slow but takes one update after the other.
+SLOW = 10
 
 
 class MlflowWriter:
@@ -53,6 +55,7 @@ class MlflowWriter:
         self.outbox = outbox
         self.wake = threading.Event()
         self.patience: float | None = None  # set when closing
+        self.closed_at = self.taken_at = 0.0  # when it was closed, and when MLflow last took something
         self.error: Exception | None = None  # of the last delivery, None if it succeeded
         self.has_failed = False  # a request that was given up may still have been carried out
         self.client: MlflowClient | None = None
@@ -62,10 +65,11 @@ class MlflowWriter:
         self.thread.start()
 
     def close(self, *, patience: float = 30.0) -> bool:
-        """Deliver what is left; False if that fails or takes more than `patience` seconds."""
-        self.patience = patience
+        """Deliver what is left; False if that fails, or MLflow takes nothing for `patience` seconds."""
+        self.closed_at, self.patience = time.monotonic(), patience
         self.wake.set()
-        self.thread.join(patience + 5)
+        while self.thread.is_alive() and (left := self._deadline() + 5 - time.monotonic()) > 0:
+            self.thread.join(left)
         return self.is_done and not self.thread.is_alive()
 
     def abandon(self) -> None:
@@ -108,22 +112,25 @@ class MlflowWriter:
         text = "; ".join(refused[:3]) or (innermost(self.error) if self.error else "there was not enough time")
         return textwrap.shorten(text, REASON, placeholder=" ...")
 
+    def _deadline(self) -> float:
+        """When a writer that is closing gives up."""
+        patience = self.patience or 0.0
+        return min(max(self.closed_at, self.taken_at) + patience, self.closed_at + SLOW * patience)
+
     def _deliver_until_closed(self) -> None:
-        deadline: float | None = None
         while True:
-            if self.patience is not None and deadline is None:
-                deadline = time.monotonic() + self.patience
+            is_closing = self.patience is not None
             try:
                 is_empty = self._deliver()
                 self.error = None
             except Exception as error:
                 self.error, self.client, self.has_failed, is_empty = error, None, True, False
-            if deadline is not None and (is_empty or time.monotonic() > deadline):
+            if is_closing and (is_empty or time.monotonic() > self._deadline()):
                 return
-            if deadline is None:
-                self.wake.wait(self.period)
-            else:
+            if is_closing:
                 time.sleep(PAUSE)
+            else:
+                self.wake.wait(self.period)
 
     def _deliver(self) -> bool:
         """Deliver all that MLflow takes; True when that was done."""
@@ -151,6 +158,7 @@ class MlflowWriter:
             for key, update in merged.items():
                 if self.run_writer.try_write(client, update, self.experiment_id):
                     delivered += numbers[key]
+                    self.taken_at = time.monotonic()
                 if len(delivered) >= DROPPED:
                     self.outbox.drop(delivered)
                     delivered = []
