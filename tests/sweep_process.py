@@ -104,7 +104,7 @@ class SweepProcess:
         """Kill what is left of the group."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(30)
+            self.process.wait(HANGS)
         self.log.close()
         self.errors.close()
 

@@ -163,7 +163,7 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 def test_a_signal_ends_the_server_and_its_own_processes(number: signal.Signals, serving: Serving) -> None:
     asked = serving()
     asked.send_signal(number)
-    asked.communicate(timeout=60)
+    asked.communicate(timeout=240)
     assert asked.returncode == 0
 
 
@@ -173,7 +173,7 @@ def test_a_command_under_nohup_serves_on_when_the_terminal_is_closed(serving: Se
     with pytest.raises(subprocess.TimeoutExpired):
         asked.wait(1)
     asked.terminate()
-    asked.communicate(timeout=60)
+    asked.communicate(timeout=240)
     assert asked.returncode == 0
 
 

@@ -35,7 +35,7 @@ def _plan(script: Path, path: str | None = None) -> subprocess.CompletedProcess[
     own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     own |= {"PYTHONPATH": path} if path else {}
     command = [sys.executable, str(script), "--plan", "--scale", "smoke"]
-    return subprocess.run(command, env=own, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=own, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_a_script_is_not_run_with_the_code_of_another_place(copy: Path) -> None:

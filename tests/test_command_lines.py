@@ -128,7 +128,7 @@ def test_a_current_folder_that_was_removed_is_one_line_and_code_2(tmp_path: Path
         f"{Path(__file__).parents[1]}/sweeps/gan_loss_weights.py --storage / --plan",
     ):
         command = f"cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec {sys.executable} {program}"
-        ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+        ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=240, check=False)
         assert (ran.returncode, ran.stdout) == (2, "")
         assert ran.stderr == "error: the current folder was removed; change to an existing one\n"
         (tmp_path / "gone").mkdir()

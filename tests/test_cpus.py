@@ -83,7 +83,7 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # as taskset does
 from adcore.system.cpus import allotted_cpus
 print(allotted_cpus())
 """
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True)
     assert ran.stdout == "1\n"
 
 

@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from sweeps.engine.tracking.keys import SWEEP
 from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.runs import KEY_TAG
+from sweeps.engine.tracking.writer import MlflowWriter
 from tests.mlflow_parts import runs_of, writer_of
 from tests.sweep_process import HANGS, poll
 

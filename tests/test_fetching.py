@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -78,18 +78,21 @@ def test_fetched_files_are_whole_and_progress_is_reported(mirror: Mirror, tmp_pa
 def test_two_processes_fetching_at_once_download_once_and_both_succeed(mirror: Mirror, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from adcore.datasets.fetching import fill_cache; "
-        "from tests.small_idx import small_set; print('ready', flush=True); "
+        "from tests.small_idx import small_set; print('ready', flush=True); input(); "
         "fill_cache(small_set(sys.argv[1]), Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", program, mirror.address, str(tmp_path / "cache")]
     mirror.gate.clear()  # whoever is first must still be fetching when the other one comes
-    both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(2)]
     for process in both:
-        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
     mirror.gate.set()
     for process in both:
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     assert [process.returncode for process in both] == [0, 0]
     assert len(mirror.requests) == 2, "one request per file"
     files = small_set()

@@ -156,7 +156,7 @@ def test_the_command_that_is_printed_then_is_not_refused(
 def test_a_database_that_is_broken_is_one_short_line_without_a_traceback(tmp_path: Path, database: bytes) -> None:
     (tmp_path / "mlflow.db").write_bytes(database)
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, timeout=240, check=False,
         env={name: value for name, value in os.environ.items() if name != "MLFLOW_LOGGING_LEVEL"},
     )  # fmt: skip
     assert (ran.returncode, ran.stderr, ran.stdout) == (0, "", "no such table: latest_metrics\n")

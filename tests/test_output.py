@@ -34,7 +34,7 @@ def _ran(tmp_path: Path, redirection: str, *, on_record: bool) -> tuple[int, str
     script, done = tmp_path / "program.py", tmp_path / "done"
     script.write_text(PROGRAM.format(on_record=on_record))
     command = f"set -o pipefail; '{sys.executable}' '{script}' '{done}' {redirection}"
-    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, env={**os.environ})
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=240, env={**os.environ})
     return ran.returncode, done.read_text() if done.exists() else "", ran.stderr
 
 
@@ -67,7 +67,7 @@ for stream in (sys.stdout, sys.stderr):
     print({text!a}, file=stream)
 """
     own = {**os.environ, "PYTHONIOENCODING": encoding}
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, env=own, timeout=60, check=False)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, env=own, timeout=240, check=False)
     expected = text.encode(encoding, "backslashreplace") + b"\n"
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, expected, expected)
 
@@ -85,6 +85,6 @@ os._exit(0)
         out, error = (tmp_path / f"{name}{unbuffered}" for name in ("out", "err"))
         with out.open("w") as one, error.open("w") as other:
             own = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
-            subprocess.run([sys.executable, "-c", code], stdout=one, stderr=other, env=own, timeout=60, check=True)
+            subprocess.run([sys.executable, "-c", code], stdout=one, stderr=other, env=own, timeout=240, check=True)
         assert error.read_text() == "err\n"
         assert out.read_text() == ("out\n" if unbuffered else "")

@@ -117,7 +117,7 @@ def test_another_version_of_ray_is_named_beside_this_one(monkeypatch: pytest.Mon
 
 def test_a_python_without_docstrings_is_refused_before_ray_is_imported() -> None:
     command = [sys.executable, "-OO", str(ROOT / "sweeps" / "gan_loss_weights.py"), "--scale", "smoke"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith("error: Python runs without docstrings")
     assert len(ran.stderr.splitlines()) == 1

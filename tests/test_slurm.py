@@ -64,7 +64,7 @@ class Job:
 
     def run(self, *arguments: str, **env: str) -> tuple[int, str]:
         process = self.begin(*arguments, **env)
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=240)
         return process.returncode, out
 
     def noted(self, program: str) -> list[str]:
@@ -80,7 +80,7 @@ def job(tmp_path: Path) -> Job:
 
 def test_shellcheck_finds_nothing() -> None:
     program = Path(sys.executable).with_name("shellcheck")
-    ran = subprocess.run([program, SCRIPT], capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run([program, SCRIPT], capture_output=True, text=True, timeout=240, check=False)
     assert (ran.returncode, ran.stdout) == (0, "")
 
 
@@ -122,7 +122,7 @@ def test_before_its_time_is_up_the_sweep_is_told_alone_and_the_job_comes_back(jo
     process = job.begin(SECONDS_OF_SWEEP="100")
     poll((job.log / "ready").exists, "the sweep has begun")
     process.send_signal(signal.SIGUSR1)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=240)
     assert out == "the time of this job is up: it is requeued, and resumes slurm-987654321\n"
     assert job.noted("scontrol") == ["requeue 987654321"]
 
@@ -131,7 +131,7 @@ def test_a_job_whose_time_is_up_while_it_waits_for_nodes_comes_back(job: Job) ->
     process = job.begin(RAY_WAITS="yes")
     poll((job.log / "token").exists, "Ray has been called")
     process.send_signal(signal.SIGUSR1)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=240)
     assert out == "the time of this job is up: it is requeued, and resumes slurm-987654321\n"
     assert job.noted("scontrol") == ["requeue 987654321"]
 

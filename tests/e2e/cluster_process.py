@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.sweep_process import ROOT
+from tests.sweep_process import HANGS, ROOT
 
 #: Ray gives a node half a minute to start, which a busy machine may not have.
 ATTEMPTS = 3
@@ -96,4 +96,4 @@ class ClusterProcess:
     def end(self) -> None:
         """Kill its group."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(HANGS)

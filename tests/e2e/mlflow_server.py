@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.e2e.loopback import answers, free_port
-from tests.sweep_process import poll
+from tests.sweep_process import HANGS, poll
 
 
 class Server:
@@ -57,4 +57,4 @@ class Server:
     def kill(self) -> None:
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(30)
+            self.process.wait(HANGS)

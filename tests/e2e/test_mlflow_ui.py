@@ -19,7 +19,7 @@ from sweeps.engine.tracking.view import curves_link, links
 from tests.e2e.browser import chromium
 from tests.e2e.kill_loop import KillLoop
 from tests.e2e.loopback import answers, free_port
-from tests.sweep_process import MlflowRuns, poll
+from tests.sweep_process import HANGS, MlflowRuns, poll
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def ui(loop: KillLoop, tmp_path: Path) -> Iterator[tuple[str, MlflowRuns]]:
         yield f"http://127.0.0.1:{port}", MlflowRuns(uri)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+        server.wait(HANGS)
         log.close()
 
 

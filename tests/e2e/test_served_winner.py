@@ -86,4 +86,4 @@ def _served(uri: str, body: dict[str, object]) -> list[dict[str, float]]:
             return json.load(answer)["predictions"]
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+        process.wait(HANGS)
