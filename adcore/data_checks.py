@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from adcore.datasets import DatasetInfo
 from adcore.errors import UserError
 from adcore.options import check_classes
-from adcore.protocols.definitions import HELD_OUT
+from adcore.protocols.definitions import HELD_OUT, MINIMUM_IMAGES
 
 __all__ = ["class_index", "compared_under", "experiments_of", "protocol_of"]
 
@@ -48,8 +48,14 @@ def compared_under(info: DatasetInfo, protocol: str | None) -> str | None:
     """The protocol of a sweep over these data; None: the default. protocol: the one that was asked for, if any.
 
     Configurations are compared by AUROC on validation images. If there are no anomalies to train on, some of the test
-    part's are held out for that; raises UserError if there are none either, or for another protocol.
+    part's are held out for that; raises UserError if there are none either, for another protocol, and for a class that
+    is too small to train on.
     """
+    if info.smallest_class < round(MINIMUM_IMAGES * 5 / 6):
+        raise UserError(
+            f"--dataset {info.name}: a class has fewer than {MINIMUM_IMAGES} images to train on; "
+            f"`python -m adcore.datasets show {info.name}` counts them"
+        )
     if info.has_anomalies:
         return protocol
     if len(info.class_names) < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 import shutil
@@ -13,11 +14,13 @@ import pytest
 import torch
 
 from adcore.config import TrainConfig
+from adcore.data_checks import compared_under
 from adcore.datasets import DatasetError, ImageDataset, Part, describe, load
 from adcore.datasets.__main__ import main as datasets_main
 from adcore.datasets.listing import split_by_name
 from adcore.errors import UserError
 from adcore.protocols.held_out import load_part
+from adcore.protocols.splits import require_every_class
 from tests.own_images import own_folder, stripes, write_images
 
 
@@ -104,6 +107,16 @@ def test_protocols_that_make_no_sense_are_refused(tmp_path: Path, settings: dict
 def test_what_needs_anomalies_is_refused_without_any(tmp_path: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="no anomalies to train on"):
         TrainConfig(dataset=own_folder(tmp_path, anomaly=0), **settings)
+
+
+@pytest.mark.parametrize(("normal", "is_enough"), [(13, False), (14, True)])
+def test_a_class_that_is_too_small_to_train_on_is_told_by_a_plan(tmp_path: Path, normal: int, is_enough: bool) -> None:
+    name = own_folder(tmp_path, normal)  # a sixth of them becomes the test part
+    data = load(name, "train")
+    with contextlib.nullcontext() if is_enough else pytest.raises(UserError, match="fewer than 12 images to train on"):
+        compared_under(data.info, None)
+    with contextlib.nullcontext() if is_enough else pytest.raises(UserError, match="expected at least 12"):
+        require_every_class(data.labels, data.class_names)
 
 
 def test_files_that_cannot_be_read_are_counted_and_named(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "COUNTS",
     "FOLDS",
     "HELD_OUT",
+    "MINIMUM_IMAGES",
     "PROTOCOLS",
     "Counts",
     "Exposure",
@@ -60,6 +61,8 @@ COUNTS: Mapping[str, Counts] = MappingProxyType(
 )
 #: Number of folds in k-fold cross-validation; each is the validation part in turn.
 FOLDS = 5
+#: Minimum number of images per class in a train part: some for validation, some to fit.
+MINIMUM_IMAGES = 12
 #: The protocol whose validation has half of the test part's anomalies.
 HELD_OUT = "held-out"
 PROTOCOLS = ("paper", "seen-unseen", "one-class", HELD_OUT, "leave-one-out", *COUNTS)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from adcore.errors import UserError
-from adcore.protocols.definitions import FOLDS, Exposure
+from adcore.protocols.definitions import FOLDS, MINIMUM_IMAGES, Exposure
 from adcore.protocols.sampling import equal_shares
 from adcore.random_streams import generator
 
@@ -22,8 +22,6 @@ __all__ = ["VALIDATION_SHARE", "Split", "cap_per_class", "require_every_class", 
 
 #: Share of the train part that is kept for validation: 10,000 of Fashion-MNIST's 60,000.
 VALIDATION_SHARE = 1 / 6
-#: Minimum number of images per class in a train part: some for validation, some to fit.
-MINIMUM_IMAGES = 12
 
 
 @dataclasses.dataclass(frozen=True)
