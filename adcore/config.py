@@ -178,6 +178,12 @@ class TrainConfig:
         """Which anomalies training sees."""
         return Exposure(self.protocol, self.known_classes, self.labelled_share, self.pollution)
 
+    @property
+    def training_in_words(self) -> str:
+        """On which images it is trained, after "trained"."""
+        ignores_anomalies = ANOMALIES[self.detector] == "ignored" and self.exposure.has_anomalies
+        return "on normal images alone" if ignores_anomalies else self.exposure.in_words
+
 
 #: What each generator loss is computed on.
 _IMAGES = {

@@ -49,9 +49,9 @@ def compared_under(info: DatasetInfo, protocol: str | None) -> str | None:
 
     Configurations are compared by AUROC on validation images. If there are no anomalies to train on, some of the test
     part's are held out for that; raises UserError if there are none either, for another protocol, and for a class that
-    is too small to train on.
+    can be normal and is too small for it.
     """
-    if info.smallest_class < round(MINIMUM_IMAGES * 5 / 6):
+    if info.smallest_class < round(MINIMUM_IMAGES * 5 / 6):  # it counts what is left beside validation
         raise UserError(
             f"--dataset {info.name}: a class has fewer than {MINIMUM_IMAGES} images to train on; "
             f"`python -m adcore.datasets show {info.name}` counts them"

@@ -17,10 +17,12 @@ from mlflow.tracking import MlflowClient
 from sweeps.engine import browsing
 from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.tracking.view import VIEW_TAG, view_key, view_link, view_state
+from tests.e2e.loopback import free_port
 from tests.http_server import HttpServer
 from tests.sweep_process import ROOT
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
+PORT = str(free_port())
 
 Serving = Callable[..., subprocess.Popen[str]]
 
@@ -64,10 +66,10 @@ def add_sweep(client: MlflowClient, name: str, *, started: int, has_table: bool 
     key = view_key(name, sweep_id)
     if has_table:
         client.set_experiment_tag(experiment.experiment_id, f"{VIEW_TAG}{key}", view_state(sweep_id, []))
-    return view_link("http://127.0.0.1:5001", experiment.experiment_id, key)
+    return view_link(f"http://127.0.0.1:{PORT}", experiment.experiment_id, key)
 
 
-URI = ("--tracking-uri", "sqlite:///data/mlflow.db", "--port", "5001")
+URI = ("--tracking-uri", "sqlite:///data/mlflow.db", "--port", PORT)
 
 
 def test_a_database_that_is_not_there_is_refused_and_none_is_made(
@@ -113,7 +115,7 @@ def test_mlflow_serves_the_database_on_loopback_alone_and_its_exit_code_is_passe
 ) -> None:
     assert ended(*URI) == 3
     [(command, folder)] = served
-    words = ["ui", "--backend-store-uri", "sqlite:///mlflow.db", "--host", "127.0.0.1", "--port", "5001"]
+    words = ["ui", "--backend-store-uri", "sqlite:///mlflow.db", "--host", "127.0.0.1", "--port", PORT]
     assert command[1:] == words
     assert Path(command[0]).name == "mlflow"
     assert folder == Path("data").resolve()
@@ -125,7 +127,7 @@ def test_a_port_that_is_taken_is_refused(served: list[Any], capsys: pytest.Captu
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert ended("--tracking-uri", "sqlite:///data/mlflow.db", "--port", str(port)) == 2
-    assert f"error: --port {port}: cannot be listened at (Address already in use)" in capsys.readouterr().err
+    assert f"error: --port {port}: cannot be used (Address already in use)" in capsys.readouterr().err
     assert served == []
 
 

@@ -15,7 +15,7 @@ from sweeps.engine.tracking.outbox import Outbox, RunUpdate
 from sweeps.engine.tracking.runs import KEY_TAG
 from sweeps.engine.tracking.writer import MlflowWriter
 from tests.mlflow_parts import runs_of, writer_of
-from tests.sweep_process import HANGS, poll
+from tests.sweep_process import poll
 
 
 class Dead:
@@ -47,7 +47,7 @@ def test_a_dead_server_blocks_nothing_and_gets_everything_in_order_when_it_is_ba
                 writer.outbox.put(
                     RunUpdate(key, parent, key, tags, metrics=[("m", step / 10, step, step)], status="FINISHED")
                 )
-        assert time.monotonic() - started < HANGS, "the sweep never waits"
+        assert time.monotonic() - started < 60, "the sweep never waits"
         poll(lambda: writer.error, "the first delivery to fail")
         assert [update.key for _, update in outbox.oldest(3)] == [SWEEP, "search/0/0", "search/0/0/1"], "parents first"
         writer.uri = uri  # the server is back
@@ -78,12 +78,12 @@ def test_a_slow_mlflow_that_takes_one_update_after_the_other_is_waited_for(
         return usual(*update)
 
     monkeypatch.setattr(writer.run_writer, "try_write", slow)
-    for number in range(12):
+    for number in range(24):
         outbox.put(RunUpdate(f"search/{number}/0", name="n", status="FINISHED"))
     poll(lambda: writer.taken_at, "the first one to be taken")
     started = time.monotonic()
-    assert writer.close(patience=2)
-    assert time.monotonic() - started > 2, "it was too fast to tell"
+    assert writer.close(patience=1)
+    assert time.monotonic() - started > 6, "longer than a writer that looks at all updates together"
 
 
 class FailsTwice:

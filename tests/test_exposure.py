@@ -27,17 +27,26 @@ from tests.drawn_experiments import KMEANS_OR_RANDOM, classes_of, drawn
 @pytest.mark.parametrize(
     ("exposure", "words"),
     [
-        (Exposure(), "trained with labelled anomalies of every other class"),
-        (Exposure("balanced-9600"), "trained with labelled anomalies of every other class"),
-        (Exposure("normal-4500"), "trained without anomalies; those of the validation part chose the configuration"),
-        (Exposure("one-class"), "trained without anomalies; those of the validation part chose the configuration"),
-        (Exposure("seen-unseen"), "trained with labelled anomalies of 1 other class, not of the rest"),
-        (Exposure("seen-unseen", 3), "trained with labelled anomalies of 3 other classes, not of the rest"),
-        (Exposure("leave-one-out"), "trained with labelled images of the anomalous class"),
+        (Exposure(), "with labelled anomalies of every other class"),
+        (Exposure("balanced-9600"), "with labelled anomalies of every other class"),
+        (Exposure("normal-4500"), "without labelled anomalies; validation has some"),
+        (Exposure("one-class"), "without labelled anomalies; validation has some"),
+        (Exposure("seen-unseen"), "with labelled anomalies of 1 other class, not of the rest"),
+        (Exposure("seen-unseen", 3), "with labelled anomalies of 3 other classes, not of the rest"),
+        (Exposure("leave-one-out"), "with labelled images of the anomalous class"),
     ],
 )
 def test_what_training_sees_is_told_in_words(exposure: Exposure, words: str) -> None:
     assert exposure.in_words == words
+
+
+@pytest.mark.parametrize(
+    ("detector", "words"),
+    [("gan", "with labelled anomalies of every other class"), ("vae", "on normal images alone")],
+)
+def test_a_detector_that_ignores_anomalies_is_said_to_be_trained_without_them(detector: str, words: str) -> None:
+    assert TrainConfig(detector=detector).training_in_words == words
+    assert TrainConfig(detector=detector, protocol="one-class").training_in_words.startswith("without labelled")
 
 
 @KMEANS_OR_RANDOM

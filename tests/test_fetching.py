@@ -33,14 +33,18 @@ class Mirror(NamedTuple):
     folder: Path  # what it serves
     requests: list[str]
     gate: threading.Event  # answers wait for it
+    asked: threading.Event  # the first request has come
 
 
 class Handler(SimpleHTTPRequestHandler):
-    def __init__(self, *arguments: object, requests: list[str], gate: threading.Event, directory: str) -> None:
-        self.seen, self.gate = requests, gate
+    def __init__(
+        self, *arguments: object, requests: list[str], gate: threading.Event, asked: threading.Event, directory: str
+    ) -> None:
+        self.seen, self.gate, self.asked = requests, gate, asked
         super().__init__(*arguments, directory=directory)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
+        self.asked.set()
         self.gate.wait(60)
         super().do_GET()
 
@@ -53,12 +57,12 @@ def mirror(tmp_path: Path) -> Iterator[Mirror]:
     folder = tmp_path / "mirror"
     write_train(folder, idx_images(), idx_labels())
     requests: list[str] = []
-    gate = threading.Event()
+    gate, asked = threading.Event(), threading.Event()
     gate.set()
-    handler = partial(Handler, requests=requests, gate=gate, directory=str(folder))
+    handler = partial(Handler, requests=requests, gate=gate, asked=asked, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield Mirror(f"http://127.0.0.1:{server.server_port}/", folder, requests, gate)
+        yield Mirror(f"http://127.0.0.1:{server.server_port}/", folder, requests, gate, asked)
         server.shutdown()
 
 
@@ -90,6 +94,7 @@ def test_two_processes_fetching_at_once_download_once_and_both_succeed(mirror: M
     for process in both:
         process.stdin.write("\n")
         process.stdin.flush()
+    assert mirror.asked.wait(240)
     mirror.gate.set()
     for process in both:
         process.communicate(timeout=240)

@@ -70,7 +70,8 @@ def test_a_per_class_sweep_is_followed_through_its_stages(tmp_path: Path, capsys
     record.write("test_openings", ["2026-01-01T00:00:00+00:00"])
     assert shown(folder).stage == "final"
     record.write("extensions", [{"configs": 2, "openings": 1, "test": None}])
-    assert shown(folder).stage != "final", "more is searched before the test part is opened again"
+    record.write(STAGE, stage_start("confirm", 4, record.all()))
+    assert shown(folder).stage == "confirm", "the test part is opened again after that"
 
 
 def test_the_sentence_on_one_weight_vector_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,20 +98,20 @@ class Exposure:
 
     @property
     def in_words(self) -> str:
-        """What training sees of the anomalies: figures of different protocols do not compare."""
+        """What training sees of the anomalies, after "trained": figures of different protocols do not compare."""
         if self.protocol == HELD_OUT:
             return (
-                "trained without anomalies; half of the test part's are for validation and chose the configuration, "
-                "the other half are for the test: its figures are not those of the whole test part"
+                "without anomalies; half of the test part's are for validation, the other half for the test: its "
+                "figures are not those of the whole test part"
             )
         if not self.has_anomalies:
-            return "trained without anomalies; those of the validation part chose the configuration"
+            return "without labelled anomalies; validation has some"
         if self.protocol == "leave-one-out":
-            return "trained with labelled images of the anomalous class"
+            return "with labelled images of the anomalous class"
         if self.protocol != "seen-unseen":
-            return "trained with labelled anomalies of every other class"
+            return "with labelled anomalies of every other class"
         known = self.known_classes or 1
-        return f"trained with labelled anomalies of {known} other class{'es' * (known > 1)}, not of the rest"
+        return f"with labelled anomalies of {known} other class{'es' * (known > 1)}, not of the rest"
 
     def anomalous(self, labels: Tensor, experiment: int) -> Tensor:
         """Which images are anomalies in an experiment, bool [n]; labels: int64 [n]."""

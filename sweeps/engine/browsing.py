@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import signal
 import socket
@@ -63,10 +64,9 @@ def _require_free(port: int) -> None:
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
-        raise UserError(
-            f"--port {port}: cannot be listened at ({error.strerror}); perhaps another `mlflow ui` runs there: open "
-            f"http://127.0.0.1:{port}, or give another --port"
-        ) from error
+        is_taken = error.errno == errno.EADDRINUSE
+        hint = f"if that is another `mlflow ui`, open http://127.0.0.1:{port}; else " if is_taken else ""
+        raise UserError(f"--port {port}: cannot be used ({error.strerror}); {hint}give another --port") from error
 
 
 def serve(command: Sequence[str], folder: Path) -> int:

@@ -35,7 +35,7 @@ from sweeps.engine.storage.errors import StorageError
 from sweeps.engine.tracking.checks import check_mlflow
 from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.view import curves_link
-from sweeps.engine.tracking.writer import MlflowWriter
+from sweeps.engine.tracking.writer import MOST, PATIENCE, MlflowWriter
 
 __all__ = ["close", "drive", "print_how_to_continue"]
 
@@ -170,13 +170,16 @@ def _copy_record(stages: StageRunner, copy: Callable[[RecordCopies], None]) -> s
 
 
 def close(writer: MlflowWriter, stages: StageRunner) -> None:
-    """Deliver what is left to MLflow, unless a signal cuts that short; do not wait after a second Ctrl-C."""
+    """Deliver what is left to MLflow, unless a signal cuts that short; do not wait after a second Ctrl-C.
+
+    A sweep that was told to stop waits less: SLURM gives it five minutes for all that it saves.
+    """
     with contextlib.suppress(KeyboardInterrupt):
         stages.display.end()
         if stages.is_gone:
             writer.abandon()
         elif stages.interrupt.count < 2:
-            writer.close()
+            writer.close(most=PATIENCE if stages.interrupt.requested else MOST)
 
 
 def print_how_to_continue(stages: StageRunner, writer: MlflowWriter, code: int) -> None:

@@ -82,7 +82,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {_classes(base)}, protocol {base.protocol}",
-        f"  anomalies  {base.exposure.in_words}",
+        f"  trained    {base.training_in_words}",
         f"  metric     {in_words(plan.metric)}, mean over the classes",
         *([f"  score      {score}"] if (score := score_in_words(base, plan.space)) else []),
         *_set_lines(plan, settings),

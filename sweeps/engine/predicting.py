@@ -16,7 +16,6 @@ from adcore.errors import UserError
 from adcore.predict.command import CLASS, MODEL, SHARED, Request, predict
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.lock import is_held
 from sweeps.engine.record.resume import find_home, read_attribute
 from sweeps.engine.remote.flags import split_address
 from sweeps.engine.remote.local_files import fetch_files, local_home
@@ -49,7 +48,9 @@ def winners_models(home: SweepHome) -> list[Path]:
         winner, seeds = int(results["winner"]["configuration"]), [int(seed) for seed in results["seeds"]]
         classes = [int(index) for index in results["plan"]["base"]["classes"]]
     except FileNotFoundError as error:
-        raise UserError(f"--sweep {home.name}: {_why_no_winner(home)}") from error
+        raise UserError(
+            f"--sweep {home.name}: it has no winner yet; `python -m sweeps.show {home.name}` tells how far it is"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # damaged, or not a search's
         raise UserError(
             f"--sweep {home.name}: expected a search that has ended; there is no winner in {home.place(home.results)}"
@@ -57,13 +58,6 @@ def winners_models(home: SweepHome) -> list[Path]:
     paths = [path for seed in seeds for path in home.checkpoints_of(winner, classes, seed)]
     fetch_files(home, paths)
     return paths
-
-
-def _why_no_winner(home: SweepHome) -> str:
-    """Why a sweep has no results."""
-    if is_held(home):
-        return f"it is still running; `python -m sweeps.show {home.name}` tells how far it is"
-    return "it has not ended, and has no winner yet; go on with it by --resume, with the script that began it"
 
 
 @contextlib.contextmanager

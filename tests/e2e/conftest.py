@@ -14,8 +14,6 @@ from tests.sweep_process import SCRIPT, Begin, SweepProcess
 
 #: Files whose tests wait for minutes.
 WAITING = ("test_faults.py", "test_mlflow_away.py")
-# Ray gives its head 20 seconds to start, which a busy machine may not have; here, so that every test's Ray has it.
-os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "300")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

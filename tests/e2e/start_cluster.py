@@ -106,7 +106,7 @@ def _add_private(address: str, folder: str) -> subprocess.Popen[bytes]:
     while not (added := _alive() - before):
         if process.poll() is not None:  # it was too slow for Ray's limit
             process = subprocess.Popen(command, stdout=sys.stderr)
-        time.sleep(0.1)
+        time.sleep(1)
     print(json.dumps({"added": added.pop()}), flush=True)
     return process
 

@@ -29,7 +29,7 @@ def test_a_quick_run_ends_well(name: str, tmp_path: Path) -> None:
     flags = [str(tmp_path / "file") if flag == "FILE" else flag for flag in FLAGS.get(name, [])]
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *flags, "--quick"]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=3 * HANGS)
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=2 * HANGS)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip()
     assert "Traceback" not in ran.stderr

@@ -114,13 +114,18 @@ def probe(flag: str, address: str, host: str, port: int) -> None:
 def _start_or_join(options: dict[str, Any]) -> None:
     """ray.init; once more if a local Ray was too slow for Ray's own limit: what it loads is in memory by then."""
     import ray
+    from psutil import Process, wait_procs  # Ray has a copy of its own, and finds it for us
 
+    others = Process().children()
     try:
         ray.init(**options)
     except Exception as error:
         if options["address"] != "local" or SLOW_START not in str(error):
             raise
-        ray.shutdown()
+        slow = [each for each in Process().children() if each not in others]
+        for process in slow:  # Ray itself does not end them
+            process.kill()
+        wait_procs(slow)
         ray.init(**options)
 
 

@@ -40,7 +40,7 @@ def prepare_environment(settings: RunSettings) -> None:
         os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
         # Ray runs workers at nice 15: beside any other busy process they would get a thirtieth of the CPU
         os.environ.setdefault("RAY_worker_niceness", "0")
-        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "120")  # by default 20: a busy machine may need more
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "120")  # else 20 or 30: a busy machine may need more
         os.environ.pop("RAY_ADDRESS", None)  # the cluster that it names was not asked for
 
 

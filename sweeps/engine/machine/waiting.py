@@ -41,7 +41,7 @@ def await_nodes(settings: RunSettings) -> float:
     """
     if settings.address == "local":
         return 0.0
-    is_growing = autoscales()  # imports some of Ray: no time of waiting
+    is_growing = autoscales()  # imports part of Ray, which is not waiting
     started_at = time.monotonic()
     for goal in (_goal_of_flag(settings), _goal_of_one_slot(settings) if is_growing else None):
         if goal:

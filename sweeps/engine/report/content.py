@@ -94,7 +94,7 @@ def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
     states = ", ".join(f"{count} {state}" for state, count in results["states"].items() if count)
     rows = [
         ["data set", f"{base.dataset}, protocol {base.protocol}"],
-        ["anomalies", base.exposure.in_words],
+        ["trained", base.training_in_words],
         [f"{base.exposure.named_class}es" if len(plan.classes) > 1 else base.exposure.named_class,
          ", ".join(names[index] for index in sorted(plan.classes))],
         ["detector", f"{base.detector}, width {base.width}, {count_of(base.epochs, 'epoch')}"],

@@ -103,12 +103,13 @@ def duration(seconds: float) -> str:
 
 
 def _confirm_time(record: SweepRecord) -> str:
-    """From the confirmation's last start to the opening of the test part; empty if the record does not tell."""
+    """From the confirmation's last start to the next opening of the test part; empty if the record does not tell."""
     stage, openings = record.read(STAGE) or {}, record.read("test_openings") or []
-    if stage.get("name") != "confirm" or not openings:
+    if stage.get("name") != "confirm":
         return ""
-    begun, opened = (datetime.datetime.fromisoformat(time) for time in (stage["started"], openings[-1]))
-    return duration((opened - begun).total_seconds())
+    begun, *opened = (datetime.datetime.fromisoformat(time) for time in (stage["started"], *openings))
+    after = [(time - begun).total_seconds() for time in opened if time >= begun]
+    return duration(after[0]) if after else ""
 
 
 def _search_row(name: str, records: Sequence[SweepRecord]) -> list[str]:

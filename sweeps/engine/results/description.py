@@ -50,7 +50,7 @@ def _question_sentence(plan: Plan) -> str:
     what = "Which variant gives" if plan.space.is_grid else f"Which {', '.join(plan.space.names)} give"
     over = f"the mean over {classes} classes" if classes > 1 else "one class"
     best = f"the best {LABELS[plan.metric]} on `{base.dataset}`"
-    protocol = f"protocol `{base.protocol}` ({base.exposure.in_words})"
+    protocol = f"protocol `{base.protocol}` (trained {base.training_in_words})"
     return f"{what} detector `{base.detector}` {best}, {over}, {protocol}?"
 
 

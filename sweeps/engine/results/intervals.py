@@ -24,7 +24,7 @@ LEVEL = 0.95
 class Interval:
     """An estimate and half the width of its 95 % interval; the half width is NaN if it cannot be estimated.
 
-    least, most: what can be at all, at which the interval is cut.
+    least, most: the range of what is estimated; the interval is cut to it.
     """
 
     value: float
@@ -78,7 +78,7 @@ def interval(values: Sequence[float], seed_variance: float, freedom: int, image_
 
 
 def metric_interval(values: Sequence[float], seed_variance: float, freedom: int, image_variance: float) -> Interval:
-    """The same for a metric, which lies between 0 and 1: it is cut there."""
+    """`interval` for a metric: cut to its range, 0 to 1."""
     return dataclasses.replace(interval(values, seed_variance, freedom, image_variance), least=0.0, most=1.0)
 
 

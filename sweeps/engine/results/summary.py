@@ -49,7 +49,7 @@ class Summary:
 
     @property
     def sentence(self) -> str:
-        """Whether the winner's lead is more than noise; and whether its score tells anomalies at all."""
+        """Whether the winner's lead is beyond noise, and whether its score is better than chance."""
         return " ".join(filter(None, [self._lead(), self._chance()]))
 
     def _chance(self) -> str:

@@ -28,7 +28,8 @@ def final_report(
     """The lines and tables that a finished sweep prints, in order."""
     note = [warning] if (warning := warning_of_few_updates(record.plan.base)) else []
     if record.plan.space.is_grid:
-        return [grid_table(record, confirmed, summary, test), grid_sentence(record, confirmed, summary), *note]
+        sentences = [grid_sentence(record, confirmed, summary), _protocol_line(record.plan)]
+        return [grid_table(record, confirmed, summary, test), *sentences, *note]
     lines = winner_lines(record, confirmed, summary)
     return [*lines, class_table(record.plan, summary, test), stage_table(record, summary, of=len(confirmed)), *note]
 
@@ -55,7 +56,7 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     lines.append(summary.sentence)
     if len(winner.by_seed) == 1:
         lines.append("With one fresh seed the intervals cover other images only, not other seeds.")
-    lines.append(f"Protocol {record.plan.protocol}: {record.plan.base.exposure.in_words}.")
+    lines.append(_protocol_line(record.plan))
     if (openings := len(record.read("test_openings"))) > 1:
         lines.append(f"The test part was opened {openings} times for this sweep: it is no longer untouched.")
     return lines
@@ -138,6 +139,10 @@ def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]
     """The name of each configuration that is a point of the space, and "" for the others."""
     points = record.plan.space.points
     return [next((name for name, point in points.items() if point == each.params), "") for each in confirmed]
+
+
+def _protocol_line(plan: Plan) -> str:
+    return f"Protocol {plan.protocol}: trained {plan.base.training_in_words}."
 
 
 def _stopped_point_lines(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:

@@ -157,11 +157,12 @@ def _stage(record: RecordFile) -> str:
     attributes, plan = record.attributes, record.attributes["plan"]
     if is_table(plan):
         return "baselines"
-    if len(attributes.get("test_openings") or []) > openings_before_extension(attributes.get(EXTENSIONS)):
+    openings = attributes.get("test_openings") or []
+    if attributes.get("test") or len(openings) > openings_before_extension(attributes.get(EXTENSIONS)):
         return "final"
     if plan["space"]["ranges"] and not attributes.get("searched"):
         return "search"
-    if record.searches:
+    if record.searches and (attributes.get(STAGE) or {}).get("name") != "confirm":
         done = all(each.get("searched") for each in record.searches)
         return (
             "confirm by class" if done and len(record.searches) == len(plan["base"]["classes"]) else "search by class"

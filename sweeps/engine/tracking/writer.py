@@ -20,7 +20,7 @@ from sweeps.engine.tracking.view import view_key, view_link
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-__all__ = ["MlflowWriter"]
+__all__ = ["MOST", "PATIENCE", "MlflowWriter"]
 
 #: Updates that are taken from the outbox at a time: those of the same run among them become one batch.
 CHUNK = 5000
@@ -28,8 +28,8 @@ CHUNK = 5000
 DROPPED = 100
 #: Seconds between two tries while closing, and characters of the longest reason that is shown.
 PAUSE, REASON = 1.0, 250
-#: How many times its patience a writer takes to close, if MLflow is slow but takes one update after the other.
-SLOW = 10
+#: Seconds that a writer takes to close at most: while MLflow takes nothing, and in all.
+PATIENCE, MOST = 30.0, 300.0
 
 
 class MlflowWriter:
@@ -55,6 +55,7 @@ class MlflowWriter:
         self.outbox = outbox
         self.wake = threading.Event()
         self.patience: float | None = None  # set when closing
+        self.most = 0.0
         self.closed_at = self.taken_at = 0.0  # when it was closed, and when MLflow last took something
         self.error: Exception | None = None  # of the last delivery, None if it succeeded
         self.has_failed = False  # a request that was given up may still have been carried out
@@ -64,9 +65,9 @@ class MlflowWriter:
         self.thread = threading.Thread(target=self._deliver_until_closed, name="mlflow-writer", daemon=True)
         self.thread.start()
 
-    def close(self, *, patience: float = 30.0) -> bool:
-        """Deliver what is left; False if that fails, or MLflow takes nothing for `patience` seconds."""
-        self.closed_at, self.patience = time.monotonic(), patience
+    def close(self, *, patience: float = PATIENCE, most: float = MOST) -> bool:
+        """Deliver what is left; False if MLflow takes nothing for `patience` seconds, or not all in `most`."""
+        self.closed_at, self.most, self.patience = time.monotonic(), most, patience
         self.wake.set()
         while self.thread.is_alive() and (left := self._deadline() + 5 - time.monotonic()) > 0:
             self.thread.join(left)
@@ -114,8 +115,7 @@ class MlflowWriter:
 
     def _deadline(self) -> float:
         """When a writer that is closing gives up."""
-        patience = self.patience or 0.0
-        return min(max(self.closed_at, self.taken_at) + patience, self.closed_at + SLOW * patience)
+        return min(max(self.closed_at, self.taken_at) + (self.patience or 0.0), self.closed_at + self.most)
 
     def _deliver_until_closed(self) -> None:
         while True:
