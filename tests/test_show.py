@@ -70,6 +70,16 @@ def test_the_state_is_the_drivers_while_it_holds_the_lock_and_then_what_it_noted
     assert shown(tmp_path / "a").state == "interrupted"
 
 
+def test_the_command_to_resume_is_shown_of_a_sweep_that_does_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(tmp_path / "a", small_plan(configs=2))
+    asked = ("a", "--storage", str(tmp_path))
+    assert "--resume a" in printed(capsys, *asked)[1]
+    with one_driver(SweepHome(tmp_path / "a"), is_new=False):
+        assert "--resume a" not in printed(capsys, *asked)[1]
+
+
 def test_a_look_at_the_lock_creates_nothing_and_does_not_turn_a_driver_away(tmp_path: Path) -> None:
     home = SweepHome(tmp_path)
     assert not is_held(home)
