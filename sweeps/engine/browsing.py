@@ -66,7 +66,9 @@ def _require_free(port: int) -> None:
     except OSError as error:
         is_taken = error.errno == errno.EADDRINUSE
         hint = f"if that is another `mlflow ui`, open http://127.0.0.1:{port}; else " if is_taken else ""
-        raise UserError(f"--port {port}: cannot be used ({error.strerror}); {hint}give another --port") from error
+        raise UserError(
+            f"--port {port}: cannot be used ({os.strerror(error.errno or 0)}); {hint}give another --port"
+        ) from error
 
 
 def serve(command: Sequence[str], folder: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,15 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from adcore.files import put_in_place
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.record.clock import CHOSEN, CLOCK
+from sweeps.engine.record.progress import EXTENSIONS
 from sweeps.engine.record.study import open_study, storage_of
 from sweeps.engine.storage.errors import storage
 
 if TYPE_CHECKING:
     from sweeps.engine.record.attributes import Attributes
 
-__all__ = ["EXTENSIONS", "earlier_sizes", "earlier_test", "extend_record", "openings_before_extension"]
+__all__ = ["earlier_sizes", "earlier_test", "extend_record"]
 
-#: The attribute with what the sweep was before each extension.
-EXTENSIONS = "extensions"
 #: Attributes that an extension ends: the search is not over, the test part is closed, and the time begins anew.
 RESET_ATTRIBUTES = ("searched", "test", CLOCK, CHOSEN)
 
@@ -56,11 +55,6 @@ def extend_record(path: Path, plan: BasePlan) -> None:
 def earlier_sizes(record: Attributes) -> list[int]:
     """The number of configurations before each extension, oldest first; empty if the sweep was not extended."""
     return [extension["configs"] for extension in record.read(EXTENSIONS) or []]
-
-
-def openings_before_extension(extensions: Sequence[Mapping[str, Any]] | None) -> int:
-    """How often the test part had been opened when the sweep was last extended. extensions: the attribute."""
-    return extensions[-1]["openings"] if extensions else 0
 
 
 def earlier_test(record: Attributes) -> dict[str, Any] | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["ENDED", "STAGE", "seconds_left", "stage_start"]
+__all__ = ["ENDED", "EXTENSIONS", "STAGE", "openings_before_extension", "seconds_left", "stage_start"]
 
 #: Attribute: the stage that was begun last, as `stage_begun` returns it.
 STAGE = "stage"
 #: Attribute: how the last driver ended ("code", "reason", "failures"); None while one runs, or after a kill.
 ENDED = "ended"
+#: Attribute: what the sweep was before each extension.
+EXTENSIONS = "extensions"
 
 
 def stage_start(name: str, class_epochs: float, attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,6 +36,11 @@ def seconds_left(attributes: Mapping[str, Any], epochs: int, now: datetime.datet
         return None
     elapsed = (now - datetime.datetime.fromisoformat(stage["started"])).total_seconds()
     return elapsed / done * max(0.0, stage["left"] - done)
+
+
+def openings_before_extension(extensions: Sequence[Mapping[str, Any]] | None) -> int:
+    """How often the test part had been opened when the sweep was last extended. extensions: the attribute."""
+    return extensions[-1]["openings"] if extensions else 0
 
 
 def _on_record(stage: str, attributes: Mapping[str, Any]) -> int:

@@ -13,8 +13,9 @@ from adcore.datasets import ImageDataset
 from adcore.errors import UserError
 from sweeps.engine.machine.resources import THIS_PROCESS, Resources
 from sweeps.engine.record.confirmation import Confirmation
-from sweeps.engine.record.extend import EXTENSIONS, earlier_test, openings_before_extension
+from sweeps.engine.record.extend import earlier_test
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.progress import EXTENSIONS, openings_before_extension
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.image_variance import Networks, result_of
 from sweeps.engine.results.model_scores import Training, Trainings, difference_of, drop_scores, scored_trainings

@@ -14,10 +14,9 @@ from adcore.errors import UserError
 from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.run_settings import RunSettings
-from sweeps.engine.record.extend import EXTENSIONS, openings_before_extension
 from sweeps.engine.record.home import RECORD, SweepHome, unknown_sweep
 from sweeps.engine.record.lock import is_held
-from sweeps.engine.record.progress import ENDED, STAGE, seconds_left
+from sweeps.engine.record.progress import ENDED, EXTENSIONS, STAGE, openings_before_extension, seconds_left
 from sweeps.engine.show.counts import best_so_far, confirmed_configurations, counts, is_table, metric_of
 from sweeps.engine.show.record_file import RecordFile, read_record
 
