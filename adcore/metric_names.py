@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["LABELS", "MINIMISED", "by_class", "class_metric", "goodness", "in_words", "mean_metric", "of_class"]
+__all__ = [
+    "LABELS",
+    "MINIMISED",
+    "by_class",
+    "class_metric",
+    "goodness",
+    "in_words",
+    "interval_ends",
+    "mean_metric",
+    "of_class",
+    "with_interval",
+]
 
 #: The metrics that a sweep can be run for, as they are shown.
 LABELS: Mapping[str, str] = MappingProxyType({"auroc": "AUROC", "ap": "average precision", "fpr95": "FPR at 95 % TPR"})
@@ -46,3 +57,15 @@ def by_class(metrics: Mapping[str, float], name: str) -> dict[int, float]:
     """A metric's values by class."""
     split = ((key.rpartition("_"), value) for key, value in metrics.items())
     return {int(ending): value for (stem, _, ending), value in split if stem == name and ending.isdigit()}
+
+
+def interval_ends(low: float, high: float) -> str:
+    """The ends of a metric's interval, cut at 0 and 1; images that are all ranked right tell none."""
+    return "all ranked right" if low == high else f"{max(low, 0):.4f} to {min(high, 1):.4f}"
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """A metric with its 95 % interval."""
+    if low == high:
+        return f"{value:.4f} (all images ranked right, too few for an interval)"
+    return f"{value:.4f} (95 % interval {interval_ends(low, high)})"

@@ -102,11 +102,11 @@ def test_the_command_to_browse_opens_that_database(name: str, tmp_path: Path) ->
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as made:
         made.execute("CREATE TABLE here (id INTEGER)")
-    command = browse_command(database_uri(path))
-    shown = command.replace("mlflow ui", "printf '%s\\n'")
-    ran = subprocess.run(["sh", "-c", f"{shown}; pwd"], capture_output=True, text=True, cwd=tmp_path, check=True)
-    *_, uri, _, _, folder = ran.stdout.splitlines()
-    assert Path(os.path.join(folder, uri.removeprefix("sqlite:///"))).resolve() == path, "letter by letter, as MLflow"
+    printing = f"printf '%s\\n' {browse_command(database_uri(path))}"
+    ran = subprocess.run(["sh", "-c", printing], capture_output=True, text=True, cwd=tmp_path, check=True)
+    _, script, flag, uri = ran.stdout.splitlines()
+    assert (Path(script).name, flag) == ("ui.py", "--tracking-uri")
+    assert database_path(resolve_database(uri)) == path, "letter by letter, as MLflow"
 
 
 def test_what_was_moved_with_the_record_is_found_beside_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_configurations_are_printed_with_the_names_of_their_points_and_the_verdi
     text = printed(*ended(SPACE, {0: 0.8, 2: 0.9}))
     assert "configuration 0 (default): search running, confirm 0.8000" in text
     assert "configuration 2 (reconstruction and ABC alone): search" in text
-    assert "winner: configuration 2\n" in text
+    assert "winner: configuration 2 (reconstruction and ABC alone)\n" in text
     assert "leads the default by 0.1000" in text
     assert "beyond noise" in text
     assert "not other seeds" in text
@@ -142,11 +143,26 @@ def test_the_table_has_the_confirmed_means_where_there_are_some(tmp_path: Path) 
     }  # fmt: skip
 
 
+def test_images_are_scored_with_the_winner_by_a_command_that_is_printed() -> None:
+    record, _, summary, _ = ended(SPACE, {0: 0.8})
+    home = SweepHome(Path("runs of mine", "s").absolute())
+    commands = final_commands(record.plan, summary.winner, SweepSettings(), "mine", home)
+    [score] = [shlex.split(line) for line in commands if line.startswith("score:")]
+    assert score[-7:] == ["--sweep", "s", "--storage", str(home.folder.parent), "--class", "0", "IMAGES"]
+    record, _, summary, _ = ended(GRID, {0: 0.8, 1: 0.7})
+    commands = final_commands(record.plan, summary.winner, SweepSettings(), "mine", home)
+    assert not any(line.startswith("score:") for line in commands), "nothing wins in a grid"
+
+
 def test_the_repeat_command_names_the_protocol() -> None:
     record, confirmed, summary, _ = ended(SPACE, {0: 0.8}, protocol="seen-unseen", known_classes=3, pollution=0.1)
     assert "test, unseen anomalies" in printed(record, confirmed, summary, _)
     repeat = next(
-        line for line in final_commands(record.plan, summary.winner, SweepSettings(), "mine") if "repeat" in line
+        line
+        for line in final_commands(
+            record.plan, summary.winner, SweepSettings(), "mine", SweepHome(Path("s").absolute())
+        )
+        if "repeat" in line
     )
     for words in ("--protocol seen-unseen", "--known-classes 3", "--pollution 0.1"):
         assert words in repeat

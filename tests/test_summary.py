@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adcore.metric_names import interval_ends, with_interval
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
@@ -87,6 +88,17 @@ def test_a_lead_that_four_decimals_do_not_show_is_none_and_no_end_is_minus_zero(
 def test_a_winner_that_may_be_no_better_than_chance_is_said_to_be_so(mean: float, said: bool) -> None:
     summary = summary_of({4: [mean, mean + 0.02], 0: [0.3, 0.32]}, {0: "default"})
     assert summary.sentence.endswith("is not shown to be better than chance, an AUROC of 0.5.") == said
+
+
+def test_images_that_are_all_ranked_right_tell_no_interval_and_no_difference() -> None:
+    summary = summary_of({4: [1.0], 0: [1.0]}, {0: "default"})
+    assert summary.sentence == (
+        "On the test part the winner and the default are level: its images do not tell them apart."
+    )
+    test = summary.test[""]
+    assert with_interval(test.value, test.low, test.high) == "1.0000 (all images ranked right, too few for an interval)"
+    assert interval_ends(test.low, test.high) == "all ranked right"
+    assert with_interval(0.9, 0.85, 1.02) == "0.9000 (95 % interval 0.8500 to 1.0000)"
 
 
 def test_the_interval_of_a_metric_ends_at_1_and_that_of_a_difference_does_not() -> None:

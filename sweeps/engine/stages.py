@@ -150,7 +150,7 @@ class Stages(StageRunner):
         is_complete = not self.failures and not failed
         if self.limit:
             self.limit.clock.note(now=True)
-        commands = final_commands(self.plan, outcome.summary.winner, self.sweep_settings, self.command)
+        commands = final_commands(self.plan, outcome.summary.winner, self.sweep_settings, self.command, self.home)
         publish(
             outcome, self.record, home=self.home, tracking=self.tracking, commands=commands,
             seconds=time.monotonic() - self.started, state="complete" if is_complete else "failed",
@@ -183,6 +183,7 @@ class Stages(StageRunner):
         test = load_test_part(self.plan.base, self.settings, self.record.read("data"), self.home.name)
         self.display.print("final: opens the test part, to score all confirmed models")
         if self.record.read("inspected") != winner:  # an opening that is continued, or an extended sweep's second one
+            self.display.print("final: draws figures of the winner's models first, which may take a minute")
             inspect_model(
                 winner, sorted(self.plan.classes), self.plan.confirm_seeds[0],
                 train=self.data, test=test, tracking=self.tracking, home=self.home, resources=self.resources,

@@ -6,6 +6,7 @@ import dataclasses
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from adcore.options import flag_of
@@ -13,7 +14,7 @@ from sweeps.engine.machine.code import ROOT
 from sweeps.engine.machine.locations import SQLITE, database_path
 from sweeps.engine.planning.run_settings import RunSettings
 
-__all__ = ["FROM_PYTHON", "SUBMIT", "browse_command", "mlflow_command", "python", "resume_command"]
+__all__ = ["FROM_PYTHON", "SUBMIT", "browse_command", "mlflow_command", "python", "resume_command", "script_command"]
 
 #: In place of a script's name, for a sweep that Python code began: of its experiment in MLflow, too.
 FROM_PYTHON = "notebook"
@@ -37,6 +38,13 @@ def resume_command(script: str, settings: RunSettings, name: str) -> str:
     words = ["--resume", name, *(word for key, value in flags.items() for word in (flag_of(key), str(value)))]
     if ROOT.parent.name == UPLOADED:
         return f"{SUBMIT} sweeps/{script}.py {shlex.join(words)}"
+    return script_command(script, words)
+
+
+def script_command(script: str, words: Sequence[str]) -> str:
+    """The command that runs a script of sweeps/ on this machine; within a Ray job, from the folder with the code."""
+    if ROOT.parent.name == UPLOADED:
+        return shlex.join(["python", f"sweeps/{script}.py", *words])
     return shlex.join([python(), str(ROOT / "sweeps" / f"{script}.py"), *words])
 
 
@@ -44,7 +52,7 @@ def browse_command(uri: str) -> str:
     """The command that shows a database in MLflow, or the address of a server to open."""
     if not uri.startswith(SQLITE):
         return uri
-    return mlflow_command(uri, "mlflow ui --backend-store-uri {uri} --host 127.0.0.1")
+    return script_command("ui", ["--tracking-uri", uri])
 
 
 def mlflow_command(uri: str, command: str) -> str:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from adcore.datasets import describe
-from adcore.metric_names import in_words
+from adcore.metric_names import in_words, with_interval
 from sweeps.engine.planning.labels import count_of, score_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.time_budget import warning_of_few_updates
@@ -74,10 +74,10 @@ def _answer(plan: Plan, results: Mapping[str, Any]) -> list[str]:
     seeds = count_of(len(results["seeds"]), "fresh seed")
     names = describe(plan.base.dataset).class_names
     over = f"the class {names[plan.classes[0]]}" if len(plan.classes) == 1 else f"all {len(plan.classes)} classes"
-    value, interval = interval_cells(results["test"][""])
+    measured = with_interval(**results["test"][""])
     sentences = [
-        f"{_upper(_subject(plan, results))}: a test {in_words(plan.metric)} of {value} (95 % interval {interval}) over "
-        f"{over} of {plan.base.dataset}, with {seeds}."
+        f"{_upper(_subject(plan, results))}: a test {in_words(plan.metric)} of {measured} over {over} of "
+        f"{plan.base.dataset}, with {seeds}."
     ]
     sentences.append(results["sentence"])
     sentences += [warning] if (warning := warning_of_few_updates(plan.base)) else []

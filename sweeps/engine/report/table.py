@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adcore.metric_names import interval_ends
 from sweeps.engine.results.intervals import signed as with_sign
 
 __all__ = ["Table", "interval_cells", "number"]
@@ -35,4 +36,4 @@ def interval_cells(interval: Mapping[str, float] | None, *, signed: bool = False
     value, low, high = (interval[name] for name in ("value", "low", "high"))
     if signed:
         return with_sign(value), f"{with_sign(low)} to {with_sign(high)}"
-    return f"{value:.4f}", f"{max(low, 0):.4f} to {min(high, 1):.4f}"
+    return f"{value:.4f}", interval_ends(low, high)

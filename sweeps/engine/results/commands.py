@@ -9,8 +9,7 @@ from typing import Any
 
 from adcore.config import TrainConfig
 from adcore.options import flag_of
-from sweeps.engine.machine.code import ROOT
-from sweeps.engine.machine.commands import FROM_PYTHON, browse_command, python, resume_command
+from sweeps.engine.machine.commands import FROM_PYTHON, browse_command, python, resume_command, script_command
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.confirmation import Confirmation
@@ -28,8 +27,10 @@ NOT_REPEATED = {*SweepSettings.changeable, "allow_unverified_data"} - set(LIMITS
 UNITS = {"d": 86400, "h": 3600, "m": 60}
 
 
-def final_commands(plan: Plan, winner: Confirmation, settings: SweepSettings, resume: str) -> list[str]:
-    """The commands that open MLflow, resume the sweep (given) and repeat the winner."""
+def final_commands(
+    plan: Plan, winner: Confirmation, settings: SweepSettings, resume: str, home: SweepHome
+) -> list[str]:
+    """The commands that open MLflow, resume the sweep (given), repeat the winner and score images with it."""
     config = dataclasses.replace(plan.base, **winner.params, train_seed=next(iter(winner.by_seed)))
     data = ["--data-dir", settings.data_dir] if settings.data_dir else []
     threads = f"OMP_NUM_THREADS={settings.cpus_per_trial}"
@@ -37,6 +38,7 @@ def final_commands(plan: Plan, winner: Confirmation, settings: SweepSettings, re
         f"browse:  {browse_command(settings.tracking_uri)}",
         f"resume:  {resume}",
         f"repeat:  {threads} {shlex.join([python(), '-m', 'adcore.train', *_changed_flags(config), *data])}",
+        *([] if plan.space.is_grid else [f"score:   {_score_command(plan, home)}"]),
     ]
 
 
@@ -47,14 +49,21 @@ def commands_of_record(record: SweepRecord, home: SweepHome, winner: int) -> lis
     resume = resume_command(record.plan.script, settings, home.name)
     return [
         f"search:  {_start_command(record.plan.script, record.read('settings'))}",
-        *final_commands(record.plan, confirmed, settings, resume),
+        *final_commands(record.plan, confirmed, settings, resume, home),
         f"report:  {report_command(home)}",
     ]
 
 
 def report_command(home: SweepHome) -> str:
     """The command that makes a sweep's report again."""
-    return shlex.join([python(), str(ROOT / "sweeps" / "report.py"), home.name, "--storage", str(home.folder.parent)])
+    return script_command("report", [home.name, "--storage", str(home.folder.parent)])
+
+
+def _score_command(plan: Plan, home: SweepHome) -> str:
+    """The command that scores images with the winner's models; of several classes, with those of the first."""
+    chosen = ["--class", str(plan.classes[0])] if len(plan.classes) > 1 else []
+    words = ["--sweep", home.name, "--storage", str(home.folder.parent), *chosen, "IMAGES"]
+    return script_command("predict", words)
 
 
 def _start_command(script: str, stored: Mapping[str, Any]) -> str:
@@ -68,7 +77,7 @@ def _start_command(script: str, stored: Mapping[str, Any]) -> str:
     if script == FROM_PYTHON:
         return f"sweep({', '.join(['space', *(f'{name}={value!r}' for name, value in given.items())])})"
     words = [word for name, value in given.items() for word in _flags(name, value)]
-    return shlex.join([python(), str(ROOT / "sweeps" / f"{script}.py"), *words])
+    return script_command(script, words)
 
 
 def _flags(name: str, value: Any) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from adcore.metric_names import LABELS, in_words
+from adcore.metric_names import LABELS, in_words, with_interval
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.record import SweepRecord
@@ -58,8 +58,7 @@ def _answer_sentence(plan: Plan, summary: Summary) -> str:
     if plan.space.is_grid:
         return ""
     intervals = "; ".join(
-        f"{interval.value:.4f}{f' ({name} anomalies)' if name else ''}, "
-        f"95 % interval {interval.low:.4f} to {interval.high:.4f}"
+        f"{with_interval(interval.value, interval.low, interval.high)}{f' on {name} anomalies' if name else ''}"
         for name, interval in summary.test.items()
     )
     return f"**{label_of(plan, summary.winner)}**: test {in_words(plan.metric)} {intervals}."

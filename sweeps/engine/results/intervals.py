@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-__all__ = ["Interval", "half_width", "interval", "metric_interval", "pooled_variance", "signed"]
+__all__ = [
+    "Interval",
+    "half_width",
+    "interval",
+    "metric_interval",
+    "pooled_variance",
+    "signed",
+]
 
 LEVEL = 0.95
 

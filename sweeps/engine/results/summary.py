@@ -63,6 +63,8 @@ class Summary:
         first = self.comparisons[0]
         other = f"the {first.name}" if first.name else f"configuration {first.configuration}"
         lead, seeds = first.difference, len(self.winner.by_seed)
+        if lead.value == lead.half == 0:
+            return f"On the test part the winner and {other} are level: its images do not tell them apart."
         if max(abs(lead.low), abs(lead.high)) < NOTHING:
             return (
                 f"On the test part the winner and {other} do not differ: by less than {NOTHING} {LABELS[self.metric]}."

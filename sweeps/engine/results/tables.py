@@ -9,7 +9,7 @@ from rich.table import Table
 
 from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import describe
-from adcore.metric_names import in_words
+from adcore.metric_names import in_words, interval_ends
 from sweeps.engine.planning.labels import class_label, count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.time_budget import warning_of_few_updates
@@ -47,7 +47,8 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
         seeds = f" (seeds: {by_seed})" if len(each.means) > 1 else ""
         lines.append(f"  configuration {each.number}{name}: search {search_value}, confirm {each.mean:.4f}{seeds}")
     lines += _stopped_point_lines(record, confirmed)
-    lines.append(f"winner: configuration {winner.number}")
+    [name] = point_names(record, [winner])
+    lines.append(f"winner: configuration {winner.number}{f' ({name})' if name else ''}")
     lines += [f"  {name:28} {_shown(value)}" for name, value in _fields(record.plan, winner)]
     for each in summary.comparisons[1:]:
         name, lead = f" ({each.name})" if each.name else "", each.difference
@@ -171,7 +172,7 @@ def _fields(plan: Plan, winner: Confirmation) -> list[tuple[str, Any]]:
 
 
 def _interval_cells(interval: Interval) -> tuple[str, str]:
-    return f"{interval.value:.4f}", f"({interval.low:.4f}, {interval.high:.4f})"
+    return f"{interval.value:.4f}", interval_ends(interval.low, interval.high)
 
 
 def _mean_and_spread(values: list[float]) -> str:

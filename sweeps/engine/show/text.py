@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adcore.metric_names import in_words
+from adcore.metric_names import in_words, with_interval
 from sweeps.engine.machine.commands import browse_command
 from sweeps.engine.show.status import SweepStatus
 
@@ -28,7 +28,7 @@ def sweeps_table(statuses: Sequence[SweepStatus]) -> RenderableType:
     for name in ("sweep", "script", "data", "state", "stage", "done", "best", "started", "changed"):
         table.add_column(name, overflow="fold")
     for status in statuses:
-        best = f"{status.best['value']:.4f}{_over(status)}" if status.best else ""
+        best = _best_in_short(status)
         now = _current_counts(status)
         done = f"{now['tried']} of {now['planned']}" if now else ""
         times = (_time(status.started), _time(status.changed))
@@ -60,9 +60,9 @@ def _facts(status: SweepStatus) -> list[tuple[str, str]]:
         ("metric", in_words(status.metric) if status.metric else ""),
         ("since", f"{_time(status.started)}, last change {_time(status.changed)}" if status.started else ""),
         ("done", _counts(status.counts)),
-        ("best so far", _best(status)),
+        ("best so far", "" if status.results else _best(status)),
         *(("", f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}")
-          for name, value in (status.best["params"] if status.best else {}).items()),
+          for name, value in _shown_params(status).items()),
         *(("confirmed", _confirmed(confirmation)) for confirmation in status.confirmed),
         *_results(status.results),
         ("test part", f"opened {', '.join(status.test_openings)}" if status.test_openings else ""),
@@ -95,6 +95,19 @@ def _best(status: SweepStatus) -> str:
     return f"{status.best['value']:.4f}{_over(status)}, configuration {status.best['configuration']}{named}"
 
 
+def _best_in_short(status: SweepStatus) -> str:
+    """The winner's confirmed mean; as long as there is none, the best one of the search, and of how much it is."""
+    if status.results:
+        return f"{status.results['confirm']['value']:.4f}"
+    return f"{status.best['value']:.4f}{_over(status)}" if status.best else ""
+
+
+def _shown_params(status: SweepStatus) -> dict[str, Any]:
+    if status.results:
+        return {name: value for name, value in status.results["winner"].items() if name != "configuration"}
+    return status.best["params"] if status.best else {}
+
+
 def _over(status: SweepStatus) -> str:
     assert status.best
     return f" ({status.best['classes']} x {status.best['epochs']})"
@@ -111,13 +124,9 @@ def _results(results: dict[str, Any] | None) -> list[tuple[str, str]]:
     if not results:
         return []
     tests = ((f"test {name}".rstrip(), each) for name, each in results["test"].items())
-    rows = [(name, _interval(each)) for name, each in (("validation", results["confirm"]), *tests)]
+    rows = [(name, with_interval(**each)) for name, each in (("validation", results["confirm"]), *tests)]
     sentences = [("", results[name]) for name in ("sentence", "per_class") if name in results]
     return [("winner", f"configuration {results['winner']['configuration']}"), *rows, *sentences]
-
-
-def _interval(interval: dict[str, float]) -> str:
-    return f"{interval['value']:.4f} (95 % interval {interval['low']:.4f} to {interval['high']:.4f})"
 
 
 def _left(seconds: float | None) -> str:

@@ -21,7 +21,8 @@ def runs_of(part: Part, plan: BasePlan, sweep: str, stage: str, *, with_classes:
     config, number = part.config, part.configuration
     seeds, seed = plan.seeds_of(stage), config.train_seed
     key, parent = run_key(stage, number, seed), config_key(stage, number, seeds, seed)
-    name = f"{sweep} · {plan.title(stage, number, config)}"
+    short = sweep.removeprefix(f"{plan.script}-")  # a sweep that was given no name has its script's, as the experiment
+    name = f"{short} · {plan.title(stage, number, config)}"
     tags = {"stage": stage, "configuration": str(number), "sweep": sweep, **plan.tags(number)}
     params = run_params(config) | {"classes": plan.classes_of(number)}
     if parent != key:
