@@ -17,7 +17,7 @@ from sweeps.engine.planning.overrides import parse_set
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.steering import POINT_NAME
-from sweeps.engine.planning.time_budget import images_of, normal_images, warning_of_few_updates
+from sweeps.engine.planning.time_budget import images_of, normal_images, updates_of, warning_of_few_updates
 
 __all__ = ["highest_cost", "plan_in_words", "sweep_in_a_line"]
 
@@ -88,7 +88,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         *_set_lines(plan, settings),
         *([] if plan.space.is_grid else _search_lines(plan)),
         f"  confirm    up to {_confirmed_count(plan)} configurations x {plan.seeds} fresh seeds "
-        f"x {_training(base, plan)}",
+        f"x {_training(base, plan)}; at most {count_of(updates_of(base), 'update')} in a training",
         *(_own_lines(plan) if plan.objective == "per-class" else []),
         "  final      the models of the confirmation on the test part, opened once",
         f"  cost       at most {'' if plan.space.is_grid else f'{_millions(search)} images in the search, '}"

@@ -20,6 +20,7 @@ __all__ = [
     "normal_images",
     "pace_of",
     "reserve",
+    "updates_of",
     "warning_of_few_updates",
 ]
 
@@ -68,14 +69,14 @@ def normal_images(config: TrainConfig) -> int:
     return classes * min(config.images_per_class or 10**9, dataset.smallest_class)
 
 
-def _updates_of(config: TrainConfig) -> int:
+def updates_of(config: TrainConfig) -> int:
     """The most updates of a training: steps over all epochs."""
     return config.epochs * max(1, normal_images(config) // max(1, config.batch_size // 2))
 
 
 def warning_of_few_updates(config: TrainConfig) -> str:
     """A sentence if trainings are too short to learn anything; else empty."""
-    if (updates := _updates_of(config)) >= FEW_UPDATES:
+    if (updates := updates_of(config)) >= FEW_UPDATES:
         return ""
     return (
         f"Each training has at most {count_of(updates, 'update')}, too few to learn much: figures may be chance. Give "

@@ -11,7 +11,7 @@ from adcore.datasets import describe
 from adcore.metric_names import in_words, with_interval
 from sweeps.engine.planning.labels import count_of, score_in_words
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.planning.time_budget import warning_of_few_updates
+from sweeps.engine.planning.time_budget import normal_images, updates_of, warning_of_few_updates
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report.table import Table, interval_cells, number
 
@@ -95,6 +95,7 @@ def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
     rows = [
         ["data set", f"{base.dataset}, protocol {base.protocol}"],
         ["trained", base.training_in_words],
+        ["normal images", f"{normal_images(base)} in a training, of at most {count_of(updates_of(base), 'update')}"],
         [f"{base.exposure.named_class}es" if len(plan.classes) > 1 else base.exposure.named_class,
          ", ".join(names[index] for index in sorted(plan.classes))],
         ["detector", f"{base.detector}, width {base.width}, {count_of(base.epochs, 'epoch')}"],
