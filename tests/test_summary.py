@@ -56,32 +56,32 @@ def test_a_lead_beyond_noise_by_hand() -> None:
     assert lead.difference.value == pytest.approx(0.1)
     assert lead.difference.half == pytest.approx(T2 * math.sqrt(2e-4), rel=1e-6)
     assert summary.sentence == (
-        "On the test part the winner leads the default by 0.1000 (95 % interval 0.0392 to 0.1608, 2 seeds, the same "
-        "images): beyond noise."
+        "On the test part the winner leads the default by 0.1000 (95 % interval of the difference 0.0392 to 0.1608, "
+        "2 seeds, the same images): beyond noise."
     )
 
 
 def test_a_lead_within_noise_is_called_so() -> None:
     sentence = summary_of({4: [0.85, 0.87], 0: [0.80, 0.82]}, {0: "default"}).sentence
-    assert "leads the default by 0.0500 (95 % interval -0.0108 to 0.1108" in sentence
+    assert "leads the default by 0.0500 (95 % interval of the difference -0.0108 to 0.1108" in sentence
     assert sentence.endswith(": within noise.")
 
 
 def test_a_winner_that_is_clearly_worse_on_the_test_part_is_said_to_be_behind() -> None:
     sentence = summary_of({4: [0.80, 0.82], 0: [0.90, 0.92]}, {0: "default"}).sentence
-    assert "is behind the default by 0.1000 (95 % interval 0.0392 to 0.1608" in sentence
+    assert "is behind the default by 0.1000 (95 % interval of the difference 0.0392 to 0.1608" in sentence
     assert sentence.endswith("beyond noise.")
 
 
 def test_a_lead_that_four_decimals_do_not_show_is_none_and_no_end_is_minus_zero() -> None:
     assert (
-        "is level with the default (95 % interval -0.0608 to"
+        "is level with the default (95 % interval of the difference -0.0608 to"
         in summary_of({4: [0.80001, 0.82001], 0: [0.80, 0.82]}, {0: "default"}).sentence
     )
     half = T2 * math.sqrt(2e-4)
     lead = summary_of({4: [0.79998 + half, 0.81998 + half], 0: [0.80, 0.82]}, {0: "default"})
     assert -5e-5 < lead.comparisons[0].difference.low < 0
-    assert "(95 % interval 0.0000 to" in lead.sentence
+    assert "(95 % interval of the difference 0.0000 to" in lead.sentence
 
 
 @pytest.mark.parametrize(("mean", "said"), [(0.52, True), (0.45, True), (0.6, False)])

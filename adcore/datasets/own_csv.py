@@ -56,5 +56,5 @@ def _listing(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], *
         parts[part].setdefault(class_name(label, where), []).append(file)
     if has_split:
         return Listing(dict(parts))
-    note = "no column split: a sixth of each class, chosen by file name, is the test part"
+    note = "no column split: a sixth of each class, chosen by a hash of the file names, is the test part"
     return Listing(split_by_name(parts["train"], path.parent), (note,))

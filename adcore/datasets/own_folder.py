@@ -41,7 +41,7 @@ def _parts(path: Path, notes: list[str]) -> dict[Part, Classes]:
         raise DatasetError(f"folder:{path}: it has {there}/ without {other}/; expected both, or class folders alone")
     if "train" not in named:
         classes = _classes(path, notes)
-        notes.append("no train/ and test/: a sixth of each class, chosen by file name, is the test part")
+        notes.append("no train/ and test/: a sixth of each class, chosen by a hash of the file names, is the test part")
         return split_by_name(classes, path)
     _check_case(path, folders)
     train = _classes(named["train"], notes)

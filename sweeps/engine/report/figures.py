@@ -68,7 +68,7 @@ def draw_importances(importances: Sequence[Importance]) -> Figure:
         axes.plot(importance.by_seed, [row] * len(importance.by_seed), "o", color=ACCENT, markersize=4, clip_on=False)
     axes.set_yticks(rows, [importance.name for importance in importances])
     axes.invert_yaxis()
-    axes.set(xlabel="share of the variance that parameters explain", xlim=(0, 1))
+    axes.set(xlabel="share of the variance explained", xlim=(0, 1))
     return figure
 
 

@@ -23,6 +23,8 @@ __all__ = ["commands_of_record", "final_commands", "report_command"]
 LIMITS = ("time_limit", "gpu_hours")
 #: Flags of a sweep that say where it ran or what was done with it, not what it computed.
 NOT_REPEATED = {*SweepSettings.changeable, "allow_unverified_data"} - set(LIMITS)
+#: Said below the command that repeats the winner's training.
+REPEATED = "(equal to float accuracy; on little data, over many updates, a GAN can make rounding visible)"
 #: Units of a time, the largest first, in seconds.
 UNITS = {"d": 86400, "h": 3600, "m": 60}
 
@@ -38,6 +40,7 @@ def final_commands(
         f"browse:  {browse_command(settings.tracking_uri)}",
         f"resume:  {resume}",
         f"repeat:  {threads} {shlex.join([python(), '-m', 'adcore.train', *_changed_flags(config), *data])}",
+        f"         {REPEATED}",
         *([] if plan.space.is_grid else [f"score:   {_score_command(plan, home)}"]),
     ]
 

@@ -120,7 +120,7 @@ def _lead_in_words(difference: Interval, other: str, metric: str) -> str:
     else:
         leads = (difference.value < 0) == (metric in MINIMISED)
         lead = f"{'leads' if leads else 'is behind'} {other} by {value:.4f}{unit}"
-    return f"{lead} (95 % interval {low} to {high}"
+    return f"{lead} (95 % interval of the difference {low} to {high}"
 
 
 def class_intervals(confirmed: Sequence[Confirmation], test: TestResult) -> dict[int, Interval]:

@@ -124,7 +124,7 @@ def _with_record(status: SweepStatus, home: SweepHome, record: RecordFile) -> Sw
         left = seconds_left(attributes, plan["base"]["epochs"], datetime.datetime.now(datetime.UTC))
     state = status.state if status.is_running else STATES.get(code, "") or _guess_state(home, record)
     table = home.folder / "baselines.csv" if is_table(plan) else home.table
-    files = {"record": home.record, "results": home.results, "table": table}
+    files = {"record": home.record, "results": home.results, "table": table, "report": home.report}
     if figures := home.class_figures():
         files["figure"] = figures[0]
     run = {field.name: settings[field.name] for field in dataclasses.fields(RunSettings) if field.name in settings}

@@ -61,8 +61,7 @@ def _facts(status: SweepStatus) -> list[tuple[str, str]]:
         ("since", f"{_time(status.started)}, last change {_time(status.changed)}" if status.started else ""),
         ("done", _counts(status.counts)),
         ("best so far", "" if status.results else _best(status)),
-        *(("", f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}")
-          for name, value in _shown_params(status).items()),
+        *([] if status.results or not status.best else _params(status.best["params"])),
         *(("confirmed", _confirmed(confirmation)) for confirmation in status.confirmed),
         *_results(status.results),
         ("test part", f"opened {', '.join(status.test_openings)}" if status.test_openings else ""),
@@ -102,10 +101,10 @@ def _best_in_short(status: SweepStatus) -> str:
     return f"{status.best['value']:.4f}{_over(status)}" if status.best else ""
 
 
-def _shown_params(status: SweepStatus) -> dict[str, Any]:
-    if status.results:
-        return {name: value for name, value in status.results["winner"].items() if name != "configuration"}
-    return status.best["params"] if status.best else {}
+def _params(values: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("", f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}") for name, value in values.items()
+    ]
 
 
 def _over(status: SweepStatus) -> str:
@@ -126,7 +125,9 @@ def _results(results: dict[str, Any] | None) -> list[tuple[str, str]]:
     tests = ((f"test {name}".rstrip(), each) for name, each in results["test"].items())
     rows = [(name, with_interval(**each)) for name, each in (("validation", results["confirm"]), *tests)]
     sentences = [("", results[name]) for name in ("sentence", "per_class") if name in results]
-    return [("winner", f"configuration {results['winner']['configuration']}"), *rows, *sentences]
+    params = {name: value for name, value in results["winner"].items() if name != "configuration"}
+    winner = [("winner", f"configuration {results['winner']['configuration']}"), *_params(params)]
+    return [*winner, *rows, *sentences]
 
 
 def _left(seconds: float | None) -> str:
