@@ -17,8 +17,8 @@ from mlflow.tracking import MlflowClient
 from sweeps.engine import browsing
 from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.tracking.view import VIEW_TAG, view_key, view_link, view_state
-from tests.e2e.loopback import free_port
 from tests.http_server import HttpServer
+from tests.loopback import free_port
 from tests.sweep_process import ROOT
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.loopback import answers, free_port
+from tests.loopback import answers, free_port
 from tests.sweep_process import HANGS, poll
 
 

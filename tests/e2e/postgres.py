@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.loopback import free_port
+from tests.loopback import free_port
 from tests.sweep_process import poll
 
 USER = "sweeps"

@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from sweeps.engine.tracking.view import curves_link, links
 from tests.e2e.browser import chromium
 from tests.e2e.kill_loop import KillLoop
-from tests.e2e.loopback import answers, free_port
+from tests.loopback import answers, free_port
 from tests.sweep_process import HANGS, MlflowRuns, poll
 
 

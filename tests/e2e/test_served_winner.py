@@ -17,8 +17,8 @@ from mlflow.pyfunc import load_model
 from mlflow.tracking import MlflowClient
 
 from adcore.datasets import load
-from tests.e2e.loopback import answers, free_port
 from tests.e2e.mlflow_server import Server
+from tests.loopback import answers, free_port
 from tests.sweep_process import HANGS, ROOT, Begin, poll
 
 pytestmark = pytest.mark.xdist_group("served winner")
