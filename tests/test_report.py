@@ -25,7 +25,7 @@ from sweeps.engine.results.commands import commands_of_record, final_commands
 from sweeps.engine.results.description import winner_tags
 from sweeps.engine.results.files import write_summary, write_table
 from sweeps.engine.results.summary import Summary, confirmed_means, summarise
-from sweeps.engine.results.tables import final_report
+from sweeps.engine.results.tables import final_report, stage_table
 from sweeps.engine.results.test_result import (
     TestResult as Result,  # under its own name pytest would take it for a class of tests
 )
@@ -83,6 +83,14 @@ def test_the_confirmed_value_of_the_winner_is_said_to_be_the_best_of_so_many() -
     assert "1 fresh seed, the best of 2 confirmed" in row
     [alone] = [line for line in printed(*ended(SPACE, {0: 0.8})).splitlines() if "│ confirm, validation" in line]
     assert "best of" not in alone
+
+
+def test_the_table_of_stages_names_a_single_class() -> None:
+    assert "AUROC of configuration 2, mean over 2 classes" in printed(*ended(SPACE, {0: 0.8, 2: 0.9}))
+    record, confirmed, summary, _ = ended(SPACE, {0: 0.8, 2: 0.9})
+    alone = dataclasses.replace(record.plan, base=dataclasses.replace(record.plan.base, classes=(3,)))
+    table = stage_table(SweepRecord(record.study, alone), summary, of=len(confirmed))
+    assert table.title == "AUROC of configuration 2, class 3"
 
 
 def test_what_mlflow_says_counts_the_configurations_that_were_tried() -> None:

@@ -19,7 +19,7 @@ from sweeps.engine.results.intervals import Interval, signed
 from sweeps.engine.results.summary import Summary
 from sweeps.engine.results.test_result import TestResult
 
-__all__ = ["final_report", "grid_sentence", "point_names"]
+__all__ = ["final_report", "grid_sentence", "point_names", "stage_table"]
 
 
 def final_report(
@@ -66,7 +66,9 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
 def stage_table(record: SweepRecord, summary: Summary, *, of: int) -> Table:
     """Search, confirm and test side by side. of: how many were confirmed, of which the winner is the best."""
     plan, seeds = record.plan, len(summary.winner.by_seed)
-    over = f"mean over {count_of(len(plan.classes), 'class')}"
+    names = describe(plan.base.dataset).class_names
+    alone = f"class {class_label(names, plan.classes[0])}"
+    over = f"mean over {len(plan.classes)} classes" if len(plan.classes) > 1 else alone
     table = Table(title=f"{in_words(plan.metric)} of configuration {summary.winner.number}, {over}")
     for name in ("", "mean", "95 % interval"):
         table.add_column(name, justify="right" if name else "left")
