@@ -288,7 +288,7 @@ def test_the_winner_has_the_best_confirmed_mean(swept: SimpleNamespace) -> None:
         for key in swept.mlflow.level("config", "confirm")
     }
     best = max(means, key=lambda number: (means[number], -number))
-    assert re.search(rf"^winner: configuration {best}( \(\w+\))?$", swept.out, re.M)
+    assert re.search(rf"^winner: configuration {best}( \(.+\))?$", swept.out, re.M)
     assert swept.mlflow.by_key["sweep"].data.metrics["val_auroc_mean"] == pytest.approx(means[best], abs=1e-12)
 
 
