@@ -60,12 +60,12 @@ def by_class(metrics: Mapping[str, float], name: str) -> dict[int, float]:
 
 
 def interval_ends(low: float, high: float) -> str:
-    """The ends of a metric's interval, cut at 0 and 1; images that are all ranked right tell none."""
-    return "all ranked right" if low == high else f"{max(low, 0):.4f} to {min(high, 1):.4f}"
+    """The ends of a metric's interval, cut at 0 and 1; without any variation, as where all is ranked right, none."""
+    return "no variation" if low == high else f"{max(low, 0):.4f} to {min(high, 1):.4f}"
 
 
 def with_interval(value: float, low: float, high: float) -> str:
     """A metric with its 95 % interval."""
     if low == high:
-        return f"{value:.4f} (all images ranked right, too few for an interval)"
+        return f"{value:.4f} (no variation among the images, so no interval)"
     return f"{value:.4f} (95 % interval {interval_ends(low, high)})"

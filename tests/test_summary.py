@@ -90,14 +90,14 @@ def test_a_winner_that_may_be_no_better_than_chance_is_said_to_be_so(mean: float
     assert summary.sentence.endswith("is not shown to be better than chance, an AUROC of 0.5.") == said
 
 
-def test_images_that_are_all_ranked_right_tell_no_interval_and_no_difference() -> None:
+def test_images_without_variation_tell_no_interval_and_no_difference() -> None:
     summary = summary_of({4: [1.0], 0: [1.0]}, {0: "default"})
     assert summary.sentence == (
         "On the test part the winner and the default are level: its images do not tell them apart."
     )
     test = summary.test[""]
-    assert with_interval(test.value, test.low, test.high) == "1.0000 (all images ranked right, too few for an interval)"
-    assert interval_ends(test.low, test.high) == "all ranked right"
+    assert with_interval(test.value, test.low, test.high) == "1.0000 (no variation among the images, so no interval)"
+    assert interval_ends(test.low, test.high) == "no variation"
     assert with_interval(0.9, 0.85, 1.02) == "0.9000 (95 % interval 0.8500 to 1.0000)"
 
 

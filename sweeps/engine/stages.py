@@ -175,10 +175,7 @@ class Stages(StageRunner):
         return test
 
     def _open_test(self, winner: int) -> ImageDataset:
-        """The test part, for one opening, which is on record; figures of the winner's models are drawn first.
-
-        When the models are scored, the opening is over: nothing needs the test part afterwards.
-        """
+        """The test part, for one opening, which is on record: for the winner's figures, then for all scores."""
         self.copy_record()  # which says that it is opened: a resume from the copy must know
         test = load_test_part(self.plan.base, self.settings, self.record.read("data"), self.home.name)
         self.display.print("final: opens the test part, to score all confirmed models")
