@@ -140,15 +140,26 @@ class TwoScores:
 def decision_rule(scores: Tensor, anomalous: Tensor) -> dict[str, Any]:
     """What a trained model keeps to decide on new images, as plain values; empty if a score is not finite.
 
-    rule: the name of the rule that chose the threshold; threshold; anomalous: on which side of it. Without anomalies
-    the threshold is the scores' 95 % quantile.
+    rule: the name of the rule that chose the threshold; threshold; anomalous: on which side of it; images, flagged: of
+    the normal images and of the anomalies that it was chosen on, how many there were, and how many of them it flags.
+    Without anomalies the threshold is the scores' 95 % quantile.
     """
     if not scores.isfinite().all():
         return {}
-    if not anomalous.any():
-        quantile = float(scores.double().quantile(1 - FALSE_POSITIVES, interpolation="higher"))
-        return {"rule": f"{1 - FALSE_POSITIVES:.0%} quantile", "threshold": quantile, "anomalous": DIRECTION}
-    return {"rule": BEST_F1, "threshold": RULES[BEST_F1](scores, anomalous), "anomalous": DIRECTION}
+    if anomalous.any():
+        rule, threshold = BEST_F1, RULES[BEST_F1](scores, anomalous)
+    else:
+        rule = f"{1 - FALSE_POSITIVES:.0%} quantile"
+        threshold = float(scores.double().quantile(1 - FALSE_POSITIVES, interpolation="higher"))
+    flagged = scores.double() >= threshold
+    kinds = ~anomalous, anomalous
+    return {
+        "rule": rule,
+        "threshold": threshold,
+        "anomalous": DIRECTION,
+        "images": [int(kind.sum()) for kind in kinds],
+        "flagged": [int(flagged[kind].sum()) for kind in kinds],
+    }
 
 
 def decision(score: float, threshold: float | None) -> str:
@@ -157,7 +168,10 @@ def decision(score: float, threshold: float | None) -> str:
 
 
 def at_threshold(scores: Tensor, anomalous: Tensor, threshold: float) -> dict[str, float]:
-    """accuracy, precision, recall and F1 of the decisions; anomalies are the positives, and 0/0 counts as 0."""
+    """accuracy, precision, recall, F1 and false positive rate of the decisions; anomalies are the positives.
+
+    0/0 counts as 0.
+    """
     truth, values = _arrays(scores, anomalous)
     flagged = values >= threshold
     options: dict[str, Any] = {"average": "binary", "zero_division": 0}
@@ -167,6 +181,7 @@ def at_threshold(scores: Tensor, anomalous: Tensor, threshold: float) -> dict[st
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
+        "fpr": float(flagged[~truth].mean()),
     }
 
 

@@ -20,7 +20,7 @@ from adcore.train.batch_scores import anomaly_scores, by_batch
 from adcore.train.build import split_train
 from tests.train_runs import trained
 
-FIGURES = ("accuracy", "precision", "recall", "f1")
+FIGURES = ("accuracy", "precision", "recall", "f1", "fpr")
 
 
 def changed(data: ImageDataset, where: torch.Tensor) -> ImageDataset:
@@ -79,7 +79,7 @@ def test_figures_are_those_of_counting_test_images_at_the_threshold(
             tp, fp = int((flagged & anomalous).sum()), int((flagged & ~anomalous).sum())
             fn, tn = int(anomalous.sum()) - tp, int((~anomalous).sum()) - fp
             assert each.confusion.tolist() == [[tn, fp], [fn, tp]]
-            ratios = ((tp + tn, len(flagged)), (tp, tp + fp), (tp, tp + fn), (2 * tp, 2 * tp + fp + fn))
+            ratios = ((tp + tn, len(flagged)), (tp, tp + fp), (tp, tp + fn), (2 * tp, 2 * tp + fp + fn), (fp, fp + tn))
             expected = [part / whole if whole else 0.0 for part, whole in ratios]
             assert [each.figures[name] for name in FIGURES] == pytest.approx(expected)
 
@@ -90,7 +90,7 @@ def test_metrics_are_flat_finite_and_named_like_identifiers(
     settings, result = trained(digits_train, "autoencoder-kde")
     own = assess(result.detector, settings, digits_train, digits_test)[3]
     found = own.metrics()
-    assert len(found) == len(METRICS) + 7 * 5
+    assert len(found) == len(METRICS) + 7 * 6
     assert all(name.isidentifier() and math.isfinite(value) for name, value in found.items())
     assert found["test_auroc"] == own.measured["auroc"]
     assert found["test_accuracy_5_percent_false_positives"] > 0

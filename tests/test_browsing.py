@@ -23,6 +23,7 @@ from tests.sweep_process import ROOT
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 PORT = str(free_port())
+STARTS = "MLflow starts; it takes some seconds until the links work"
 
 Serving = Callable[..., subprocess.Popen[str]]
 
@@ -36,11 +37,14 @@ def ended(*arguments: str) -> int:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], Path]]:
-    """What would be run, and in which folder; it ends with 3, as if MLflow's port were taken."""
+    """What would be run, and in which folder; what answers at the port says "up" first, and ends with 3."""
     called: list[tuple[list[str], Path]] = []
 
-    def serve(command: list[str], folder: Path) -> int:
+    def serve(command: list[str], folder: Path, beside: Callable[[], object]) -> int:
         called.append((command, folder))
+        with socket.create_server(("127.0.0.1", int(command[-1]))):
+            print("up")
+            beside()
         return 3
 
     monkeypatch.setattr(browsing, "serve", serve)
@@ -96,7 +100,7 @@ def test_each_sweep_with_a_table_has_its_link_the_newest_first(
     old, new = (add_sweep(browsable, name, started=time) for name, time in (("old", 1), ("new", 2)))
     add_sweep(browsable, "searching", started=3, has_table=False)
     ended(*URI)
-    assert capsys.readouterr().out == f"new: {new}\nold: {old}\n"
+    assert capsys.readouterr().out == f"{STARTS}\nup\nnew: {new}\nold: {old}\n"
 
 
 def test_there_are_ten_links_at_most(
@@ -105,7 +109,7 @@ def test_there_are_ten_links_at_most(
     for time in range(1, 13):
         add_sweep(browsable, f"s{time}", started=time)
     ended(*URI)
-    names = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    names = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()[2:]]
     assert names == [f"s{time}" for time in range(12, 2, -1)]
 
 
@@ -119,7 +123,7 @@ def test_mlflow_serves_the_database_on_loopback_alone_and_its_exit_code_is_passe
     assert command[1:] == words
     assert Path(command[0]).name == "mlflow"
     assert folder == Path("data").resolve()
-    assert capsys.readouterr().out.startswith("no sweep in sqlite:///")
+    assert capsys.readouterr().out.startswith(f"{STARTS}\nup\nno sweep in sqlite:///")
 
 
 @pytest.mark.usefixtures("browsable")

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from sweeps.engine.live.display import Display
 
-COUNTS = "of 24 configurations 2 complete, 3 running, 19 waiting"
+COUNTS = "24 of 24 configurations begun: 3 training, 19 stopped for now, 2 complete"
 
 
 def _shown(console: Console) -> str:

@@ -156,7 +156,7 @@ def test_names_are_text_whatever_they_contain(tmp_path: Path, monkeypatch: pytes
     name = '<b>$x</b> & "é"'
     info = dataclasses.replace(DATASETS["digits"], class_names=(name, *"123456789"))
     home = finished(tmp_path / "mine")
-    for module in ("content", "render"):
+    for module in ("content", "classes", "render"):
         monkeypatch.setattr(f"sweeps.engine.report.{module}.describe", lambda _: info)
     page = page_of(home)
     assert "b" not in page.tags

@@ -76,10 +76,10 @@ def test_a_rule_does_what_trying_every_threshold_does(rule: Callable[[Tensor, Te
 def test_figures_at_a_threshold() -> None:
     # at 3: flagged 3, 4, 5, 6; of them 3, 5, 6 are anomalies; 1 and 2 are left, rightly
     figures = at_threshold(SCORES, ANOMALOUS, 3.0)
-    assert figures == pytest.approx({"accuracy": 5 / 6, "precision": 3 / 4, "recall": 1.0, "f1": 6 / 7})
+    assert figures == pytest.approx({"accuracy": 5 / 6, "precision": 3 / 4, "recall": 1.0, "f1": 6 / 7, "fpr": 1 / 3})
     assert confusion(SCORES, ANOMALOUS, 3.0).tolist() == [[2, 1], [0, 3]]
     nothing = at_threshold(SCORES, ANOMALOUS, math.inf)
-    assert nothing == {"accuracy": 0.5, "precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert nothing == {"accuracy": 0.5, "precision": 0.0, "recall": 0.0, "f1": 0.0, "fpr": 0.0}
     assert confusion(SCORES, ANOMALOUS, math.inf).tolist() == [[3, 0], [3, 0]]
 
 

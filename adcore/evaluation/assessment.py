@@ -30,8 +30,8 @@ TWO_SCORES = "two scores"
 class Decisions:
     """A rule's decisions on the test images.
 
-    threshold: from validation images; infinite if the rule flags nothing. figures: accuracy, precision, recall, f1, as
-    from thresholds.at_threshold. confusion: as from thresholds.confusion, [2, 2].
+    threshold: from validation images; infinite if the rule flags nothing. figures: accuracy, precision, recall, f1,
+    fpr, as from thresholds.at_threshold. confusion: as from thresholds.confusion, [2, 2].
     """
 
     threshold: float

@@ -146,7 +146,9 @@ def _rule(model: Model, given: float | None) -> str:
     if model.threshold is None:
         return "no decisions, because the model has no threshold: an earlier version wrote it; --threshold sets one"
     mean = f", mean of {len(model.seeds)} thresholds" if len(model.seeds) > 1 else ""
-    return f"anomalous from {model.threshold:.6g} on ({model.rule} on validation images{mean})"
+    return (
+        f"anomalous from {model.threshold:.6g} on ({model.rule} on {model.validation}{mean}; --threshold sets another)"
+    )
 
 
 def _write_table(place: str | None, scored: Sequence[Scored], threshold: float | None) -> None:

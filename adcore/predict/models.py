@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -35,7 +36,7 @@ class Model:
 
     config: of the first seed. info: the data that it was trained on. seeds: of training. threshold: images that score
     at or above it are anomalous, the mean over the seeds of those in the checkpoints; None if one of them has none.
-    rule: what chose it. source: the files.
+    rule: what chose it. validation: on which images, in words. source: the files.
     """
 
     config: TrainConfig
@@ -44,6 +45,7 @@ class Model:
     seeds: tuple[int, ...]
     threshold: float | None
     rule: str
+    validation: str
     source: str
 
     @property
@@ -114,7 +116,8 @@ def load_model(states: Sequence[MemberState], chosen: str | None = None, source:
     pack = Pack([state.config for state in class_states], info.channels, strategy=scoring_strategy())
     load_states(pack, class_states, source)
     threshold, rule = _decision(class_states)
-    return Model(config, info, pack.to(training_device()), seeds, threshold, rule, source)
+    validation = _validation_in_words([state.decision for state in class_states])
+    return Model(config, info, pack.to(training_device()), seeds, threshold, rule, validation, source)
 
 
 def _of_class(states: Sequence[MemberState], chosen: str | None, source: str) -> list[MemberState]:
@@ -147,3 +150,19 @@ def _decision(states: Sequence[MemberState]) -> tuple[float | None, str]:
     ):
         return None, ""
     return statistics.fmean(decision["threshold"] for decision in decisions), str(decisions[0]["rule"])
+
+
+def _validation_in_words(decisions: Sequence[Mapping[str, Any]]) -> str:
+    """The validation images that thresholds were chosen on, and the shares of them that are flagged, mean over models.
+
+    A checkpoint of an earlier version does not tell.
+    """
+    if not all("images" in decision for decision in decisions):
+        return "validation images"
+    normal, anomalies = decisions[0]["images"]  # the same for every seed
+    kinds = [f"{normal} normal validation images", *([f"{anomalies} anomalies"] if anomalies else [])]
+    shares = [
+        statistics.fmean(decision["flagged"][place] / decision["images"][place] for decision in decisions)
+        for place in range(len(kinds))
+    ]
+    return f"{' and '.join(kinds)}, of which it flags {' and '.join(f'{100 * share:.0f} %' for share in shares)}"

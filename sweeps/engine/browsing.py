@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -48,15 +50,17 @@ def browse(settings: UiSettings) -> int:
     """Print the links; serve a database until Ctrl-C. Raises UserError if there is no such database."""
     uri = settings.tracking_uri
     if not uri.startswith(SQLITE):
-        _print_links(uri, uri.rstrip("/"))
+        _print_links(uri, _links(uri, uri.rstrip("/")))
         return 0
     uri = resolve_database(uri)
     if not (path := database_path(uri)).is_file():
         raise UserError(f"--tracking-uri {settings.tracking_uri}: there is no {path}; a sweep makes it")
     _require_free(settings.port)
-    _print_links(uri, f"http://127.0.0.1:{settings.port}")
+    sweep_links = _links(uri, f"http://127.0.0.1:{settings.port}")
+    print("MLflow starts; it takes some seconds until the links work", flush=True)
     words = ["ui", "--backend-store-uri", f"{SQLITE}{path.name}", "--host", "127.0.0.1", "--port", str(settings.port)]
-    return serve([str(Path(sys.executable).with_name("mlflow")), *words], path.parent)
+    command = [str(Path(sys.executable).with_name("mlflow")), *words]
+    return serve(command, path.parent, lambda: _print_when_up(settings.port, uri, sweep_links))
 
 
 def _require_free(port: int) -> None:
@@ -71,8 +75,8 @@ def _require_free(port: int) -> None:
         ) from error
 
 
-def serve(command: Sequence[str], folder: Path) -> int:
-    """Run a server in a folder; returns its exit code.
+def serve(command: Sequence[str], folder: Path, beside: Callable[[], object] = lambda: None) -> int:
+    """Run a server in a folder; returns its exit code. beside: called in a thread of its own once it is started.
 
     Ctrl-C, SIGTERM and a closed terminal end all its processes; a signal that was ignored stays so, as nohup intends.
     """
@@ -90,6 +94,7 @@ def serve(command: Sequence[str], folder: Path) -> int:
         for number in listened:
             signal.signal(number, stop)
         servers.append(subprocess.Popen(command, cwd=folder, start_new_session=True))
+        threading.Thread(target=beside, daemon=True).start()
         return 0 if asked else servers[0].wait()
     except KeyboardInterrupt:
         return 0
@@ -110,8 +115,18 @@ def _end(server: subprocess.Popen[bytes]) -> None:
             os.killpg(server.pid, signal.SIGKILL)
 
 
-def _print_links(uri: str, address: str) -> None:
-    sweep_links = _links(uri, address)
+def _print_when_up(port: int, uri: str, sweep_links: Sequence[tuple[str, str]]) -> None:
+    """Print the links once something answers at the port: below what the server says as it starts."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return _print_links(uri, sweep_links)
+
+
+def _print_links(uri: str, sweep_links: Sequence[tuple[str, str]]) -> None:
     for name, link in sweep_links[:SHOWN]:
         print(f"{name}: {link}", flush=True)
     if not sweep_links:

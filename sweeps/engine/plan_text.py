@@ -12,7 +12,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import describe
 from adcore.metric_names import in_words
 from sweeps.engine.plan_time import TrialGroup, limit_in_words, time_in_words
-from sweeps.engine.planning.labels import count_of, score_in_words
+from sweeps.engine.planning.labels import count_of, over_classes, score_in_words
 from sweeps.engine.planning.overrides import parse_set
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
@@ -83,7 +83,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {_classes(base)}, protocol {base.protocol}",
         f"  trained    {base.training_in_words}",
-        f"  metric     {in_words(plan.metric)}, mean over the classes",
+        f"  metric     {in_words(plan.metric)}, {over_classes(describe(base.dataset).class_names, plan.classes)}",
         *([f"  score      {score}"] if (score := score_in_words(base, plan.space)) else []),
         *_set_lines(plan, settings),
         *([] if plan.space.is_grid else _search_lines(plan)),

@@ -181,10 +181,11 @@ class Stages(StageRunner):
         self.display.print("final: opens the test part, to score all confirmed models")
         if self.record.read("inspected") != winner:  # an opening that is continued, or an extended sweep's second one
             self.display.print("final: draws figures of the winner's models first, which may take a minute")
-            inspect_model(
-                winner, sorted(self.plan.classes), self.plan.confirm_seeds[0],
+            decisions = inspect_model(
+                winner, sorted(self.plan.classes), seed := self.plan.confirm_seeds[0],
                 train=self.data, test=test, tracking=self.tracking, home=self.home, resources=self.resources,
             )  # fmt: skip
+            self.record.write("decisions", {"seed": seed, "by_class": decisions})
             self.record.write("inspected", winner)
         return test
 

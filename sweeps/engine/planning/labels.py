@@ -10,7 +10,7 @@ from adcore.config import TrainConfig
 from adcore.detector_catalog import LATENT_SCORES
 from sweeps.engine.planning.space import Space
 
-__all__ = ["class_label", "configuration_label", "count_of", "score_in_words"]
+__all__ = ["class_label", "configuration_label", "count_of", "over_classes", "score_in_words"]
 
 #: Most fields in a label.
 FIELDS = 3
@@ -24,6 +24,11 @@ def count_of(number: int, word: str) -> str:
 def class_label(names: Sequence[str], index: int) -> str:
     """`6 Shirt`, or `6` for a class that is named by its number."""
     return str(index) if names[index] == str(index) else f"{index} {names[index]}"
+
+
+def over_classes(names: Sequence[str], classes: Sequence[int]) -> str:
+    """What a metric is a mean over: `mean over 10 classes`, or the only class, `class 6 Shirt`."""
+    return f"mean over {len(classes)} classes" if len(classes) > 1 else f"class {class_label(names, classes[0])}"
 
 
 def score_in_words(config: TrainConfig, space: Space) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from adcore.datasets import describe
@@ -13,12 +12,10 @@ from sweeps.engine.planning.labels import count_of, score_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.time_budget import normal_images, updates_of, warning_of_few_updates
 from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.report.table import Table, interval_cells, number
+from sweeps.engine.report.classes import class_intervals, class_table, own_best_table
+from sweeps.engine.report.table import Bounded, Table, bounded, interval_cells, mean_cell, number
 
 __all__ = ["Content", "content"]
-
-#: One value with the ends of its interval.
-Bounded = tuple[float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +23,8 @@ class Content:
     """The answer in sentences, and its tables. differences, class_intervals: by name, for their figures.
 
     subject: whose parameters and models are shown: the winner, or the point that the others are compared with.
-    own: each class's own best configuration, with --objective per-class, and a sentence about them.
+    own: each class's own best configuration, with --objective per-class, and a sentence about them. decided_by: the
+    seed of the models whose decisions are shown; empty if they are not on record.
     """
 
     title: str
@@ -41,6 +39,7 @@ class Content:
     differences: dict[str, Bounded]
     differences_label: str
     class_intervals: dict[str, Bounded]
+    decided_by: str
 
 
 def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Content:
@@ -53,7 +52,6 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
     )
     differences = {comparison["configuration"]: comparison["difference"] for comparison in results["comparisons"]}
     names = {confirmed["configuration"]: _named(confirmed) for confirmed in results["confirmed"]}
-    by_class = _class_intervals(plan, results)
     return Content(
         title=f"{plan.script}: sweep {name}",
         subject=_subject(plan, results),
@@ -62,11 +60,12 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
         parameters=_parameters(plan, results),
         stages=_stages(plan, results, tried=len(record.configurations)),
         confirmed=_confirmed(results, differences, label),
-        classes=_classes(record, results),
-        own=_own(plan, results["per_class"]) if "per_class" in results else None,
-        differences={names[key]: _bounded(difference) for key, difference in differences.items() if difference},
+        classes=class_table(record, results),
+        own=own_best_table(plan, results["per_class"]) if "per_class" in results else None,
+        differences={names[key]: bounded(difference) for key, difference in differences.items() if difference},
         differences_label=label,
-        class_intervals=by_class,
+        class_intervals=class_intervals(plan, results),
+        decided_by=str((results.get("decisions") or {}).get("seed", "")),
     )
 
 
@@ -140,45 +139,14 @@ def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label
     rows: list[Sequence[str]] = []
     for confirmed in results["confirmed"]:
         means = (
-            _mean([] if confirmed["search"] is None else [confirmed["search"]]),
-            _mean(confirmed["confirm"]),
-            _mean(confirmed["test"]),
+            mean_cell([] if confirmed["search"] is None else [confirmed["search"]]),
+            mean_cell(confirmed["confirm"]),
+            mean_cell(confirmed["test"]),
         )
         lead = interval_cells(differences.get(confirmed["configuration"]), signed=True)
         rows.append([_named(confirmed), *means, *lead])
     columns = ("configuration", "search", "confirmed", "test", "difference", "95 % interval")
     return Table(f"what was confirmed; difference: {label}", columns, rows)
-
-
-def _classes(record: SweepRecord, results: Mapping[str, Any]) -> Table:
-    plan, winner = record.plan, results["winner"]["configuration"]
-    names, intervals = describe(plan.base.dataset).class_names, results.get(f"test_{plan.metric}_by_class", {})
-    confirmed = [record.confirmation_values(winner, seed) for seed in results["seeds"]]
-    rows: list[Sequence[str]] = []
-    for index in sorted(plan.classes):
-        values = results["test_by_class"][plan.metric][str(index)]
-        cells = interval_cells(intervals.get(str(index)))
-        validation = _mean([aurocs[index] for aurocs in confirmed if index in aurocs])
-        rows.append([f"{index} {names[index]}", validation, _mean(values), cells[1]])
-    columns = (plan.base.exposure.named_class, "validation", "test", "95 % interval")
-    return Table(f"{in_words(plan.metric)} by class", columns, rows)
-
-
-def _own(plan: Plan, per_class: Mapping[str, Any]) -> tuple[Table, str]:
-    names = describe(plan.base.dataset).class_names
-    rows = [
-        [f"{index} {names[int(index)]}", str(best["configuration"]), _mean(best["confirm"]), _mean(best["test"]),
-         *(number(best["params"][name]) for name in plan.space.names)]
-        for index, best in per_class["by_class"].items()
-    ]  # fmt: skip
-    columns = (plan.base.exposure.named_class, "configuration", "confirmed", "test", *plan.space.names)
-    return Table("each class's own best configuration", columns, rows), per_class["sentence"]
-
-
-def _class_intervals(plan: Plan, results: Mapping[str, Any]) -> dict[str, Bounded]:
-    names = describe(plan.base.dataset).class_names
-    intervals = results.get(f"test_{plan.metric}_by_class", {})
-    return {f"{index} {names[int(index)]}": _bounded(interval) for index, interval in intervals.items() if interval}
 
 
 def _subject(plan: Plan, results: Mapping[str, Any]) -> str:
@@ -199,11 +167,3 @@ def _winner(results: Mapping[str, Any]) -> Mapping[str, Any]:
 def _named(confirmed: Mapping[str, Any]) -> str:
     """The name of a confirmed configuration: of its point if it has one."""
     return confirmed["name"] or f"configuration {confirmed['configuration']}"
-
-
-def _mean(values: Sequence[float]) -> str:
-    return f"{fmean(values):.4f}" if values else number(None)
-
-
-def _bounded(interval: Mapping[str, float]) -> Bounded:
-    return interval["value"], interval["low"], interval["high"]

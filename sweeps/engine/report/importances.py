@@ -18,7 +18,7 @@ from sweeps.engine.report.search import Point
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-__all__ = ["Importance", "importances", "too_few"]
+__all__ = ["Importance", "importances", "spread_in_words", "too_few"]
 
 #: The least that is judged: configurations, and how many of them complete, on which the others' predictions rest.
 LEAST, LEAST_COMPLETE = 8, 2
@@ -56,6 +56,16 @@ def too_few(points: Sequence[Point]) -> str:
     if np.ptp([point.value for point in points]) == 0:
         return "All configurations have the same mean: no parameter matters."
     return ""
+
+
+def spread_in_words(points: Sequence[Point], metric: str) -> str:
+    """How far the configurations lie apart: where that is next to nothing, importances say nothing."""
+    values = [point.value for point in points]
+    lowest, highest, middle = min(values), max(values), statistics.median(values)
+    return (
+        f"The mean {metric} of these {len(points)} configurations is {middle:.4f} in the middle, from {lowest:.4f} to "
+        f"{highest:.4f}: what is below explains that difference, however small it is."
+    )
 
 
 def importances(points: Sequence[Point], distributions: Mapping[str, BaseDistribution]) -> list[Importance]:

@@ -16,11 +16,12 @@ from adcore.datasets import describe
 from adcore.errors import UserError
 from adcore.files import write_whole
 from adcore.metric_names import LABELS
+from sweeps.engine.planning.labels import class_label
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report import figures
 from sweeps.engine.report.content import content
-from sweeps.engine.report.importances import importances, too_few
+from sweeps.engine.report.importances import importances, spread_in_words, too_few
 from sweeps.engine.report.inline import data_uri, inline_svg
 from sweeps.engine.report.search import cost_table, history, ladder_table, saving
 from sweeps.engine.report.table import Table, number
@@ -114,7 +115,8 @@ def _search(record: SweepRecord) -> dict[str, Any]:
     """Figures and tables of the search; the figures need a configuration that has a value."""
     points, distributions, metric = history(record), record.plan.space.distributions(), LABELS[record.plan.metric]
     summary: dict[str, Any] = {"ladder": ladder_table(record), "saving": saving(record), "too_few": too_few(points)}
-    drawn: dict[str, Any] = {"history": None, "slices": [], "parallel": None, "importances": None, "directions": None}
+    names = "history", "parallel", "importances", "directions", "spread"
+    drawn: dict[str, Any] = {"slices": [], **dict.fromkeys(names)}
     if points:
         label = f"mean {metric} of {len(points)} configurations in the order of their proposal, and the best so far"
         drawn["history"] = inline_svg(figures.draw_history(points, metric), "history", label)
@@ -127,6 +129,7 @@ def _search(record: SweepRecord) -> dict[str, Any]:
         label = f"a line per configuration through its parameters, coloured by mean {metric}"
         drawn["parallel"] = inline_svg(figures.draw_parallel(points, distributions, metric), "parallel", label)
     if not summary["too_few"]:
+        drawn["spread"] = spread_in_words(points, metric)
         ranked = importances(points, distributions)
         drawn["importances"] = inline_svg(
             figures.draw_importances(ranked), "importances", "importance of each parameter, with its spread"
@@ -164,7 +167,7 @@ def _pictures(home: SweepHome, record: SweepRecord, results: Mapping[str, Any]) 
                 wide = stem in ("reconstructions", "scored_images")
                 pictures.append(Picture(_address(path), f"{names[index]}: {text}", wide))
         if pictures:
-            by_class.append(ClassPictures(f"{index} {names[index]}", aurocs[index], pictures))
+            by_class.append(ClassPictures(class_label(names, index), aurocs[index], pictures))
     return by_class
 
 

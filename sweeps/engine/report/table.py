@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from adcore.metric_names import interval_ends
 from sweeps.engine.results.intervals import signed as with_sign
 
-__all__ = ["Table", "interval_cells", "number"]
+__all__ = ["Bounded", "Table", "bounded", "interval_cells", "mean_cell", "number"]
+
+#: One value with the ends of its interval.
+Bounded = tuple[float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,3 +41,11 @@ def interval_cells(interval: Mapping[str, float] | None, *, signed: bool = False
     if signed:
         return with_sign(value), f"{with_sign(low)} to {with_sign(high)}"
     return f"{value:.4f}", interval_ends(low, high)
+
+
+def mean_cell(values: Sequence[float]) -> str:
+    return f"{fmean(values):.4f}" if values else number(None)
+
+
+def bounded(interval: Mapping[str, float]) -> Bounded:
+    return interval["value"], interval["low"], interval["high"]

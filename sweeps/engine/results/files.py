@@ -122,6 +122,9 @@ def write_summary(
         "search_value": winner.configuration.mean,
         "confirm": _interval_record(summary.confirm),
         "test": {name: _interval_record(each) for name, each in summary.test.items()},
+        "validation_by_class": {
+            index: [values[index] for values in winner.by_seed.values()] for index in winner.by_class()
+        },
         "test_by_class": {metric: test.by_class(winner.number, metric) for metric in metrics},
         f"test_{test.metric}_by_class": {
             index: _interval_record(each) for index, each in class_intervals(confirmed, test).items()
@@ -142,6 +145,7 @@ def write_summary(
             for each in summary.comparisons
         ],
         "sentence": grid_sentence(record, confirmed, summary) if record.plan.space.is_grid else summary.sentence,
+        "decisions": record.read("decisions"),
         "extended_from": earlier_sizes(record),
         "test_openings": record.read("test_openings"),
     }

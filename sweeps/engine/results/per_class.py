@@ -11,7 +11,7 @@ from rich.table import Table
 
 from adcore.datasets import describe
 from adcore.metric_names import in_words
-from sweeps.engine.planning.labels import count_of
+from sweeps.engine.planning.labels import class_label, count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation, confirmations
 from sweeps.engine.record.record import SweepRecord
@@ -56,7 +56,7 @@ class PerClass:
         names, winner_values, own_values = describe(self.plan.base.dataset).class_names, *self._values()
         for index in self.own_best:
             pair = fmean(winner_values[index]), fmean(own_values[index])
-            table.add_row(f"{index} {names[index]}", *(f"{v:.4f}" for v in pair), signed(pair[1] - pair[0]))
+            table.add_row(class_label(names, index), *(f"{v:.4f}" for v in pair), signed(pair[1] - pair[0]))
         means = (f"{fmean(self.test.means(number)):.4f}" for number in (self.winner.number, OWN_BEST))
         value, low, high = map(signed, (self.cost.value, self.cost.low, self.cost.high))
         table.add_row("mean", *means, f"{value} ({low}, {high})")

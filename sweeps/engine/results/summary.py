@@ -127,6 +127,8 @@ def class_intervals(confirmed: Sequence[Confirmation], test: TestResult) -> dict
     """The winner's test values by class, over all anomalies; seeds' variance is pooled over the confirmed ones."""
     number, intervals = confirmed[0].number, dict[int, Interval]()
     by_class = [test.by_class(each.number) for each in confirmed]
+    if len(by_class[0]) == 1:  # the mean over a single class
+        return {index: _on_test(confirmed, test, "") for index in by_class[0]}
     for index, values in by_class[0].items():
         variance, freedom = pooled_variance([each[index] for each in by_class])
         intervals[index] = metric_interval(values, variance, freedom, test.image_variance_of_class(number, index))

@@ -10,7 +10,7 @@ from rich.table import Table
 from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import describe
 from adcore.metric_names import in_words, interval_ends
-from sweeps.engine.planning.labels import class_label, count_of
+from sweeps.engine.planning.labels import class_label, count_of, over_classes
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.time_budget import warning_of_few_updates
 from sweeps.engine.record.confirmation import Confirmation
@@ -31,13 +31,14 @@ def final_report(
         sentences = [grid_sentence(record, confirmed, summary), _protocol_line(record.plan)]
         return [grid_table(record, confirmed, summary, test), *sentences, *note]
     lines = winner_lines(record, confirmed, summary)
-    return [*lines, class_table(record.plan, summary, test), stage_table(record, summary, of=len(confirmed)), *note]
+    tables = [class_table(record.plan, summary, test), stage_table(record, summary, of=len(confirmed))]
+    return [*lines, *tables, *decision_lines(record), *note]
 
 
 def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Summary) -> list[str]:
     """The confirmed configurations side by side, the winner's sampled fields, and whether its lead is beyond noise."""
     winner = confirmed[0]
-    lines = [f"search and confirm, validation {in_words(record.plan.metric)}, mean over classes:"]
+    lines = [f"search and confirm, validation {in_words(record.plan.metric)}, {_over(record.plan)}:"]
     for each, point_name in zip(confirmed, point_names(record, confirmed), strict=True):
         name = f" ({point_name})" if point_name else ""
         search_value = (
@@ -66,10 +67,7 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
 def stage_table(record: SweepRecord, summary: Summary, *, of: int) -> Table:
     """Search, confirm and test side by side. of: how many were confirmed, of which the winner is the best."""
     plan, seeds = record.plan, len(summary.winner.by_seed)
-    names = describe(plan.base.dataset).class_names
-    alone = f"class {class_label(names, plan.classes[0])}"
-    over = f"mean over {len(plan.classes)} classes" if len(plan.classes) > 1 else alone
-    table = Table(title=f"{in_words(plan.metric)} of configuration {summary.winner.number}, {over}")
+    table = Table(title=f"{in_words(plan.metric)} of configuration {summary.winner.number}, {_over(plan)}")
     for name in ("", "mean", "95 % interval"):
         table.add_column(name, justify="right" if name else "left")
     table.add_column("of")
@@ -105,10 +103,23 @@ def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
     return table
 
 
+def decision_lines(record: SweepRecord) -> list[str]:
+    """A line on what the winner's models decide on the test part; none in a record that does not tell."""
+    decisions = record.read("decisions") or {}
+    if not (by_class := decisions.get("by_class")):
+        return []
+    recall, fpr = (statistics.fmean(each[name] for each in by_class.values()) for name in ("recall", "fpr"))
+    over = f", {_over(record.plan)}" if len(by_class) > 1 else ""
+    return [
+        f"decisions on the test part, of the winner's models with seed {decisions['seed']}, at the threshold with the "
+        f"best F1 on validation{over}: {recall:.1%} of the anomalies found, {fpr:.1%} of the normal images flagged"
+    ]
+
+
 def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult) -> Table:
     """Every point of a grid: its means, and its difference to the default one."""
-    classes, seeds = count_of(len(record.plan.classes), "class"), count_of(len(summary.winner.by_seed), "fresh seed")
-    table = Table(title=f"{in_words(record.plan.metric)}, mean over {classes} and {seeds}")
+    seeds = count_of(len(summary.winner.by_seed), "fresh seed")
+    table = Table(title=f"{in_words(record.plan.metric)}, {_over(record.plan)}, {seeds}")
     compared = (f"test, minus {record.plan.space.default}", "95 % interval", "") if summary.comparisons else ()
     for name in ("", "validation", "test", *compared):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
@@ -144,13 +155,18 @@ def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]
     return [next((name for name, point in points.items() if point == each.params), "") for each in confirmed]
 
 
+def _over(plan: Plan) -> str:
+    return over_classes(describe(plan.base.dataset).class_names, plan.classes)
+
+
 def _protocol_line(plan: Plan) -> str:
     return f"Protocol {plan.protocol}: trained {plan.base.training_in_words}."
 
 
 def _stopped_point_lines(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
-    """A line for each point that was tried and not confirmed: its configuration, and how far it came."""
+    """A line for each point that was tried and not confirmed, how far it came, and one for all other configurations."""
     numbers, lines = {each.number for each in confirmed}, list[str]()
+    shown = len(numbers)
     for name, point in record.plan.space.points.items():
         configuration = next((each for each in record.configurations.values() if each.params == point), None)
         if configuration and configuration.number not in numbers:
@@ -160,6 +176,8 @@ def _stopped_point_lines(record: SweepRecord, confirmed: list[Confirmation]) -> 
                 else ""
             )
             lines.append(f"  configuration {configuration.number} ({name}): {configuration.state}{at}, not confirmed")
+    if others := len(record.configurations) - shown - len(lines):
+        lines.append(f"  {count_of(others, 'other configuration')}, not confirmed: all are in results.csv")
     return lines
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adcore.datasets import ImageDataset, remember
@@ -32,8 +32,12 @@ def inspect_model(
     tracking: Tracking,
     home: SweepHome,
     resources: Resources,
-) -> None:
-    """Assess a configuration's models of the confirmation, and tell MLflow. Raises StorageError."""
+) -> dict[int, dict[str, float]]:
+    """Assess a configuration's models of the confirmation, and tell MLflow. Raises StorageError.
+
+    Returns by class what the stored threshold decides on the test part: recall, the share of anomalies that it flags,
+    and fpr, that of normal images. Nothing for a class with scores that are not finite.
+    """
     with storage(home.folder):
         call = home, (configuration, tuple(classes), seed), train, test, resources.shares_beside_training
         [(_, assessments)] = on_workers(assess_models, {configuration: call}, resources)
@@ -41,6 +45,7 @@ def inspect_model(
         files = [home.folder / name for name in names]
         fetch_files(home, files)
         tracking.log_assessment("confirm", configuration, seed, index, metrics, files)
+    return {index: found for index, (metrics, _) in assessments.items() if (found := _decided(metrics))}
 
 
 def assess_models(
@@ -74,3 +79,11 @@ def assess_models(
             files = write_figures(local.figures / f"class-{index}", assessment, detector, test, history)
             assessments[index] = assessment.metrics(), upload_files(local, files)
     return assessments
+
+
+def _decided(metrics: Mapping[str, float]) -> dict[str, float]:
+    """recall and fpr at the threshold that a model keeps. metrics: of Assessment.metrics."""
+    from adcore.thresholds import BEST_F1  # loads scikit-learn
+
+    names = {name: f"test_{name}_{BEST_F1.lower().replace(' ', '_')}" for name in ("recall", "fpr")}
+    return {name: metrics[key] for name, key in names.items() if key in metrics}

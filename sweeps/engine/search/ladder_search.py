@@ -7,13 +7,12 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from itertools import chain, islice, takewhile
-from statistics import fmean
 from typing import Any
 
-from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.ladder import Pack, count_ready
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.search.ladder_status import ladder_status
 from sweeps.engine.search.searcher import EndedTraining, Job, PackSearcher
 from sweeps.engine.search.trial import Part
 
@@ -114,17 +113,9 @@ class LadderSearch(PackSearcher):
         return []
 
     def status(self, running: int, failed: int) -> tuple[str, float | None]:
-        """Counts of all records; the best mean is the mean of the records' best ones, once each has one."""
-        counts = [record.ledger.counts() for record in self.sweep_records]
-        states = {state: sum(state_counts[state] for state_counts in counts) for state in counts[0]}
-        training = {part.configuration for job in self.jobs.values() for part in job.parts}
-        waiting = max(0, states["running"] - len(training))
-        shown = [f"{states['complete']} complete", f"{len(training)} running", f"{waiting} waiting"]
-        shown += [f"{states[state]} {state}" for state in ("stopped", "diverged", "failed") if states[state]]
-        best = [leader.mean or 0.0 for record in self.sweep_records for leader in record.best(1)]
-        total = sum(record.plan.configs for record in self.sweep_records)
-        mean = fmean(best) if len(best) == len(self.sweep_records) else None
-        return f"of {count_of(total, 'configuration')} {', '.join(shown)}", mean
+        return ladder_status(
+            self.sweep_records, {part.configuration for job in self.jobs.values() for part in job.parts}
+        )
 
     def newly_ended(self) -> list[EndedTraining]:
         trainings: list[EndedTraining] = []

@@ -25,14 +25,14 @@ def sweeps_table(statuses: Sequence[SweepStatus]) -> RenderableType:
     if not statuses:
         return Text("no sweeps")
     table = Table(box=None, pad_edge=False)
-    for name in ("sweep", "script", "data", "state", "stage", "done", "best", "started", "changed"):
+    for name in ("sweep", "script", "data", "state", "stage", "done", "validation", "test", "started", "changed"):
         table.add_column(name, overflow="fold")
     for status in statuses:
-        best = _best_in_short(status)
         now = _current_counts(status)
         done = f"{now['tried']} of {now['planned']}" if now else ""
         times = (_time(status.started), _time(status.changed))
-        cells = (status.name, status.script, ", ".join(status.data), status.state, status.stage, done, best, *times)
+        what = status.name, status.script, ", ".join(status.data), status.state, status.stage
+        cells = *what, done, _best_in_short(status), _test(status), *times
         table.add_row(*(Text(cell or "") for cell in cells))
     return Group(table, *(Text(f"{each.name}: {each.error}") for each in statuses if each.error))
 
@@ -99,6 +99,11 @@ def _best_in_short(status: SweepStatus) -> str:
     if status.results:
         return f"{status.results['confirm']['value']:.4f}"
     return f"{status.best['value']:.4f}{_over(status)}" if status.best else ""
+
+
+def _test(status: SweepStatus) -> str:
+    """The winner's mean on the test part, of all anomalies; empty before the end."""
+    return f"{status.results['test']['']['value']:.4f}" if status.results else ""
 
 
 def _params(values: dict[str, Any]) -> list[tuple[str, str]]:
