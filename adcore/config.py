@@ -19,6 +19,8 @@ PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 IMAGE_SIZE = 32
 IMAGE_SIZES = (IMAGE_SIZE, 64, 128)
 PATCH_SIZES = (4, 8, 16, 32)
+#: As in adcore.pseudo_anomalies, which needs torch.
+PSEUDO_ANOMALIES = ("none", "rotate", "swap", "stretch", "all")
 NORMAL, ANOMALOUS = "normal images", "anomalies"
 
 
@@ -64,6 +66,16 @@ class TrainConfig:
         "subsample anomalies once, or anew for each epoch (protocol paper; not those of a labelled_share below .5)",
         choices=("once", "each-epoch"),
     )
+
+    pseudo_anomalies: str = option(
+        "none",
+        "make anomalies for training from normal images: rotate them, swap their halves, stretch them, or all three",
+        choices=PSEUDO_ANOMALIES,
+    )
+    pseudo_share: float = option(
+        0.5, "share of the training's anomalies that are made from normal images; all, where none are labelled",
+        above=0, at_most=1,
+    )  # fmt: skip
 
     detector: str = option("gan", "detector", choices=tuple(ANOMALIES))
     image_size: int = option(IMAGE_SIZE, "side of the networks' images in pixels: 32, 64 or 128", at_least=32)
@@ -161,7 +173,11 @@ class TrainConfig:
             )
         known_classes = check_exposure(self.exposure, len(info.class_names))
         object.__setattr__(self, "known_classes", known_classes)
-        check_detector(self.detector, self.protocol, has_anomalies=self.exposure.has_anomalies)
+        if self.pseudo_anomalies == "none" and self.pseudo_share != 0.5:
+            raise UserError(
+                f"--pseudo-share {self.pseudo_share}: --pseudo-anomalies is none; give some, or omit the flag"
+            )
+        check_detector(self.detector, self.protocol, self.pseudo_anomalies, labelled=self.exposure.has_anomalies)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -171,7 +187,12 @@ class TrainConfig:
     @property
     def losses(self) -> tuple[str, ...]:
         """The generator losses in use: without anomalies, those on normal images."""
-        return tuple(name for name, on in _IMAGES.items() if on == NORMAL or self.exposure.has_anomalies)
+        return tuple(name for name, on in _IMAGES.items() if on == NORMAL or self.trains_on_anomalies)
+
+    @property
+    def trains_on_anomalies(self) -> bool:
+        """Whether training sees anomalies, labelled or made from normal images."""
+        return self.exposure.has_anomalies or self.pseudo_anomalies != "none"
 
     @property
     def exposure(self) -> Exposure:
@@ -181,8 +202,13 @@ class TrainConfig:
     @property
     def training_in_words(self) -> str:
         """On which images it is trained, after "trained"."""
-        ignores_anomalies = ANOMALIES[self.detector] == "ignored" and self.exposure.has_anomalies
-        return "on normal images alone" if ignores_anomalies else self.exposure.in_words
+        if ANOMALIES[self.detector] == "ignored" and self.exposure.has_anomalies:
+            return "on normal images alone"
+        if self.pseudo_anomalies == "none":
+            return self.exposure.in_words
+        made = f"{100 * self.pseudo_share:g} % of the training's" if self.exposure.has_anomalies else "all"
+        of = "anomalies" if self.exposure.has_anomalies else "anomalies of the training"
+        return f"{self.exposure.in_words}; {made} {of} are made from normal images ({self.pseudo_anomalies})"
 
 
 #: What each generator loss is computed on.

@@ -38,11 +38,20 @@ ANOMALIES: Mapping[str, str] = MappingProxyType(
 LATENT_SCORES = ("gan", "gan-small", "gan-two-heads")
 
 
-def check_detector(name: str, protocol: str, *, has_anomalies: bool) -> None:
-    """Raises UserError for a supervised detector under a protocol without labelled anomalies."""
-    if ANOMALIES[name] == "needed" and not has_anomalies:
+def check_detector(name: str, protocol: str, pseudo_anomalies: str, *, labelled: bool) -> None:
+    """Raises UserError for a supervised detector without anomalies, and for pseudo-anomalies that would be ignored.
+
+    labelled: whether the protocol has labelled anomalies.
+    """
+    makes_anomalies = pseudo_anomalies != "none"
+    if ANOMALIES[name] == "needed" and not (labelled or makes_anomalies):
         others = ", ".join(other for other, anomalies in ANOMALIES.items() if anomalies != "needed")
         raise UserError(
             f"--detector {name}: it learns from labelled anomalies, and --protocol {protocol} has none; "
             f"choose another protocol or one of {others}"
+        )
+    if makes_anomalies and ANOMALIES[name] == "ignored":
+        raise UserError(
+            f"--pseudo-anomalies {pseudo_anomalies}: {name} is trained on normal images alone; use none, or a detector "
+            f"that takes anomalies: {', '.join(other for other, kind in ANOMALIES.items() if kind != 'ignored')}"
         )

@@ -15,7 +15,7 @@ __all__ = ["PURPOSES", "generator", "permutation"]
 #: A purpose's position in this tuple is part of the seed: append, never reorder.
 PURPOSES = (
     "init", "order-normal", "order-anomaly", "augment-normal", "augment-anomaly", "sampling", "split", "known",
-    "pollution", "noise", "train-images", "test-images",
+    "pollution", "noise", "train-images", "test-images", "pseudo",
 )  # fmt: skip
 
 

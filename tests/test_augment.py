@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from adcore.augment import MAX_CROP, Augmentation, Resampler, Transform
+from adcore.augment import FLIPPED, MAX_CROP, Augmentation, Resampler, Transform
 
 SIDE, SIZE = 11, 32
 CPU = torch.device("cpu")
@@ -52,6 +52,7 @@ def test_every_row_column_and_transposition_equals_torchs_crop_resize_flip_and_r
     combinations = list(itertools.product(range(len(axis)), range(len(axis)), (False, True)))
     assert len(combinations) == 18 * 18 * 2
     rows, columns, transpose = (torch.tensor(values)[:, None] for values in zip(*combinations, strict=True))
+    rows, columns = (places % len(crops) + places // len(crops) * FLIPPED for places in (rows, columns))
     images = draw_images(len(combinations), 3, SIDE, SIDE)
     output = Resampler(SIDE, SIZE, CPU, torch.float64)(images[:, None], Transform(rows, columns, transpose))[:, 0]
     for image, ours, (row, column, transposed) in zip(images, output, combinations, strict=True):
@@ -129,7 +130,7 @@ def test_draws_are_made_for_each_image_by_itself_and_repeat_with_the_seed() -> N
 
 
 def test_members_are_changed_each_in_their_own_way() -> None:
-    transform = Transform(torch.tensor([[0, 9]]), torch.tensor([[0, 0]]), torch.tensor([[False, False]]))
+    transform = Transform(torch.tensor([[0, FLIPPED]]), torch.tensor([[0, 0]]), torch.tensor([[False, False]]))
     image = draw_images(1, 1, 1, SIDE, SIDE)
     output = Resampler(SIDE, SIZE, CPU, torch.float64)(image.expand(1, 2, 1, SIDE, SIDE), transform)
     assert output.shape == (1, 2, 1, SIZE, SIZE)

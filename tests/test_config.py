@@ -29,6 +29,7 @@ NAMES = {
     "vae_score": ("exces-bce", "excess-bce"),
     "schedule": ("onecycle", "one-cycle"),
     "precision": ("64true", "64-true"),
+    "pseudo_anomalies": ("rotated", "rotate"),
 }
 SWITCHES = ["horizontal_flip", "vertical_flip", "crop", "rotate", "mirrored_scores"]
 
@@ -60,6 +61,7 @@ def test_every_field_but_switches_has_a_legal_range_that_is_tested_here() -> Non
     tested = {*WEIGHTS, *AT_LEAST_1, *AT_LEAST_0, *NAMES, *SHARES, *POSITIVE, "classes", "fold"}
     tested |= {"dropout", "weight_decay", "image_size"}
     tested |= {"patch_size", "score_latent", "average_weights"}  # in test_weight_average.py
+    tested |= {"pseudo_share"}  # in test_pseudo_anomalies.py
     assert tested == set(FIELDS) - set(SWITCHES)
 
 

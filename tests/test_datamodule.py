@@ -211,7 +211,7 @@ def test_the_seed_decides_order_and_augmentation() -> None:
 def test_streams_of_every_purpose_class_epoch_and_seed_are_different() -> None:
     names = list(itertools.product((0, 1), (0, 1), PURPOSES, (0, 1)))
     drawn = {torch.randint(2**62, (1,), generator=generator(*name)).item() for name in names}
-    assert len(drawn) == len(names) == 96
+    assert len(drawn) == len(names) == 104
     with pytest.raises(ValueError, match="not in tuple"):
         generator(0, 0, "no such purpose")
 

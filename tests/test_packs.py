@@ -152,7 +152,7 @@ def test_members_of_one_class_and_seed_share_one_stream_of_images(digits_train: 
 OTHER: dict[str, Any] = {
     "dataset": "mnist", "image_size": 64, "images_per_class": 63, "validation_images": 61, "protocol": "one-class",
     "fold": 2, "detector": "gan-small", "width": 5, "norm": "group", "latent_size": 9, "epochs": 3, "batch_size": 16,
-    "precision": "64-true", "patch_size": 8, "average_weights": 0.9,
+    "precision": "64-true", "patch_size": 8, "average_weights": 0.9, "pseudo_anomalies": "swap",
 }  # fmt: skip
 
 

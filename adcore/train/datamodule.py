@@ -13,6 +13,7 @@ from torch import Tensor
 from adcore.augment import Augmentation, Resampler, Transform
 from adcore.networks import IMAGE_SIZE
 from adcore.protocols.experiments import Experiment
+from adcore.pseudo_anomalies import PseudoAnomalies
 from adcore.random_streams import generator, permutation
 
 __all__ = ["AnomalyDetectionDataModule", "EpochBatches", "ImageStream"]
@@ -25,12 +26,13 @@ Drawn = tuple[Tensor, Transform]
 class ImageStream:
     """The images that one or more members of a pack are trained on, in the same order and augmented alike.
 
-    draw: the experiment of an epoch; its number of images is the same in every epoch.
+    draw: the experiment of an epoch; its number of images is the same in every epoch. pseudo: how anomalies are made.
     """
 
     draw: Callable[[int], Experiment]
     augmentation: Augmentation
     train_seed: int
+    pseudo: PseudoAnomalies | None = None
 
 
 class AnomalyDetectionDataModule(LightningDataModule):
@@ -55,7 +57,8 @@ class AnomalyDetectionDataModule(LightningDataModule):
         super().__init__()
         self.images, self.streams, self.stream_of = images, tuple(streams), tuple(stream_of)
         first = streams[0].draw(0)
-        self.kinds = ("normal", "anomaly") if len(first.anomalous) else ("normal",)
+        has_anomalies = len(first.anomalous) or self.streams[0].pseudo
+        self.kinds = ("normal", "anomaly") if has_anomalies else ("normal",)
         self.half = min(max(1, batch_size // len(self.kinds)), len(first.normal))
         #: Optimiser steps in an epoch; images that do not fill a last batch are skipped in this epoch.
         self.steps_per_epoch = len(first.normal) // self.half
@@ -104,7 +107,11 @@ class AnomalyDetectionDataModule(LightningDataModule):
             seed, name = stream.train_seed, experiment.normal_class
             order = permutation(len(positions), seed, name, f"order-{kind}", epoch)
             change = stream.augmentation.draw(len(positions), generator(seed, name, f"augment-{kind}", epoch))
-            drawn.append((positions[order], change.rows, change.columns, change.transpose))
+            positions = positions[order]
+            if kind == "anomaly" and stream.pseudo:
+                drawn_by = generator(seed, name, "pseudo", epoch)
+                positions, change = stream.pseudo.mixed_with(positions, change, experiment.normal, drawn_by)
+            drawn.append((positions, *change))
         used = self.steps_per_epoch * self.half
         return [torch.stack(field, 1)[:used].unflatten(0, (-1, self.half)) for field in zip(*drawn, strict=True)]
 

@@ -8,6 +8,7 @@ from adcore.augment import Augmentation
 from adcore.config import TrainConfig
 from adcore.datasets import ImageDataset
 from adcore.protocols.experiments import Experiment, one_vs_rest
+from adcore.pseudo_anomalies import PseudoAnomalies
 from adcore.train.build import split_train
 from adcore.train.datamodule import AnomalyDetectionDataModule, ImageStream
 from adcore.train.precision import DTYPES
@@ -21,6 +22,7 @@ _OF_DRAWS = ("split_seed", "known_classes", "labelled_share", "pollution", "samp
 #: The fields that decide which images a member sees, in which order and how augmented.
 _OF_STREAMS = (
     *_OF_DRAWS, "classes", "train_seed", "draws", "horizontal_flip", "vertical_flip", "crop", "rotate",
+    "pseudo_share",
 )  # fmt: skip
 
 
@@ -67,4 +69,5 @@ def _stream(member: TrainConfig, draw: Draw) -> ImageStream:
     first = draw(index, seed, 0)
     changes = Augmentation(member.horizontal_flip, member.vertical_flip, member.crop, member.rotate)
     each_epoch = member.draws == "each-epoch"
-    return ImageStream(lambda epoch: draw(index, seed, epoch) if each_epoch else first, changes, seed)
+    pseudo = PseudoAnomalies.of(member.pseudo_anomalies, member.pseudo_share, changes)
+    return ImageStream(lambda epoch: draw(index, seed, epoch) if each_epoch else first, changes, seed, pseudo)

@@ -13,8 +13,8 @@ __all__ = ["SHARED", "check_members", "members_of", "one_configuration"]
 
 #: The fields of TrainConfig that decide shapes or the length of a training: equal for all members of a pack.
 SHARED = (
-    "dataset", "image_size", "images_per_class", "validation_images", "protocol", "fold", "detector", "width", "norm",
-    "latent_size", "patch_size", "average_weights", "epochs", "batch_size", "precision",
+    "dataset", "image_size", "images_per_class", "validation_images", "protocol", "pseudo_anomalies", "fold",
+    "detector", "width", "norm", "latent_size", "patch_size", "average_weights", "epochs", "batch_size", "precision",
 )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def _path(config: TrainConfig, members: int, threads: int) -> Path:
     from platformdirs import user_cache_dir
 
     decisive = {name: getattr(config, name) for name in DECISIVE}
-    key = json.dumps([device_name(), version("torch"), threads, members, config.exposure.has_anomalies, decisive])
+    key = json.dumps([device_name(), version("torch"), threads, members, config.trains_on_anomalies, decisive])
     return Path(user_cache_dir("adcore"), "probes", f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json")
 
 
@@ -91,7 +91,7 @@ def _short(config: TrainConfig, members: int, steps: int) -> list[TrainConfig]:
     """`members` experiments, each with its own images and `steps` steps an epoch."""
     decisive: dict[str, Any] = {name: getattr(config, name) for name in DECISIVE}
     short = TrainConfig(
-        **decisive, protocol="paper" if config.exposure.has_anomalies else "one-class", epochs=EPOCHS,
+        **decisive, protocol="paper" if config.trains_on_anomalies else "one-class", epochs=EPOCHS,
         images_per_class=steps * max(1, config.batch_size // 2), validation_images=100, sampling="random",
     )  # fmt: skip
     classes = short.classes
