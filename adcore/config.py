@@ -173,10 +173,6 @@ class TrainConfig:
             )
         known_classes = check_exposure(self.exposure, len(info.class_names))
         object.__setattr__(self, "known_classes", known_classes)
-        if self.pseudo_anomalies == "none" and self.pseudo_share != 0.5:
-            raise UserError(
-                f"--pseudo-share {self.pseudo_share}: --pseudo-anomalies is none; give some, or omit the flag"
-            )
         check_detector(self.detector, self.protocol, self.pseudo_anomalies, labelled=self.exposure.has_anomalies)
 
     @property

@@ -33,6 +33,7 @@ ROOMS = (
         "adcore.losses",
         "adcore.networks",
         "adcore.augment",
+        "adcore.pseudo_anomalies",
         "adcore.reconstruction",
         "adcore.metrics",
         "adcore.thresholds",

@@ -11,7 +11,8 @@ from adcore.random_streams import PURPOSES, generator
 DRAWN = {
     "init": 1674034220, "order-normal": 927845057, "order-anomaly": 2125995311, "augment-normal": 1509806132,
     "augment-anomaly": 979529001, "sampling": 502462677, "split": 2070161139, "known": 845232365,
-    "pollution": 376658284, "noise": 702720871, "train-images": 1987321992, "test-images": 410621712, "pseudo": 1400802899,
+    "pollution": 376658284, "noise": 702720871, "train-images": 1987321992, "test-images": 410621712,
+    "pseudo": 1400802899,
 }  # fmt: skip
 
 
