@@ -18,8 +18,8 @@ FLAGS = {"record_curves": ["mnist", "--out", "FILE"]}
 OTHERS = {"contestants", "plain_ray", "results", "peers", "peers_smac", "peers_syne_tune", "peers_table"}
 #: Those that take minutes even so, and those that nothing runs but somebody's hand.
 LONG = {
-    "few_anomalies", "gpu", "members", "pack_speeds", "peer_ray", "record_curves", "scale", "supervised_control", "sweep_overhead",
-    "throughput", "wide_gan",
+    "few_anomalies", "gpu", "members", "pack_speeds", "peer_ray", "record_curves", "scale", "supervised_control",
+    "sweep_overhead", "throughput", "wide_gan",
 }  # fmt: skip
 NAMES = sorted({path.stem for path in BENCHMARKS.glob("*.py")} - OTHERS)
 
