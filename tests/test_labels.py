@@ -9,7 +9,7 @@ import pytest
 from adcore.config import TrainConfig
 from adcore.detector_catalog import LATENT_SCORES
 from adcore.detectors import DETECTORS
-from sweeps.engine.planning.labels import class_label, configuration_label, score_in_words
+from sweeps.engine.planning.labels import class_label, configuration_label, over_classes, score_in_words
 from sweeps.engine.planning.space import Choice, LogUniform, Space
 from sweeps.gan_loss_weights import SPACE
 
@@ -66,3 +66,9 @@ def test_a_score_that_is_searched_is_told_with_its_range() -> None:
 
 def test_latent_distances_are_told_of_the_detectors_that_take_their_weight() -> None:
     assert {name for name, kind in DETECTORS.items() if "score_latent" in kind.config_fields} == set(LATENT_SCORES)
+
+
+def test_a_mean_over_one_class_is_that_class() -> None:
+    names = ("Shirt", "1", "Bag")
+    assert over_classes(names, (0, 1, 2)) == "mean over 3 classes"
+    assert [over_classes(names, (index,)) for index in (0, 1)] == ["class 0 Shirt", "class 1"]

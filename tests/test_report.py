@@ -85,6 +85,25 @@ def test_the_confirmed_value_of_the_winner_is_said_to_be_the_best_of_so_many() -
     assert "best of" not in alone
 
 
+def test_the_end_says_how_many_configurations_it_does_not_list() -> None:
+    text = printed(*ended(SPACE, {0: 0.8, 2: 0.9}, configs=9))
+    assert (
+        "configuration 1 (paper): running, not confirmed\n  6 other configurations, not confirmed: all are in" in text
+    )
+    assert "other configuration" not in printed(*ended(SPACE, {0: 0.8, 2: 0.9}, configs=3))
+
+
+def test_the_end_says_what_the_winners_models_decide_if_that_is_on_record() -> None:
+    sweep = ended(SPACE, {0: 0.8, 2: 0.9})
+    assert "decisions" not in printed(*sweep)
+    by_class = {"0": {"recall": 0.9, "fpr": 0.1}, "3": {"recall": 0.8, "fpr": 0.3}}
+    sweep[0].write("decisions", {"seed": 1, "by_class": by_class})
+    assert (
+        "with seed 1, at the threshold with the best F1 on validation, mean over 2 classes: 85.0% of the anomalies "
+        "found, 20.0% of the normal images flagged"
+    ) in printed(*sweep)
+
+
 def test_the_table_of_stages_names_a_single_class() -> None:
     assert "AUROC of configuration 2, mean over 2 classes" in printed(*ended(SPACE, {0: 0.8, 2: 0.9}))
     record, confirmed, summary, _ = ended(SPACE, {0: 0.8, 2: 0.9})

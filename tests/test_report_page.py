@@ -163,6 +163,25 @@ def test_names_are_text_whatever_they_contain(tmp_path: Path, monkeypatch: pytes
     assert f"0 {name}" in page.words
 
 
+def test_what_the_winners_models_decide_stands_beside_its_class(tmp_path: Path) -> None:
+    home = SweepHome(tmp_path / "mine")
+    home.folder.mkdir()
+    record = searched(small_plan(CLASSES, configs=12), quality, path=home.record)
+    by_class = {str(index): {"recall": 0.9 + index / 1000, "fpr": 0.125} for index in CLASSES[:2]}
+    record.write("decisions", {"seed": 1, "by_class": by_class})
+    conclude(record, home)
+    words = page_of(home).words
+    assert [word for word in words if re.fullmatch(r"[0-9.]+%", word)] == ["90.0%", "12.5%", "90.3%", "12.5%"]
+    assert "decisions of the models with seed 1 on the test part" in " ".join(words)
+    assert "decisions of the models" not in " ".join(page_of(finished(tmp_path / "other")).words)
+
+
+def test_a_single_class_has_one_interval_whichever_table_shows_it(tmp_path: Path) -> None:
+    results = json.loads(finished(tmp_path / "mine", classes=(3,), seeds=2).results.read_text())
+    assert results["test_auroc_by_class"] == {"3": results["test"][""]}
+    assert {len(values) for values in results["validation_by_class"].values()} == {2}
+
+
 def test_what_stopped_where_adds_up(tmp_path: Path) -> None:
     record = read_record(finished(tmp_path / "mine"))
     rows = [list(map(int, row)) for row in ladder_table(record).rows]

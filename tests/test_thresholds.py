@@ -15,6 +15,7 @@ from adcore.thresholds import (
     at_threshold,
     best_f1,
     confusion,
+    decision_rule,
     difference_of_means,
     false_positive_budget,
     fixed,
@@ -114,3 +115,14 @@ def test_scores_that_decide_nothing_are_refused(scores: Tensor, anomalous: Tenso
             rule(scores, anomalous)
     with pytest.raises(ValueError, match=message):
         at_threshold(scores, anomalous, 0.0)
+
+
+def test_a_trained_model_keeps_how_many_images_its_threshold_was_chosen_on_and_flags() -> None:
+    kept = decision_rule(SCORES, ANOMALOUS)
+    assert kept == {
+        "rule": "best F1", "threshold": 3.0, "anomalous": "at or above", "images": [3, 3], "flagged": [1, 3],
+    }  # fmt: skip
+    normal = torch.arange(100.0)
+    alone = decision_rule(normal, torch.zeros(100, dtype=torch.bool))
+    assert (alone["rule"], alone["images"], alone["flagged"]) == ("95% quantile", [100, 0], [5, 0])
+    assert decision_rule(torch.tensor([1.0, math.nan]), torch.tensor([False, True])) == {}
