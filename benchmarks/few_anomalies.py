@@ -1,6 +1,6 @@
 """How well are anomalies found of which training saw one kind, or none?
 
-    python benchmarks/few_anomalies.py --json docs/results/few.json        # hours on 2 cores; goes on where it stopped
+    python benchmarks/few_anomalies.py --json docs/results/few.json        # about 10 minutes a training; goes on where it stopped
     python benchmarks/few_anomalies.py --json FILE --only "gan, pseudo" --splits 1
     python benchmarks/few_anomalies.py --quick                             # that it runs
 
@@ -29,7 +29,7 @@ from adcore.protocols.definitions import known_anomalies
 from adcore.train import train
 
 COMMON: dict[str, Any] = {
-    "images_per_class": None, "validation_images": 500, "width": 16, "mirrored_scores": True, "score_latent": 1.0,
+    "images_per_class": 2500, "validation_images": 500, "width": 16, "mirrored_scores": True, "score_latent": 1.0,
 }  # fmt: skip
 SIZES = {"fashion-mnist": {"epochs": 8}, "mnist": {"epochs": 4}}
 QUICK: dict[str, Any] = {"width": 4, "images_per_class": 32, "validation_images": 50, "epochs": 1, "classes": (0, 3)}
