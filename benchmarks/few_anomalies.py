@@ -1,8 +1,10 @@
 """How well are anomalies found of which training saw one kind, or none?
 
-    python benchmarks/few_anomalies.py --json docs/results/few.json        # about 10 minutes a training; goes on where it stopped
+    python benchmarks/few_anomalies.py --json docs/results/few.json        # about 10 minutes a training and core
     python benchmarks/few_anomalies.py --json FILE --only "gan, pseudo" --splits 1
     python benchmarks/few_anomalies.py --quick                             # that it runs
+
+It goes on where it stopped: a training that is in the file is not repeated.
 
 Each class in turn is normal. With known anomalies (protocol seen-unseen), 5 % of the images are labelled ones of one
 other class, as in Ruff et al. 2020 (Deep SAD); a split draws another known class for each normal one. Every training is
