@@ -22,7 +22,8 @@ def class_index(info: DatasetInfo, chosen: str, flag: str) -> int:
         return int(chosen)
     if chosen in names:
         return names.index(chosen)
-    choices = ", ".join(f"{index} ({name})" if name != str(index) else name for index, name in enumerate(names))
+    possible = range(len(names)) if info.normal_class is None else [info.normal_class]
+    choices = ", ".join(f"{each} ({names[each]})" if names[each] != str(each) else names[each] for each in possible)
     raise UserError(f"--{flag} {chosen!r}: expected one of {choices}")
 
 

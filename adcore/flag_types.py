@@ -34,7 +34,12 @@ class IntOrWord(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
         self.name = f"integer|{word}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Unlimited:
-        return Unlimited() if value == self.word else click.INT.convert(value, param, ctx)
+        if value == self.word:
+            return Unlimited()
+        try:
+            return click.INT.convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r}: expected a whole number, or {self.word}", param, ctx)
 
 
 class Duration(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]

@@ -64,7 +64,7 @@ def test_the_command_line_draws_each_class_and_prints_its_decisions(
         main([*argv, "--figures", str(tmp_path / "plots")])
     assert caught.value.code == 0
     *_, first, second, last = capsys.readouterr().out.splitlines()
-    numbers = "  ".join(rf"{name} [01]\.\d{{4}}" for name in ("accuracy", "precision", "recall", "F1"))
+    numbers = "  ".join(rf"{name} [01]\.\d{{4}}" for name in ("accuracy", "precision", "recall", "F1", "fpr"))
     for index, line in ((0, first), (4, second)):
         every = r"\(flagging everything: accuracy 0\.\d{4}  F1 0\.\d{4}\)"
         assert re.fullmatch(rf"class {index}, best F1: threshold \S+  {numbers} {every}", line)

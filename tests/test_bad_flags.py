@@ -95,6 +95,8 @@ PURE = {
     "waits for no time": (["--wait-minutes", "0"], ["--wait-minutes 0", "> 0"]),
     "images too small": (["--image-size", "16"], ["--image-size 16", ">= 32"]),
     "unknown objective": (["--objective", "means"], ["'means'", "did you mean 'mean'", "per-class"]),
+    "no number of images": (["--set", "images_per_class=lots"], ["'lots': expected a whole number, or all"]),
+    "no range": (["--range", "abc=1-5"], ["--range abc=1-5", "expected LOW:HIGH, LOW:HIGH:log"]),
     "unknown metric": (["--metric", "f1"], ["'f1'", "auroc, ap, fpr95"]),
     "unknown precision": (["--precision", "bf16"], ["'bf16'", "32-true, bf16-mixed, 64-true"]),
     "unknown level": (["--mlflow-level", "clas"], ["'clas'", "did you mean 'class'", "sweep, config"]),

@@ -211,12 +211,12 @@ def test_no_flags_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_flag_sets_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    shares = {"labelled_share": 0.25, "pollution": 0.125, "dropout": 0.75, "average_weights": 0.5}
+    shares = {"labelled_share": 0.25, "pollution": 0.125, "dropout": 0.75, "average_weights": 0.5, "pseudo_share": 0.75}
     numbers = {field.name: field.default + 2 for field in FIELDS if type(field.default) in (int, float)} | shares
     numbers |= {"known_classes": 3, "patience": 2, "fold": 4, "image_size": 64, "patch_size": 8}
     switches = {field.name: not field.default for field in FIELDS if type(field.default) is bool}
     names = {"sampling": "random", "norm": "group", "schedule": "constant", "precision": "64-true"}
-    names |= {"protocol": "seen-unseen", "reconstruction": "bce", "vae_score": "elbo"}
+    names |= {"protocol": "seen-unseen", "reconstruction": "bce", "vae_score": "elbo", "pseudo_anomalies": "all"}
     expected = TrainConfig(dataset="digits", detector="gan", classes=(6, 0, 3), **numbers, **switches, **names)
     apart = {"dataset", "classes", "detector", "draws"}  # draws: not with seen-unseen
     assert {*numbers, *switches, *names, *apart} == {field.name for field in FIELDS}

@@ -57,3 +57,12 @@ def test_without_an_event_an_update_is_due_after_a_while() -> None:
     assert display.is_due(event=True)
     display.printed_at -= 31
     assert display.is_due(event=False)
+
+
+def test_the_time_left_is_never_more_than_a_limit_leaves() -> None:
+    display = Display(console := Console(file=StringIO(), width=140))
+    display.begin("search", 1e9, 0)
+    display.add_epochs("a", 1, 100)
+    display.most_left = 40.0
+    display.update(COUNTS, None, event=True)
+    assert "at most 40 s left" in console.file.getvalue()  # type: ignore[attr-defined]

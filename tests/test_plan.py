@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from optuna.distributions import FloatDistribution
 
 from adcore.config import TrainConfig
@@ -18,14 +19,14 @@ from adcore.errors import UserError
 from adcore.protocols.definitions import HELD_OUT, PROTOCOLS
 from adcore.system.device import has_cuda_device
 from adcore.train import train
-from sweeps.engine.plan_text import plan_in_words
+from sweeps.engine.plan_text import plan_in_words, sweep_in_a_line
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Choice, Integers, LogUniform, Uniform
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import Part, parts_of, trial_config
 from sweeps.gan_loss_weights import SPACE
-from tests.sweep_parts import record_of
+from tests.sweep_parts import record_of, small_plan
 
 AUGMENTATIONS = ("horizontal_flip", "vertical_flip", "crop", "rotate")
 
@@ -279,3 +280,15 @@ def test_classes_are_on_record_by_index_however_they_were_named() -> None:
     assert plan.resolved_settings(settings)["settings"]["normal_class"] == (6, 3, 0)
     everything = SweepSettings(scale="laptop")
     assert make_plan("script", everything, SPACE).resolved_settings(everything)["settings"]["normal_class"] == ()
+
+
+def test_normal_images_that_a_smaller_class_leaves_unused_are_told_of() -> None:
+    sizes = torch.tensor([60, 60, 60, 600, *[60] * 6])
+    labels = torch.arange(10).repeat_interleave(sizes)
+    line = sweep_in_a_line(small_plan((3,)), [], labels, limit=10, slots=2)
+    assert line.endswith(
+        "2 at a time; of 500 normal images 50 are trained on, as many as the smallest class has: to use all, put the "
+        "kinds of anomalies into one class"
+    )
+    alike = sweep_in_a_line(small_plan((3,)), [], torch.arange(10).repeat(60), limit=10, slots=2)
+    assert alike.endswith("2 at a time")

@@ -25,7 +25,7 @@ from sweeps.engine.results.commands import commands_of_record, final_commands
 from sweeps.engine.results.description import winner_tags
 from sweeps.engine.results.files import write_summary, write_table
 from sweeps.engine.results.summary import Summary, confirmed_means, summarise
-from sweeps.engine.results.tables import final_report, stage_table
+from sweeps.engine.results.tables import final_report, images_in_words, stage_table
 from sweeps.engine.results.test_result import (
     TestResult as Result,  # under its own name pytest would take it for a class of tests
 )
@@ -102,6 +102,15 @@ def test_the_end_says_what_the_winners_models_decide_if_that_is_on_record() -> N
         "with seed 1, at the threshold with the best F1 on validation, mean over 2 classes: 85.0% of the anomalies "
         "found, 20.0% of the normal images flagged"
     ) in printed(*sweep)
+
+
+def test_the_images_of_a_single_class_are_counted_beside_what_is_decided() -> None:
+    only = {"0": {"recall": 0.9, "fpr": 0.1, "validation": [18, 10], "test": [21, 1]}}
+    assert images_in_words(only) == {
+        "validation images": "18 normal, 10 anomalies", "test images": "21 normal, 1 anomaly",
+    }  # fmt: skip
+    assert images_in_words({**only, "3": only["0"]}) == {}
+    assert images_in_words({"0": {"recall": 0.9, "fpr": 0.1}}) == {}
 
 
 def test_the_table_of_stages_names_a_single_class() -> None:

@@ -14,7 +14,7 @@ from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.planning.space import Choice, LogUniform
+from sweeps.engine.planning.space import Choice, LogUniform, Space
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
 from tests.refusals import refused
@@ -192,3 +192,31 @@ def test_damaged_flags_on_record_are_named(damage: dict[str, Any], capsys: pytes
     record = record_of(plan, path=Path("runs/mine/study.db").resolve())
     record.write("settings", {**vars(settings), **damage})
     assert "study.db: damaged" in refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+
+
+WITHOUT = {"scale": "smoke", "protocol": "one-class"}
+OF_ANOMALIES = {"weight_adversarial_anomaly", "weight_abc"}
+
+
+def test_weights_of_losses_on_anomalies_are_not_searched_where_training_sees_none() -> None:
+    plan = make_plan("gan_loss_weights", SweepSettings(**WITHOUT), SPACE)
+    assert set(SPACE.ranges) - set(plan.space.ranges) == OF_ANOMALIES
+    assert list(plan.space.points) == list(SPACE.points)
+    assert all(set(point) == set(plan.space.ranges) for point in plan.space.points.values())
+    makes = SweepSettings(**WITHOUT, set=("pseudo_anomalies=all",))
+    assert make_plan("gan_loss_weights", makes, SPACE).space is SPACE
+    searched = SweepSettings(**WITHOUT, range=("pseudo_anomalies=none|all",))
+    assert set(make_plan("gan_loss_weights", searched, SPACE).space.ranges) > OF_ANOMALIES
+
+
+def test_a_sweep_on_record_goes_on_with_what_it_searched() -> None:
+    kept = make_plan("gan_loss_weights", SweepSettings(**WITHOUT), SPACE, kept=list(SPACE.ranges))
+    assert kept.space is SPACE
+
+
+def test_a_range_that_would_change_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^--range weight_abc: training sees no anomalies under --protocol one-class"):
+        make_plan("gan_loss_weights", SweepSettings(**WITHOUT, range=("abc=1:5",)), SPACE)
+    alone = Space({"weight_abc": LogUniform(0.1, 1)}, {"default": {"weight_abc": 0.5}})
+    with pytest.raises(UserError, match=r"^nothing to search: training sees no anomalies"):
+        make_plan("mine", SweepSettings(**WITHOUT), alone)

@@ -43,7 +43,8 @@ class Decisions:
 class Assessment:
     """One experiment of config on the test part.
 
-    scores: [n] of test images; anomalous: bool [n]. measured: as from TestScores.measured. decisions: by name of the
+    scores: [n] of test images; anomalous: bool [n]. validated_on: numbers of normal images and of anomalies that
+    thresholds were chosen on. measured: as from TestScores.measured. decisions: by name of the
     rule, of thresholds.RULES and, for detectors with two scores, TWO_SCORES; empty if a score is not finite.
     """
 
@@ -51,8 +52,14 @@ class Assessment:
     experiment: int
     scores: Tensor
     anomalous: Tensor
+    validated_on: tuple[int, int]
     measured: dict[str, float]
     decisions: dict[str, Decisions]
+
+    @property
+    def tested_on(self) -> tuple[int, int]:
+        """Numbers of normal images and of anomalies of the test part."""
+        return _counts(self.anomalous)
 
     def metrics(self) -> dict[str, float]:
         """All finite figures (trackers take no others) by names of letters, digits and underscores.
@@ -95,9 +102,14 @@ def assess(
         if pairs is not None and test_pairs is not None:
             decisions |= _decide_by_two((pairs[shown, member], test_pairs[:, member]), kinds)
         assessments[experiment] = Assessment(
-            config, experiment, member_scores[1], kinds[1], measured[experiment], decisions
+            config, experiment, member_scores[1], kinds[1], _counts(kinds[0]), measured[experiment], decisions
         )
     return assessments
+
+
+def _counts(anomalous: Tensor) -> tuple[int, int]:
+    """How many images are normal, and how many are not. anomalous: bool [n]."""
+    return int((~anomalous).sum()), int(anomalous.sum())
 
 
 def _decide(

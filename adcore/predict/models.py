@@ -153,7 +153,7 @@ def _decision(states: Sequence[MemberState]) -> tuple[float | None, str]:
 
 
 def _validation_in_words(decisions: Sequence[Mapping[str, Any]]) -> str:
-    """The validation images that thresholds were chosen on, and the shares of them that are flagged, mean over models.
+    """The validation images that thresholds were chosen on, and the shares of them that these flag, mean over models.
 
     A checkpoint of an earlier version does not tell.
     """
@@ -165,4 +165,5 @@ def _validation_in_words(decisions: Sequence[Mapping[str, Any]]) -> str:
         statistics.fmean(decision["flagged"][place] / decision["images"][place] for decision in decisions)
         for place in range(len(kinds))
     ]
-    return f"{' and '.join(kinds)}, of which it flags {' and '.join(f'{100 * share:.0f} %' for share in shares)}"
+    flags = "it flags" if len(decisions) == 1 else "each model's own flags on average"
+    return f"{' and '.join(kinds)}, of which {flags} {' and '.join(f'{100 * share:.0f} %' for share in shares)}"

@@ -18,7 +18,7 @@ from adcore.protocols.definitions import Exposure, known_anomalies
 from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random
 from adcore.random_streams import generator
 
-__all__ = ["Experiment", "one_vs_rest", "require_labelled_anomalies"]
+__all__ = ["Experiment", "normal_counts", "one_vs_rest", "require_labelled_anomalies"]
 
 #: The exposure of the paper: balanced anomalies of all classes.
 EVERY_ANOMALY = Exposure()
@@ -100,6 +100,11 @@ def require_labelled_anomalies(
     for index in classes:
         known = known_anomalies(exposure, index, len(torch.bincount(own)), split_seed)
         _require_labelled(own, known, round(exposure.pollution * _size(own, index, exposure, only)))
+
+
+def normal_counts(own: Tensor, experiment: int, exposure: Exposure, only: int | None = None) -> tuple[int, int]:
+    """How many normal images an experiment has in an epoch, and how many there are. own: labels of the fit images."""
+    return _size(own, experiment, exposure, only), int((~exposure.anomalous(own, experiment)).sum())
 
 
 def _size(own: Tensor, experiment: int, exposure: Exposure, only: int | None) -> int:

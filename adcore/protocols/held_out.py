@@ -19,7 +19,7 @@ from adcore.protocols.definitions import HELD_OUT
 
 __all__ = ["load_part"]
 
-WITHOUT = "no anomalies to train on: one-class training, validated by its scores, without AUROC"
+WITHOUT = "no anomalies to train on: one-class training without AUROC; a sweep validates on half of the test part's"
 
 
 def load_part(name: str, part: Part, protocol: str, **source: Any) -> ImageDataset:

@@ -14,7 +14,7 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
 from sweeps.engine.planning.start_from import start_from
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.resume import read_attribute, recorded_scale
+from sweeps.engine.record.resume import read_attribute, recorded_fields, recorded_scale
 from sweeps.engine.sweep import Script, launch
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def search_script(
             space_of(flags),
             lambda space: _with_start(space, flags, home),
             lambda scale: recorded_scale(home, scale),
+            recorded_fields(home),
         ),
         in_words=plan_in_words,
         make_stages=_make_stages,

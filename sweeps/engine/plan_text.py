@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adcore.config import TrainConfig
 from adcore.datasets import describe
@@ -19,15 +20,41 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.steering import POINT_NAME
 from sweeps.engine.planning.time_budget import images_of, normal_images, updates_of, warning_of_few_updates
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = ["highest_cost", "plan_in_words", "sweep_in_a_line"]
 
+#: The share of a class's normal images that a training uses at least, without a word.
+USED_SHARE = 0.5
 
-def sweep_in_a_line(plan: Plan, earlier: Sequence[int], *, limit: int, slots: int) -> str:
-    """A sweep that starts. earlier: its configurations before each extension. limit: experiments in a pack at most."""
+
+def sweep_in_a_line(plan: Plan, earlier: Sequence[int], labels: Tensor, *, limit: int, slots: int) -> str:
+    """A sweep that starts. earlier: its configurations before each extension. limit: experiments in a pack at most.
+
+    labels: of the train part, int64 [n].
+    """
     extended = "".join(f" (extended from {size})" for size in earlier[-1:])
     return (
         f"{count_of(plan.configs, 'configuration')}{extended} x {count_of(len(plan.classes), 'class')} of "
         f"{plan.base.dataset}, packs of up to {count_of(limit, 'training')}, {slots} at a time"
+        f"{_unused_images(plan.base, labels)}"
+    )
+
+
+def _unused_images(config: TrainConfig, labels: Tensor) -> str:
+    """That a training uses far fewer normal images than there are, because another class is small; else empty."""
+    from adcore.protocols.experiments import normal_counts
+    from adcore.train.build import split_train
+
+    own, only = labels[split_train(config, labels).fit], describe(config.dataset).normal_class
+    counts = [normal_counts(own, index, config.exposure, only) for index in config.classes]
+    used, available = max(counts, key=lambda each: each[1] - each[0])
+    if used > USED_SHARE * available:
+        return ""
+    return (
+        f"; of {available} normal images {used} are trained on, as many as the smallest class has: to use all, put the "
+        "kinds of anomalies into one class"
     )
 
 

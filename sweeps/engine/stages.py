@@ -56,7 +56,7 @@ class Stages(StageRunner):
         self.plan, self.data, self.sweep_settings = plan, data, settings
         self.tracking.level = settings.level_for(plan.configs)
         self.packing = {"limit": session.study.user_attrs["members_per_trial"], "slots": session.resources.slots}
-        self.summary_line = sweep_in_a_line(plan, earlier_sizes(self.record), **self.packing)
+        self.summary_line = sweep_in_a_line(plan, earlier_sizes(self.record), data.labels, **self.packing)
 
     def run(self) -> int:
         """Search, confirm, both again for each class with --objective per-class, final; returns the exit code."""

@@ -47,6 +47,7 @@ class TimeLimit:
             self.slots = slots
         if self.timed_search and display.stage == self.timed_search.name:
             display.total = self.record.ladder.budget
+        display.most_left = max(0.0, self.clock.seconds_left)
         with contextlib.suppress(StorageError):
             if not self.record.storage_error:
                 self.clock.note()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -23,7 +24,8 @@ BAR_SECONDS = 0.1
 class Display:
     """A progress bar per stage with counts, best mean, throughput and time left.
 
-    metric: what the best mean is of. slots: those of a cluster, now; None for a local Ray.
+    metric: what the best mean is of. slots: those of a cluster, now; None for a local Ray. most_left: seconds that a
+    limit leaves.
     """
 
     def __init__(self, console: Console) -> None:
@@ -31,7 +33,7 @@ class Display:
         self.progress: StatusBar | None = None
         self.speeds: dict[str, float] = {}  # images per second of the trials under way
         self.stage, self.total, self.epochs_done, self.started_at, self.printed_at = "", 0.0, 0.0, 0.0, 0.0
-        self.done_before = 0.0
+        self.done_before, self.most_left = 0.0, math.inf
         self.slots: int | None = None
         self.slot_seconds = 0.0  # of the stage, up to `since`, when the number of slots changed
         self.slots_since = 0.0
@@ -115,6 +117,7 @@ class Display:
         if done <= 0 or self.slots == 0:
             return "time left unknown"
         seconds = self._slot_seconds() / done * max(0.0, self.total - self.epochs_done) / (self.slots or 1)
+        seconds = min(seconds, self.most_left)
         return f"at most {seconds / 60:.0f} min left" if seconds >= 90 else f"at most {seconds:.0f} s left"
 
     def _slot_seconds(self) -> float:

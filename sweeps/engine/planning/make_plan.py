@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from adcore.errors import UserError
 from adcore.system.device import has_cuda_device
@@ -11,7 +11,7 @@ from sweeps.engine.planning.plan import NUMBERS_PER_CLASS, Plan
 from sweeps.engine.planning.samplers import check_sampler
 from sweeps.engine.planning.settings import SCALES, Scale, SweepSettings
 from sweeps.engine.planning.space import Space
-from sweeps.engine.planning.steering import base_config, check_steering, steer_space
+from sweeps.engine.planning.steering import base_config, check_steering, drop_unused, steer_space
 
 __all__ = ["make_plan"]
 
@@ -22,17 +22,19 @@ def make_plan(
     space: Space,
     add_start: Callable[[Space], Space] = lambda space: space,
     scale_of: Callable[[str], Scale] = SCALES.__getitem__,
+    kept: Collection[str] = (),
 ) -> Plan:
     """Resolve scale, data set, classes, counts and space. Raises UserError for flags that contradict each other.
 
-    add_start: adds the first configuration of --start-from to the space. scale_of: a scale by its name.
+    add_start: adds the first configuration of --start-from to the space. scale_of: a scale by its name. kept: what a
+    sweep on record searches, whether it is used or not.
     """
     searched_fields = list(parse_ranges(settings.range))
     set_values = parse_set(settings.set, space, searched_fields)
     name = settings.scale or settings.default_scale(has_gpus=has_cuda_device())
     scale = scale_of(name)
     base = base_config(settings, scale, set_values)
-    space = add_start(steer_space(space, base, settings))
+    space = add_start(steer_space(drop_unused(space, base, searched_fields, kept), base, settings))
     space.check(base)
     check_sampler(settings.sampler)
     if space.is_grid and settings.configs:

@@ -136,7 +136,10 @@ def _value(name: str, text: str, flag: str) -> Any:
 
 def _range(name: str, text: str, flag: str) -> Range:
     if ":" not in text:
-        options = tuple(_value(name, part.strip(), flag) for part in text.split("|"))
+        try:
+            options = tuple(_value(name, part.strip(), flag) for part in text.split("|"))
+        except UserError as error:
+            raise UserError(f"{error}; expected {RANGES}") from error
         if len(set(options)) < len(options):
             raise UserError(f"{flag}: a value is given twice; give each once")
         return Choice(options)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from adcore.config import TrainConfig
+from adcore.config import LOSS_WEIGHTS, TrainConfig
 from adcore.data_checks import compared_under, experiments_of
 from adcore.datasets import describe
 from adcore.errors import UserError
 from adcore.protocols.definitions import check_one_experiment
-from sweeps.engine.planning.overrides import check_used, naming_flag, parse_point, parse_ranges
+from sweeps.engine.planning.overrides import WEIGHT, check_used, naming_flag, parse_point, parse_ranges
 from sweeps.engine.planning.settings import Scale, SweepSettings
 from sweeps.engine.planning.space import Range, Space
 
-__all__ = ["POINT_NAME", "base_config", "check_steering", "steer_space"]
+__all__ = ["POINT_NAME", "base_config", "check_steering", "drop_unused", "steer_space"]
 
 #: The name of a point that --point gives; they are numbered from 1.
 POINT_NAME = "point {}"
@@ -36,6 +36,36 @@ def base_config(settings: SweepSettings, scale: Scale, set_values: Mapping[str, 
     check_one_experiment(protocol, train["classes"], "normal-class")
     with naming_flag("--set {name}=", list(set_values)):
         return TrainConfig(**{**train, **set_values})
+
+
+def drop_unused(space: Space, base: TrainConfig, searched_fields: Sequence[str], kept: Collection[str]) -> Space:
+    """The space without the weights of losses that no training has, because none sees anomalies.
+
+    searched_fields: those of --range. kept: of a sweep on record, which searched them. Raises UserError for one that
+    --range gives, and if nothing else is searched.
+    """
+    if space.is_grid or "pseudo_anomalies" in (*space.ranges, *searched_fields):
+        return space
+    unused = {f"{WEIGHT}{name}" for name in LOSS_WEIGHTS} - {f"{WEIGHT}{name}" for name in base.losses} - set(kept)
+    if useless := [name for name in searched_fields if name in unused]:
+        raise UserError(
+            f"--range {useless[0]}: training sees no anomalies under --protocol {base.protocol}, so this weight "
+            "changes nothing; leave it out, or make anomalies with --set pseudo_anomalies=all"
+        )
+    if not unused & set(space.ranges):
+        return space
+    ranges = {name: each for name, each in space.ranges.items() if name not in unused}
+    if not (ranges or searched_fields):
+        raise UserError(
+            f"nothing to search: training sees no anomalies under --protocol {base.protocol}, so "
+            f"{', '.join(space.ranges)} change nothing"
+        )
+    points: dict[str, Mapping[str, Any]] = {}
+    for point, fields in space.points.items():
+        left = {name: value for name, value in fields.items() if name not in unused}
+        if left not in points.values():
+            points[point] = left
+    return dataclasses.replace(space, ranges=ranges, points=points)
 
 
 def steer_space(space: Space, base: TrainConfig, settings: SweepSettings) -> Space:

@@ -165,6 +165,14 @@ def recorded_scale(home: SweepHome, name: str) -> Scale:
     return dataclasses.replace(scale, train=train, **others)
 
 
+def recorded_fields(home: SweepHome) -> list[str]:
+    """The fields that a sweep on record searches; none if there is no such sweep."""
+    plan = read_attribute(home, "plan", None) if home.has_record else None
+    space = plan.get("space") if isinstance(plan, dict) else None
+    ranges = space.get("ranges") if isinstance(space, dict) else None
+    return list(ranges) if isinstance(ranges, dict) else []
+
+
 def plan_with_defaults(plan: Any) -> Any:
     """A plan as a record has it; its metric and settings of a training that are newer have their defaults."""
     if not isinstance(plan, dict):

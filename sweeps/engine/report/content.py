@@ -14,6 +14,7 @@ from sweeps.engine.planning.time_budget import normal_images, updates_of, warnin
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report.classes import class_intervals, class_table, own_best_table
 from sweeps.engine.report.table import Bounded, Table, bounded, interval_cells, mean_cell, number
+from sweeps.engine.results.tables import images_in_words
 
 __all__ = ["Content", "content"]
 
@@ -101,10 +102,17 @@ def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
         ["configurations", f"{plan.configs} points, all trained to the end" if plan.space.is_grid else states],
         *([["anomaly score", score]] if (score := score_in_words(base, plan.space)) else []),
         *([] if plan.space.is_grid else [["sampler", plan.sampler]]),
+        *_image_rows(results),
         ["fresh seeds", ", ".join(map(str, results["seeds"]))],
         ["test part opened", ", ".join(results["test_openings"])],
     ]  # fmt: skip
     return Table("what was run", ("", ""), rows)
+
+
+def _image_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """The numbers of validation and test images of a single class; none if they are not on record."""
+    by_class = (results.get("decisions") or {}).get("by_class")
+    return list(map(list, images_in_words(by_class).items())) if by_class else []
 
 
 def _parameters(plan: Plan, results: Mapping[str, Any]) -> Table:
@@ -120,7 +128,7 @@ def _parameters(plan: Plan, results: Mapping[str, Any]) -> Table:
 
 def _stages(plan: Plan, results: Mapping[str, Any], *, tried: int) -> Table:
     seeds, confirmed = len(results["seeds"]), len(results["confirmed"])
-    models = f"the same {count_of(seeds, 'model')}"
+    models = "the same model" if seeds == 1 else f"the same {seeds} models"
     rows: list[Sequence[str]] = []
     if results["search_value"] is not None:
         alone = number(None) if results["search"] is None else ""

@@ -55,7 +55,10 @@ class Summary:
     def _chance(self) -> str:
         if self.metric != "auroc" or not self.test[""].low <= CHANCE:
             return ""
-        return f"The winner itself is not shown to be better than chance, an AUROC of {CHANCE}."
+        return (
+            f"The winner itself is not shown to be better than chance, an AUROC of {CHANCE}: more images or --epochs "
+            "may help, or another detector (sweeps/tune.py)."
+        )
 
     def _lead(self) -> str:
         if not self.comparisons:

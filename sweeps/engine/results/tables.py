@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
@@ -19,7 +20,7 @@ from sweeps.engine.results.intervals import Interval, signed
 from sweeps.engine.results.summary import Summary
 from sweeps.engine.results.test_result import TestResult
 
-__all__ = ["final_report", "grid_sentence", "point_names", "stage_table"]
+__all__ = ["final_report", "grid_sentence", "images_in_words", "point_names", "stage_table"]
 
 
 def final_report(
@@ -112,8 +113,19 @@ def decision_lines(record: SweepRecord) -> list[str]:
     over = f", {_over(record.plan)}" if len(by_class) > 1 else ""
     return [
         f"decisions on the test part, of the winner's models with seed {decisions['seed']}, at the threshold with the "
-        f"best F1 on validation{over}: {recall:.1%} of the anomalies found, {fpr:.1%} of the normal images flagged"
+        f"best F1 on validation{over}: {recall:.1%} of the anomalies found, {fpr:.1%} of the normal images flagged",
+        *(f"{part}: {counts}" for part, counts in images_in_words(by_class).items()),
     ]
+
+
+def images_in_words(by_class: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """How many images of each kind validation and test have, if there is a single class. by_class: its decisions."""
+    [only, *others] = by_class.values()
+    found: dict[str, str] = {}
+    for part in ("validation", "test") if not others and "validation" in only else ():
+        normal, anomalies = only[part]
+        found[f"{part} images"] = f"{normal} normal, {anomalies} {'anomaly' if anomalies == 1 else 'anomalies'}"
+    return found
 
 
 def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summary, test: TestResult) -> Table:

@@ -18,8 +18,9 @@ from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["assess_models", "inspect_model"]
 
-#: By class: its metrics by name, and the names of its figures in the sweep's folder.
-Assessments = dict[int, tuple[dict[str, float], list[str]]]
+#: By class: its metrics by name, the names of its figures in the sweep's folder, and its numbers of normal images and
+#: anomalies, on validation and on the test part.
+Assessments = dict[int, tuple[dict[str, float], list[str], dict[str, tuple[int, int]]]]
 
 
 def inspect_model(
@@ -32,20 +33,22 @@ def inspect_model(
     tracking: Tracking,
     home: SweepHome,
     resources: Resources,
-) -> dict[int, dict[str, float]]:
+) -> dict[int, dict[str, Any]]:
     """Assess a configuration's models of the confirmation, and tell MLflow. Raises StorageError.
 
     Returns by class what the stored threshold decides on the test part: recall, the share of anomalies that it flags,
-    and fpr, that of normal images. Nothing for a class with scores that are not finite.
+    and fpr, that of normal images; validation and test: numbers of normal images and anomalies there. Nothing for a
+    class with scores that are not finite.
     """
     with storage(home.folder):
         call = home, (configuration, tuple(classes), seed), train, test, resources.shares_beside_training
         [(_, assessments)] = on_workers(assess_models, {configuration: call}, resources)
-    for index, (metrics, names) in assessments.items():
+    for index, (metrics, names, _) in assessments.items():
         files = [home.folder / name for name in names]
         fetch_files(home, files)
         tracking.log_assessment("confirm", configuration, seed, index, metrics, files)
-    return {index: found for index, (metrics, _) in assessments.items() if (found := _decided(metrics))}
+    by_class = ((index, _decided(metrics), counts) for index, (metrics, _, counts) in assessments.items())
+    return {index: decided | counts for index, decided, counts in by_class if decided}
 
 
 def assess_models(
@@ -77,7 +80,8 @@ def assess_models(
         history = history_of([state for path in paths for state in checkpoints.read(path)])
         for index, assessment in assess(detector, config, train, test).items():
             files = write_figures(local.figures / f"class-{index}", assessment, detector, test, history)
-            assessments[index] = assessment.metrics(), upload_files(local, files)
+            counts = {"validation": assessment.validated_on, "test": assessment.tested_on}
+            assessments[index] = assessment.metrics(), upload_files(local, files), counts
     return assessments
 
 

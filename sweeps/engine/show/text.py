@@ -25,7 +25,7 @@ def sweeps_table(statuses: Sequence[SweepStatus]) -> RenderableType:
     if not statuses:
         return Text("no sweeps")
     table = Table(box=None, pad_edge=False)
-    for name in ("sweep", "script", "data", "state", "stage", "done", "validation", "test", "started", "changed"):
+    for name in ("sweep", "script", "data", "state", "stage", "tried", "validation", "test", "started", "changed"):
         table.add_column(name, overflow="fold")
     for status in statuses:
         now = _current_counts(status)
@@ -59,7 +59,7 @@ def _facts(status: SweepStatus) -> list[tuple[str, str]]:
         ("what", f"{status.script}, scale {status.scale}, {', '.join(status.data)}" if status.script else ""),
         ("metric", in_words(status.metric) if status.metric else ""),
         ("since", f"{_time(status.started)}, last change {_time(status.changed)}" if status.started else ""),
-        ("done", _counts(status.counts)),
+        ("tried", _counts(status.counts)),
         ("best so far", "" if status.results else _best(status)),
         *([] if status.results or not status.best else _params(status.best["params"])),
         *(("confirmed", _confirmed(confirmation)) for confirmation in status.confirmed),
@@ -74,7 +74,8 @@ def _facts(status: SweepStatus) -> list[tuple[str, str]]:
 def _counts(counts: dict[str, Any] | None) -> str:
     if counts is None:
         return ""
-    states = ", ".join(f"{number} {name}" for name, number in counts.items() if name not in NO_STATES)
+    words = {"running": "not ended"}  # some train, others wait: a record does not tell which
+    states = ", ".join(f"{number} {words.get(name, name)}" for name, number in counts.items() if name not in NO_STATES)
     class_counts = counts.get("by_class")
     by_class = f"; by class {class_counts['tried']} of {class_counts['planned']}" if class_counts else ""
     return f"{counts['tried']} of {counts['planned']} {counts['of']} ({states}){by_class}"
@@ -131,7 +132,8 @@ def _results(results: dict[str, Any] | None) -> list[tuple[str, str]]:
     rows = [(name, with_interval(**each)) for name, each in (("validation", results["confirm"]), *tests)]
     sentences = [("", results[name]) for name in ("sentence", "per_class") if name in results]
     params = {name: value for name, value in results["winner"].items() if name != "configuration"}
-    winner = [("winner", f"configuration {results['winner']['configuration']}"), *_params(params)]
+    named = f" ({results['name']})" if results["name"] else ""
+    winner = [("winner", f"configuration {results['winner']['configuration']}{named}"), *_params(params)]
     return [*winner, *rows, *sentences]
 
 
