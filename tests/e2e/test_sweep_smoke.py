@@ -62,7 +62,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
 def test_the_output_is_plain_lines_without_a_traceback(swept: SimpleNamespace) -> None:
     assert swept.err == ""
     assert "\x1b" not in swept.out
-    assert "search: of 4 configurations" in swept.out
+    assert "search: 4 of 4 configurations begun" in swept.out
     assert "Traceback" not in swept.out
 
 
