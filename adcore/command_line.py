@@ -123,6 +123,10 @@ def run_command(
     lost, program = keep_going(), called_as(program)
     try:
         code = command.main(argv, prog_name=program, standalone_mode=False)
+    except click.NoSuchOption as error:
+        takes_settings = any("--set" in parameter.opts for parameter in command.params)
+        hint = " Settings of a training are given as --set FIELD=VALUE." if takes_settings else ""
+        fail(error.format_message() + hint)
     except click.ClickException as error:
         fail(error.format_message())
     except UserError as error:
