@@ -7,7 +7,7 @@ from typing import Any
 
 from adcore.data_checks import experiments_of, protocol_of
 from adcore.datasets import describe, place_of
-from adcore.detector_catalog import ANOMALIES, check_detector
+from adcore.detector_catalog import ANOMALIES, check_detector, check_pseudo_anomalies
 from adcore.errors import UserError
 from adcore.options import check_options, flag_of, option
 from adcore.protocols.definitions import PROTOCOLS, Exposure, check_exposure, check_one_experiment
@@ -171,6 +171,7 @@ class TrainConfig:
             raise UserError(
                 f"--draws each-epoch: under protocol {self.protocol} the labelled anomalies are fixed; use --draws once"
             )
+        check_pseudo_anomalies(self.pseudo_anomalies, rotate=self.rotate, crop=self.crop)
         known_classes = check_exposure(self.exposure, len(info.class_names))
         object.__setattr__(self, "known_classes", known_classes)
         check_detector(self.detector, self.protocol, self.pseudo_anomalies, labelled=self.exposure.has_anomalies)

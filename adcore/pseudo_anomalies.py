@@ -41,8 +41,13 @@ class PseudoAnomalies:
 
     @classmethod
     def of(cls, name: str, share: float, augmentation: Augmentation) -> PseudoAnomalies | None:
-        """Those of TrainConfig's fields: one kind by name, "all" or "none"."""
-        kinds = tuple(CHANGES) if name == "all" else (name,)
+        """Those of TrainConfig's fields: one kind by name, "all" or "none".
+
+        Where normal images are rotated, rotations are no part of "all".
+        """
+        kinds = (
+            tuple(kind for kind in CHANGES if kind != "rotate" or not augmentation.rotate) if name == "all" else (name,)
+        )
         return None if name == "none" else cls(kinds, share, augmentation)
 
     def mixed_with(
@@ -73,6 +78,9 @@ class PseudoAnomalies:
         flips = below(2) * self.augmentation.vertical_flip, below(2) * self.augmentation.horizontal_flip
         axes, quarters = torch.zeros(count, 2, dtype=torch.int64), torch.zeros(count, dtype=torch.int64)
         for place, kind in enumerate(self.kinds):
-            of_axes, of_quarters = (torch.tensor(values)[below(len(values))] for values in CHANGES[kind])
+            pairs, turns = CHANGES[kind]
+            if len(turns) > 1 and self.augmentation.horizontal_flip and self.augmentation.vertical_flip:
+                turns = (1, 3)  # half a turn is both flips, which normal images have, too
+            of_axes, of_quarters = (torch.tensor(values)[below(len(values))] for values in (pairs, turns))
             axes[kinds == place], quarters[kinds == place] = of_axes[kinds == place], of_quarters[kinds == place]
         return transform(axes[:, 0], axes[:, 1], *flips, quarters)

@@ -27,6 +27,7 @@ from gpu import machine
 from adcore.config import TrainConfig
 from adcore.datasets import load
 from adcore.evaluation.test_scores import score_test
+from adcore.files import write_whole
 from adcore.protocols.definitions import known_anomalies
 from adcore.train import train
 
@@ -88,11 +89,11 @@ def main(
     if quick and file:
         raise click.UsageError("--quick with --json: its figures say nothing; leave one of them out")
     done: list[dict[str, Any]] = json.loads(file.read_text()) if file and file.exists() else []
-    known = {(each["dataset"], each["variant"], each["split"]) for each in done}
+    known = {(each["dataset"], each["variant"], each["split"], each["config"]["precision"]) for each in done}
     for split in splits[:1] if quick else splits:
         for dataset in datasets:
             for variant in only or VARIANTS:
-                if (dataset, variant, split) in known:
+                if (dataset, variant, split, precision) in known:
                     continue
                 click.echo(f"{dataset}, {variant}, split {split}")
                 found = run(dataset, variant, split, {"precision": precision, **(QUICK if quick else {})})
@@ -100,7 +101,7 @@ def main(
                 click.echo(f"  {found['state']}, {found['seconds']} s: {means}")
                 done.append(found)
                 if file:
-                    file.write_text(json.dumps(done, indent=1) + "\n")
+                    write_whole(file, json.dumps(done, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ mirror image; two seeds, the fresh ones of a sweep.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import multiprocessing
 import os
@@ -39,7 +38,7 @@ from sweeps.gan_loss_weights import SPACE
 #: The GAN's training that this is the control of, and the fresh seeds of its confirmation.
 PLAN = make_plan("gan_loss_weights", SweepSettings(scale="workstation"), SPACE)
 GAN, SEEDS = PLAN.base, PLAN.confirm_seeds
-FLIPS = Augmentation(**{field.name: getattr(GAN, field.name) for field in dataclasses.fields(Augmentation)})
+FLIPS = Augmentation(**{name: getattr(GAN, name) for name in Augmentation._fields})
 EPOCHS, BATCH, RATE = 4, 64, 3e-3
 
 

@@ -216,9 +216,9 @@ def test_every_flag_sets_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers |= {"known_classes": 3, "patience": 2, "fold": 4, "image_size": 64, "patch_size": 8}
     switches = {field.name: not field.default for field in FIELDS if type(field.default) is bool}
     names = {"sampling": "random", "norm": "group", "schedule": "constant", "precision": "64-true"}
-    names |= {"protocol": "seen-unseen", "reconstruction": "bce", "vae_score": "elbo", "pseudo_anomalies": "all"}
+    names |= {"protocol": "seen-unseen", "reconstruction": "bce", "vae_score": "elbo"}
     expected = TrainConfig(dataset="digits", detector="gan", classes=(6, 0, 3), **numbers, **switches, **names)
-    apart = {"dataset", "classes", "detector", "draws"}  # draws: not with seen-unseen
+    apart = {"dataset", "classes", "detector", "draws", "pseudo_anomalies"}  # not with seen-unseen, and with --crop
     assert {*numbers, *switches, *names, *apart} == {field.name for field in FIELDS}
     argv = ["--classes", "6,0,3", "--detector", "gan"]
     for name, value in (numbers | names).items():

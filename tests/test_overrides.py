@@ -111,7 +111,7 @@ def test_every_field_of_a_flag_is_refused_and_no_other() -> None:
     assert set(FLAGS) == flags | {"classes", "train_seed", "detector"}
     assert set(NOT_SEARCHED) < set(FIELDS)
     assert set(SHARED) - set(NOT_SEARCHED) == {
-        "width", "norm", "latent_size", "patch_size", "average_weights", "batch_size", "pseudo_anomalies",
+        "width", "norm", "latent_size", "patch_size", "average_weights", "batch_size",
     }, "one kind a pack"  # fmt: skip
 
 

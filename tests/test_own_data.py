@@ -84,7 +84,7 @@ def test_the_layout_of_mvtec_trains_on_its_good_images_and_says_what_it_ignores(
     assert (counts(train)["good"], len(train.labels)) == (20, 20)
     assert counts(test) == {"good": 5, "crack": 5, "dent": 5}
     assert "ground_truth/" in said(train)
-    assert "without AUROC" in said(load_part(f"folder:{tmp_path}", "train", "one-class"))
+    assert "training has no AUROC" in said(load_part(f"folder:{tmp_path}", "train", "one-class"))
     assert TrainConfig(dataset=f"folder:{tmp_path}").protocol == "one-class"
 
 

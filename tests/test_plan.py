@@ -26,7 +26,8 @@ from sweeps.engine.planning.space import Choice, Integers, LogUniform, Uniform
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import Part, parts_of, trial_config
 from sweeps.gan_loss_weights import SPACE
-from tests.sweep_parts import record_of, small_plan
+from tests.own_images import stripes, write_images
+from tests.sweep_parts import record_of
 
 AUGMENTATIONS = ("horizontal_flip", "vertical_flip", "crop", "rotate")
 
@@ -282,13 +283,17 @@ def test_classes_are_on_record_by_index_however_they_were_named() -> None:
     assert make_plan("script", everything, SPACE).resolved_settings(everything)["settings"]["normal_class"] == ()
 
 
-def test_normal_images_that_a_smaller_class_leaves_unused_are_told_of() -> None:
-    sizes = torch.tensor([60, 60, 60, 600, *[60] * 6])
-    labels = torch.arange(10).repeat_interleave(sizes)
-    line = sweep_in_a_line(small_plan((3,)), [], labels, limit=10, slots=2)
-    assert line.endswith(
-        "2 at a time; of 500 normal images 50 are trained on, as many as the smallest class has: to use all, put the "
-        "kinds of anomalies into one class"
+def test_normal_images_that_a_smaller_class_leaves_unused_are_told_of(tmp_path: Path) -> None:
+    for name, count in {"good": 100, "bad": 20, "worse": 24}.items():
+        write_images(tmp_path / name, stripes(count, standing=name == "good"))
+    plan = make_plan(
+        "script", SweepSettings(scale="smoke", dataset=f"folder:{tmp_path}", normal_class=("good",)), SPACE
     )
-    alike = sweep_in_a_line(small_plan((3,)), [], torch.arange(10).repeat(60), limit=10, slots=2)
+    labels = torch.arange(3).repeat_interleave(torch.tensor([12, 60, 14]))
+    line = sweep_in_a_line(plan, [], labels, limit=10, slots=2)
+    assert line.endswith(
+        "; of 50 normal images 10 are trained on, as many as the smallest class has; all are with just two classes, "
+        "named normal and anomaly"
+    )
+    alike = sweep_in_a_line(plan, [], torch.arange(3).repeat(30), limit=10, slots=2)
     assert alike.endswith("2 at a time")

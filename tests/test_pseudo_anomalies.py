@@ -106,7 +106,7 @@ def test_members_with_pseudo_anomalies_give_what_they_give_alone(
     common: dict[str, Any] = {"protocol": protocol, "pseudo_anomalies": "all", "precision": "64-true"}
     configs = [
         config(name, **common, classes=(3,)),
-        config(name, **common, classes=(0, 3), pseudo_share=0.8, rotate=True),
+        config(name, **common, classes=(0, 3), pseudo_share=0.8, vertical_flip=True),
     ]
     alone = all_alone(configs, digits_train)
     for strategy in STRATEGIES:
@@ -144,3 +144,20 @@ def test_what_would_be_ignored_is_refused_and_a_supervised_detector_may_learn_fr
 def test_a_plan_says_what_they_are_made_of(values: dict[str, Any], words: str) -> None:
     text = TrainConfig(pseudo_anomalies="rotate", **values).training_in_words
     assert text == f"{words} are made from normal images (rotate)"
+
+
+@pytest.mark.parametrize("flags", [{"crop": True}, {"rotate": True}])
+def test_augmentations_that_contradict_them_are_refused(flags: dict[str, Any]) -> None:
+    [name] = flags
+    with pytest.raises(UserError, match=rf"^--{name}: with --pseudo-anomalies rotate"):
+        TrainConfig(pseudo_anomalies="rotate", **flags)
+
+
+def test_no_pseudo_anomaly_is_what_a_normal_image_may_be() -> None:
+    assert PseudoAnomalies.of("all", 0.5, Augmentation(rotate=True)) == PseudoAnomalies(
+        ("swap", "stretch"), 0.5, Augmentation(rotate=True)
+    )
+    image = torch.randint(256, (1, SIDE, SIDE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    plain, drawn = made("rotate", Augmentation(horizontal_flip=True, vertical_flip=True), image)
+    for flips in ([], [1], [2], [1, 2]):
+        assert (drawn - plain.flip(flips)).abs().amax((1, 2, 3)).min() > 0.1

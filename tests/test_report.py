@@ -106,11 +106,11 @@ def test_the_end_says_what_the_winners_models_decide_if_that_is_on_record() -> N
 
 def test_the_images_of_a_single_class_are_counted_beside_what_is_decided() -> None:
     only = {"0": {"recall": 0.9, "fpr": 0.1, "validation": [18, 10], "test": [21, 1]}}
-    assert images_in_words(only) == {
+    assert images_in_words(only, 1) == {
         "validation images": "18 normal, 10 anomalies", "test images": "21 normal, 1 anomaly",
     }  # fmt: skip
-    assert images_in_words({**only, "3": only["0"]}) == {}
-    assert images_in_words({"0": {"recall": 0.9, "fpr": 0.1}}) == {}
+    assert images_in_words(only, 2) == {}
+    assert images_in_words({"0": {"recall": 0.9, "fpr": 0.1}}, 1) == {}
 
 
 def test_the_table_of_stages_names_a_single_class() -> None:

@@ -55,3 +55,11 @@ def test_what_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
 def test_a_grid_has_its_own_points_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="its own points"):
         start_from(GRID, left(tmp_path, {"configuration": 0, **WINNER}))
+
+
+def test_weights_that_a_sweep_without_anomalies_did_not_search_are_the_defaults(tmp_path: Path) -> None:
+    searched = {
+        name: value for name, value in WINNER.items() if name not in ("weight_abc", "weight_adversarial_anomaly")
+    }
+    space = start_from(SPACE, left(tmp_path, {"configuration": 7, **searched, "weight_patch": 0.3}))
+    assert next(iter(space.points.values())) == {**SPACE.points["default"], "weight_patch": 0.3}

@@ -19,7 +19,9 @@ from adcore.protocols.definitions import HELD_OUT
 
 __all__ = ["load_part"]
 
-WITHOUT = "no anomalies to train on: one-class training without AUROC; a sweep validates on half of the test part's"
+WITHOUT = (
+    "no anomalies in the training part: training has no AUROC; a sweep validates on half of the test part's anomalies"
+)
 
 
 def load_part(name: str, part: Part, protocol: str, **source: Any) -> ImageDataset:

@@ -91,7 +91,8 @@ def _short(config: TrainConfig, members: int, steps: int) -> list[TrainConfig]:
     """`members` experiments, each with its own images and `steps` steps an epoch."""
     decisive: dict[str, Any] = {name: getattr(config, name) for name in DECISIVE}
     short = TrainConfig(
-        **decisive, protocol="paper" if config.trains_on_anomalies else "one-class", epochs=EPOCHS,
+        **decisive, protocol="paper" if config.exposure.has_anomalies else "one-class", epochs=EPOCHS,
+        pseudo_anomalies=config.pseudo_anomalies,
         images_per_class=steps * max(1, config.batch_size // 2), validation_images=100, sampling="random",
     )  # fmt: skip
     classes = short.classes

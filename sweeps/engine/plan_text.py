@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from adcore.config import TrainConfig
 from adcore.datasets import describe
+from adcore.datasets.own import is_own
 from adcore.metric_names import in_words
 from sweeps.engine.plan_time import TrialGroup, limit_in_words, time_in_words
 from sweeps.engine.planning.labels import count_of, over_classes, score_in_words
@@ -43,18 +44,20 @@ def sweep_in_a_line(plan: Plan, earlier: Sequence[int], labels: Tensor, *, limit
 
 
 def _unused_images(config: TrainConfig, labels: Tensor) -> str:
-    """That a training uses far fewer normal images than there are, because another class is small; else empty."""
+    """That one's own data have far more normal images than a training uses, as another class is small; else empty."""
     from adcore.protocols.experiments import normal_counts
     from adcore.train.build import split_train
 
+    if not is_own(config.dataset):
+        return ""
     own, only = labels[split_train(config, labels).fit], describe(config.dataset).normal_class
     counts = [normal_counts(own, index, config.exposure, only) for index in config.classes]
     used, available = max(counts, key=lambda each: each[1] - each[0])
     if used > USED_SHARE * available:
         return ""
     return (
-        f"; of {available} normal images {used} are trained on, as many as the smallest class has: to use all, put the "
-        "kinds of anomalies into one class"
+        f"; of {available} normal images {used} are trained on, as many as the smallest class has; all are with just "
+        "two classes, named normal and anomaly"
     )
 
 

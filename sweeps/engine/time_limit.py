@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 
 from adcore.errors import UserError
@@ -47,7 +48,9 @@ class TimeLimit:
             self.slots = slots
         if self.timed_search and display.stage == self.timed_search.name:
             display.total = self.record.ladder.budget
-        display.most_left = max(0.0, self.clock.seconds_left)
+            display.most_left = left if (left := self.clock.seconds_left) > 0 else math.inf
+        else:
+            display.most_left = math.inf
         with contextlib.suppress(StorageError):
             if not self.record.storage_error:
                 self.clock.note()

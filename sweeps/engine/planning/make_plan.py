@@ -34,7 +34,7 @@ def make_plan(
     name = settings.scale or settings.default_scale(has_gpus=has_cuda_device())
     scale = scale_of(name)
     base = base_config(settings, scale, set_values)
-    space = add_start(steer_space(drop_unused(space, base, searched_fields, kept), base, settings))
+    space = drop_unused(add_start(steer_space(space, base, settings)), base, settings, kept)
     space.check(base)
     check_sampler(settings.sampler)
     if space.is_grid and settings.configs:

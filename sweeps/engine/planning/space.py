@@ -32,6 +32,7 @@ NOT_SEARCHED: Mapping[str, str] = MappingProxyType(
         "known_classes": _TASK,
         "labelled_share": _TASK,
         "pollution": _TASK,
+        "pseudo_anomalies": _TASK,
         "fold": _DATA,
         "detector": "each detector has ranges of its own, which sweeps/tune.py searches",
         "epochs": _LENGTH,

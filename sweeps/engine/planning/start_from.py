@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from adcore.errors import UserError
+from sweeps.engine.planning.overrides import WEIGHT
 from sweeps.engine.planning.space import Space
 
 __all__ = ["start_from"]
@@ -25,6 +26,10 @@ def start_from(space: Space, results: Path) -> Space:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # missing, or not a sweep's
         raise UserError(f"--start-from {sweep}: no results of a finished sweep in {results}") from error
     winner.pop("configuration", None)
+    default = space.points.get(space.default, {})
+    for name in set(space.names) - set(winner):  # of a sweep without anomalies, which did not search all weights
+        if name.startswith(WEIGHT) and name in default:
+            winner[name] = default[name]
     if set(winner) != set(space.names):
         raise UserError(f"--start-from {sweep}: its winner has other fields ({', '.join(winner)}) than this sweep")
     for name, value in winner.items():

@@ -38,34 +38,33 @@ def base_config(settings: SweepSettings, scale: Scale, set_values: Mapping[str, 
         return TrainConfig(**{**train, **set_values})
 
 
-def drop_unused(space: Space, base: TrainConfig, searched_fields: Sequence[str], kept: Collection[str]) -> Space:
-    """The space without the weights of losses that no training has, because none sees anomalies.
+def drop_unused(space: Space, base: TrainConfig, settings: SweepSettings, kept: Collection[str]) -> Space:
+    """The space without what changes nothing: weights of losses on anomalies where training sees none, and the share of
+    pseudo-anomalies where there are none, or nothing else.
 
-    searched_fields: those of --range. kept: of a sweep on record, which searched them. Raises UserError for one that
-    --range gives, and if nothing else is searched.
+    kept: fields of a sweep on record, which searched them. Raises UserError for one that --range or --point gives, and
+    if nothing else is searched.
     """
-    if space.is_grid or "pseudo_anomalies" in (*space.ranges, *searched_fields):
+    if space.is_grid:
         return space
-    unused = {f"{WEIGHT}{name}" for name in LOSS_WEIGHTS} - {f"{WEIGHT}{name}" for name in base.losses} - set(kept)
-    if useless := [name for name in searched_fields if name in unused]:
-        raise UserError(
-            f"--range {useless[0]}: training sees no anomalies under --protocol {base.protocol}, so this weight "
-            "changes nothing; leave it out, or make anomalies with --set pseudo_anomalies=all"
-        )
-    if not unused & set(space.ranges):
-        return space
+    unused = {f"{WEIGHT}{name}" for name in LOSS_WEIGHTS} - {f"{WEIGHT}{name}" for name in base.losses}
+    if base.pseudo_anomalies == "none" or not base.exposure.has_anomalies:
+        unused.add("pseudo_share")
+    unused = (unused - set(kept)) & set(space.ranges)
+    why = f"under --protocol {base.protocol} with --set pseudo_anomalies={base.pseudo_anomalies} it changes nothing"
+    points = [(f"--point {text}", parse_point(text, space.ranges)) for text in settings.point]
+    for flag, fields in (*((f"--range {name}", [name]) for name in parse_ranges(settings.range)), *points):
+        if useless := sorted(unused & set(fields)):
+            raise UserError(f"{flag}: {useless[0]}: {why}; leave it out")
     ranges = {name: each for name, each in space.ranges.items() if name not in unused}
-    if not (ranges or searched_fields):
-        raise UserError(
-            f"nothing to search: training sees no anomalies under --protocol {base.protocol}, so "
-            f"{', '.join(space.ranges)} change nothing"
-        )
-    points: dict[str, Mapping[str, Any]] = {}
+    if not ranges:
+        raise UserError(f"nothing to search: {', '.join(space.ranges)}: {why}")
+    distinct: dict[str, Mapping[str, Any]] = {}
     for point, fields in space.points.items():
         left = {name: value for name, value in fields.items() if name not in unused}
-        if left not in points.values():
-            points[point] = left
-    return dataclasses.replace(space, ranges=ranges, points=points)
+        if left not in distinct.values():
+            distinct[point] = left
+    return dataclasses.replace(space, ranges=ranges, points=distinct) if unused else space
 
 
 def steer_space(space: Space, base: TrainConfig, settings: SweepSettings) -> Space:

@@ -26,6 +26,7 @@ __all__ = [
     "find_home",
     "plan_with_defaults",
     "read_attribute",
+    "recorded_fields",
     "recorded_scale",
     "require_same_plan",
     "stored_settings",

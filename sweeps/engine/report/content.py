@@ -112,7 +112,8 @@ def _setup(plan: Plan, results: Mapping[str, Any]) -> Table:
 def _image_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """The numbers of validation and test images of a single class; none if they are not on record."""
     by_class = (results.get("decisions") or {}).get("by_class")
-    return list(map(list, images_in_words(by_class).items())) if by_class else []
+    classes = len(results["plan"]["base"]["classes"])
+    return list(map(list, images_in_words(by_class, classes).items())) if by_class else []
 
 
 def _parameters(plan: Plan, results: Mapping[str, Any]) -> Table:

@@ -63,8 +63,8 @@ def spread_in_words(points: Sequence[Point], metric: str) -> str:
     values = [point.value for point in points]
     lowest, highest, middle = min(values), max(values), statistics.median(values)
     return (
-        f"The mean {metric} of these {len(points)} configurations is {middle:.4f} in the middle, from {lowest:.4f} to "
-        f"{highest:.4f}: what is below explains that difference, however small it is."
+        f"The mean {metric} of these {len(points)} configurations has a median of {middle:.4f} and lies between "
+        f"{lowest:.4f} and {highest:.4f}: what is below explains that difference, however small it is."
     )
 
 

@@ -110,19 +110,20 @@ def decision_lines(record: SweepRecord) -> list[str]:
     if not (by_class := decisions.get("by_class")):
         return []
     recall, fpr = (statistics.fmean(each[name] for each in by_class.values()) for name in ("recall", "fpr"))
-    over = f", {_over(record.plan)}" if len(by_class) > 1 else ""
+    of = len(record.plan.classes)
+    missing = f" of {of}" if len(by_class) < of else ""
+    over = f", mean over {len(by_class)}{missing} classes" if of > 1 else ""
     return [
         f"decisions on the test part, of the winner's models with seed {decisions['seed']}, at the threshold with the "
         f"best F1 on validation{over}: {recall:.1%} of the anomalies found, {fpr:.1%} of the normal images flagged",
-        *(f"{part}: {counts}" for part, counts in images_in_words(by_class).items()),
+        *(f"{part}: {counts}" for part, counts in images_in_words(by_class, of).items()),
     ]
 
 
-def images_in_words(by_class: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def images_in_words(by_class: Mapping[str, Mapping[str, Any]], classes: int) -> dict[str, str]:
     """How many images of each kind validation and test have, if there is a single class. by_class: its decisions."""
-    [only, *others] = by_class.values()
-    found: dict[str, str] = {}
-    for part in ("validation", "test") if not others and "validation" in only else ():
+    only, found = next(iter(by_class.values())), dict[str, str]()
+    for part in ("validation", "test") if classes == 1 and "validation" in only else ():
         normal, anomalies = only[part]
         found[f"{part} images"] = f"{normal} normal, {anomalies} {'anomaly' if anomalies == 1 else 'anomalies'}"
     return found
