@@ -191,9 +191,7 @@ def _results(path: Path) -> dict[str, Any] | None:
     try:
         results = json.loads(path.read_text())
         per_class = {"per_class": results["per_class"]["sentence"]} if "per_class" in results else {}
-        [winner, *_] = results.get("confirmed") or [{}]
-        winner_name = {"name": winner.get("name", "")}
-        return {name: results[name] for name in ("winner", "confirm", "test", "sentence")} | winner_name | per_class
+        return {name: results[name] for name in ("winner", "confirm", "test", "sentence")} | per_class
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 

@@ -63,7 +63,7 @@ def _facts(status: SweepStatus) -> list[tuple[str, str]]:
         ("best so far", "" if status.results else _best(status)),
         *([] if status.results or not status.best else _params(status.best["params"])),
         *(("confirmed", _confirmed(confirmation)) for confirmation in status.confirmed),
-        *_results(status.results),
+        *_results(status),
         ("test part", f"opened {', '.join(status.test_openings)}" if status.test_openings else ""),
         *((name, path) for name, path in status.files.items()),
         ("browse", browse_command(status.mlflow) if status.mlflow else ""),
@@ -75,10 +75,11 @@ def _counts(counts: dict[str, Any] | None) -> str:
     if counts is None:
         return ""
     words = {"running": "not ended"}  # some train, others wait: a record does not tell which
-    states = ", ".join(f"{number} {words.get(name, name)}" for name, number in counts.items() if name not in NO_STATES)
+    numbers = ((name, number) for name, number in counts.items() if name not in NO_STATES and number)
+    states = ", ".join(f"{number} {words.get(name, name)}" for name, number in numbers)
     class_counts = counts.get("by_class")
     by_class = f"; by class {class_counts['tried']} of {class_counts['planned']}" if class_counts else ""
-    return f"{counts['tried']} of {counts['planned']} {counts['of']} ({states}){by_class}"
+    return f"{counts['tried']} of {counts['planned']} {counts['of']}{f' ({states})' if states else ''}{by_class}"
 
 
 def _current_counts(status: SweepStatus) -> dict[str, Any] | None:
@@ -125,15 +126,17 @@ def _confirmed(confirmation: dict[str, Any]) -> str:
     return f"configuration {confirmation['configuration']}{named}: {fmean(confirmation['confirm']):.4f} ({of}){tested}"
 
 
-def _results(results: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _results(status: SweepStatus) -> list[tuple[str, str]]:
+    results = status.results
     if not results:
         return []
     tests = ((f"test {name}".rstrip(), each) for name, each in results["test"].items())
     rows = [(name, with_interval(**each)) for name, each in (("validation", results["confirm"]), *tests)]
     sentences = [("", results[name]) for name in ("sentence", "per_class") if name in results]
     params = {name: value for name, value in results["winner"].items() if name != "configuration"}
-    named = f" ({results['name']})" if results["name"] else ""
-    winner = [("winner", f"configuration {results['winner']['configuration']}{named}"), *_params(params)]
+    number = results["winner"]["configuration"]
+    name = next((each["name"] for each in status.confirmed if each["configuration"] == number), "")
+    winner = [("winner", f"configuration {number}{f' ({name})' if name else ''}"), *_params(params)]
     return [*winner, *rows, *sentences]
 
 
