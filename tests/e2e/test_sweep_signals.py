@@ -74,7 +74,7 @@ def test_a_record_that_is_removed_in_mid_sweep_is_said_to_be_gone_and_its_runs_e
     sweep = SweepProcess(tmp_path, *FLAGS, "--epochs", "500")
     try:
         poll(sweep.worker, "a worker")
-        poll(lambda: "1 running" in sweep.out, "the trial")
+        poll(lambda: "1 training" in sweep.out, "the trial")
         poll(lambda: any(run.data.metrics for run in MlflowRuns(sweep.uri).runs), "MLflow has heard of it")
         home = tmp_path / "runs" / "s"  # in which the driver writes
         poll(lambda: shutil.rmtree(home, ignore_errors=True) or not home.exists(), "its removal")
