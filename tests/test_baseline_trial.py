@@ -22,7 +22,8 @@ def assessment(**confusions: list[list[int]]) -> Assessment:
     decisions = {
         name.replace("_", " "): Decisions(0.5, {}, np.array(confusion)) for name, confusion in confusions.items()
     }
-    return Assessment(TrainConfig(dataset="digits"), 0, torch.zeros(2), torch.tensor([False, True]), {}, decisions)
+    kinds = torch.tensor([False, True])
+    return Assessment(TrainConfig(dataset="digits"), 0, torch.zeros(2), kinds, (1, 1), {}, decisions)
 
 
 def test_the_auroc_of_decisions_is_the_mean_of_both_rates() -> None:

@@ -63,7 +63,7 @@ def test_half_of_each_kind_of_anomaly_moves_and_no_image_is_lost_or_in_both_part
     assert train_part.content_hash != load(mvtec, "train").content_hash
     assert "7 of the test part's anomalies" in "\n".join(train_part.notes)
     assert "keeps 9" in "\n".join(train_part.notes)
-    assert "without AUROC" not in "\n".join(train_part.notes)
+    assert "no AUROC" not in "\n".join(train_part.notes)
 
 
 def test_which_ones_move_depends_on_their_pixels_alone(mvtec: str, tmp_path: Path) -> None:

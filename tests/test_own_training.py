@@ -56,7 +56,7 @@ def test_a_training_without_anomalies_that_diverges_says_so(tmp_path: Path) -> N
 def test_the_command_says_why_there_is_no_auroc(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = own_folder(tmp_path, anomaly=0)
     code, out, error = run(capsys, "--dataset", name)
-    assert (code, "mean score of normal validation images" in out, "without AUROC" in error) == (0, True, True)
+    assert (code, "mean score of normal validation images" in out, "training has no AUROC" in error) == (0, True, True)
     assert "nan" not in out
     code, out, error = run(capsys, "--dataset", name, "--test")
     assert (code, out) == (2, "")
