@@ -94,7 +94,7 @@ class Resampler:
 
 @functools.lru_cache(maxsize=8)  # it is made for each pass over validation images
 def _table(source: int, size: int) -> Tensor:
-    """The matrices of all crops, of swapped halves and of all stretches, then the same flipped: [28, size, source]."""
+    """The matrices of all crops, of swapped halves and all stretches, then flipped: float64 [28, size, source]."""
     steps = range(MAX_CROP + 1)
     crops = [_matrix(source, size, low, high) for low in steps for high in steps]
     stretched = [_stretch(size, factor) @ crops[PLAIN] for factor in STRETCH_FACTORS]

@@ -57,7 +57,8 @@ def few(found: list[dict[str, Any]]) -> list[str]:
     """Detectors whose training saw one kind of anomalies, or none, by data set."""
     parts = [
         "`python benchmarks/few_anomalies.py --dataset fashion-mnist --dataset mnist --precision bf16-mixed --json "
-        f"FILE`: {len(found)} trainings of all ten classes, width 16, at most 2,500 images a class, on "
+        f"FILE`, of whose trainings {len(found)} were run (--only, --splits): all ten classes, width 16, at most 2,500 "
+        "images a class, on "
         f"{' and '.join(sorted({each['device'] for each in found}))}. AUROC on the test part, mean over the classes, ± "
         "over n splits, which draw another known class for each normal one. pseudo: with pseudo-anomalies (all). Their "
         "kinds and share were chosen on validation images of all classes of Fashion-MNIST, at width 8 in another "
