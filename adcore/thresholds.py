@@ -141,8 +141,8 @@ def decision_rule(scores: Tensor, anomalous: Tensor) -> dict[str, Any]:
     """What a trained model keeps to decide on new images, as plain values; empty if a score is not finite.
 
     rule: the name of the rule that chose the threshold; threshold; anomalous: on which side of it; images, flagged: of
-    the normal images and of the anomalies that it was chosen on, how many there were, and how many of them it flags.
-    Without anomalies the threshold is the scores' 95 % quantile.
+    the normal images and of the anomalies that it was chosen on, how many there were, and how many of them it flags;
+    normal_scores: of these normal images, in their order. Without anomalies the threshold is the scores' 95 % quantile.
     """
     if not scores.isfinite().all():
         return {}
@@ -159,6 +159,7 @@ def decision_rule(scores: Tensor, anomalous: Tensor) -> dict[str, Any]:
         "anomalous": DIRECTION,
         "images": [int(kind.sum()) for kind in kinds],
         "flagged": [int(flagged[kind].sum()) for kind in kinds],
+        "normal_scores": scores.double()[~anomalous].tolist(),
     }
 
 

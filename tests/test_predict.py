@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from PIL import Image
 from adcore.datasets import ImageDataset
 from adcore.evaluation.assessment import BEST_F1, assess
 from adcore.predict.__main__ import main
+from adcore.predict.heatmaps import write_heatmap
 from adcore.predict.models import load_model, read_states
 from adcore.train import train
 from adcore.train.batch_scores import anomaly_scores
@@ -153,6 +155,15 @@ def test_error_maps_are_written_and_their_mean_is_the_gans_score(models: Path, i
     assert 2 * float(model.error_maps(pixels)[1].mean()) == pytest.approx(scores(found)[0], rel=1e-5)
 
 
+def test_a_heatmaps_brightness_goes_with_the_errors_square_root(tmp_path: Path) -> None:
+    errors = torch.tensor([[0.0, 0.25], [0.81, 1.0]], dtype=torch.float64)
+    write_heatmap(tmp_path / "map.png", torch.zeros(1, 2, 2), errors)
+    with Image.open(tmp_path / "map.png") as file:
+        pixels = np.asarray(file)[::8, 16::8]
+    expected = matplotlib.colormaps["magma"](np.array([[0, 0.5], [0.9, 1]]), bytes=True)[..., :3]
+    assert pixels.tolist() == expected.tolist()
+
+
 def test_a_model_of_an_earlier_version_scores_without_decisions(
     models: Path, images: Path, tmp_path: Path, ran: Run
 ) -> None:
@@ -166,6 +177,19 @@ def test_a_model_of_an_earlier_version_scores_without_decisions(
     middle = sorted(scores(found))[6]
     found = ran("--model", tmp_path / "old.ckpt", "--class", 0, images, "--threshold", repr(middle))
     assert [row["decision"] for row in found.rows].count("anomalous") == 6
+    found = ran("--model", tmp_path / "old.ckpt", "--class", 0, images, "--false-positive-rate", 0.1)
+    assert (found.code, len(found.lines)) == (2, 1)
+    assert "earlier version" in found.lines[0]
+
+
+def test_a_false_positive_rate_sets_the_threshold(models: Path, images: Path, ran: Run) -> None:
+    given = "--model", models / "gan.ckpt", "--model", models / "gan-1.ckpt", "--class", 0, images
+    none, many = (ran(*given, "--false-positive-rate", rate) for rate in (0, 0.9))
+    assert "(at most 0 % false positives on 6 normal validation images, of which it flags 0;" in none.lines[0]
+    assert "of which it flags 5;" in many.lines[0]
+    flagged = [[row["decision"] for row in found.rows].count("anomalous") for found in (none, many)]
+    assert flagged[0] < flagged[1]
+    assert scores(none) == scores(many)
 
 
 def test_bad_models_and_places_are_refused_in_one_line(models: Path, images: Path, tmp_path: Path, ran: Run) -> None:
@@ -195,6 +219,9 @@ def test_bad_models_and_places_are_refused_in_one_line(models: Path, images: Pat
         (["--model", gan, "--class", "0", tmp_path / "gone.png"], "gone.png"),
         (["--model", gan, "--class", "0", "--threshold", "nan"], "--threshold nan"),
         (["--model", gan, "--class", "0", "--batch-size", "0"], "--batch-size"),
+        (["--model", gan, "--class", "0", "--false-positive-rate", "5"], "--false-positive-rate 5: expected a share"),
+        (["--model", gan, "--class", "0", "--false-positive-rate", "nan"], "--false-positive-rate nan"),
+        (["--model", gan, "--class", "0", "--threshold", "1", "--false-positive-rate", "0"], "give one of them"),
         (["--model", models / "svdd.ckpt", "--class", "0", "--heatmaps", tmp_path / "h"], "deep-svdd reconstructs no"),
         ([], "--model"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
 import json
@@ -177,6 +178,18 @@ def test_the_table_has_the_confirmed_means_where_there_are_some(tmp_path: Path) 
     assert {row[0]: row[-2:] for row in rows} == {
         "0": ["0.8", "0.8"], "1": ["", ""], "2": ["0.9", "0.9"], "3": ["", ""],
     }  # fmt: skip
+    assert header[1:4] == ["name", "rank", "state"]
+    assert {row[0]: row[2] for row in rows} == {"0": "2", "1": "", "2": "1", "3": ""}
+    assert [row[1] for row in sorted(rows)] == [*SPACE.points][:3] + [""]
+
+
+def test_in_the_table_of_a_grid_nothing_has_a_rank(tmp_path: Path) -> None:
+    record, confirmed, _, test = ended(GRID, {0: 0.8, 1: 0.7})
+    write_table(tmp_path / "results.csv", record, confirmed_means(confirmed, test))
+    with (tmp_path / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["name"] for row in rows} <= set(GRID.points)
+    assert {(row["rank"], row["state"]) for row in rows} == {("", "")}
 
 
 def test_images_are_scored_with_the_winner_by_a_command_that_is_printed() -> None:

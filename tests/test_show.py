@@ -18,7 +18,7 @@ from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import is_held, one_driver
-from sweeps.engine.record.progress import ENDED, STAGE, seconds_left, stage_start
+from sweeps.engine.record.progress import CLOCK, ENDED, STAGE, seconds_left, stage_start
 from sweeps.engine.record.study import storage_of
 from sweeps.engine.show.status import SweepStatus, all_statuses, status_of
 from sweeps.loss_ablation import SPACE as GRID
@@ -139,6 +139,23 @@ def test_the_time_left_follows_from_what_was_trained_since_the_stage_began() -> 
     assert seconds_left({**known, "pack_1": pack, "pack_2": pack}, 7, now) == pytest.approx(60 / 4 * 6)
     stage = {**stage, "name": "confirm", "left": 28, "on_record": 0}
     assert seconds_left({STAGE: stage, "confirm_0_1": {"3": 0.5}}, 7, now) == pytest.approx(60 / 7 * 21)
+
+
+def test_the_time_left_of_a_search_is_within_the_limit_of_its_driver() -> None:
+    now = datetime.datetime.now(datetime.UTC)
+
+    def before(seconds: float) -> str:
+        return (now - datetime.timedelta(seconds=seconds)).isoformat()
+
+    pack = {"rung": 0, "trained": {"0": {"3": [0.5, 0.6]}}}
+    known = {STAGE: {**stage_start("search", 22, {}), "started": before(60)}, "pack_0": pack}
+    whole = pytest.approx(60 / 2 * 20)
+    within = {"limit": 500.0, "used": 400.0, "noted": before(3)}
+    assert seconds_left({**known, CLOCK: within}, 7, now) == pytest.approx(97)
+    for other in ({"noted": before(90)}, {"limit": 401.0}, {"limit": 5000.0}):
+        assert seconds_left({**known, CLOCK: {**within, **other}}, 7, now) == whole
+    del within["noted"]  # an earlier version's
+    assert seconds_left({**known, CLOCK: within}, 7, now) == whole
 
 
 def test_reading_neither_waits_for_nor_disturbs_a_driver_that_writes(tmp_path: Path) -> None:

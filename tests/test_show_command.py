@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
+from sweeps.engine.show.status import SweepStatus, all_statuses
+from sweeps.engine.show.text import sweeps_table
 from tests.fresh_python import HEAVY, ROOT, fresh_module
 from tests.shown_records import begun, better_with_number, printed
 from tests.sweep_parts import Sweep, small_plan
@@ -53,6 +58,38 @@ def test_a_list_of_sweeps_is_printed_with_nothing_heavy_imported(tmp_path: Path)
     assert (ended.code, ended.err) == (0, "")
     assert len(ended.out.splitlines()) == 1 + 3
     assert HEAVY & ended.modules == set()
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_sweep_takes_one_line_of_the_list_in_a_terminal(width: int, tmp_path: Path) -> None:
+    plan = small_plan(configs=4)
+    for name in ("fashion", "widgets-64px"):
+        Sweep(begun(tmp_path / name, plan), better_with_number).run()
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(sweeps_table(all_statuses(tmp_path), width))
+    head, *lines = captured.get().splitlines()
+    assert [line.split()[0] for line in lines] == ["fashion", "widgets-64px"]
+    assert all("4 of 4" in line and "(1 x 8)" in line for line in lines)
+    assert ("script" in head) == ("gan_loss_weights" in lines[0]) == (width > 80)
+
+
+def test_a_narrow_list_cuts_no_name_or_state(tmp_path: Path) -> None:
+    long = SweepStatus("gan_loss_weights-20261201-061500", "f", "interrupted", stage="search by class")
+    counts = {"planned": 1000, "tried": 1000}
+    best = {"value": 0.97312, "classes": 10, "epochs": 8, "name": "", "configuration": 3}
+    more: dict[str, Any] = {"counts": {**counts, "by_class": counts}, "best": best}
+    long = dataclasses.replace(long, changed="2026-12-01T06:15:00+00:00", **more)
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(sweeps_table([long], 80))
+    head, *lines = captured.get().splitlines()
+    assert max(map(len, (head, *lines))) <= 80
+    assert "1000 of 1000  0.9731 (10 x 8)" in lines[0]
+    assert "12-01 06:15" in lines[0]
+    assert "".join(line[: head.index("state")].strip() for line in lines) == long.name
+    start, end = head.index("state"), head.index("tried")
+    assert " ".join(line[start:end].strip() for line in lines) == "interrupted, search by class"
 
 
 def test_watching_ends_when_nobody_reads_any_more(tmp_path: Path) -> None:

@@ -135,6 +135,14 @@ def test_where_the_default_wins_it_is_compared_with_the_next() -> None:
     assert "leads configuration 7 by" in summary.sentence
 
 
+def test_a_point_that_is_no_reference_is_named_beside_its_number() -> None:
+    means = {4: [0.9, 0.91], 1: [0.88, 0.89], 0: [0.8, 0.81]}
+    summary = summary_of(means, {0: "default"}, point_names={0: "default", 1: "point 1"})
+    assert [(each.configuration, each.name) for each in summary.comparisons] == [(0, "default"), (1, "point 1")]
+    alone = summary_of({0: [0.9, 0.91], 1: [0.88, 0.89]}, {0: "default"}, point_names={1: "point 1"})
+    assert "leads configuration 1 (point 1) by" in alone.sentence
+
+
 def test_a_winner_alone_is_not_judged() -> None:
     summary = summary_of({0: [0.9, 0.91]}, {0: "default"})
     assert summary.comparisons == []

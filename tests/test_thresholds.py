@@ -121,6 +121,7 @@ def test_a_trained_model_keeps_how_many_images_its_threshold_was_chosen_on_and_f
     kept = decision_rule(SCORES, ANOMALOUS)
     assert kept == {
         "rule": "best F1", "threshold": 3.0, "anomalous": "at or above", "images": [3, 3], "flagged": [1, 3],
+        "normal_scores": SCORES[~ANOMALOUS].tolist(),
     }  # fmt: skip
     normal = torch.arange(100.0)
     alone = decision_rule(normal, torch.zeros(100, dtype=torch.bool))

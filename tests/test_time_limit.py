@@ -19,8 +19,9 @@ from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.time_budget import Pace, confirm_seconds, confirmable_count, images_of
-from sweeps.engine.record.clock import CLOCK, Clock
+from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.confirmation import candidates
+from sweeps.engine.record.progress import CLOCK
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.timed_search import TimedSearch
 from sweeps.engine.time_limit import TimeLimit, chosen_in_time, left_out_in_words

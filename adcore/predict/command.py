@@ -20,6 +20,7 @@ from adcore.system.backend import FILES_ALONE
 from adcore.system.cpus import PATIENT_THREADS, allotted_cpus
 
 if TYPE_CHECKING:
+    from adcore.predict.decisions import Rule
     from adcore.predict.models import Model
     from adcore.predict.scoring import Scored
 
@@ -43,6 +44,12 @@ SHARED = (
     click.Option(
         ["--threshold"], type=click.FLOAT, help="score from which an image is anomalous [default: the model's]"
     ),
+    click.Option(
+        ["--false-positive-rate"],
+        type=click.FLOAT,
+        metavar="SHARE",
+        help="in place of the model's threshold, the one that flags at most this share of normal validation images",
+    ),
     click.Option(["--onnx"], metavar="FILE", help="write the scoring network to this file; no images are needed"),
     click.Option(["--batch-size"], type=click.IntRange(min=1), help="images scored at a time [default: 500]"),
 )
@@ -53,7 +60,7 @@ class Request:
     """What was asked for on the command line; raises UserError for what can be refused before torch is loaded.
 
     places: images, arrays and folders. chosen: the class, by index or name, None for the only one. table: the CSV file.
-    onnx: the file for the scoring network.
+    onnx: the file for the scoring network. false_positive_rate: sets the threshold, too; one of both.
     """
 
     places: tuple[str, ...] = ()
@@ -62,13 +69,13 @@ class Request:
     heatmaps: str | None = None
     onnx: str | None = None
     threshold: float | None = None
+    false_positive_rate: float | None = None
     batch_size: int = 500
 
     def __post_init__(self) -> None:
         if not self.places and self.onnx is None:
             raise UserError("no images: name image files, .npy or .npz files, or folders of them")
-        if self.threshold is not None and not math.isfinite(self.threshold):
-            raise UserError(f"--threshold {self.threshold}: expected a finite number")
+        self._check_threshold()
         for flag, place in (("--csv", self.table), ("--heatmaps", self.heatmaps), ("--onnx", self.onnx)):
             check_local(place or "", flag)
             if not self.places and place is not None and flag != "--onnx":
@@ -80,6 +87,15 @@ class Request:
                 check_writable(Path(file).parent, f"{flag} {file!r}")
         if self.heatmaps is not None:
             check_writable(Path(self.heatmaps) / "x", f"--heatmaps {self.heatmaps!r}")
+
+    def _check_threshold(self) -> None:
+        threshold, rate = self.threshold, self.false_positive_rate
+        if threshold is not None and not math.isfinite(threshold):
+            raise UserError(f"--threshold {threshold}: expected a finite number")
+        if rate is not None and not 0 <= rate < 1:
+            raise UserError(f"--false-positive-rate {rate:g}: expected a share from 0 to below 1, such as 0.05")
+        if threshold is not None and rate is not None:
+            raise UserError("--threshold and --false-positive-rate: both set the threshold; give one of them")
 
 
 def predict(models: Sequence[Path], request: Request, source: str = "--model") -> int:
@@ -93,6 +109,7 @@ def predict(models: Sequence[Path], request: Request, source: str = "--model") -
             raise UserError(f"{named}: no such file or folder")
     files = find_files(request.places)
     prepare_process()
+    from adcore.predict.decisions import Rule
     from adcore.predict.models import load_model, read_states
 
     states = read_states(models)
@@ -100,12 +117,14 @@ def predict(models: Sequence[Path], request: Request, source: str = "--model") -
         from adcore.predict.onnx_export import check_exported
 
         check_exported(states[0].config.detector)
-    model = load_model(states, request.chosen, source)
+    model = load_model(states, request.chosen, source, request.false_positive_rate)
     if request.heatmaps is not None:
         from adcore.predict.heatmaps import check_reconstructs
 
         check_reconstructs(model.config.detector)
-    click.echo(f"{model.title}; {_rule(model, request.threshold)}", err=True)
+    if request.threshold is not None:
+        model = dataclasses.replace(model, rule=Rule(request.threshold, "given"))
+    click.echo(f"{model.title}; {_in_words(model.rule)}", err=True)
     code = _score(model, files, request) if files else 0
     if request.onnx is not None:
         from adcore.predict.onnx_export import export
@@ -120,7 +139,7 @@ def _score(model: Model, files: Sequence[Path], request: Request) -> int:
 
     heatmaps = Path(request.heatmaps) if request.heatmaps is not None else None
     scored, unreadable = score_files(model, files, batch_size=request.batch_size, heatmaps=heatmaps)
-    _write_table(request.table, scored, model.threshold if request.threshold is None else request.threshold)
+    _write_table(request.table, scored, model.threshold)
     for line in unreadable:
         click.echo(line, err=True)
     if unreadable:
@@ -139,16 +158,12 @@ def prepare_process() -> None:
         torch.set_num_threads(allotted_cpus())
 
 
-def _rule(model: Model, given: float | None) -> str:
-    """How it is decided which images are anomalous, in words."""
-    if given is not None:
-        return f"anomalous from {given:.6g} on"
-    if model.threshold is None:
+def _in_words(rule: Rule) -> str:
+    """How it is decided which images are anomalous."""
+    if rule.threshold is None:
         return "no decisions, because the model has no threshold: an earlier version wrote it; --threshold sets one"
-    mean = f", mean of {len(model.seeds)} thresholds" if len(model.seeds) > 1 else ""
-    return (
-        f"anomalous from {model.threshold:.6g} on ({model.rule} on {model.validation}{mean}; --threshold sets another)"
-    )
+    on = f" ({rule.name} on {rule.validation}; --threshold sets another)" if rule.validation else ""
+    return f"anomalous from {rule.threshold:.6g} on{on}"
 
 
 def _write_table(place: str | None, scored: Sequence[Scored], threshold: float | None) -> None:

@@ -16,8 +16,10 @@ __all__ = ["check_reconstructs", "file_name", "write_heatmap"]
 
 #: Pixels of the file for each pixel of the networks' images.
 ENLARGED = 8
-#: The error, of at most 1, that has the brightest colour; the same for all images, so that they can be compared.
-BRIGHTEST = 0.5
+#: Brightness is the error to this power, the same for all images, so that they can be compared: errors of a good
+#: reconstruction, of a few hundredths, can be told apart, and so can those near 1 of a model that has been taught to
+#: reconstruct anomalies badly.
+POWER = 0.5
 #: Most characters of an image's own name in a file's name.
 LONGEST = 60
 
@@ -39,9 +41,9 @@ def file_name(number: int, image: str) -> str:
 def write_heatmap(path: Path, image: Tensor, errors: Tensor) -> None:
     """Write image [channels, side, side] and errors [side, side], both in [0, 1], side by side. Raises OSError.
 
-    An error of 0 is black, one of BRIGHTEST and more is pale yellow (matplotlib's magma).
+    An error of 0 is black, one of 1 is pale yellow, one of a quarter half-way (matplotlib's magma).
     """
     plain = image.expand(3, -1, -1).movedim(0, 2).mul(255).round().to(torch.uint8).numpy()
-    coloured = matplotlib.colormaps["magma"]((errors / BRIGHTEST).clamp(max=1).double().numpy(), bytes=True)[..., :3]
+    coloured = matplotlib.colormaps["magma"](errors.clamp(0, 1).pow(POWER).double().numpy(), bytes=True)[..., :3]
     both = np.concatenate([plain, coloured], 1)
     Image.fromarray(both.repeat(ENLARGED, 0).repeat(ENLARGED, 1)).save(path, format="PNG")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -16,8 +13,8 @@ from adcore.data_checks import class_index
 from adcore.datasets import DatasetInfo
 from adcore.errors import UserError
 from adcore.files import is_folder
+from adcore.predict.decisions import Rule, own_rule, rule_at_rate
 from adcore.reconstruction import unit_range
-from adcore.thresholds import DIRECTION
 from adcore.train import checkpoints
 from adcore.train.batch_scores import anomaly_scores, by_batch
 from adcore.train.build import load_states, scoring_strategy, training_device
@@ -34,19 +31,21 @@ REMEDY = "name a file that adcore.train or a sweep has written"
 class Model:
     """One experiment's networks, a member of `detector` for each training seed.
 
-    config: of the first seed. info: the data that it was trained on. seeds: of training. threshold: images that score
-    at or above it are anomalous, the mean over the seeds of those in the checkpoints; None if one of them has none.
-    rule: what chose it. validation: on which images, in words. source: the files.
+    config: of the first seed. info: the data that it was trained on. seeds: of training. rule: which images
+    are anomalous. source: the files.
     """
 
     config: TrainConfig
     info: DatasetInfo
     detector: Pack
     seeds: tuple[int, ...]
-    threshold: float | None
-    rule: str
-    validation: str
+    rule: Rule
     source: str
+
+    @property
+    def threshold(self) -> float | None:
+        """Images that score at or above it are anomalous; None without decisions."""
+        return self.rule.threshold
 
     @property
     def title(self) -> str:
@@ -96,11 +95,14 @@ def read_states(places: Sequence[Path]) -> list[MemberState]:
     return [state for path in files for state in checkpoints.read(path, remedy=REMEDY)]
 
 
-def load_model(states: Sequence[MemberState], chosen: str | None = None, source: str = "--model") -> Model:
+def load_model(
+    states: Sequence[MemberState], chosen: str | None = None, source: str = "--model", rate: float | None = None
+) -> Model:
     """The models of one class, on the fastest device. chosen: the class, by index or name; None for the only one.
 
-    source: where they come from, for messages. Raises UserError for a class that is missing or not chosen, for models
-    that differ in more than their training seed, and for one that is untrained or diverged.
+    source: where they come from, for messages. rate: the false positive rate on normal validation images to set the
+    threshold for, in [0, 1); None for the models' own thresholds. Raises UserError for a class that is missing or not
+    chosen, for models that differ in more than their training seed, and for one that is untrained or diverged.
     """
     class_states = _of_class(states, chosen, source)
     config = class_states[0].config
@@ -112,12 +114,12 @@ def load_model(states: Sequence[MemberState], chosen: str | None = None, source:
     if len(set(seeds)) < len(seeds):
         again = next(seed for seed in seeds if seeds.count(seed) > 1)
         raise UserError(f"{source}: training seed {again} is given twice; name each model once")
+    decisions = [state.decision for state in class_states]
+    rule = own_rule(decisions) if rate is None else rule_at_rate(decisions, rate)
     info = class_states[0].data_info
     pack = Pack([state.config for state in class_states], info.channels, strategy=scoring_strategy())
     load_states(pack, class_states, source)
-    threshold, rule = _decision(class_states)
-    validation = _validation_in_words([state.decision for state in class_states])
-    return Model(config, info, pack.to(training_device()), seeds, threshold, rule, validation, source)
+    return Model(config, info, pack.to(training_device()), seeds, rule, source)
 
 
 def _of_class(states: Sequence[MemberState], chosen: str | None, source: str) -> list[MemberState]:
@@ -140,30 +142,3 @@ def _require_same(first: TrainConfig, other: TrainConfig, source: str) -> None:
                 f"{source}: models of several configurations ({name}: {ours} and {theirs}); "
                 "name those of one, which differ in their training seed alone"
             )
-
-
-def _decision(states: Sequence[MemberState]) -> tuple[float | None, str]:
-    """The mean threshold and the name of its rule; None if a model has no threshold that this version knows."""
-    decisions = [state.decision for state in states]
-    if not all(
-        decision.get("anomalous") == DIRECTION and math.isfinite(decision["threshold"]) for decision in decisions
-    ):
-        return None, ""
-    return statistics.fmean(decision["threshold"] for decision in decisions), str(decisions[0]["rule"])
-
-
-def _validation_in_words(decisions: Sequence[Mapping[str, Any]]) -> str:
-    """The validation images that thresholds were chosen on, and the shares of them that these flag, mean over models.
-
-    A checkpoint of an earlier version does not tell.
-    """
-    if not all("images" in decision for decision in decisions):
-        return "validation images"
-    normal, anomalies = decisions[0]["images"]  # the same for every seed
-    kinds = [f"{normal} normal validation images", *([f"{anomalies} anomalies"] if anomalies else [])]
-    shares = [
-        statistics.fmean(decision["flagged"][place] / decision["images"][place] for decision in decisions)
-        for place in range(len(kinds))
-    ]
-    flags = "it flags" if len(decisions) == 1 else "each model's own flags on average"
-    return f"{' and '.join(kinds)}, of which {flags} {' and '.join(f'{100 * share:.0f} %' for share in shares)}"

@@ -89,7 +89,9 @@ def export(model: Model, path: Path) -> None:
 
 def _metadata(model: Model) -> dict[str, str]:
     metadata = {"model": model.title, "anomalous": "scores at or above the threshold"}
-    return metadata if model.threshold is None else metadata | {"threshold": repr(model.threshold), "rule": model.rule}
+    if model.threshold is None:
+        return metadata
+    return metadata | {"threshold": repr(model.threshold), "rule": model.rule.name}
 
 
 @contextlib.contextmanager

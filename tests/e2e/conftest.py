@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.kill_loop import KillLoop
 from tests.e2e.mlflow_server import Server
+from tests.e2e.smoke_sweep import SmokeSweep, smoke_sweep
 from tests.sweep_process import SCRIPT, Begin, SweepProcess
 
 #: Files whose tests wait for minutes.
@@ -24,6 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _on_the_cluster(item: pytest.Item) -> bool:
     """Whether it is one of those that run one after another, with nodes to wait for."""
     return any("cluster" in mark.args for mark in item.iter_markers("xdist_group"))
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmokeSweep]:
+    """The smoke sweep, once for the files of the group "smoke"."""
+    with smoke_sweep(tmp_path_factory.mktemp("smoke")) as sweep:
+        yield sweep
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from adcore.config import TrainConfig
 from adcore.detector_catalog import LATENT_SCORES
 from sweeps.engine.planning.space import Space
 
-__all__ = ["class_label", "configuration_label", "count_of", "over_classes", "score_in_words"]
+__all__ = ["class_label", "configuration_label", "count_of", "over_classes", "point_name", "score_in_words"]
 
 #: Most fields in a label.
 FIELDS = 3
@@ -45,13 +45,18 @@ def score_in_words(config: TrainConfig, space: Space) -> str:
     return ", ".join(parts)
 
 
+def point_name(params: Mapping[str, Any], space: Space) -> str:
+    """The name of the point that a configuration is; empty for one that was sampled. params: its sampled fields."""
+    return next((name for name, point in space.points.items() if point == params), "")
+
+
 def configuration_label(number: int, params: Mapping[str, Any], space: Space) -> str:
     """`default`, or the number with the fields that tell it apart: `007 · lr 0.00081 · abc 0.44`.
 
     params: its sampled fields.
     """
-    if point_name := next((name for name, point in space.points.items() if point == params), ""):
-        return point_name
+    if name := point_name(params, space):
+        return name
     return " · ".join(
         [f"{number:03d}", *(f"{_short(name)} {_value(params[name])}" for name in _distinguishing_fields(params, space))]
     )

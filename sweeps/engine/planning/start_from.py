@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from adcore.errors import UserError
+from sweeps.engine.planning.labels import point_name
 from sweeps.engine.planning.overrides import WEIGHT
 from sweeps.engine.planning.space import Space
 
@@ -38,6 +39,6 @@ def start_from(space: Space, results: Path) -> Space:
             raise UserError(
                 f"--start-from {sweep}: {name} of its winner in {results} is {value!r:.40}, expected {field_range}"
             )
-    winner_name = next((name for name, point in space.points.items() if point == winner), f"winner of {sweep}")
+    winner_name = point_name(winner, space) or f"winner of {sweep}"
     others = {name: point for name, point in space.points.items() if name != winner_name}
     return dataclasses.replace(space, points={winner_name: winner, **others})

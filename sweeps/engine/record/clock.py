@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from sweeps.engine.planning.time_budget import Pace, pace_of
 from sweeps.engine.record.attributes import Attributes
+from sweeps.engine.record.progress import CLOCK, now_as_text
 
-__all__ = ["CHOSEN", "CLOCK", "Clock"]
+__all__ = ["CHOSEN", "Clock"]
 
-#: Attributes of the record: the time, and the numbers of the configurations that there is time to confirm.
-CLOCK, CHOSEN = "clock", "chosen"
+#: Attribute: the numbers of the configurations that there is time to confirm.
+CHOSEN = "chosen"
 #: Trials that the pace is measured on: the last ones.
 TRIALS = 8
 #: Seconds between two notes of the time; a sweep that is killed forgets at most this.
@@ -87,4 +88,5 @@ class Clock:
         if now or self.seconds_used - self.noted_seconds > EVERY:
             self.noted_seconds = self.seconds_used
             used = {"used": self.noted_seconds, "gpu_seconds": self.gpu_seconds_used}
-            self.record.write(CLOCK, {"limit": self.limit, **used, "startup": self.startup, "trials": self.trials})
+            pace = {"startup": self.startup, "trials": self.trials}
+            self.record.write(CLOCK, {"limit": self.limit, **used, **pace, "noted": now_as_text()})

@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from adcore.files import put_in_place
 from sweeps.engine.planning.base_plan import BasePlan
-from sweeps.engine.record.clock import CHOSEN, CLOCK
-from sweeps.engine.record.progress import EXTENSIONS
+from sweeps.engine.record.clock import CHOSEN
+from sweeps.engine.record.progress import CLOCK, EXTENSIONS
 from sweeps.engine.record.study import open_study, storage_of
 from sweeps.engine.storage.errors import storage
 

@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["ENDED", "EXTENSIONS", "STAGE", "openings_before_extension", "seconds_left", "stage_start"]
+__all__ = [
+    "CLOCK",
+    "ENDED",
+    "EXTENSIONS",
+    "STAGE",
+    "now_as_text",
+    "openings_before_extension",
+    "seconds_left",
+    "stage_start",
+]
 
-#: Attribute: the stage that was begun last, as `stage_begun` returns it.
+#: Attribute: the stage that was begun last, as `stage_start` returns it.
 STAGE = "stage"
 #: Attribute: how the last driver ended ("code", "reason", "failures"); None while one runs, or after a kill.
 ENDED = "ended"
+#: Attribute: of a sweep with a time limit, the limit and how much of it is used.
+CLOCK = "clock"
 #: Attribute: what the sweep was before each extension.
 EXTENSIONS = "extensions"
 
 
 def stage_start(name: str, class_epochs: float, attributes: Mapping[str, Any]) -> dict[str, Any]:
     """What is noted as a stage begins. class_epochs: those still to train, at most. attributes: those on record."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"name": name, "left": class_epochs, "started": now, "on_record": _on_record(name, attributes)}
+    return {"name": name, "left": class_epochs, "started": now_as_text(), "on_record": _on_record(name, attributes)}
+
+
+def now_as_text() -> str:
+    """This moment as records hold it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def seconds_left(attributes: Mapping[str, Any], epochs: int, now: datetime.datetime) -> float | None:
     """Seconds until the stage that runs has ended, at most; None if that is not known.
 
     epochs: of a training of the confirmation. now: with a time zone. It is not known before something of the stage is
-    on record, nor of stages in which trainings differ in length.
+    on record, nor of stages in which trainings differ in length. A time limit ends the search at the latest.
     """
     stage = attributes[STAGE]
     done = _on_record(stage["name"], attributes) - stage["on_record"]
@@ -34,13 +50,24 @@ def seconds_left(attributes: Mapping[str, Any], epochs: int, now: datetime.datet
         done *= epochs
     if done <= 0:
         return None
-    elapsed = (now - datetime.datetime.fromisoformat(stage["started"])).total_seconds()
-    return elapsed / done * max(0.0, stage["left"] - done)
+    started = datetime.datetime.fromisoformat(stage["started"])
+    left = (now - started).total_seconds() / done * max(0.0, stage["left"] - done)
+    return min(left, _left_of_limit(attributes, started, now)) if stage["name"] == "search" else left
 
 
 def openings_before_extension(extensions: Sequence[Mapping[str, Any]] | None) -> int:
     """How often the test part had been opened when the sweep was last extended. extensions: the attribute."""
     return extensions[-1]["openings"] if extensions else 0
+
+
+def _left_of_limit(attributes: Mapping[str, Any], started: datetime.datetime, now: datetime.datetime) -> float:
+    """Seconds until a time limit; infinite if it is past, or is that of an earlier driver, one before `started`."""
+    clock = attributes.get(CLOCK) or {}
+    noted = datetime.datetime.fromisoformat(clock["noted"]) if "noted" in clock else None
+    if noted is None or noted < started:
+        return math.inf
+    left = clock["limit"] - clock["used"] - (now - noted).total_seconds()
+    return left if left > 0 else math.inf
 
 
 def _on_record(stage: str, attributes: Mapping[str, Any]) -> int:

@@ -15,11 +15,13 @@ from adcore.datasets import describe
 from adcore.evaluation.figures import auroc_by_class
 from adcore.files import write_whole
 from adcore.metric_names import class_metric, in_words, mean_metric
+from sweeps.engine.planning.labels import point_name
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.record.clock import CHOSEN, CLOCK
+from sweeps.engine.record.clock import CHOSEN
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.extend import earlier_sizes
+from sweeps.engine.record.progress import CLOCK
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.intervals import Interval
 from sweeps.engine.results.per_class import PerClass
@@ -31,15 +33,17 @@ __all__ = ["write_figure", "write_summary", "write_table"]
 
 
 def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str, float]]) -> Path:
-    """One row per configuration: sampled fields, state, how far up the ladder, the last value of each class, the mean
-    over all classes of a complete one.
+    """One row per configuration: the name of a point, its rank among the confirmed ones (1 is the winner), state, how
+    far up the ladder, sampled fields, the last value of each class, the mean over all classes of a complete one.
 
-    final: columns to add, by configuration: such as `confirm_auroc_mean` and `test_auroc_mean`.
+    final: `confirm_auroc_mean` and `test_auroc_mean`, or of another metric, by confirmed configuration, best first.
     """
     classes, metric = sorted(record.plan.base.classes), record.plan.metric
     metric_name = f"val_{metric}"
     columns = [
         "configuration",
+        "name",
+        "rank",
         "state",
         "rung",
         "classes",
@@ -49,12 +53,15 @@ def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str
     ]
     columns += [class_metric(metric_name, index) for index in classes]
     columns += [mean_metric(f"{part}_{metric}") for part in ("confirm", "test")]
+    ranks = {number: rank for rank, number in enumerate(final, 1)}
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         for configuration in sorted(record.configurations.values(), key=partial(_sort_key, record)):
-            state = "" if record.plan.space.is_grid else configuration.state
-            row: dict[str, Any] = {"configuration": configuration.number, "state": state, **configuration.params}
+            row: dict[str, Any] = {"configuration": configuration.number, **configuration.params}
+            row["name"] = point_name(configuration.params, record.plan.space)
+            if not record.plan.space.is_grid:  # nothing wins in a grid
+                row |= {"rank": ranks.get(configuration.number), "state": configuration.state}
             if configuration.rung >= 0:
                 rung = record.ladder.rungs[configuration.rung]
                 row |= {"rung": configuration.rung + 1, "classes": rung.classes, "epochs": rung.epochs}

@@ -17,7 +17,7 @@ from sweeps.engine.results.files import write_figure, write_summary, write_table
 from sweeps.engine.results.image_variance import validation_weights
 from sweeps.engine.results.per_class import PerClass, compare_per_class
 from sweeps.engine.results.summary import Summary, confirmed_means, final_metrics, summarise
-from sweeps.engine.results.tables import grid_sentence
+from sweeps.engine.results.tables import grid_sentence, point_names
 from sweeps.engine.results.test_result import TestResult
 from sweeps.engine.storage.errors import storage
 from sweeps.engine.tracking.events import Tracking
@@ -53,6 +53,7 @@ def conclude(
         confirmed,
         test,
         {each.number: name for name, each in references(record).items()},
+        point_names=dict(zip((each.number for each in confirmed), point_names(record, confirmed), strict=True)),
         validation_images=len(validation),
         validation_weights=validation_weights(plan.base, validation),
         same_training=not plan.search,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from adcore.metric_names import LABELS, MINIMISED, class_metric, mean_metric
@@ -24,12 +24,21 @@ CHANCE = 0.5
 class Comparison:
     """The winner minus another confirmed configuration, mean over classes, same seeds and same test images.
 
-    In a grid, where nothing wins, it is the reverse: another point minus the first.
+    In a grid, where nothing wins, it is the reverse: another point minus the first. name: of the point that it is, or
+    empty. is_reference: whether that is the default or the paper's point.
     """
 
     configuration: int
-    name: str  # "default", "paper" or empty
+    name: str
     difference: Interval
+    is_reference: bool = False
+
+    @property
+    def in_words(self) -> str:
+        """The other configuration, in a sentence."""
+        if self.is_reference:
+            return f"the {self.name}"
+        return f"configuration {self.configuration}{f' ({self.name})' if self.name else ''}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Summary:
         if not self.comparisons:
             return "Nothing was confirmed beside the winner: there is no difference to judge."
         first = self.comparisons[0]
-        other = f"the {first.name}" if first.name else f"configuration {first.configuration}"
+        other = first.in_words
         lead, seeds = first.difference, len(self.winner.by_seed)
         if lead.value == lead.half == 0:
             return f"On the test part the winner and {other} are level: its images do not tell them apart."
@@ -82,6 +91,7 @@ def summarise(
     test: TestResult,
     names: dict[int, str],
     *,
+    point_names: Mapping[int, str] | None = None,
     validation_images: int,
     validation_weights: Sequence[float] | None = None,
     same_training: bool,
@@ -89,10 +99,10 @@ def summarise(
 ) -> Summary:
     """Figures of the winner, the first of `confirmed`, with 95 % intervals.
 
-    names: of the references, by configuration. validation_images, validation_weights: how many there are, and of which
-    kinds, as for TestResult.validation_variance; of each kind they are samples of the same population as the test
-    images. same_training: whether the search's trainings were as long and as large as the confirmation's. A grid whose
-    default point diverged is not compared.
+    names: of the references, by configuration; point_names: of all that are points. validation_images,
+    validation_weights: how many there are, and of which kinds, as for TestResult.validation_variance; of each kind they
+    are samples of the same population as the test images. same_training: whether the search's trainings were as long
+    and as large as the confirmation's. A grid whose default point diverged is not compared.
     """
     winner = confirmed[0]
     comparable = confirmed if not is_grid or winner.number in names else confirmed[:1]
@@ -108,7 +118,7 @@ def summarise(
         search_interval,
         metric_interval(winner.means, variance, freedom, test.validation_variance(number, *validation)),
         {name: _on_test(confirmed, test, name) for name in test.covariance},
-        _comparisons(comparable, test, names, is_grid=is_grid),
+        _comparisons(comparable, test, names, point_names or {}, is_grid=is_grid),
         test.metric,
     )
 
@@ -145,7 +155,12 @@ def _on_test(confirmed: Sequence[Confirmation], test: TestResult, comparison: st
 
 
 def _comparisons(
-    confirmed: Sequence[Confirmation], test: TestResult, names: dict[int, str], *, is_grid: bool
+    confirmed: Sequence[Confirmation],
+    test: TestResult,
+    names: Mapping[int, str],
+    point_names: Mapping[int, str],
+    *,
+    is_grid: bool,
 ) -> list[Comparison]:
     """The first against every other confirmed configuration: the references first."""
     first, *others = (each.number for each in confirmed)
@@ -153,8 +168,9 @@ def _comparisons(
     comparisons: list[Comparison] = []
     for other in others:
         pair = (other, first) if is_grid else (first, other)
-        comparisons.append(Comparison(other, names.get(other, ""), difference(numbers, test, *pair)))
-    return sorted(comparisons, key=lambda each: not each.name)
+        name = names.get(other, point_names.get(other, ""))
+        comparisons.append(Comparison(other, name, difference(numbers, test, *pair), other in names))
+    return sorted(comparisons, key=lambda each: not each.is_reference)
 
 
 def difference(configurations: Sequence[int], test: TestResult, first: int, second: int) -> Interval:

@@ -11,7 +11,7 @@ from rich.table import Table
 from adcore.config import LOSS_WEIGHTS
 from adcore.datasets import describe
 from adcore.metric_names import in_words, interval_ends
-from sweeps.engine.planning.labels import class_label, count_of, over_classes
+from sweeps.engine.planning.labels import class_label, count_of, over_classes, point_name
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.time_budget import warning_of_few_updates
 from sweeps.engine.record.confirmation import Confirmation
@@ -40,8 +40,8 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     """The confirmed configurations side by side, the winner's sampled fields, and whether its lead is beyond noise."""
     winner = confirmed[0]
     lines = [f"search and confirm, validation {in_words(record.plan.metric)}, {_over(record.plan)}:"]
-    for each, point_name in zip(confirmed, point_names(record, confirmed), strict=True):
-        name = f" ({point_name})" if point_name else ""
+    for each, named in zip(confirmed, point_names(record, confirmed), strict=True):
+        name = f" ({named})" if named else ""
         search_value = (
             f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
         )
@@ -164,8 +164,7 @@ def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: S
 
 def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
     """The name of each configuration that is a point of the space, and "" for the others."""
-    points = record.plan.space.points
-    return [next((name for name, point in points.items() if point == each.params), "") for each in confirmed]
+    return [point_name(each.params, record.plan.space) for each in confirmed]
 
 
 def _over(plan: Plan) -> str:

@@ -72,9 +72,6 @@ def _show(storage: str, name: str | None = None, as_json: bool = False, watch: f
     def as_plain(statuses: list[SweepStatus]) -> Any:
         return statuses[0].as_plain() if name else [each.as_plain() for each in statuses]
 
-    def rendered(statuses: list[SweepStatus]) -> RenderableType:
-        return sweep_page(statuses[0]) if name else sweeps_table(statuses)
-
     if as_json:
         indent = None if watch else 1
         _repeat(look, lambda statuses: click.echo(json.dumps(as_plain(statuses), indent=indent)), watch)
@@ -82,6 +79,10 @@ def _show(storage: str, name: str | None = None, as_json: bool = False, watch: f
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=FILE_WIDTH)
+
+    def rendered(statuses: list[SweepStatus]) -> RenderableType:
+        return sweep_page(statuses[0]) if name else sweeps_table(statuses, console.width)
+
     if watch and console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
             _repeat(look, lambda statuses: live.update(rendered(statuses), refresh=True), watch)

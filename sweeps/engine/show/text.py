@@ -16,25 +16,45 @@ from sweeps.engine.show.status import SweepStatus
 
 __all__ = ["sweep_page", "sweeps_table"]
 
+#: Columns from which all is shown of each sweep in a table.
+WIDE = 150
+#: Columns of a narrower table that take several lines if they must, and the least width of a sweep's name.
+FOLDED, MIN_NAME = ("sweep", "state"), 12
 #: What counts hold besides a number for each state.
 NO_STATES = ("of", "planned", "tried", "by_class")
 
 
-def sweeps_table(statuses: Sequence[SweepStatus]) -> RenderableType:
-    """A row for each sweep, and below the table a line for each that cannot be shown."""
+def sweeps_table(statuses: Sequence[SweepStatus], width: int) -> RenderableType:
+    """A row for each sweep, and below the table a line for each that cannot be shown.
+
+    width: in columns; below WIDE, what was swept and when it started is left out.
+    """
     if not statuses:
         return Text("no sweeps")
     table = Table(box=None, pad_edge=False)
-    for name in ("sweep", "script", "data", "state", "stage", "tried", "validation", "test", "started", "changed"):
-        table.add_column(name, overflow="fold")
-    for status in statuses:
-        now = _current_counts(status)
-        done = f"{now['tried']} of {now['planned']}" if now else ""
-        times = (_time(status.started), _time(status.changed))
-        what = status.name, status.script, ", ".join(status.data), status.state, status.stage
-        cells = *what, done, _best_in_short(status), _test(status), *times
-        table.add_row(*(Text(cell or "") for cell in cells))
+    is_wide = width >= WIDE
+    rows = [_cells(status, is_wide=is_wide) for status in statuses]
+    for name in rows[0]:
+        if is_wide or name in FOLDED:
+            table.add_column(name, overflow="fold", min_width=MIN_NAME if name == "sweep" else None)
+        else:
+            table.add_column(name, overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row.values()))
     return Group(table, *(Text(f"{each.name}: {each.error}") for each in statuses if each.error))
+
+
+def _cells(status: SweepStatus, *, is_wide: bool) -> dict[str, str]:
+    """A sweep's row, by column."""
+    now, stage = _current_counts(status), status.stage or ""
+    done = f"{now['tried']} of {now['planned']}" if now else ""
+    values = {"tried": done, "validation": _best_in_short(status), "test": _test(status)}
+    if not is_wide:
+        state = ", ".join(filter(None, (status.state, stage)))
+        return {"sweep": status.name, "state": state, **values, "changed": _time(status.changed)[5:]}
+    what = {"sweep": status.name, "script": status.script or "", "data": ", ".join(status.data)}
+    times = {"started": _time(status.started), "changed": _time(status.changed)}
+    return {**what, "state": status.state, "stage": stage, **values, **times}
 
 
 def sweep_page(status: SweepStatus) -> RenderableType:
