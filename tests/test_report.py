@@ -180,7 +180,7 @@ def test_the_table_has_the_confirmed_means_where_there_are_some(tmp_path: Path) 
     }  # fmt: skip
     assert header[1:4] == ["name", "rank", "state"]
     assert {row[0]: row[2] for row in rows} == {"0": "2", "1": "", "2": "1", "3": ""}
-    assert [row[1] for row in sorted(rows)] == [*SPACE.points][:3] + [""]
+    assert [row[1] for row in sorted(rows)] == [*[*SPACE.points][:3], ""]
 
 
 def test_in_the_table_of_a_grid_nothing_has_a_rank(tmp_path: Path) -> None:
