@@ -18,7 +18,7 @@ from sweeps.engine import plan_time
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.planning.time_budget import Pace, confirm_seconds, confirmable_count, images_of
+from sweeps.engine.planning.time_budget import Pace, TimedTrial, confirm_seconds, confirmable_count, images_of, pace_of
 from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.confirmation import candidates
 from sweeps.engine.record.progress import CLOCK
@@ -40,10 +40,13 @@ def plan_of(configs: int = CONFIGS) -> Plan:
 
 
 class Machine(Sweep):
-    """One slot that trains `speed(seconds)` class-epochs in a second, on a clock of its own."""
+    """One slot that trains `speed(seconds)` class-epochs in a second, on a clock of its own.
 
-    def __init__(self, record: SweepRecord, limit: float, speed: Any, at: float = 0.0) -> None:
-        self.seconds, self.speed = at, speed
+    fixed: seconds that an epoch takes besides, however many experiments are in the pack.
+    """
+
+    def __init__(self, record: SweepRecord, limit: float, speed: Any, at: float = 0.0, fixed: float = 0.0) -> None:
+        self.seconds, self.speed, self.fixed = at, speed, fixed
         self.clock = Clock(record, limit, at, now=lambda: self.seconds)
         self.timed = TimedSearch("search", record, self.clock, limit=10, slots=1)
         super().__init__(record, quality, search=self.timed)
@@ -57,7 +60,8 @@ class Machine(Sweep):
 
     def report(self, trial: SimpleNamespace, epoch: int) -> dict[str, Any]:
         training = [part for part in trial.parts if epoch > part.start]
-        self.seconds += sum(len(part.config.classes) for part in training) / self.speed(self.seconds)
+        if training:
+            self.seconds += self.fixed + sum(len(part.config.classes) for part in training) / self.speed(self.seconds)
         result = super().report(trial, epoch)
         self.clock.note()
         return result
@@ -80,6 +84,40 @@ def test_the_search_ends_early_enough_to_confirm_the_best(limit: float, count: i
     now = Pace(speed(machine.seconds), STARTUP)
     assert confirm_seconds(record.plan, now, count, 1) <= machine.clock.seconds_left
     assert machine.clock.seconds_left <= 0.75 * limit, "the time was not used"
+
+
+@pytest.mark.parametrize(("limit", "fixed"), [(1500.0, 2.0), (3000.0, 5.0)])
+def test_time_is_left_for_a_confirmation_whose_packs_are_smaller_and_slower(limit: float, fixed: float) -> None:
+    record = record_of(small_plan((0,), configs=CONFIGS, epochs=60))
+    machine = Machine(record, limit, lambda _: 100.0, fixed=fixed)
+    machine.run()
+    assert max(trial.experiments for trial in machine.clock.trials) == 10
+    confirmed = _limit_of(machine).choose_confirmed(candidates(record))
+    experiments = len(confirmed) * record.plan.seeds
+    assert 1 <= experiments < 10
+    assert machine.clock.seconds_left >= STARTUP + 61 * (fixed + experiments / 100)
+
+
+def test_a_pack_is_as_fast_as_the_largest_known_one_that_is_no_larger() -> None:
+    trials = [TimedTrial(1.0, 10, 10.0), TimedTrial(0.0, 30, 10.0, 3), TimedTrial(0.0, 50, 10.0, 3)]
+    pace = pace_of(trials, 1.0, earlier=[TimedTrial(0.0, 90, 10.0, 8)])
+    assert pace
+    assert pace.speed == pytest.approx(90 / 30), "of the last trials"
+    assert [pace.speed_of(size) for size in (1, 2, 3, 7, 8, 99)] == [1.0, 1.0, 4.0, 4.0, 9.0, 9.0]
+    assert Pace(2.0, 0.0, {4: 3.0, 8: 5.0}).speed_of(1) == 3.0
+    assert Pace(2.0, 0.0).speed_of(1) == 2.0
+
+
+def test_the_clock_keeps_a_trial_of_each_size_of_packs(tmp_path: Path) -> None:
+    record = record_of(small_plan(), path=tmp_path / "study.db")
+    clock = Clock(record, 100.0, 0.0, now=lambda: 0.0)
+    for size in (1, 5, *[3] * 20):
+        clock.note_trial(TimedTrial(0.0, 10 * size, 10.0, size))
+    clock.note(now=True)
+    for each in (clock, Clock(record, 100.0, 0.0, now=lambda: 0.0)):
+        assert [trial.experiments for trial in each.trials] == [1, 5, *[3] * 8]
+        assert each.pace
+        assert (each.pace.speed, each.pace.by_size) == (3.0, {1: 1.0, 5: 5.0, 3: 3.0})
 
 
 def test_with_time_enough_the_search_is_that_of_a_sweep_without_a_limit() -> None:
@@ -134,7 +172,7 @@ def test_what_there_is_time_for_is_confirmed_the_best_first_then_the_default(lef
     plan = dataclasses.replace(plan_of(4), best=2)
     record = complete(record_of(plan), 0.6, 0.7, 0.8, 0.9)
     clock = Clock(record, 1000.0, left - 1000.0, now=lambda: 0.0)
-    clock.note_trial(0.0, 100, 50.0)
+    clock.note_trial(TimedTrial(0.0, 100, 50.0))
     limit = TimeLimit(record, clock, 1)
     assert confirmable_count(plan, Pace(2.0, 0.0), 3, 1, left) == len(chosen)
     assert [each.number for each in limit.choose_confirmed(candidates(record))] == chosen
@@ -224,7 +262,7 @@ def test_limits_that_cannot_be_planned_for_are_refused(
 def test_nothing_is_left_to_hand_out_when_the_time_is_up() -> None:
     record = complete(record_of(plan_of()), 0.9)
     machine = Machine(record, 100.0, lambda _: 1.0)
-    machine.clock.note_trial(1.0, 10, 10.0)
+    machine.clock.note_trial(TimedTrial(1.0, 10, 10.0))
     machine.seconds = 99.0
     assert machine.timed.suggest("trial") == Searcher.FINISHED
     assert record.is_searched

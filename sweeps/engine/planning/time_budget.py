@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import NamedTuple
 
 from adcore.config import TrainConfig
 from adcore.datasets import describe
@@ -13,6 +15,7 @@ from sweeps.engine.planning.plan import Plan
 
 __all__ = [
     "Pace",
+    "TimedTrial",
     "confirm_seconds",
     "confirmable_count",
     "duration",
@@ -42,24 +45,47 @@ WIDTH_POWER = 1.2
 FEW_UPDATES = 30
 
 
+class TimedTrial(NamedTuple):
+    """How long a trial took: seconds before training, class-epochs, their seconds, and experiments in its pack."""
+
+    pause: float
+    class_epochs: float
+    seconds: float
+    experiments: int = 1
+
+
 @dataclasses.dataclass(frozen=True)
 class Pace:
     """speed: class-epochs of the search that a slot trains in a second, with the usual pause between two trials.
 
-    startup: the longest pause before a trial, as when its worker starts, in seconds.
+    startup: the longest pause before a trial, as when its worker starts, in seconds. by_size: class-epochs in a second
+    by the number of experiments in a pack; the more there are, the faster each is.
     """
 
     speed: float
     startup: float
+    by_size: Mapping[int, float] = dataclasses.field(default_factory=dict[int, float])
+
+    def speed_of(self, experiments: int) -> float:
+        """Class-epochs in a second of a pack of so many, as of the largest one known that is no larger."""
+        smaller = [size for size in self.by_size if size <= experiments]
+        return self.by_size[max(smaller)] if smaller else min(self.by_size.values(), default=self.speed)
 
 
-def pace_of(trials: Sequence[tuple[float, float, float]], startup: float) -> Pace | None:
-    """The pace of trials, each as its seconds before training, its class-epochs and their seconds; None for none."""
+def pace_of(trials: Sequence[TimedTrial], startup: float, earlier: Sequence[TimedTrial] = ()) -> Pace | None:
+    """The pace of trials; None for none. earlier: trials that tell of the speed of packs of other sizes."""
     if not trials:
         return None
-    pauses, class_epochs, seconds = zip(*trials, strict=True)
-    pause = median(pauses) if len(trials) > FIRST else 0.0
-    return Pace(sum(class_epochs) / (sum(seconds) + pause * len(trials)), startup)
+    pause = median(trial.pause for trial in trials) if len(trials) > FIRST else 0.0
+    seconds = sum(trial.seconds + pause for trial in trials)
+    by_size: dict[int, list[TimedTrial]] = {}
+    for trial in (*earlier, *trials):
+        by_size.setdefault(trial.experiments, []).append(trial)
+    speeds = {
+        size: sum(trial.class_epochs for trial in those) / sum(trial.seconds for trial in those)
+        for size, those in by_size.items()
+    }
+    return Pace(sum(trial.class_epochs for trial in trials) / seconds, startup, speeds)
 
 
 def normal_images(config: TrainConfig) -> int:
@@ -91,8 +117,9 @@ def images_of(config: TrainConfig) -> int:
 
 def confirm_seconds(plan: Plan, pace: Pace, count: int, slots: int, margin: float = MARGIN) -> float:
     """Seconds, with a margin, of confirming so many configurations and of all that follows."""
-    class_epochs = count * plan.seeds * len(plan.classes) * (plan.base.epochs + SCORING)
-    rate = min(slots, max(1, count * plan.seeds * len(plan.classes))) * pace.speed / _relative_cost(plan)
+    experiments = max(1, count * plan.seeds * len(plan.classes))
+    class_epochs = experiments * (plan.base.epochs + SCORING)
+    rate = min(slots, experiments) * pace.speed_of(math.ceil(experiments / slots)) / _relative_cost(plan)
     return CLOSING + margin * (pace.startup + class_epochs / rate)
 
 

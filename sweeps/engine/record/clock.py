@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sweeps.engine.planning.time_budget import Pace, pace_of
+from sweeps.engine.planning.time_budget import Pace, TimedTrial, pace_of
 from sweeps.engine.record.attributes import Attributes
 from sweeps.engine.record.progress import CLOCK, now_as_text
 
@@ -13,7 +13,7 @@ __all__ = ["CHOSEN", "Clock"]
 
 #: Attribute: the numbers of the configurations that there is time to confirm.
 CHOSEN = "chosen"
-#: Trials that the pace is measured on: the last ones.
+#: Trials that the pace is measured on: the last ones. Of packs of other sizes the last one is kept, too.
 TRIALS = 8
 #: Seconds between two notes of the time; a sweep that is killed forgets at most this.
 EVERY = 5.0
@@ -43,7 +43,7 @@ class Clock:
         self.began_at = started_at - stored["used"]
         # a record of a version that did not count GPU time: as if there had always been as many as now
         self._gpu_seconds, self._gpus_since = stored.get("gpu_seconds", gpus * stored["used"]), started_at
-        self.trials: list[tuple[float, float, float]] = [(s, n, t) for s, n, t in stored["trials"]]
+        self.trials = [TimedTrial(*each) for each in stored["trials"]]
         self.noted_seconds, self.startup = stored["used"], stored["startup"]
 
     @property
@@ -71,17 +71,20 @@ class Clock:
     @property
     def pace(self) -> Pace | None:
         """How fast the last trials were; None before the first."""
-        return pace_of(self.trials, self.startup)
+        return pace_of(self.trials[-TRIALS:], self.startup, self.trials[:-TRIALS])
 
     def set_gpus(self, gpus: float) -> None:
         """From now on, trials can take so many GPUs at a time."""
         self._gpu_seconds, self._gpus_since = self.gpu_seconds_used, self.now()
         self.gpus = gpus
 
-    def note_trial(self, startup: float, class_epochs: float, seconds: float) -> None:
-        """A trial has ended: its seconds before training, its class-epochs and their seconds."""
-        self.startup = max(self.startup, startup)
-        self.trials = [*self.trials, (startup, class_epochs, seconds)][-TRIALS:]
+    def note_trial(self, trial: TimedTrial) -> None:
+        """A trial has ended."""
+        self.startup = max(self.startup, trial.pause)
+        trials = [*self.trials, trial]
+        last, sizes = trials[-TRIALS:], {each.experiments for each in trials[-TRIALS:]}
+        earlier = {each.experiments: each for each in trials[:-TRIALS] if each.experiments not in sizes}
+        self.trials = [*earlier.values(), *last]
 
     def note(self, *, now: bool = False) -> None:
         """Write the time to the record if the last note is old, or now. Raises StorageError."""

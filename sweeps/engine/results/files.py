@@ -117,7 +117,7 @@ def write_summary(
 
     time_sentences: what a time limit has changed.
     """
-    winner = summary.winner
+    winner, names = summary.winner, point_names(record, confirmed)
     metrics = next(iter(next(iter(test.measured.values())).values()))
     results = {
         "plan": record.plan.as_record(),
@@ -139,13 +139,13 @@ def write_summary(
         "confirmed": [
             {
                 "configuration": each.number,
-                "name": name,
+                "name": names[each.number],
                 "params": each.params,
                 "search": each.configuration.mean,
                 "confirm": each.means,
                 "test": test.means(each.number),
             }
-            for each, name in zip(confirmed, point_names(record, confirmed), strict=True)
+            for each in confirmed
         ],
         "comparisons": [
             {"configuration": each.configuration, "name": each.name, "difference": _interval_record(each.difference)}

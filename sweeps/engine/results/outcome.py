@@ -53,7 +53,7 @@ def conclude(
         confirmed,
         test,
         {each.number: name for name, each in references(record).items()},
-        point_names=dict(zip((each.number for each in confirmed), point_names(record, confirmed), strict=True)),
+        point_names=point_names(record, confirmed),
         validation_images=len(validation),
         validation_weights=validation_weights(plan.base, validation),
         same_training=not plan.search,

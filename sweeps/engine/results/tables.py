@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -40,8 +40,9 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
     """The confirmed configurations side by side, the winner's sampled fields, and whether its lead is beyond noise."""
     winner = confirmed[0]
     lines = [f"search and confirm, validation {in_words(record.plan.metric)}, {_over(record.plan)}:"]
-    for each, named in zip(confirmed, point_names(record, confirmed), strict=True):
-        name = f" ({named})" if named else ""
+    names = point_names(record, confirmed)
+    for each in confirmed:
+        name = f" ({names[each.number]})" if names[each.number] else ""
         search_value = (
             f"{each.configuration.mean:.4f}" if each.configuration.mean is not None else each.configuration.state
         )
@@ -49,7 +50,7 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
         seeds = f" (seeds: {by_seed})" if len(each.means) > 1 else ""
         lines.append(f"  configuration {each.number}{name}: search {search_value}, confirm {each.mean:.4f}{seeds}")
     lines += _stopped_point_lines(record, confirmed)
-    [name] = point_names(record, [winner])
+    name = names[winner.number]
     lines.append(f"winner: configuration {winner.number}{f' ({name})' if name else ''}")
     lines += [f"  {name:28} {_shown(value)}" for name, value in _fields(record.plan, winner)]
     for each in summary.comparisons[1:]:
@@ -137,7 +138,9 @@ def grid_table(record: SweepRecord, confirmed: list[Confirmation], summary: Summ
     for name in ("", "validation", "test", *compared):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
     by_number = {each.configuration: each.difference for each in summary.comparisons}
-    for each, name in zip(confirmed, point_names(record, confirmed), strict=True):
+    names = point_names(record, confirmed)
+    for each in confirmed:
+        name = names[each.number]
         values = f"{each.mean:.4f}", f"{statistics.fmean(test.means(each.number)):.4f}"
         lead = by_number.get(each.number)
         if lead is None:
@@ -152,7 +155,7 @@ def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: S
     """The sentence on which points differ from the default one by more than noise."""
     if not summary.comparisons:
         return f"{record.plan.space.default.capitalize()} was not trained to the end: there is nothing to compare with."
-    names = dict(zip((each.number for each in confirmed), point_names(record, confirmed), strict=True))
+    names = point_names(record, confirmed)
     beyond = [
         f"{names[each.configuration]} ({signed(each.difference.value)})"
         for each in summary.comparisons
@@ -162,9 +165,9 @@ def grid_sentence(record: SweepRecord, confirmed: list[Confirmation], summary: S
     return f"Beyond noise from {record.plan.space.default}, of {len(summary.comparisons)} on the test part: {differ}."
 
 
-def point_names(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
-    """The name of each configuration that is a point of the space, and "" for the others."""
-    return [point_name(each.params, record.plan.space) for each in confirmed]
+def point_names(record: SweepRecord, confirmed: Sequence[Confirmation]) -> dict[int, str]:
+    """By configuration, the name of each that is a point of the space, and "" for the others."""
+    return {each.number: point_name(each.params, record.plan.space) for each in confirmed}
 
 
 def _over(plan: Plan) -> str:

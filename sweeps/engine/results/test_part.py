@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -15,7 +14,7 @@ from sweeps.engine.machine.resources import THIS_PROCESS, Resources
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.extend import earlier_test
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.progress import EXTENSIONS, openings_before_extension
+from sweeps.engine.record.progress import EXTENSIONS, now_as_text, openings_before_extension
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.image_variance import Networks, result_of
 from sweeps.engine.results.model_scores import Training, Trainings, difference_of, drop_scores, scored_trainings
@@ -111,8 +110,7 @@ def score_models(
     _require_models(trainings, home, remedy, metric)
     openings = record.read("test_openings") or []
     if len(openings) == openings_before_extension(record.read(EXTENSIONS)) or stored is not None:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        record.write("test_openings", [*openings, now])
+        record.write("test_openings", [*openings, now_as_text()])
         drop_scores(home)
     scored: dict[Training, TestScores] = {}
     for training, scores in scored_trainings(trainings, home, open_test(), resources, metric):

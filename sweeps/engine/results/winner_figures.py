@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from adcore.datasets import ImageDataset, remember
 from adcore.train.build import load_detector
@@ -16,11 +16,14 @@ from sweeps.engine.search.trial import limit_process
 from sweeps.engine.storage.errors import storage
 from sweeps.engine.tracking.events import Tracking
 
+if TYPE_CHECKING:
+    from adcore.evaluation.assessment import Assessment
+
 __all__ = ["assess_models", "inspect_model"]
 
-#: By class: its metrics by name, the names of its figures in the sweep's folder, and its numbers of normal images and
-#: anomalies, on validation and on the test part.
-Assessments = dict[int, tuple[dict[str, float], list[str], dict[str, tuple[int, int]]]]
+#: By class: its metrics by name, the names of its figures in the sweep's folder, and what it decides, as inspect_model
+#: returns it.
+Assessments = dict[int, tuple[dict[str, float], list[str], dict[str, Any]]]
 
 
 def inspect_model(
@@ -47,8 +50,7 @@ def inspect_model(
         files = [home.folder / name for name in names]
         fetch_files(home, files)
         tracking.log_assessment("confirm", configuration, seed, index, metrics, files)
-    by_class = ((index, _decided(metrics), counts) for index, (metrics, _, counts) in assessments.items())
-    return {index: decided | counts for index, decided, counts in by_class if decided}
+    return {index: decided for index, (_, _, decided) in assessments.items() if decided}
 
 
 def assess_models(
@@ -80,14 +82,14 @@ def assess_models(
         history = history_of([state for path in paths for state in checkpoints.read(path)])
         for index, assessment in assess(detector, config, train, test).items():
             files = write_figures(local.figures / f"class-{index}", assessment, detector, test, history)
-            counts = {"validation": assessment.validated_on, "test": assessment.tested_on}
-            assessments[index] = assessment.metrics(), upload_files(local, files), counts
+            assessments[index] = assessment.metrics(), upload_files(local, files), _decided(assessment)
     return assessments
 
 
-def _decided(metrics: Mapping[str, float]) -> dict[str, float]:
-    """recall and fpr at the threshold that a model keeps. metrics: of Assessment.metrics."""
+def _decided(assessment: Assessment) -> dict[str, Any]:
     from adcore.thresholds import BEST_F1  # loads scikit-learn
 
-    names = {name: f"test_{name}_{BEST_F1.lower().replace(' ', '_')}" for name in ("recall", "fpr")}
-    return {name: metrics[key] for name, key in names.items() if key in metrics}
+    if not (kept := assessment.decisions.get(BEST_F1)):
+        return {}
+    counts = {"validation": assessment.validated_on, "test": assessment.tested_on}
+    return {name: kept.figures[name] for name in ("recall", "fpr")} | counts

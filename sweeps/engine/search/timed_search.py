@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from sweeps.engine.planning.rungs import affordable_count, rung_costs
-from sweeps.engine.planning.time_budget import Pace, confirm_seconds, images_of, reserve
+from sweeps.engine.planning.time_budget import Pace, TimedTrial, confirm_seconds, images_of, reserve
 from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.ladder_search import LadderSearch
@@ -19,10 +19,11 @@ __all__ = ["TimedSearch"]
 class RunningTrial:
     """A trial under way: when it was handed out and when it first reported, in seconds of the clock, and what by then.
 
-    speed: class-epochs in a second, as the trial itself has measured it.
+    experiments: in its pack. speed: class-epochs in a second, as the trial itself has measured it.
     """
 
     started_at: float
+    experiments: int
     first_report_at: float | None = None
     class_epochs: int = 0
     speed: float = 0.0
@@ -49,7 +50,8 @@ class TimedSearch(LadderSearch):
     def suggest(self, trial_id: str) -> Any:
         suggestion = super().suggest(trial_id)
         if trial_id in self.jobs:
-            self.trials[trial_id] = RunningTrial(self.clock.now())
+            experiments = sum(len(part.config.classes) for part in self.jobs[trial_id].parts)
+            self.trials[trial_id] = RunningTrial(self.clock.now(), experiments)
         return suggestion
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -88,7 +90,7 @@ class TimedSearch(LadderSearch):
         speed = later / (now - trial.first_report_at) if later and now > trial.first_report_at else trial.speed
         if speed > 0:
             before = max(0.0, trial.first_report_at - trial.started_at - trial.class_epochs / speed)
-            self.clock.note_trial(before, done, done / speed)
+            self.clock.note_trial(TimedTrial(before, done, done / speed, trial.experiments))
 
     def _set_budget(self, pace: Pace) -> None:
         """Set the ladder's budget to what can be trained in the time that is left."""
