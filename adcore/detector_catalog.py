@@ -48,7 +48,7 @@ def check_detector(name: str, protocol: str, pseudo_anomalies: str, *, labelled:
         others = ", ".join(other for other, anomalies in ANOMALIES.items() if anomalies != "needed")
         raise UserError(
             f"--detector {name}: it learns from labelled anomalies, and --protocol {protocol} has none; "
-            f"make some with --pseudo-anomalies, choose another protocol or one of {others}"
+            f"make some with --pseudo-anomalies all, choose another protocol or one of {others}"
         )
     if makes_anomalies and ANOMALIES[name] == "ignored":
         raise UserError(

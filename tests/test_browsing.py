@@ -23,7 +23,7 @@ from tests.sweep_process import ROOT
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 PORT = str(free_port())
-STARTS = "MLflow starts; it takes some seconds until the links work"
+STARTS = "MLflow starts; the links follow once it answers"
 
 Serving = Callable[..., subprocess.Popen[str]]
 

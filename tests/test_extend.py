@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from sweeps.engine.main import main
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.extend import earlier_sizes, extend_record
 from sweeps.engine.record.record import SweepRecord
+from sweeps.gan_loss_weights import SPACE
 from tests.refusals import refused
 from tests.sweep_parts import Sweep, record_of, searched, small_plan
 
@@ -27,14 +29,14 @@ def plan_of(configs: int) -> Plan:
     return small_plan((0, 3), configs=configs, epochs=8)
 
 
-def search(path: Path, configs: int = FEW) -> SweepRecord:
-    """The record of a finished search, with what a sweep writes at its start."""
-    record = searched(plan_of(configs), quality, path=path)
+def search(path: Path, configs: int = FEW, *, tried: int | None = None) -> SweepRecord:
+    """The record of a finished search, with what a sweep writes at its start. tried: fewer, as a time limit does."""
+    record = searched(plan_of(tried or configs), quality, path=path)
     settings = dataclasses.asdict(
         SweepSettings(scale="smoke", dataset="digits", normal_class=(0, 3), configs=configs, epochs=8, name="mine")
     )
     record.write("settings", settings)
-    record.write("plan", record.plan.as_record())
+    record.write("plan", plan_of(configs).as_record())
     return record
 
 
@@ -135,3 +137,16 @@ def test_what_an_extension_cannot_do_is_refused_by_name(
     search(Path("runs/mine/study.db").resolve())
     assert said in refused(arguments, capsys, left=("notes.txt", "runs"))
     assert earlier_sizes(record_of(plan_of(FEW), path=Path("runs/mine/study.db").resolve())) == []
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_search_that_its_time_limit_ended_goes_on_to_what_was_planned(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/mine").mkdir(parents=True)
+    search(Path("runs/mine/study.db").resolve(), tried=3)
+    assert "has 8 configurations already" in refused(
+        ["--extend", "mine", "--configs", "5"], capsys, left=("notes.txt", "runs")
+    )
+    with pytest.raises(SystemExit) as ended:
+        main("gan_loss_weights", "help", SPACE, ["--extend", "mine", "--configs", str(FEW), "--plan"])
+    assert not ended.value.code
+    assert "8 configurations" in capsys.readouterr().out

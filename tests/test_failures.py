@@ -70,4 +70,5 @@ def test_a_failure_that_was_forgiven_before_is_not_the_reason_of_the_last_one(tm
 @pytest.mark.parametrize("log", LOGS)
 def test_a_storage_that_cannot_be_written_is_no_fault_of_the_trial(tmp_path: Path, log: str) -> None:
     trouble = storage_trouble(failed(tmp_path, log))
-    assert str(trouble) == (log if LOGS[log] in (DISK, READ_ONLY, NOT_SHARED, NOT_REACHED) else "None")
+    said = log.removeprefix("adcore.errors.UserError: ").removeprefix("sweeps.engine.storage.errors.StorageError: ")
+    assert str(trouble) == (said if LOGS[log] in (DISK, READ_ONLY, NOT_SHARED, NOT_REACHED) else "None")

@@ -50,10 +50,7 @@ def test_a_sweep_without_a_winner_is_refused(results: str, capsys: pytest.Captur
     begun(folder, tiny_plan())
     (folder / "results.json").write_text(results)
     line = refused(capsys, "--sweep", "half", "notes.txt")
-    assert (
-        line
-        == f"error: --sweep half: expected a search that has ended; there is no winner in {folder / 'results.json'}\n"
-    )
+    assert line.startswith(f"error: --sweep half: expected a search that has ended; {folder / 'results.json'} names no")
 
 
 def test_a_sweep_that_has_no_winner_yet_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

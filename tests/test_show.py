@@ -222,6 +222,9 @@ def test_every_file_that_is_no_record_is_one_line_and_the_others_are_shown(
         lines = [line for line in out.splitlines() if line.startswith(f"{name}: ")]
         assert len(lines) == 1, (name, out)
         assert str(tmp_path / name / "study.db") in lines[0]
+        code, page, error = printed(capsys, name, "--storage", str(tmp_path))
+        assert (code, page, error.count("\n")) == (2, "", 1)
+        assert str(tmp_path / name / "study.db") in error
     assert len([line for line in out.splitlines() if line.startswith("good ")]) == 1
     errors = {each.name: each.error for each in all_statuses(tmp_path)}
     assert {name for name, error in errors.items() if error} == set(bad)

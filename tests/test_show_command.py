@@ -50,6 +50,14 @@ def test_a_mistake_is_one_line(
     assert err.count("\n") == 1
 
 
+def test_before_the_first_sweep_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert printed(capsys) == (0, "no sweeps yet\n", "")
+    assert printed(capsys, "--json") == (0, "[]\n", "")
+
+
 def test_a_list_of_sweeps_is_printed_with_nothing_heavy_imported(tmp_path: Path) -> None:
     plan = small_plan(configs=4)
     for number in range(3):

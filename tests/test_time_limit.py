@@ -167,6 +167,14 @@ def test_the_time_in_which_it_did_not_run_does_not_count(tmp_path: Path) -> None
     assert 0 < second.clock.seconds_left < 120 - first.clock.seconds_used
 
 
+def test_a_default_that_is_the_best_is_confirmed_even_if_there_is_time_for_one_alone() -> None:
+    plan = dataclasses.replace(plan_of(4), best=2)
+    record = complete(record_of(plan), 0.9, 0.6, 0.8, 0.7)
+    clock = Clock(record, 1000.0, -1000.0, now=lambda: 0.0)
+    clock.note_trial(TimedTrial(0.0, 100, 50.0))
+    assert [each.number for each in TimeLimit(record, clock, 1).choose_confirmed(candidates(record))] == [0]
+
+
 @pytest.mark.parametrize(("left", "chosen"), [(1000.0, [3, 2, 0]), (52.0, [3, 0]), (41.0, [3]), (-5.0, [3])])
 def test_what_there_is_time_for_is_confirmed_the_best_first_then_the_default(left: float, chosen: list[int]) -> None:
     plan = dataclasses.replace(plan_of(4), best=2)

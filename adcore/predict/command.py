@@ -162,8 +162,10 @@ def _in_words(rule: Rule) -> str:
     """How it is decided which images are anomalous."""
     if rule.threshold is None:
         return "no decisions, because the model has no threshold: an earlier version wrote it; --threshold sets one"
-    on = f" ({rule.name} on {rule.validation}; --threshold sets another)" if rule.validation else ""
-    return f"anomalous from {rule.threshold:.6g} on{on}"
+    decided = f"anomalous from {rule.threshold:.6g} on"
+    if not rule.validation:
+        return decided
+    return f"{decided} ({rule.name} on {rule.validation}; --threshold or --false-positive-rate sets another)"
 
 
 def _write_table(place: str | None, scored: Sequence[Scored], threshold: float | None) -> None:

@@ -57,7 +57,7 @@ def browse(settings: UiSettings) -> int:
         raise UserError(f"--tracking-uri {settings.tracking_uri}: there is no {path}; a sweep makes it")
     _require_free(settings.port)
     sweep_links = _links(uri, f"http://127.0.0.1:{settings.port}")
-    print("MLflow starts; it takes some seconds until the links work", flush=True)
+    print("MLflow starts; the links follow once it answers", flush=True)
     words = ["ui", "--backend-store-uri", f"{SQLITE}{path.name}", "--host", "127.0.0.1", "--port", str(settings.port)]
     command = [str(Path(sys.executable).with_name("mlflow")), *words]
     return serve(command, path.parent, lambda: _print_when_up(settings.port, uri, sweep_links))

@@ -154,7 +154,7 @@ def _search_lines(plan: Plan) -> list[str]:
         *_point_lines(plan),
         f"  search     {plan.configs} configurations, each until stopped, at most "
         f"{_training(plan.search_config, plan)}",
-        f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} is promoted; at most {plan.budget:.0f} "
+        f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} is promoted; about {plan.budget:.0f} "
         f"class-epochs, {plan.budget / cost_without_stopping:.0%} of the cost without stopping",
         f"  classes    {order}",
     ]

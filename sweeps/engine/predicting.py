@@ -53,7 +53,8 @@ def winners_models(home: SweepHome) -> list[Path]:
         ) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # damaged, or not a search's
         raise UserError(
-            f"--sweep {home.name}: expected a search that has ended; there is no winner in {home.place(home.results)}"
+            f"--sweep {home.name}: expected a search that has ended; {home.place(home.results)} names no winner, or is "
+            "damaged: resume the sweep, which writes it again"
         ) from error
     paths = [path for seed in seeds for path in home.checkpoints_of(winner, classes, seed)]
     fetch_files(home, paths)

@@ -66,10 +66,10 @@ class TimeLimit:
             count = len(candidates)
             if pace and count:
                 count = confirmable_count(self.record.plan, pace, count, self.slots, self.clock.seconds_left)
+            best = next(iter(self.record.best(1)), None)
             default = next(iter(references(self.record).values()), None)
-            others = sorted(candidates[1:], key=lambda each: each is not default)
-            chosen = [each.number for each in (*candidates[:1], *others)][:count]
-            self.record.write(CHOSEN, chosen)
+            in_order = sorted(candidates, key=lambda each: (each is not best, each is not default))
+            self.record.write(CHOSEN, [each.number for each in in_order][:count])
         return chosen_in_time(self.record, candidates)
 
     def in_words(self) -> str:
@@ -89,7 +89,10 @@ def left_out_in_words(record: SweepRecord, candidates: Sequence[Configuration]) 
         return []
     lines: list[str] = []
     if (begun_count := len(record.configurations)) < record.plan.configs:
-        lines.append(f"The time limit ended the search: {begun_count} of {record.plan.configs} configurations.")
+        lines.append(
+            f"The time limit ended the search: {begun_count} of {record.plan.configs} configurations; --extend with "
+            f"--configs {record.plan.configs} goes on with it."
+        )
     chosen = chosen_in_time(record, candidates)
     names = {each.number: f" ({name})" for name, each in references(record).items()}
     if left_out := [f"{each.number}{names.get(each.number, '')}" for each in candidates if each not in chosen]:

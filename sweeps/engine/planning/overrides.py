@@ -16,7 +16,7 @@ from adcore.options import flag_of
 from sweeps.engine.planning.settings import TRAINING_FLAGS
 from sweeps.engine.planning.space import NOT_SEARCHED, Choice, Integers, LogUniform, Range, Space, Uniform
 
-__all__ = ["FLAGS", "check_used", "naming_flag", "parse_point", "parse_ranges", "parse_set"]
+__all__ = ["FIELDS", "FLAGS", "WEIGHT", "check_used", "naming_flag", "parse_point", "parse_ranges", "parse_set"]
 
 #: Fields that flags of the sweeps set, and which.
 FLAGS: Mapping[str, str] = MappingProxyType(
@@ -104,7 +104,9 @@ def naming_flag(form: str, names: Sequence[str]) -> Generator[None]:
     except UserError as error:
         text = str(error)
         for name in names:
-            text = re.sub(rf"{flag_of(name)} (?=\S)", form.format(name=name), text)
+            named = form.format(name=name)
+            text = re.sub(rf"{flag_of(name)} (?=\S)", named, text)
+            text = re.sub(rf"{flag_of(name)}(?![\w-])", named.rstrip(" :="), text)
         raise UserError(text) from error
 
 

@@ -11,7 +11,7 @@ from adcore.data_checks import compared_under, experiments_of
 from adcore.datasets import describe
 from adcore.errors import UserError
 from adcore.protocols.definitions import check_one_experiment
-from sweeps.engine.planning.overrides import WEIGHT, check_used, naming_flag, parse_point, parse_ranges
+from sweeps.engine.planning.overrides import FIELDS, FLAGS, WEIGHT, check_used, naming_flag, parse_point, parse_ranges
 from sweeps.engine.planning.settings import Scale, SweepSettings
 from sweeps.engine.planning.space import Range, Space
 
@@ -34,7 +34,7 @@ def base_config(settings: SweepSettings, scale: Scale, set_values: Mapping[str, 
         train.pop("draws", None)  # other protocols do not subsample anomalies
     train["classes"] = experiments_of(info, settings.normal_class, "normal-class")
     check_one_experiment(protocol, train["classes"], "normal-class")
-    with naming_flag("--set {name}=", list(set_values)):
+    with naming_flag("--set {name}=", [name for name in FIELDS if name not in FLAGS]):
         return TrainConfig(**{**train, **set_values})
 
 

@@ -54,8 +54,8 @@ class SweepHome:
         return self.record.exists()
 
     def existing_results(self) -> list[str]:
-        """The names of the result files that exist."""
-        files = (self.report, self.results, self.table, *self.class_figures(), self.figures, self.model)
+        """The names of the result files that exist, without the report."""
+        files = (self.results, self.table, *self.class_figures(), self.figures, self.model)
         return [path.name for path in files if path.exists()]
 
     def class_figure(self, metric: str) -> Path:

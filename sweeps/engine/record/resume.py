@@ -118,11 +118,18 @@ def _indices(home: SweepHome, plan: Any, classes: Sequence[int | str]) -> tuple[
 def _require_more(home: SweepHome, old_configs: int | None, new_configs: int) -> None:
     if old_configs is None:
         raise UserError(f"sweep {home.name!r} trains every point of its grid: --extend has nothing to add")
-    if new_configs <= old_configs:
+    if new_configs < old_configs or (new_configs == old_configs and _begun_count(home) >= old_configs):
         raise UserError(
             f"--configs {new_configs}: sweep {home.name!r} has {old_configs} configurations already; --extend takes a "
             f"larger number, --resume {home.name} continues it as it is"
         )
+
+
+def _begun_count(home: SweepHome) -> int:
+    """How many configurations a sweep has tried, which a time limit may have kept below those planned."""
+    from sweeps.engine.record.study import open_study
+
+    return len(open_study(home.record, create=False).get_trials(deepcopy=False))
 
 
 def _in_words(value: Any) -> str:

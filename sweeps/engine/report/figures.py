@@ -131,6 +131,7 @@ def draw_intervals(
     axes.invert_yaxis()
     axes.margins(y=0.5 / max(1, len(names)))
     axes.set_xlabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.grid(axis="x", color="0.9")
     return figure
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adcore.config import TrainConfig
+from adcore.detector_catalog import LATENT_SCORES
 from adcore.options import flag_of
 from sweeps.engine.machine.commands import FROM_PYTHON, browse_command, python, resume_command, script_command
 from sweeps.engine.planning.plan import Plan
@@ -24,7 +25,7 @@ LIMITS = ("time_limit", "gpu_hours")
 #: Flags of a sweep that say where it ran or what was done with it, not what it computed.
 NOT_REPEATED = {*SweepSettings.changeable, "allow_unverified_data"} - set(LIMITS)
 #: Said below the command that repeats the winner's training.
-REPEATED = "(equal to float accuracy; on little data, over many updates, a GAN can make rounding visible)"
+REPEATED = "(equal to float accuracy; on little data, over many updates, rounding can become visible)"
 #: Units of a time, the largest first, in seconds.
 UNITS = {"d": 86400, "h": 3600, "m": 60}
 
@@ -107,6 +108,8 @@ def _changed_flags(config: TrainConfig) -> list[str]:
     words: list[str] = []
     for field in dataclasses.fields(config):
         value, flag = getattr(config, field.name), flag_of(field.name)
+        if field.name == "score_latent" and config.detector not in LATENT_SCORES:  # the scale's, for the GAN
+            continue
         if field.name == "classes":
             words += [flag, ",".join(map(str, value))]
         elif value != field.default and isinstance(value, bool):

@@ -66,7 +66,7 @@ class Summary:
             return ""
         return (
             f"The winner itself is not shown to be better than chance, an AUROC of {CHANCE}: more images or --epochs "
-            "may help, or another detector (sweeps/tune.py)."
+            "may help, or another detector (sweeps/tune.py --detector cnn, or autoencoder)."
         )
 
     def _lead(self) -> str:

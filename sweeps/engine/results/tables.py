@@ -116,7 +116,8 @@ def decision_lines(record: SweepRecord) -> list[str]:
     over = f", mean over {len(by_class)}{missing} classes" if of > 1 else ""
     return [
         f"decisions on the test part, of the winner's models with seed {decisions['seed']}, at the threshold with the "
-        f"best F1 on validation{over}: {recall:.1%} of the anomalies found, {fpr:.1%} of the normal images flagged",
+        f"best F1 on validation{over}: {recall:.1%} of the anomalies found, {fpr:.1%} of the normal images flagged "
+        "(for fewer false alarms: --false-positive-rate of sweeps/predict.py)",
         *(f"{part}: {counts}" for part, counts in images_in_words(by_class, of).items()),
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ray.tune.experiment import Trial
 
 from sweeps.engine.machine.shared_storage import NOT_SEEN
@@ -58,7 +60,7 @@ def storage_trouble(trial: Trial) -> StorageError | None:
     text = last_failure(trial)
     if _advice(text) not in OF_STORAGE:
         return None
-    return StorageError(text.strip().splitlines()[-1])
+    return StorageError(re.sub(r"^(\w+\.)*\w*Error: ", "", text.strip().splitlines()[-1]))
 
 
 def _advice(log: str) -> str | None:

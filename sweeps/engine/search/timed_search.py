@@ -96,7 +96,7 @@ class TimedSearch(LadderSearch):
         """Set the ladder's budget to what can be trained in the time that is left."""
         plan, ladder, slots = self.record.plan, self.record.ladder, self.slots
         left = self.clock.seconds_left - reserve(plan, pace, slots, self.clock.limit)
-        last = plan.search_config.epochs / pace.speed  # a training that begins in the last moment
+        last = plan.search_config.epochs / pace.speed * (1 - 1 / slots)  # one slot trains, the others have nothing
         seconds = max(0.0, left - last)
         ahead = seconds * pace.speed * slots - self._under_way_left()
         ladder.budget = min(plan.budget, ladder.spent + max(0.0, ahead))

@@ -66,8 +66,12 @@ def _show(storage: str, name: str | None = None, as_json: bool = False, watch: f
         raise UserError(f"--storage {storage!r}: not a usable folder ({error})") from error
     check_sweep_name(name)
 
+    if storage == RunSettings.storage and not name and not folder.exists():
+        click.echo("[]" if as_json else "no sweeps yet")
+        return
+
     def look() -> list[SweepStatus]:
-        return [status_of(SweepHome(folder / name))] if name else all_statuses(folder)
+        return [_readable(folder / name, as_json=as_json)] if name else all_statuses(folder)
 
     def as_plain(statuses: list[SweepStatus]) -> Any:
         return statuses[0].as_plain() if name else [each.as_plain() for each in statuses]
@@ -88,6 +92,14 @@ def _show(storage: str, name: str | None = None, as_json: bool = False, watch: f
             _repeat(look, lambda statuses: live.update(rendered(statuses), refresh=True), watch)
     else:
         _repeat(look, lambda statuses: console.print(rendered(statuses)), watch)
+
+
+def _readable(folder: Path, *, as_json: bool) -> SweepStatus:
+    """A sweep's status. Raises UserError if its record cannot be read, which JSON tells in a field."""
+    status = status_of(SweepHome(folder))
+    if status.error and not as_json:
+        raise UserError(status.error)
+    return status
 
 
 def _repeat(
