@@ -24,7 +24,7 @@ def class_index(info: DatasetInfo, chosen: str, flag: str) -> int:
         return names.index(chosen)
     possible = range(len(names)) if info.normal_class is None else [info.normal_class]
     choices = ", ".join(f"{each} ({names[each]})" if names[each] != str(each) else names[each] for each in possible)
-    meant = next((name for name in names if name.lower() == chosen.lower()), "")
+    meant = next((names[each] for each in possible if names[each].lower() == chosen.lower()), "")
     hint = f"; did you mean {meant}?" if meant else ""
     raise UserError(f"--{flag} {chosen!r}: expected one of {choices}{hint}")
 

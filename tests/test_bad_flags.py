@@ -26,7 +26,7 @@ PURE = {
     "class out of range": (["--normal-class", "10"], ["--normal-class '10'", "9 (Ankle boot)"]),
     "class below range": (["--normal-class", "-1"], ["--normal-class '-1'", "6 (Shirt)"]),
     "class repeated": (["--normal-class", "1,2,1"], ["--normal-class", "class 1 is given twice"]),
-    "class unknown": (["--normal-class", "shirt"], ["--normal-class 'shirt'", "6 (Shirt)"]),
+    "class unknown": (["--normal-class", "shirt"], ["--normal-class 'shirt'", "6 (Shirt)", "did you mean Shirt?"]),
     "class list with a hole": (["--normal-class", "0,,3"], ["--normal-class", "'0,,3'"]),
     "class empty": (["--normal-class", ""], ["--normal-class"]),
     "configs 0": (["--configs", "0"], ["--configs 0", "whole number >= 1"]),

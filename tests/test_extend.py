@@ -12,6 +12,7 @@ from sweeps.engine.main import main
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.extend import earlier_sizes, extend_record
+from sweeps.engine.record.progress import CLOCK
 from sweeps.engine.record.record import SweepRecord
 from sweeps.gan_loss_weights import SPACE
 from tests.refusals import refused
@@ -37,6 +38,8 @@ def search(path: Path, configs: int = FEW, *, tried: int | None = None) -> Sweep
     )
     record.write("settings", settings)
     record.write("plan", plan_of(configs).as_record())
+    if tried:
+        record.write(CLOCK, {"limit": 60.0, "used": 50.0, "startup": 0.0, "trials": []})
     return record
 
 
@@ -142,11 +145,16 @@ def test_what_an_extension_cannot_do_is_refused_by_name(
 @pytest.mark.usefixtures("elsewhere")
 def test_a_search_that_its_time_limit_ended_goes_on_to_what_was_planned(capsys: pytest.CaptureFixture[str]) -> None:
     Path("runs/mine").mkdir(parents=True)
-    search(Path("runs/mine/study.db").resolve(), tried=3)
-    assert "has 8 configurations already" in refused(
-        ["--extend", "mine", "--configs", "5"], capsys, left=("notes.txt", "runs")
-    )
+    record = search(Path("runs/mine/study.db").resolve(), tried=3)
+    record.write("searched", None)  # as if it had been killed: --resume goes on with it
+    assert "a larger number" in refused(["--extend", "mine", "--configs", "8"], capsys, left=("notes.txt", "runs"))
+    record.write("searched", True)
+    said = refused(["--extend", "mine", "--configs", "5"], capsys, left=("notes.txt", "runs"))
+    assert "--extend takes 8 or more, as 3 were tried" in said
     with pytest.raises(SystemExit) as ended:
         main("gan_loss_weights", "help", SPACE, ["--extend", "mine", "--configs", str(FEW), "--plan"])
     assert not ended.value.code
     assert "8 configurations" in capsys.readouterr().out
+    again = extended(Path("runs/mine/study.db").resolve(), FEW)
+    Sweep(again, quality).run()
+    assert len(again.configurations) == FEW

@@ -47,6 +47,13 @@ REFUSED = {
     "what another setting excludes": (
         ["--set", "draws=each-epoch", "--protocol", "one-class"], ["--set draws=each-epoch", "use --set draws=once"],
     ),
+    "fields at odds": (
+        ["--set", "pseudo_anomalies=rotate", "--set", "rotate=true"],
+        ["--set rotate: with --set pseudo_anomalies=rotate rotated images are anomalies"],
+    ),
+    "a field and a range at odds": (
+        ["--set", "pseudo_anomalies=all", "--range", "crop=false|true"], ["--range crop", "--set pseudo_anomalies=all"],
+    ),
     "what the detector does not use": (["--set", "dropout=0.5"], ["--set dropout", "gan does not use it", "cnn"]),
     "a range that the detector does not use": (["--range", "latent_size=8|16"], ["--range latent_size", "vae"]),
     "an error in place of its weight": (["--range", "reconstruction=1:2"], ["did you mean weight_reconstruction?"]),

@@ -217,6 +217,15 @@ def test_the_repeat_command_names_the_protocol() -> None:
         assert words in repeat
 
 
+@pytest.mark.parametrize(("detector", "is_named"), [("gan", True), ("cnn", False)])
+def test_the_repeat_command_names_the_gans_score_for_a_gan_alone(detector: str, is_named: bool) -> None:
+    record, _, summary, _ = ended(SPACE, {0: 0.8})
+    base = dataclasses.replace(record.plan.base, detector=detector, score_latent=1.5)
+    plan, home = dataclasses.replace(record.plan, base=base), SweepHome(Path("s").absolute())
+    commands = "\n".join(final_commands(plan, summary.winner, SweepSettings(), "mine", home))
+    assert ("--score-latent 1.5" in commands) == is_named
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

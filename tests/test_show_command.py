@@ -54,7 +54,7 @@ def test_before_the_first_sweep_there_are_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert printed(capsys) == (0, "no sweeps yet\n", "")
+    assert printed(capsys) == (0, "no sweeps\n", "")
     assert printed(capsys, "--json") == (0, "[]\n", "")
 
 

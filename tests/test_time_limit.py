@@ -98,26 +98,22 @@ def test_time_is_left_for_a_confirmation_whose_packs_are_smaller_and_slower(limi
     assert machine.clock.seconds_left >= STARTUP + 61 * (fixed + experiments / 100)
 
 
-def test_a_pack_is_as_fast_as_the_largest_known_one_that_is_no_larger() -> None:
-    trials = [TimedTrial(1.0, 10, 10.0), TimedTrial(0.0, 30, 10.0, 3), TimedTrial(0.0, 50, 10.0, 3)]
-    pace = pace_of(trials, 1.0, earlier=[TimedTrial(0.0, 90, 10.0, 8)])
+def test_a_pack_is_at_least_as_fast_as_smaller_ones_and_its_epochs_as_short_as_those_of_larger_ones() -> None:
+    trials = [TimedTrial(0.0, 30, 10.0, 3), TimedTrial(0.0, 50, 10.0, 3), TimedTrial(0.0, 90, 10.0, 8)]
+    pace = pace_of(trials, 1.0)
     assert pace
-    assert pace.speed == pytest.approx(90 / 30), "of the last trials"
-    assert [pace.speed_of(size) for size in (1, 2, 3, 7, 8, 99)] == [1.0, 1.0, 4.0, 4.0, 9.0, 9.0]
-    assert Pace(2.0, 0.0, {4: 3.0, 8: 5.0}).speed_of(1) == 3.0
+    assert pace.speed == pytest.approx(170 / 30)
+    speeds = [pace.speed_of(size) for size in (1, 2, 3, 4, 6, 8, 99)]
+    assert speeds == pytest.approx([4 / 3, 8 / 3, 4.0, 4.5, 6.75, 9.0, 9.0])
+    assert Pace(2.0, 0.0, {4: 3.0, 8: 5.0}).speed_of(1) == 0.75
     assert Pace(2.0, 0.0).speed_of(1) == 2.0
 
 
-def test_the_clock_keeps_a_trial_of_each_size_of_packs(tmp_path: Path) -> None:
+def test_trials_of_an_older_record_tell_of_no_size(tmp_path: Path) -> None:
+    older = {"limit": 100.0, "used": 9.0, "startup": 2.0, "trials": [[1.0, 10.0, 5.0]]}
     record = record_of(small_plan(), path=tmp_path / "study.db")
-    clock = Clock(record, 100.0, 0.0, now=lambda: 0.0)
-    for size in (1, 5, *[3] * 20):
-        clock.note_trial(TimedTrial(0.0, 10 * size, 10.0, size))
-    clock.note(now=True)
-    for each in (clock, Clock(record, 100.0, 0.0, now=lambda: 0.0)):
-        assert [trial.experiments for trial in each.trials] == [1, 5, *[3] * 8]
-        assert each.pace
-        assert (each.pace.speed, each.pace.by_size) == (3.0, {1: 1.0, 5: 5.0, 3: 3.0})
+    record.write(CLOCK, older)
+    assert Clock(record, 100.0, 0.0, now=lambda: 0.0).pace == Pace(2.0, 2.0)
 
 
 def test_with_time_enough_the_search_is_that_of_a_sweep_without_a_limit() -> None:

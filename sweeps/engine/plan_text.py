@@ -35,7 +35,7 @@ def sweep_in_a_line(plan: Plan, earlier: Sequence[int], labels: Tensor, *, limit
 
     labels: of the train part, int64 [n].
     """
-    extended = "".join(f" (extended from {size})" for size in earlier[-1:])
+    extended = "".join(f" (extended from {size})" for size in earlier[-1:] if size < plan.configs)
     return (
         f"{count_of(plan.configs, 'configuration')}{extended} x {count_of(len(plan.classes), 'class')} of "
         f"{plan.base.dataset}, packs of up to {count_of(limit, 'training')}, {slots} at a time"

@@ -82,8 +82,7 @@ def limit_in_words(plan: Plan, search_group_of: Callable[[int], TrialGroup], set
         return f"{duration(seconds)}, divided by the speed that the search measures, or --plan --probe now"
     share = min(1.0, resources.gpus or 1.0)
     per_class_epoch = images_of(group.config) / group.config.epochs / len(plan.classes)
-    speed = measured.images_per_second * share / per_class_epoch
-    pace = Pace(speed, STARTUP, {group.members: speed})
+    pace = Pace(measured.images_per_second * share / per_class_epoch, STARTUP)
     reserved_seconds = reserve(plan, pace, resources.slots, seconds)
     if reserved_seconds >= seconds:
         return f"{duration(seconds)} is too short: confirm and final alone take about {duration(reserved_seconds)}"

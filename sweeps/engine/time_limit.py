@@ -90,8 +90,8 @@ def left_out_in_words(record: SweepRecord, candidates: Sequence[Configuration]) 
     lines: list[str] = []
     if (begun_count := len(record.configurations)) < record.plan.configs:
         lines.append(
-            f"The time limit ended the search: {begun_count} of {record.plan.configs} configurations; --extend with "
-            f"--configs {record.plan.configs} goes on with it."
+            f"The time limit ended the search: {begun_count} of {record.plan.configs} configurations. "
+            f"--extend {record.path.parent.name} --configs {record.plan.configs} goes on with it."
         )
     chosen = chosen_in_time(record, candidates)
     names = {each.number: f" ({name})" for name, each in references(record).items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +16,7 @@ from adcore.options import flag_of
 from sweeps.engine.planning.settings import TRAINING_FLAGS
 from sweeps.engine.planning.space import NOT_SEARCHED, Choice, Integers, LogUniform, Range, Space, Uniform
 
-__all__ = ["FIELDS", "FLAGS", "WEIGHT", "check_used", "naming_flag", "parse_point", "parse_ranges", "parse_set"]
+__all__ = ["FLAGS", "WEIGHT", "check_used", "naming_flag", "naming_set", "parse_point", "parse_ranges", "parse_set"]
 
 #: Fields that flags of the sweeps set, and which.
 FLAGS: Mapping[str, str] = MappingProxyType(
@@ -108,6 +108,11 @@ def naming_flag(form: str, names: Sequence[str]) -> Generator[None]:
             text = re.sub(rf"{flag_of(name)} (?=\S)", named, text)
             text = re.sub(rf"{flag_of(name)}(?![\w-])", named.rstrip(" :="), text)
         raise UserError(text) from error
+
+
+def naming_set() -> AbstractContextManager[None]:
+    """The same for fields that have no flag of the sweeps, but that --set sets."""
+    return naming_flag("--set {name}=", [name for name in FIELDS if name not in FLAGS])
 
 
 def _assignment(flag: str, text: str) -> tuple[str, str]:

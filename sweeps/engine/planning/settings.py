@@ -162,7 +162,7 @@ class SweepSettings(RunSettings):
         f"of it [default: class up to {CLASS_RUNS} configurations, config beyond]",
         choices=LEVELS,
     )  # fmt: skip
-    extend: str | None = option(None, "continue this sweep with a larger --configs, and confirm again")
+    extend: str | None = option(None, "continue this sweep up to so many --configs, and confirm again")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,7 @@ from adcore.data_checks import compared_under, experiments_of
 from adcore.datasets import describe
 from adcore.errors import UserError
 from adcore.protocols.definitions import check_one_experiment
-from sweeps.engine.planning.overrides import FIELDS, FLAGS, WEIGHT, check_used, naming_flag, parse_point, parse_ranges
+from sweeps.engine.planning.overrides import WEIGHT, check_used, naming_flag, naming_set, parse_point, parse_ranges
 from sweeps.engine.planning.settings import Scale, SweepSettings
 from sweeps.engine.planning.space import Range, Space
 
@@ -34,7 +34,7 @@ def base_config(settings: SweepSettings, scale: Scale, set_values: Mapping[str, 
         train.pop("draws", None)  # other protocols do not subsample anomalies
     train["classes"] = experiments_of(info, settings.normal_class, "normal-class")
     check_one_experiment(protocol, train["classes"], "normal-class")
-    with naming_flag("--set {name}=", [name for name in FIELDS if name not in FLAGS]):
+    with naming_set():
         return TrainConfig(**{**train, **set_values})
 
 
@@ -80,7 +80,7 @@ def steer_space(space: Space, base: TrainConfig, settings: SweepSettings) -> Spa
             raise UserError(f"{flag} {texts[0]}: this script trains only its {len(space.points)} points; leave it out")
     new_ranges = parse_ranges(settings.range)
     ranges = {**space.ranges, **new_ranges}
-    with naming_flag("--range {name}: ", list(new_ranges)):
+    with naming_set(), naming_flag("--range {name}: ", list(new_ranges)):
         dataclasses.replace(space, ranges=ranges, points={}).check(base)
     base_fields = {name: getattr(base, name) for name in ranges}
     all_points = {point: {**base_fields, **fields} for point, fields in space.points.items()}

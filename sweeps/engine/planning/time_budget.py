@@ -46,12 +46,15 @@ FEW_UPDATES = 30
 
 
 class TimedTrial(NamedTuple):
-    """How long a trial took: seconds before training, class-epochs, their seconds, and experiments in its pack."""
+    """How long a trial took: seconds before training, class-epochs, their seconds, and experiments in its pack.
+
+    Records of earlier versions do not tell the last: 0.
+    """
 
     pause: float
     class_epochs: float
     seconds: float
-    experiments: int = 1
+    experiments: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Pace:
     """speed: class-epochs of the search that a slot trains in a second, with the usual pause between two trials.
 
     startup: the longest pause before a trial, as when its worker starts, in seconds. by_size: class-epochs in a second
-    by the number of experiments in a pack; the more there are, the faster each is.
+    of a pack, by the number of its experiments; larger packs do more in a second.
     """
 
     speed: float
@@ -67,19 +70,22 @@ class Pace:
     by_size: Mapping[int, float] = dataclasses.field(default_factory=dict[int, float])
 
     def speed_of(self, experiments: int) -> float:
-        """Class-epochs in a second of a pack of so many, as of the largest one known that is no larger."""
-        smaller = [size for size in self.by_size if size <= experiments]
-        return self.by_size[max(smaller)] if smaller else min(self.by_size.values(), default=self.speed)
+        """The least class-epochs in a second of a pack of so many experiments; `speed` if none was measured.
+
+        It does as many as a smaller pack, and its epochs take no longer than those of a larger one.
+        """
+        bounds = (speed * min(1.0, experiments / size) for size, speed in self.by_size.items())
+        return max(bounds, default=self.speed)
 
 
-def pace_of(trials: Sequence[TimedTrial], startup: float, earlier: Sequence[TimedTrial] = ()) -> Pace | None:
-    """The pace of trials; None for none. earlier: trials that tell of the speed of packs of other sizes."""
+def pace_of(trials: Sequence[TimedTrial], startup: float) -> Pace | None:
+    """The pace of trials; None for none."""
     if not trials:
         return None
     pause = median(trial.pause for trial in trials) if len(trials) > FIRST else 0.0
     seconds = sum(trial.seconds + pause for trial in trials)
     by_size: dict[int, list[TimedTrial]] = {}
-    for trial in (*earlier, *trials):
+    for trial in (each for each in trials if each.experiments):
         by_size.setdefault(trial.experiments, []).append(trial)
     speeds = {
         size: sum(trial.class_epochs for trial in those) / sum(trial.seconds for trial in those)
@@ -117,10 +123,9 @@ def images_of(config: TrainConfig) -> int:
 
 def confirm_seconds(plan: Plan, pace: Pace, count: int, slots: int, margin: float = MARGIN) -> float:
     """Seconds, with a margin, of confirming so many configurations and of all that follows."""
-    experiments = max(1, count * plan.seeds * len(plan.classes))
-    class_epochs = experiments * (plan.base.epochs + SCORING)
-    rate = min(slots, experiments) * pace.speed_of(math.ceil(experiments / slots)) / _relative_cost(plan)
-    return CLOSING + margin * (pace.startup + class_epochs / rate)
+    size = max(1, math.ceil(count * plan.seeds * len(plan.classes) / slots))  # experiments of a slot
+    rate = pace.speed_of(size) / _relative_cost(plan)
+    return CLOSING + margin * (pace.startup + size * (plan.base.epochs + SCORING) / rate)
 
 
 def confirmable_count(plan: Plan, pace: Pace, count: int, slots: int, seconds: float) -> int:

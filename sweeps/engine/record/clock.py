@@ -13,7 +13,7 @@ __all__ = ["CHOSEN", "Clock"]
 
 #: Attribute: the numbers of the configurations that there is time to confirm.
 CHOSEN = "chosen"
-#: Trials that the pace is measured on: the last ones. Of packs of other sizes the last one is kept, too.
+#: Trials that the pace is measured on: the last ones.
 TRIALS = 8
 #: Seconds between two notes of the time; a sweep that is killed forgets at most this.
 EVERY = 5.0
@@ -71,7 +71,7 @@ class Clock:
     @property
     def pace(self) -> Pace | None:
         """How fast the last trials were; None before the first."""
-        return pace_of(self.trials[-TRIALS:], self.startup, self.trials[:-TRIALS])
+        return pace_of(self.trials, self.startup)
 
     def set_gpus(self, gpus: float) -> None:
         """From now on, trials can take so many GPUs at a time."""
@@ -81,10 +81,7 @@ class Clock:
     def note_trial(self, trial: TimedTrial) -> None:
         """A trial has ended."""
         self.startup = max(self.startup, trial.pause)
-        trials = [*self.trials, trial]
-        last, sizes = trials[-TRIALS:], {each.experiments for each in trials[-TRIALS:]}
-        earlier = {each.experiments: each for each in trials[:-TRIALS] if each.experiments not in sizes}
-        self.trials = [*earlier.values(), *last]
+        self.trials = [*self.trials, trial][-TRIALS:]
 
     def note(self, *, now: bool = False) -> None:
         """Write the time to the record if the last note is old, or now. Raises StorageError."""

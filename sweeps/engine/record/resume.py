@@ -18,6 +18,7 @@ from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.planning.settings import SCALES, Scale
 from sweeps.engine.record.home import RECORD, SweepHome, unknown_sweep
+from sweeps.engine.record.progress import CLOCK
 from sweeps.engine.storage.address import absolute_folder
 
 __all__ = [
@@ -118,18 +119,24 @@ def _indices(home: SweepHome, plan: Any, classes: Sequence[int | str]) -> tuple[
 def _require_more(home: SweepHome, old_configs: int | None, new_configs: int) -> None:
     if old_configs is None:
         raise UserError(f"sweep {home.name!r} trains every point of its grid: --extend has nothing to add")
-    if new_configs < old_configs or (new_configs == old_configs and _begun_count(home) >= old_configs):
+    tried = _tried_within_limit(home)
+    if tried is not None and tried < old_configs <= new_configs:
+        return
+    if new_configs <= old_configs:
+        number = "a larger number" if tried in (None, old_configs) else f"{old_configs} or more, as {tried} were tried"
         raise UserError(
-            f"--configs {new_configs}: sweep {home.name!r} has {old_configs} configurations already; --extend takes a "
-            f"larger number, --resume {home.name} continues it as it is"
+            f"--configs {new_configs}: sweep {home.name!r} has {old_configs} configurations already; --extend takes "
+            f"{number}, --resume {home.name} continues it as it is"
         )
 
 
-def _begun_count(home: SweepHome) -> int:
-    """How many configurations a sweep has tried, which a time limit may have kept below those planned."""
+def _tried_within_limit(home: SweepHome) -> int | None:
+    """How many configurations a search has tried that a time limit ended; None without a limit, or before its end."""
     from sweeps.engine.record.study import open_study
 
-    return len(open_study(home.record, create=False).get_trials(deepcopy=False))
+    study = open_study(home.record, create=False)
+    is_ended = study.user_attrs.get("searched") and study.user_attrs.get(CLOCK)
+    return len(study.get_trials(deepcopy=False)) if is_ended else None
 
 
 def _in_words(value: Any) -> str:

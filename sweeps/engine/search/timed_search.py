@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from sweeps.engine.planning.rungs import affordable_count, rung_costs
@@ -96,7 +97,7 @@ class TimedSearch(LadderSearch):
         """Set the ladder's budget to what can be trained in the time that is left."""
         plan, ladder, slots = self.record.plan, self.record.ladder, self.slots
         left = self.clock.seconds_left - reserve(plan, pace, slots, self.clock.limit)
-        last = plan.search_config.epochs / pace.speed * (1 - 1 / slots)  # one slot trains, the others have nothing
+        last = plan.search_config.epochs / pace.speed  # a training that begins in the last moment
         seconds = max(0.0, left - last)
         ahead = seconds * pace.speed * slots - self._under_way_left()
         ladder.budget = min(plan.budget, ladder.spent + max(0.0, ahead))
@@ -112,7 +113,9 @@ class TimedSearch(LadderSearch):
             return complete
         following = ladder.promotion_candidates()
         rung = following[-1][1] if following else 0
-        needed = sum(rung_costs(ladder.rungs)[rung:]) / (pace.speed * min(self.slots, len(plan.classes)))
+        share = math.ceil(len(plan.classes) / self.slots)  # experiments of a slot
+        rate = pace.speed_of(share) * min(self.slots, len(plan.classes))
+        needed = sum(rung_costs(ladder.rungs)[rung:]) / rate
         needed += confirm_seconds(plan, pace, 1, self.slots, margin=1)
         if needed <= self.clock.seconds_left:
             return 1

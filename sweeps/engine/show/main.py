@@ -62,16 +62,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _show(storage: str, name: str | None = None, as_json: bool = False, watch: float | None = None) -> None:
     try:
         folder = Path(storage).expanduser().resolve()
+        is_missing = storage == RunSettings.storage and not folder.exists()
     except (OSError, RuntimeError) as error:  # circular links, the home folder of an unknown user
         raise UserError(f"--storage {storage!r}: not a usable folder ({error})") from error
     check_sweep_name(name)
-
-    if storage == RunSettings.storage and not name and not folder.exists():
-        click.echo("[]" if as_json else "no sweeps yet")
+    if is_missing and not name:
+        click.echo("[]" if as_json else "no sweeps")
         return
 
     def look() -> list[SweepStatus]:
-        return [_readable(folder / name, as_json=as_json)] if name else all_statuses(folder)
+        return [_readable(folder / name, is_shown=as_json or watch is not None)] if name else all_statuses(folder)
 
     def as_plain(statuses: list[SweepStatus]) -> Any:
         return statuses[0].as_plain() if name else [each.as_plain() for each in statuses]
@@ -94,10 +94,10 @@ def _show(storage: str, name: str | None = None, as_json: bool = False, watch: f
         _repeat(look, lambda statuses: console.print(rendered(statuses)), watch)
 
 
-def _readable(folder: Path, *, as_json: bool) -> SweepStatus:
-    """A sweep's status. Raises UserError if its record cannot be read, which JSON tells in a field."""
+def _readable(folder: Path, *, is_shown: bool) -> SweepStatus:
+    """A sweep's status. Raises UserError if its record cannot be read, unless such an error is shown with the rest."""
     status = status_of(SweepHome(folder))
-    if status.error and not as_json:
+    if status.error and not is_shown:
         raise UserError(status.error)
     return status
 
