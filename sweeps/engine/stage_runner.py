@@ -116,6 +116,7 @@ class StageRunner(StageListener):
             self.interrupt.in_tune = False
             self.cluster_slots.withdraw_demand()
             self.failures += monitor.failures
+            monitor.show_ended()
         if self.storage_error:
             raise self.storage_error
         self.stage_ended(search)

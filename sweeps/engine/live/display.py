@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -31,7 +32,7 @@ class Display:
     def __init__(self, console: Console) -> None:
         self.console, self.metric = console, LABELS["auroc"]
         self.progress: StatusBar | None = None
-        self.speeds: dict[str, float] = {}  # images per second of the trials under way
+        self.speeds: dict[str, float] = {}  # images per second of the trials under way, 0 before their first report
         self.stage, self.total, self.epochs_done, self.started_at, self.printed_at = "", 0.0, 0.0, 0.0, 0.0
         self.done_before, self.most_left = 0.0, math.inf
         self.slots: int | None = None
@@ -68,7 +69,8 @@ class Display:
             "" if self.slots is None else count_of(self.slots, "slot") if self.slots else "no slot, waiting for a node"
         )
         parts = [counts, slots, f"best mean {self.metric} {best:.4f}" if best is not None else ""]
-        parts += [f"{speed:.0f} images/s" if (speed := sum(self.speeds.values())) else ""]
+        known = [speed for speed in self.speeds.values() if speed]  # the others are taken to be as fast
+        parts += [f"{fmean(known) * len(self.speeds):.0f} images/s" if known else ""]
         self._show(" | ".join(filter(None, parts)), event=event)
 
     def show_scored(self, done: int, total: int) -> None:
@@ -88,6 +90,10 @@ class Display:
         else:
             return
         self.printed_at = time.monotonic()
+
+    def start_trial(self, trial: str) -> None:
+        """A trial has started, or started again."""
+        self.speeds.setdefault(trial, 0.0)
 
     def add_epochs(self, trial: str, epochs: float, speed: float) -> None:
         """A trial has trained `epochs` class-epochs."""

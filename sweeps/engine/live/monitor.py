@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ray import tune
@@ -15,6 +16,9 @@ from sweeps.engine.search.trial import Part, parts_of
 from sweeps.engine.tracking.events import Tracking
 
 __all__ = ["Monitor", "StageListener"]
+
+#: Seconds after a trial's end in which its slot gets the next one: before that, one too few would be shown.
+REFILLED = 1.0
 
 
 class StageListener:
@@ -52,6 +56,7 @@ class Monitor(tune.Callback):
         self.parts: dict[str, tuple[Part, ...]] = {}  # of the trials under way
         self.most_class_epochs: dict[tuple[Any, ...], int] = {}  # class-epochs of what is trained or to be retried
         self.failure_lines: dict[tuple[Any, ...], str] = {}
+        self.ended_at: float | None = None  # when a trial ended that is not shown yet
 
     def setup(
         self, stop: Any = None, num_samples: int | None = None, total_num_samples: int | None = None, **info: Any
@@ -61,11 +66,14 @@ class Monitor(tune.Callback):
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self.listener.tune_step()
         self.watchdog.kill_silent(trials)
+        if self.ended_at is not None and time.monotonic() - self.ended_at > REFILLED:
+            self.show_ended()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.class_epochs.setdefault(trial.trial_id, 0)  # a restarted trial keeps what it has trained
+        self.display.start_trial(trial.trial_id)
         self.tracking.open_trial(self.search.name, self._parts_of(trial))
-        self._show(event=False)
+        self._show()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -80,7 +88,7 @@ class Monitor(tune.Callback):
             trial.trial_id, done - self.class_epochs.get(trial.trial_id, 0), result["images_per_second"]
         )
         self.class_epochs[trial.trial_id] = done
-        self._show(event=False)
+        self._show()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         parts = self._parts_of(trial)
@@ -101,13 +109,23 @@ class Monitor(tune.Callback):
         """The trials that failed for good, with their logs, one line each."""
         return list(dict.fromkeys(self.failure_lines.values()))
 
+    def show_ended(self) -> None:
+        """Show that trials have ended, if that was not shown yet."""
+        if self.ended_at is not None:
+            self.ended_at = None
+            self._update(event=True)
+
     def _end_trial(self, trial: Trial, saved: int = 0) -> None:
         self.parts.pop(trial.trial_id, None)
         self.display.end_trial(trial.trial_id, saved)
-        self._show(event=True)
+        self.ended_at = self.ended_at or time.monotonic()
+        self._show()
 
-    def _show(self, *, event: bool) -> None:
+    def _show(self) -> None:
         self.listener.tell_ended(self.search)
+        self._update(event=False)
+
+    def _update(self, *, event: bool) -> None:
         if self.display.is_due(event=event):
             self.display.update(*self.search.status(len(self.class_epochs), len(self.failures)), event=event)
 
