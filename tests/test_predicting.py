@@ -56,7 +56,8 @@ def test_a_sweep_without_a_winner_is_refused(results: str, capsys: pytest.Captur
 def test_a_sweep_that_has_no_winner_yet_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     begun(Path("runs", "half").absolute(), tiny_plan())
     line = refused(capsys, "--sweep", "half", "notes.txt")
-    assert line == ("error: --sweep half: it has no winner yet; `python -m sweeps.show half` tells how far it is\n")
+    show = f"python -m sweeps.show half --storage {Path('runs').absolute()}"
+    assert line == f"error: --sweep half: it has no winner yet; `{show}` tells how far it is\n"
 
 
 def test_images_are_scored_with_the_winners_models_of_every_fresh_seed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -48,9 +49,8 @@ def winners_models(home: SweepHome) -> list[Path]:
         winner, seeds = int(results["winner"]["configuration"]), [int(seed) for seed in results["seeds"]]
         classes = [int(index) for index in results["plan"]["base"]["classes"]]
     except FileNotFoundError as error:
-        raise UserError(
-            f"--sweep {home.name}: it has no winner yet; `python -m sweeps.show {home.name}` tells how far it is"
-        ) from error
+        show = f"python -m sweeps.show {shlex.join([home.name, '--storage', str(home.folder.parent)])}"
+        raise UserError(f"--sweep {home.name}: it has no winner yet; `{show}` tells how far it is") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # damaged, or not a search's
         raise UserError(
             f"--sweep {home.name}: expected a search that has ended; {home.place(home.results)} names no winner, or is "

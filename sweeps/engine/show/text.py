@@ -94,7 +94,7 @@ def _facts(status: SweepStatus) -> list[tuple[str, str]]:
 def _counts(counts: dict[str, Any] | None) -> str:
     if counts is None:
         return ""
-    words = {"running": "begun and not ended"}  # some train, others wait: a record does not tell which
+    words = {"running": "in training or stopped for now"}  # some train, others wait: a record does not tell which
     numbers = ((name, number) for name, number in counts.items() if name not in NO_STATES and number)
     states = ", ".join(f"{number} {words.get(name, name)}" for name, number in numbers)
     class_counts = counts.get("by_class")
