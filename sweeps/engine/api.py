@@ -36,7 +36,7 @@ class SweepFailed(RuntimeError):  # noqa: N818 # what happened, as in SystemExit
 
 def sweep(space: Space, **settings: Any) -> SweepResult:
     """Search a space, confirm the best, score the test part once; with `resume`, continue such a sweep, with `extend`
-    and more `configs`, add configurations to it.
+    and `configs`, how many in all, add configurations to it.
 
     settings: the flags of sweeps/gan_loss_weights.py by the names of SweepSettings' fields, such as scale="smoke",
     name, configs, storage, resume. Progress is printed.

@@ -20,7 +20,7 @@ def prepare_environment(settings: RunSettings) -> None:
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the record and MLflow hold what Ray's own files would
         TUNE_DISABLE_SIGINT_HANDLER="1",
         TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are not used
-        RAY_IGNORE_UNHANDLED_ERRORS="1",  # which nobody asks for, of trials beside one that has ended a stage
+        RAY_IGNORE_UNHANDLED_ERRORS="1",  # search/failures.py tells of errors, once
         RAY_AIR_NEW_OUTPUT="0",  # the new output prints its own box at any verbosity
         RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE="1",  # search/ray_tuner.py forgives the loss of a node, any way
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # a trial that asks for no GPU sees none

@@ -72,7 +72,7 @@ def _find_home(script: str, settings: RunSettings) -> SweepHome:
 def stored_settings(script: str, settings_type: type[Settings], home: SweepHome, flags: Mapping[str, Any]) -> Settings:
     """A continued sweep's own settings, with changeable ones as given now; those of --extend as for a resume.
 
-    Raises UserError for other differences, and unless --extend is given more configurations.
+    Raises UserError for other differences, and for an --extend that would add nothing.
     """
     stored, plan = read_attribute(home, "settings"), read_attribute(home, "plan")
     defaults = {field.name: field.default for field in dataclasses.fields(settings_type)}
