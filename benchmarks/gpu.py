@@ -36,7 +36,7 @@ from adcore.train.batch_scores import anomaly_scores
 from adcore.train.checkpoints import Checkpoints, read
 from adcore.train.member_state import MemberState
 from sweeps.engine.machine.code import current_code
-from sweeps.engine.plan_text import highest_cost
+from sweeps.engine.plan_cost import class_epochs_of, images_in_all
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.gan_loss_weights import SPACE
@@ -158,7 +158,8 @@ def _scale_minutes(result: TrainResult, clock: Clock) -> list[float]:
 
     Every pack is taken to be as fast as one of ten; start, tracking and report are taken to be 2 of the minutes.
     """
-    images = sum(highest_cost(make_plan("gan_loss_weights", SweepSettings(scale="gpu"), SPACE)))
+    plan = make_plan("gan_loss_weights", SweepSettings(scale="gpu"), SPACE)
+    images = sum(images_in_all(plan, class_epochs_of(plan)))
     return [
         images / speed * (1 + rest) / 60 + 2
         for speed, rest in zip(speeds([result]), clock.rests([result]), strict=True)

@@ -212,7 +212,8 @@ def test_a_plan_in_words_tells_what_would_run() -> None:
     settings = SweepSettings(scale="laptop", normal_class=(0, 3), configs=5, name="mine")
     text = plan_in_words(make_plan("gan_loss_weights", settings, SPACE), settings)
     for part in ("nothing is run", "fashion-mnist", "classes 0,3", "5 configurations, each until stopped",
-                 "classes x epochs: 1 x 2, 1 x 4, 2 x 4; 1 of 4 is promoted", "T-shirt/top, Dress", "sampler tpe",
+                 "classes x epochs: 1 x 2, 1 x 4, 2 x 4; 1 of 4 is promoted, 2 or more to the top",
+                 "T-shirt/top, Dress", "sampler tpe",
                  "score      reconstruction error + 1 x latent distance\n", "2 configurations x 2 fresh seeds",
                  "; at most 184 updates in a training\n", "trained    with labelled anomalies of every other class",
                  "runs/mine", "weight_abc 0.1-10"):  # fmt: skip

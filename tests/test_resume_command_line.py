@@ -153,7 +153,7 @@ def test_a_range_of_another_kind_is_another_sweep(proposed: int, capsys: pytest.
 @pytest.mark.parametrize("more", [[], ["--plan"]])
 def test_a_sweep_is_not_resumed_by_another_script(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(["--resume", "mine", *more], capsys, left=("notes.txt", "runs"), script="loss_ablation", space=GRID)
-    assert "record of another script" in line
+    assert "'mine' was started by sweeps/gan_loss_weights.py, not by sweeps/loss_ablation.py" in line
 
 
 def test_a_resumed_sweep_shows_its_own_plan(begun: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:

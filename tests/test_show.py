@@ -237,3 +237,10 @@ def test_folders_with_any_name_are_shown(tmp_path: Path, capsys: pytest.CaptureF
     assert code == 0
     assert json.loads(out)["folder"] == str(storage / "eins")
     assert json.loads(out)["error"] == ""
+
+
+def test_a_damaged_results_file_is_said(tmp_path: Path) -> None:
+    begun(tmp_path / "a", small_plan(configs=2))
+    assert not shown(tmp_path / "a").reason
+    (tmp_path / "a" / "results.json").write_text("{")
+    assert shown(tmp_path / "a").reason == "results.json is damaged; a resume writes it again"

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 from mlflow.tracking import MlflowClient
@@ -37,6 +38,8 @@ from sweeps.gan_loss_weights import SPACE
 __all__ = ["Engine", "engine", "plan_of"]
 
 SCRIPT = "gan_loss_weights"
+#: Trials that train nothing need no images.
+_NO_IMAGES: Any = SimpleNamespace(labels=())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +81,7 @@ def _engine(folder: Path, database: Path, settings: SweepSettings, slots: int) -
     outbox, display = Outbox(home.outbox(sweep_id)), Display(Console(width=FILE_WIDTH, file=io.StringIO()))
     session = Session(study, home, "", Resources(cpus=1, gpus=0, slots=slots), Interrupt(()), outbox, display)
     connect(uri := database_uri(database), SCRIPT)
-    stages = Stages(plan, settings, session, cast(Any, None))  # trials that train nothing need no images
+    stages = Stages(plan, settings, session, _NO_IMAGES)
     search = LadderSearch("search", [stages.record], limit=1, slots=slots)
     with mock.patch("mlflow.tracking.MlflowClient", partial(_Counted, calls)):
         writer = MlflowWriter(uri, SCRIPT, sweep_id, outbox)

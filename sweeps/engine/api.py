@@ -17,8 +17,8 @@ from sweeps.engine.main import search_script
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
+from sweeps.engine.record.find_home import default_name
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.resume import default_name
 from sweeps.engine.remote.flags import split_address
 from sweeps.engine.results.sweep_result import SweepResult, read_result
 from sweeps.engine.show.status import status_of

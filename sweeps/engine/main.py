@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from sweeps.engine.plan_cost import cost_left
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.base_plan import Data
 from sweeps.engine.planning.make_plan import make_plan
@@ -47,7 +48,7 @@ def search_script(
             lambda scale: recorded_scale(home, scale),
             recorded_fields(home),
         ),
-        in_words=plan_in_words,
+        in_words=_in_words,
         make_stages=_make_stages,
     )
 
@@ -59,6 +60,10 @@ def _with_start(space: Space, settings: SweepSettings, home: SweepHome) -> Space
     if settings.resume:
         return dataclasses.replace(space, points=read_attribute(home, "plan")["space"]["points"])
     return start_from(space, SweepHome(home.folder.parent / settings.start_from).results)
+
+
+def _in_words(plan: Plan, settings: SweepSettings, home: SweepHome, is_extended: bool) -> str:
+    return plan_in_words(plan, settings, cost_left(plan, home, is_extended=is_extended) if settings.resume else None)
 
 
 def _make_stages(plan: Plan, settings: SweepSettings, session: Session, data: Data) -> Stages:

@@ -1,11 +1,11 @@
-"""A plan in words: the text that `--plan` prints, with its highest cost; and a line, printed as a sweep starts."""
+"""A plan in words: the text that `--plan` prints; and a line, printed as a sweep starts."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import describe
 from adcore.datasets.own import is_own
 from adcore.metric_names import in_words
+from sweeps.engine.plan_cost import class_epochs_of, confirmed_count, images_in_all
 from sweeps.engine.plan_time import TrialGroup, limit_in_words, time_in_words
 from sweeps.engine.planning.labels import count_of, over_classes, score_in_words
 from sweeps.engine.planning.overrides import parse_set
@@ -24,7 +25,7 @@ from sweeps.engine.planning.time_budget import images_of, normal_images, updates
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["highest_cost", "plan_in_words", "sweep_in_a_line"]
+__all__ = ["plan_in_words", "sweep_in_a_line"]
 
 #: The share of a class's normal images that a training uses at least, without a word.
 USED_SHARE = 0.5
@@ -61,53 +62,33 @@ def _unused_images(config: TrainConfig, labels: Tensor) -> str:
     )
 
 
-def _confirmed_count(plan: Plan) -> int:
-    """The most configurations that are confirmed."""
-    points = plan.space.points
-    if plan.space.is_grid:
-        return plan.configs
-    return plan.best + (plan.space.default in points) + (plan.paper and plan.space.paper in points)
+def _trial_groups(
+    plan: Plan, class_epochs: Mapping[str, float], settings: SweepSettings, slots: int
+) -> list[TrialGroup]:
+    """The most trials that stages with so many class-epochs can need, by kind."""
 
-
-def _trial_groups(plan: Plan, settings: SweepSettings, slots: int) -> list[TrialGroup]:
-    """The most trials that the plan can need, by kind."""
-    size = settings.members
-
-    def make_group(name: str, config: TrainConfig, class_epochs: float) -> TrialGroup:
-        """Packs of complete trainings that add up to so many class-epochs; of the widest networks that are searched."""
+    def make_group(stage: str, config: TrainConfig) -> TrialGroup:
+        """Packs of complete trainings that add up to them; of the widest networks that are searched."""
         if widths := plan.space.ranges.get("width"):
             config = dataclasses.replace(config, width=max(widths.ends))
-        experiments = math.ceil(class_epochs / config.epochs)
-        members = max(1, min(size, math.ceil(experiments / slots)))
+        experiments = math.ceil(class_epochs[stage] / config.epochs)
+        members = max(1, min(settings.members, math.ceil(experiments / slots)))
         images = images_of(config) / len(plan.classes) * members
-        return TrialGroup(name, config, members, math.ceil(experiments / members), images)
+        return TrialGroup(stage, config, members, math.ceil(experiments / members), images)
 
-    confirmed = plan.seeds * len(plan.classes) * plan.base.epochs
-    groups = [] if plan.space.is_grid else [make_group("search", plan.search_config, plan.budget)]
-    groups.append(make_group("confirm", plan.base, _confirmed_count(plan) * confirmed))
-    if plan.objective == "per-class":
-        groups.append(make_group("search by class", plan.search_config, _own_budget(plan)))
-        groups.append(make_group("confirm by class", plan.base, plan.best * confirmed))
-    return groups
+    return [
+        make_group(stage, plan.search_config if "search" in stage else plan.base)
+        for stage in class_epochs
+        if class_epochs[stage]
+    ]
 
 
-def _own_budget(plan: Plan) -> float:
-    """Class-epochs of all classes' own searches together."""
-    return sum(plan.of_class(index).budget for index in plan.classes)
+def plan_in_words(plan: Plan, settings: SweepSettings, left: Mapping[str, float] | None = None) -> str:
+    """The plan in words and its cost. Opens no connection, unless --probe measures a cluster.
 
-
-def highest_cost(plan: Plan) -> tuple[float, float]:
-    """The most images that training the plan can take: of its searches, and of its confirmations."""
-    budget, trainings = 0 if plan.space.is_grid else plan.budget, _confirmed_count(plan) * plan.seeds
-    if plan.objective == "per-class":
-        budget, trainings = budget + _own_budget(plan), trainings + plan.best * plan.seeds
-    class_epochs = len(plan.classes) * plan.search_config.epochs
-    return budget * images_of(plan.search_config) / class_epochs, trainings * images_of(plan.base)
-
-
-def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
-    """The plan in words and its cost. Opens no connection, unless --probe measures a cluster."""
-    base, (search, confirm) = plan.base, highest_cost(plan)
+    left: of a sweep that goes on, the class-epochs of each stage that are still to train; the time is that of these.
+    """
+    base, cost = plan.base, class_epochs_of(plan) if left is None else left
     name = settings.name or settings.continued_sweep or "<name>"
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
@@ -117,15 +98,15 @@ def plan_in_words(plan: Plan, settings: SweepSettings) -> str:
         *([f"  score      {score}"] if (score := score_in_words(base, plan.space)) else []),
         *_set_lines(plan, settings),
         *([] if plan.space.is_grid else _search_lines(plan)),
-        f"  confirm    up to {_confirmed_count(plan)} configurations x {plan.seeds} fresh seeds "
+        f"  confirm    up to {confirmed_count(plan)} configurations x {plan.seeds} fresh seeds "
         f"x {_training(base, plan)}; at most {count_of(updates_of(base), 'update')} in a training",
         *(_own_lines(plan) if plan.objective == "per-class" else []),
         "  final      the models of the confirmation on the test part, opened once",
-        f"  cost       at most {'' if plan.space.is_grid else f'{_millions(search)} images in the search, '}"
-        f"{_millions(confirm)} images to confirm",
-        f"  time       {time_in_words(lambda slots: _trial_groups(plan, settings, slots), settings)}",
+        f"  cost       at most {_images_in_words(plan, class_epochs_of(plan))}",
+        *([] if left is None else [f"  left       at most {_images_in_words(plan, left)}"]),
+        f"  time       {_time_in_words(plan, cost, settings)}",
         *([f"  warning    {warning}"] if (warning := warning_of_few_updates(base)) else []),
-        *_limit_lines(plan, settings),
+        *_limit_lines(plan, cost, settings),
         *([f"  cluster    {wait}"] if (wait := settings.wait_in_words) else []),
         f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",
         f"  checkpoints {settings.checkpoints_of(name)}",
@@ -137,10 +118,25 @@ def _millions(images: float) -> str:
     return f"{images / 1e6:.1f} M" if images >= 1e5 else f"{images:,.0f}"
 
 
-def _limit_lines(plan: Plan, settings: SweepSettings) -> list[str]:
-    if not (settings.time_limit or settings.gpu_hours):
+def _images_in_words(plan: Plan, class_epochs: Mapping[str, float]) -> str:
+    search, confirm = images_in_all(plan, class_epochs)
+    in_search = "" if plan.space.is_grid else f"{_millions(search)} images in the search, "
+    return f"{in_search}{_millions(confirm)} images to confirm"
+
+
+def _time_in_words(plan: Plan, class_epochs: Mapping[str, float], settings: SweepSettings) -> str:
+    if not any(class_epochs.values()):
+        return "no training is left"
+    return time_in_words(lambda slots: _trial_groups(plan, class_epochs, settings, slots), settings)
+
+
+def _limit_lines(plan: Plan, class_epochs: Mapping[str, float], settings: SweepSettings) -> list[str]:
+    """How a limit is divided, as long as there is a search to divide it for."""
+    if not (settings.time_limit or settings.gpu_hours) or not class_epochs.get("search"):
         return []
-    return [f"  limit      {limit_in_words(plan, lambda slots: _trial_groups(plan, settings, slots)[0], settings)}"]
+    search = {"search": class_epochs["search"]}
+    words = limit_in_words(plan, lambda slots: _trial_groups(plan, search, settings, slots)[0], settings)
+    return [f"  limit      {words}"]
 
 
 def _search_lines(plan: Plan) -> list[str]:
@@ -154,8 +150,9 @@ def _search_lines(plan: Plan) -> list[str]:
         *_point_lines(plan),
         f"  search     {plan.configs} configurations, each until stopped, at most "
         f"{_training(plan.search_config, plan)}",
-        f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} is promoted; about {plan.budget:.0f} "
-        f"class-epochs, {plan.budget / cost_without_stopping:.0%} of the cost without stopping",
+        f"  ladder     classes x epochs: {rungs}; 1 of {plan.reduction} is promoted, {plan.min_complete} or more to "
+        f"the top; about {plan.budget:.0f} class-epochs, {plan.budget / cost_without_stopping:.0%} of the cost without "
+        "stopping",
         f"  classes    {order}",
     ]
 

@@ -16,8 +16,9 @@ from adcore.command_line import run
 from adcore.errors import UserError
 from adcore.predict.command import CLASS, MODEL, SHARED, Request, predict
 from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.find_home import find_home
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.resume import find_home, read_attribute
+from sweeps.engine.record.resume import read_attribute
 from sweeps.engine.remote.flags import split_address
 from sweeps.engine.remote.local_files import fetch_files, local_home
 from sweeps.engine.storage.address import parse_address

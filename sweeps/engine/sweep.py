@@ -23,9 +23,10 @@ from sweeps.engine.machine.locations import with_absolute_paths
 from sweeps.engine.machine.system_metrics import without_missing_metrics
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.find_home import find_home
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
-from sweeps.engine.record.resume import EXTENDED, find_home, read_attribute, require_same_plan, stored_settings
+from sweeps.engine.record.resume import EXTENDED, read_attribute, require_same_plan, stored_settings
 from sweeps.engine.remote.flags import fetch_missing_record, split_address, store_of
 from sweeps.engine.storage.network_disk import network_disk_line
 from sweeps.engine.tracking.checks import check_outboxes, check_tracking
@@ -45,13 +46,14 @@ class Script(Generic[Settings, Plan]):
     """A script's part of a sweep.
 
     name: of its file in sweeps/. settings: its flags. make_plan: raises UserError for flags that contradict each other.
-    in_words: the text of --plan. make_stages: what trains; called last, once Ray runs.
+    in_words: the text of --plan; of the sweep that goes on in this folder, what is left of it, and whether it is
+    extended. make_stages: what trains; called last, once Ray runs.
     """
 
     name: str
     settings: type[Settings]
     make_plan: Callable[[Settings, SweepHome], Plan]
-    in_words: Callable[[Plan, Settings], str]
+    in_words: Callable[[Plan, Settings, SweepHome, bool], str]
     make_stages: Callable[[Plan, Settings, Session, Data], StageRunner]
 
 
@@ -87,7 +89,7 @@ def sweep(script: Script[Any, Any], flags: dict[str, Any], interrupt: Interrupt)
     plan = script.make_plan(settings, home)
     require_same_plan(home, plan, except_for=EXTENDED if "extend" in flags else ())
     if settings.plan:
-        click.echo(script.in_words(plan, settings))
+        click.echo(script.in_words(plan, settings, home, "extend" in flags))
         return 0
     settings = with_absolute_paths(settings)
     if settings.resume:

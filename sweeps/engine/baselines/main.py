@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from sweeps.engine.baselines.plan import BaselinePlan, BaselineSettings, plan_baselines, rows_in_words
 from sweeps.engine.baselines.rows import Baseline
 from sweeps.engine.planning.base_plan import Data
+from sweeps.engine.record.home import SweepHome
+from sweeps.engine.show.record_file import read_record
 from sweeps.engine.sweep import Script, launch
 
 if TYPE_CHECKING:
@@ -23,10 +25,14 @@ def main(script: str, text: str, rows: Sequence[Baseline], argv: Sequence[str] |
         script,
         BaselineSettings,
         make_plan=lambda settings, _: plan_baselines(script, settings, rows),
-        in_words=rows_in_words,
+        in_words=_in_words,
         make_stages=_make_stages,
     )
     launch(table, text, argv)
+
+
+def _in_words(plan: BaselinePlan, settings: BaselineSettings, home: SweepHome, is_extended: bool) -> str:
+    return rows_in_words(plan, settings, read_record(home.record).attributes if settings.resume else None)
 
 
 def _make_stages(plan: BaselinePlan, settings: BaselineSettings, session: Session, data: Data) -> BaselineStages:

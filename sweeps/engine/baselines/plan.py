@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from adcore.config import TrainConfig
@@ -14,6 +14,7 @@ from adcore.protocols.definitions import FOLDS
 from adcore.system.device import has_cuda_device
 from sweeps.engine.baselines.rows import TABLE_SCALES, Baseline, TableScale
 from sweeps.engine.planning.base_plan import BasePlan, Data
+from sweeps.engine.planning.labels import count_of
 from sweeps.engine.planning.run_settings import RunSettings
 
 if TYPE_CHECKING:
@@ -156,8 +157,8 @@ def plan_baselines(script: str, settings: BaselineSettings, rows: Sequence[Basel
     return BaselinePlan(script, scale, selected, settings.seeds or TABLE_SCALES[scale].seeds, settings.seed)
 
 
-def rows_in_words(plan: BaselinePlan, settings: BaselineSettings) -> str:
-    """The rows in words; opens no file and no connection."""
+def rows_in_words(plan: BaselinePlan, settings: BaselineSettings, done: Collection[str] | None = None) -> str:
+    """The rows in words; opens no file and no connection. done: of a table on record, the keys of its trainings."""
     lines = [f"{plan.script}, scale {plan.scale}: nothing is run"]
     for place, row in plan.rows.items():
         trainings = [training for training in plan.trainings if training.configuration in plan.configurations(place)]
@@ -167,8 +168,15 @@ def rows_in_words(plan: BaselinePlan, settings: BaselineSettings) -> str:
             f"  {row.name:18} {config.detector}, {config.dataset}, protocol {config.protocol}, "
             f"trainings: {len(trainings)}, epochs: {config.epochs}, width {config.width}; {reported}"
         )
-    epochs = sum(plan.config(training).epochs for training in plan.trainings)
+    lines.append(f"  cost: {_cost_in_words(plan, plan.trainings)}, in all")
+    if done is not None:
+        lines.append(f"  left: {_cost_in_words(plan, [each for each in plan.trainings if each.key not in done])}")
     if wait := settings.wait_in_words:
         lines.append(f"  cluster: {wait}")
-    places = f"  checkpoints: {settings.checkpoints_of(settings.name or settings.continued_sweep or '<name>')}"
-    return "\n".join([*lines, f"  cost: {len(plan.trainings)} trainings, at most {epochs} epochs, in all", places])
+    lines.append(f"  checkpoints: {settings.checkpoints_of(settings.name or settings.continued_sweep or '<name>')}")
+    return "\n".join(lines)
+
+
+def _cost_in_words(plan: BaselinePlan, trainings: Sequence[Training]) -> str:
+    epochs = sum(plan.config(training).epochs for training in trainings)
+    return f"{count_of(len(trainings), 'training')}, at most {count_of(epochs, 'epoch')}"

@@ -14,7 +14,16 @@ from sweeps.engine.machine.code import ROOT
 from sweeps.engine.machine.locations import SQLITE, database_path
 from sweeps.engine.planning.run_settings import RunSettings
 
-__all__ = ["FROM_PYTHON", "SUBMIT", "browse_command", "mlflow_command", "python", "resume_command", "script_command"]
+__all__ = [
+    "FROM_PYTHON",
+    "SUBMIT",
+    "browse_command",
+    "mlflow_command",
+    "origin",
+    "python",
+    "resume_command",
+    "script_command",
+]
 
 #: In place of a script's name, for a sweep that Python code began: of its experiment in MLflow, too.
 FROM_PYTHON = "notebook"
@@ -24,6 +33,11 @@ SUBMIT = "ray job submit --working-dir . -- env PYTHONPATH=. python"
 UPLOADED = "working_dir_files"
 #: Settings that a resume needs again if they are not the defaults.
 PLACES = ("storage", "checkpoints", "tracking_uri", "address", "data_dir")
+
+
+def origin(script: str) -> str:
+    """What starts sweeps of this script, in a sentence."""
+    return "Python code" if script == FROM_PYTHON else f"sweeps/{script}.py"
 
 
 def resume_command(script: str, settings: RunSettings, name: str) -> str:

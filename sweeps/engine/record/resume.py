@@ -1,9 +1,8 @@
-"""A sweep's folder, and what is read from its record before the sweep starts: settings, plan, other attributes."""
+"""What is read from a sweep's record before the sweep starts: settings, plan, other attributes."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -13,18 +12,16 @@ from adcore.data_checks import experiments_of
 from adcore.datasets import DatasetError, describe
 from adcore.errors import UserError
 from adcore.options import flag_of, from_plain
-from sweeps.engine.machine.locations import check_name, with_moved_paths
+from sweeps.engine.machine.commands import origin
+from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.planning.settings import SCALES, Scale
-from sweeps.engine.record.home import RECORD, SweepHome, unknown_sweep
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.progress import CLOCK
-from sweeps.engine.storage.address import absolute_folder
 
 __all__ = [
     "EXTENDED",
-    "default_name",
-    "find_home",
     "plan_with_defaults",
     "read_attribute",
     "recorded_fields",
@@ -40,35 +37,6 @@ LIMITS = ("time_limit", "gpu_hours")
 Settings = TypeVar("Settings", bound=RunSettings)
 
 
-def default_name(script: str) -> str:
-    """The name of a sweep that was given none: script and time."""
-    return f"{script}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-
-
-def find_home(script: str, settings: RunSettings) -> SweepHome:
-    """The sweep's own folder. Raises UserError for a name that is taken, or unknown on resume."""
-    try:
-        return _find_home(script, settings)
-    except OSError as error:  # a name that is too long
-        raise UserError(f"--storage {settings.storage!r}: not a usable folder ({error})") from error
-
-
-def _find_home(script: str, settings: RunSettings) -> SweepHome:
-    storage = absolute_folder(settings.storage, "--storage")
-    check_name(storage, "--storage")
-    if settings.continued_sweep:
-        existing_names = sorted(path.parent.name for path in storage.glob(f"*/{RECORD}"))
-        if settings.continued_sweep not in existing_names:
-            raise unknown_sweep(settings.continued_sweep, existing_names, storage)
-        return SweepHome(storage / settings.continued_sweep)
-    home = SweepHome(storage / (settings.name or default_name(script)))
-    if home.has_record:
-        raise UserError(f"sweep {home.name!r} exists in {storage}: give another --name, or --resume {home.name}")
-    if other := next((path.name for path in home.folder.glob("*") if not path.name.startswith(".")), None):
-        raise UserError(f"--name {home.name}: {home.folder} holds other files ({other}, ...); give another --name")
-    return home
-
-
 def stored_settings(script: str, settings_type: type[Settings], home: SweepHome, flags: Mapping[str, Any]) -> Settings:
     """A continued sweep's own settings, with changeable ones as given now; those of --extend as for a resume.
 
@@ -76,11 +44,15 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
     """
     stored, plan = read_attribute(home, "settings"), read_attribute(home, "plan")
     defaults = {field.name: field.default for field in dataclasses.fields(settings_type)}
-    is_of_script = isinstance(plan, dict) and plan.get("script") == script
-    if not is_of_script or not isinstance(stored, dict) or not set(stored) <= set(defaults):
+    of_script = plan.get("script") if isinstance(plan, dict) else None
+    if isinstance(of_script, str) and of_script != script:
         raise UserError(
-            f"{home.record}: the record of another script, or of another version of sweeps/{script}.py; "
-            "resume it with that one, or start a new sweep"
+            f"sweep {home.name!r} was started by {origin(of_script)}, not by {origin(script)}; continue it there"
+        )
+    if of_script is None or not isinstance(stored, dict) or not set(stored) <= set(defaults):
+        raise UserError(
+            f"{home.record}: the record of another version of {origin(script)}; resume it with that one, or start a "
+            "new sweep"
         )
     plain = from_plain(defaults | stored)  # a setting that is newer than the record has its default
     try:

@@ -13,9 +13,9 @@ from adcore.command_line import dataclass_flags, run
 from adcore.errors import UserError
 from sweeps.engine.machine.code import check_one_root
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
+from sweeps.engine.record.find_home import find_home
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
-from sweeps.engine.record.resume import find_home
 
 __all__ = ["main"]
 

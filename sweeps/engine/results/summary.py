@@ -47,6 +47,7 @@ class Summary:
 
     search: one seed, None if the search's trainings are not the confirmation's; confirm: fresh seeds, on
     validation; test: the same models on the test part, by comparison ("", and "seen" and "unseen" where they differ).
+    reference: the name of the winner if it is the default or the paper's point, else empty.
     """
 
     winner: Confirmation
@@ -55,11 +56,17 @@ class Summary:
     test: dict[str, Interval]
     comparisons: list[Comparison]
     metric: str = "auroc"
+    reference: str = ""
 
     @property
     def sentence(self) -> str:
-        """Whether the winner's lead is beyond noise, and whether its score is better than chance."""
-        return " ".join(filter(None, [self._lead(), self._chance()]))
+        """Whether anything was found, whether the winner's lead is beyond noise, and its score better than chance."""
+        return " ".join(filter(None, [self._found(), self._lead(), self._chance()]))
+
+    def _found(self) -> str:
+        if not self.reference or not self.comparisons:
+            return ""
+        return f"The search has found nothing better than the {self.reference}."
 
     def _chance(self) -> str:
         if self.metric != "auroc" or not self.test[""].low <= CHANCE:
@@ -120,6 +127,7 @@ def summarise(
         {name: _on_test(confirmed, test, name) for name in test.covariance},
         _comparisons(comparable, test, names, point_names or {}, is_grid=is_grid),
         test.metric,
+        "" if is_grid else names.get(number, ""),
     )
 
 

@@ -127,6 +127,9 @@ def _with_record(status: SweepStatus, home: SweepHome, record: RecordFile) -> Sw
     files = {"record": home.record, "results": home.results, "table": table, "report": home.report}
     if figures := home.class_figures():
         files["figure"] = figures[0]
+    results = _results(home.results)
+    is_damaged = home.results.exists() and results is None and not is_table(plan)
+    damage = f"{home.results.name} is damaged; a resume writes it again" if is_damaged else ""
     run = {field.name: settings[field.name] for field in dataclasses.fields(RunSettings) if field.name in settings}
     return dataclasses.replace(
         status,
@@ -138,12 +141,12 @@ def _with_record(status: SweepStatus, home: SweepHome, record: RecordFile) -> Sw
         stage=None if state == "complete" else current_stage,
         started=_local(started) if started else None,
         seconds_left=left,
-        reason="" if status.is_running else ended.get("reason", ""),
+        reason="" if status.is_running else ended.get("reason", "") or damage,
         failures=[] if status.is_running else ended.get("failures", []),
         counts=counts(record),
         best=best_so_far(record),
         confirmed=confirmed_configurations(record),
-        results=_results(home.results),
+        results=results,
         test_openings=attributes.get("test_openings") or [],
         files={name: str(path) for name, path in files.items() if path.exists()},
         mlflow=settings["tracking_uri"],
