@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -119,9 +120,9 @@ def test_mlflow_serves_the_database_on_loopback_alone_and_its_exit_code_is_passe
 ) -> None:
     assert ended(*URI) == 3
     [(command, folder)] = served
-    assert command[1:3] == ["ui", "--backend-store-uri"]
-    assert command[3] == "sqlite:///mlflow.db"
-    assert command[-4:] == ["--host", "127.0.0.1", "--port", PORT]
+    words = ["ui", "--backend-store-uri", "sqlite:///mlflow.db", "--host", "127.0.0.1", "--port", PORT]
+    assert command[1:] == words
+    assert os.environ["MLFLOW_UVICORN_OPTS"] == "--log-level=warning"
     assert Path(command[0]).name == "mlflow"
     assert folder == Path("data").resolve()
     assert capsys.readouterr().out.startswith(f"{STARTS}\nup\nno sweep in sqlite:///")

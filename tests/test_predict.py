@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -153,6 +154,16 @@ def test_error_maps_are_written_and_their_mean_is_the_gans_score(models: Path, i
     model = load_model(read_states([models / "mirrored.ckpt"]), "0")
     pixels = torch.tensor(np.asarray(Image.open(images / "00.png")))[None, None]
     assert 2 * float(model.error_maps(pixels)[1].mean()) == pytest.approx(scores(found)[0], rel=1e-5)
+
+
+def test_error_maps_beside_those_of_another_run_are_told_of(
+    models: Path, images: Path, tmp_path: Path, ran: Run
+) -> None:
+    words = ["--model", models / "gan.ckpt", "--class", 0, "--heatmaps", tmp_path / "maps"]
+    line = f"--heatmaps '{tmp_path / 'maps'}': 1 of its files are not of this run"
+    shutil.copy(images / "00.png", images / "other.png")
+    for image, told in (("00.png", False), ("00.png", False), ("other.png", True)):
+        assert (line in ran(*words, images / image).lines) == told, image
 
 
 def test_a_heatmaps_brightness_goes_with_the_errors_square_root(tmp_path: Path) -> None:

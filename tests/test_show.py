@@ -243,4 +243,4 @@ def test_a_damaged_results_file_is_said(tmp_path: Path) -> None:
     begun(tmp_path / "a", small_plan(configs=2))
     assert not shown(tmp_path / "a").reason
     (tmp_path / "a" / "results.json").write_text("{")
-    assert shown(tmp_path / "a").reason == "results.json is damaged; a resume writes it again"
+    assert shown(tmp_path / "a").reason == "results.json cannot be read; a resume writes it again"

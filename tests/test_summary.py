@@ -133,10 +133,10 @@ def test_where_the_default_wins_it_is_compared_with_the_next() -> None:
     summary = summary_of({0: [0.9, 0.91], 7: [0.88, 0.89]}, {0: "default"})
     assert [(each.configuration, each.name) for each in summary.comparisons] == [(7, "")]
     assert summary.sentence.startswith(
-        "The search has found nothing better than the default. On the test part the winner"
+        "On validation nothing was confirmed to be better than the default. On the test part the"
     )
     assert "leads configuration 7 by" in summary.sentence
-    assert "found nothing" not in summary_of({7: [0.9, 0.91], 0: [0.88, 0.89]}, {0: "default"}).sentence
+    assert "confirmed to be better" not in summary_of({7: [0.9, 0.91], 0: [0.88, 0.89]}, {0: "default"}).sentence
 
 
 def test_a_point_that_is_no_reference_is_named_beside_its_number() -> None:

@@ -20,11 +20,11 @@ from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.time_budget import Pace, TimedTrial, confirm_seconds, confirmable_count, images_of, pace_of
 from sweeps.engine.record.clock import Clock
-from sweeps.engine.record.confirmation import candidates
+from sweeps.engine.record.confirmation import candidates, chosen_in_time
 from sweeps.engine.record.progress import CLOCK
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.timed_search import TimedSearch
-from sweeps.engine.time_limit import TimeLimit, chosen_in_time, left_out_in_words
+from sweeps.engine.time_limit import TimeLimit, left_out_in_words
 from tests.refusals import refused
 from tests.sweep_parts import Sweep, complete, record_of, searched, small_plan
 
@@ -283,4 +283,4 @@ def test_the_plan_shows_how_the_time_would_be_divided(monkeypatch: pytest.Monkey
     kept = 20 + 1.5 * (10 + 2 * 2 * 9 / 10)
     assert f"1 h 0 min: confirm and final at most {kept:.0f} s" in shown(3600.0)
     assert f"about {(3600 - kept) * 10:.0f} class-epochs" in shown(3600.0)
-    assert "30 s is too short" in shown(30.0)
+    assert "30 s: too short: confirm" in shown(30.0)

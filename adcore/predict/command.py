@@ -138,13 +138,23 @@ def _score(model: Model, files: Sequence[Path], request: Request) -> int:
     from adcore.predict.scoring import score_files
 
     heatmaps = Path(request.heatmaps) if request.heatmaps is not None else None
+    others = _file_names(heatmaps) if heatmaps else set()
     scored, unreadable = score_files(model, files, batch_size=request.batch_size, heatmaps=heatmaps)
     _write_table(request.table, scored, model.threshold)
     for line in unreadable:
         click.echo(line, err=True)
+    if others := others - {Path(image.heatmap).name for image in scored if image.heatmap}:
+        click.echo(f"--heatmaps {request.heatmaps!r}: {len(others)} of its files are not of this run", err=True)
     if unreadable:
         click.echo(f"{len(unreadable)} not read, {len(scored)} images scored", err=True)
     return 1 if unreadable else 0
+
+
+def _file_names(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir() if path.is_file()}
+    except OSError:  # it is not there yet, or cannot be read
+        return set()
 
 
 def prepare_process() -> None:

@@ -58,9 +58,8 @@ def browse(settings: UiSettings) -> int:
     _require_free(settings.port)
     sweep_links = _links(uri, f"http://127.0.0.1:{settings.port}")
     print("MLflow starts; the links follow once it answers", flush=True)
-    quiet = ["--uvicorn-opts", "--log-level=warning"]  # a line for each request would hide the links
-    words = ["ui", "--backend-store-uri", f"{SQLITE}{path.name}", *quiet, "--host", "127.0.0.1"]
-    words += ["--port", str(settings.port)]
+    words = ["ui", "--backend-store-uri", f"{SQLITE}{path.name}", "--host", "127.0.0.1", "--port", str(settings.port)]
+    os.environ.setdefault("MLFLOW_UVICORN_OPTS", "--log-level=warning")  # a line a request would hide the links
     command = [str(Path(sys.executable).with_name("mlflow")), *words]
     return serve(command, path.parent, lambda: _print_when_up(settings.port, uri, sweep_links))
 

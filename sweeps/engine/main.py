@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from sweeps.engine.plan_cost import cost_left
+from sweeps.engine.plan_cost import left_of
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.base_plan import Data
 from sweeps.engine.planning.make_plan import make_plan
@@ -63,7 +63,8 @@ def _with_start(space: Space, settings: SweepSettings, home: SweepHome) -> Space
 
 
 def _in_words(plan: Plan, settings: SweepSettings, home: SweepHome, is_extended: bool) -> str:
-    return plan_in_words(plan, settings, cost_left(plan, home, is_extended=is_extended) if settings.resume else None)
+    left = left_of(plan, home, is_extended=is_extended) if settings.resume else None
+    return plan_in_words(plan, settings, left)
 
 
 def _make_stages(plan: Plan, settings: SweepSettings, session: Session, data: Data) -> Stages:

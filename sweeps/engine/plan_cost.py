@@ -1,81 +1,146 @@
-"""What a plan's stages cost at most, in class-epochs; of a sweep that goes on, what its record does not hold yet."""
+"""What a plan's stages cost at most, in class-epochs; of a sweep that goes on, how much of that is left."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from adcore.errors import UserError
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.time_budget import images_of
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.progress import STAGE, class_epochs_left_of_stage, class_epochs_on_record
-from sweeps.engine.show.counts import confirmed_configurations
-from sweeps.engine.show.record_file import RecordFile, read_record
+from sweeps.engine.record.progress import CLOCK
+from sweeps.engine.storage.errors import StorageError, one_line
 
-__all__ = ["class_epochs_of", "confirmed_count", "cost_left", "images_in_all"]
+if TYPE_CHECKING:
+    from sweeps.engine.record.configuration import Configuration
+    from sweeps.engine.record.record import SweepRecord
 
-SEARCH, CONFIRM, SEARCH_BY_CLASS, CONFIRM_BY_CLASS = "search", "confirm", "search by class", "confirm by class"
+__all__ = ["Left", "class_epochs_of", "confirmed_count", "images_in_all", "left_of"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Left:
+    """What is left of a sweep that goes on. class_epochs: by stage. seconds_used: of its time limit."""
+
+    class_epochs: Mapping[str, float]
+    seconds_used: float
 
 
 def confirmed_count(plan: Plan) -> int:
     """The most configurations that are confirmed."""
-    return plan.configs if plan.space.is_grid else plan.best + len(_references(plan))
+    return plan.configs if plan.space.is_grid else plan.best + len(plan.reference_points)
 
 
 def class_epochs_of(plan: Plan) -> dict[str, float]:
     """Class-epochs of each stage, at most, in their order; a stage that the plan does not have is left out."""
-    confirmed = _confirmation(plan)
-    stages: dict[str, float] = {} if plan.space.is_grid else {SEARCH: plan.budget}
-    stages[CONFIRM] = confirmed_count(plan) * confirmed
+    confirmed = _class_epochs_of_confirming(plan)
+    stages: dict[str, float] = {} if plan.space.is_grid else {"search": plan.budget}
+    stages["confirm"] = confirmed_count(plan) * confirmed
     if plan.objective == "per-class":
-        stages[SEARCH_BY_CLASS] = sum(plan.of_class(index).budget for index in plan.classes)
-        stages[CONFIRM_BY_CLASS] = plan.best * confirmed
+        stages["search by class"] = sum(plan.of_class(index).budget for index in plan.classes)
+        stages["confirm by class"] = plan.best * confirmed
     return stages
 
 
 def images_in_all(plan: Plan, class_epochs: Mapping[str, float]) -> tuple[float, float]:
     """Images that stages with so many class-epochs are trained on: of all searches, and of all confirmations."""
-    sums = (sum(class_epochs.get(stage, 0) for stage in stages) for stages in (
-        (SEARCH, SEARCH_BY_CLASS), (CONFIRM, CONFIRM_BY_CLASS)
-    ))  # fmt: skip
-    search, confirm = (
-        images_of(config) / len(plan.classes) / config.epochs * count
-        for config, count in zip((plan.search_config, plan.base), sums, strict=True)
-    )
+    search = confirm = 0.0
+    for stage, count in class_epochs.items():
+        config = plan.config_of(stage)
+        images = count * images_of(config) / len(plan.classes) / config.epochs
+        search, confirm = (search + images, confirm) if "search" in stage else (search, confirm + images)
     return search, confirm
 
 
-def cost_left(plan: Plan, home: SweepHome, *, is_extended: bool) -> dict[str, float]:
-    """The same as `class_epochs_of`, less what the sweep's record holds. is_extended: the plan adds to the one there.
+def left_of(plan: Plan, home: SweepHome, *, is_extended: bool) -> Left:
+    """What is left to train of a sweep on record. is_extended: the plan adds to the one there.
 
-    Raises UserError for a record that cannot be read.
+    Found on a copy of the record, with which is done what the sweep does as it starts. Raises UserError for a damaged
+    one.
     """
-    record = read_record(home.record)
-    attributes, stages = record.attributes, class_epochs_of(plan)
-    if is_extended or (SEARCH in stages and not attributes.get("searched")):
-        left = {SEARCH: max(0.0, stages[SEARCH] - class_epochs_on_record(attributes))}
-        return {**stages, **left, CONFIRM: stages[CONFIRM] - _confirmed_references(plan, record)}
-    begun = attributes[STAGE]["name"] if STAGE in attributes else ""
-    if begun not in stages or begun == SEARCH:  # the search has ended, and what follows has not begun
-        return {**stages, SEARCH: 0.0} if SEARCH in stages else stages
-    names = list(stages)
-    ended = dict.fromkeys(names[: names.index(begun)], 0.0)
-    return {**stages, **ended, begun: class_epochs_left_of_stage(attributes, plan.base.epochs)}
+    from sweeps.engine.record.extend import extend_record
+    from sweeps.engine.record.record import SweepRecord
+    from sweeps.engine.record.study import open_study, storage_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, home.record.name)
+        try:
+            _copy(home.record, copy)
+            if is_extended:
+                extend_record(copy, plan)
+            study = open_study(copy, create=False)
+            try:
+                record = SweepRecord(study, plan, path=copy)
+                return Left(_class_epochs_left(record), (record.read(CLOCK) or {"used": 0.0})["used"])
+            finally:
+                storage_of(study).remove_session()
+        except (StorageError, sqlite3.Error, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"{home.record}: damaged, or the record of another version ({type(error).__name__}: {one_line(error)})"
+            ) from error
 
 
-def _references(plan: Plan) -> list[str]:
-    """The points that are confirmed however good they are."""
-    names = [plan.space.default, *([plan.space.paper] if plan.paper and plan.space.paper else [])]
-    return [name for name in names if name in plan.space.points]
+def _copy(record: Path, copy: Path) -> None:
+    """Copy a record that a driver may be writing."""
+    with (
+        closing(sqlite3.connect(f"{record.as_uri()}?mode=ro", uri=True, timeout=30)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
 
 
-def _confirmation(plan: Plan) -> float:
-    """Class-epochs of confirming one configuration."""
+def _class_epochs_left(record: SweepRecord) -> dict[str, float]:
+    from sweeps.engine.record.confirmation import candidates, chosen_in_time, references
+
+    plan, stages = record.plan, class_epochs_of(record.plan)
+    if record.read("test") is not None:
+        return dict.fromkeys(stages, 0.0)
+    if plan.space.is_grid:
+        return {"confirm": _untrained(record, record.open_grid())}
+    left = {"search": _unspent(record)}
+    if record.is_searched:
+        left["confirm"] = _untrained(record, chosen_in_time(record, candidates(record)))
+    else:
+        known = references(record).values()  # who the best will be is not known
+        others = confirmed_count(plan) - len(known)
+        left["confirm"] = _untrained(record, known) + others * _class_epochs_of_confirming(plan)
+    if plan.objective == "per-class":
+        records = [record.of_class(index) for index in plan.classes]
+        left["search by class"] = sum(map(_unspent, records))
+        left["confirm by class"] = sum(map(_unconfirmed, records))
+    return left
+
+
+def _unspent(record: SweepRecord) -> float:
+    """Class-epochs that a search may still spend."""
+    return 0.0 if record.is_searched else max(0.0, record.ladder.budget - record.ladder.spent)
+
+
+def _unconfirmed(record: SweepRecord) -> float:
+    """Class-epochs of confirming the best of a class's own search."""
+    plan = record.plan
+    if record.is_searched:
+        return _untrained(record, record.best(plan.best))
+    return plan.best * _class_epochs_of_confirming(plan)
+
+
+def _untrained(record: SweepRecord, chosen: Iterable[Configuration]) -> float:
+    """Class-epochs of what a confirmation of these configurations does not have on record."""
+    plan = record.plan
+    missing = [
+        set(plan.classes) - record.confirmation_values(configuration.number, seed).keys()
+        for configuration in chosen
+        for seed in plan.confirm_seeds
+    ]
+    return plan.base.epochs * sum(map(len, missing))
+
+
+def _class_epochs_of_confirming(plan: Plan) -> float:
+    """Of one configuration."""
     return plan.seeds * len(plan.classes) * plan.base.epochs
-
-
-def _confirmed_references(plan: Plan, record: RecordFile) -> float:
-    """Class-epochs on record of confirming those; which others of an extended sweep stay among the best is unknown."""
-    names: list[str] = _references(plan)
-    trained: list[dict[str, Any]] = [each for each in confirmed_configurations(record) if each["name"] in names]
-    return sum(len(each["confirm"]) for each in trained) * len(plan.classes) * plan.base.epochs

@@ -13,7 +13,7 @@ from adcore.config import TrainConfig
 from adcore.datasets import describe
 from adcore.datasets.own import is_own
 from adcore.metric_names import in_words
-from sweeps.engine.plan_cost import class_epochs_of, confirmed_count, images_in_all
+from sweeps.engine.plan_cost import Left, class_epochs_of, confirmed_count, images_in_all
 from sweeps.engine.plan_time import TrialGroup, limit_in_words, time_in_words
 from sweeps.engine.planning.labels import count_of, over_classes, score_in_words
 from sweeps.engine.planning.overrides import parse_set
@@ -76,19 +76,15 @@ def _trial_groups(
         images = images_of(config) / len(plan.classes) * members
         return TrialGroup(stage, config, members, math.ceil(experiments / members), images)
 
-    return [
-        make_group(stage, plan.search_config if "search" in stage else plan.base)
-        for stage in class_epochs
-        if class_epochs[stage]
-    ]
+    return [make_group(stage, plan.config_of(stage)) for stage in class_epochs if class_epochs[stage]]
 
 
-def plan_in_words(plan: Plan, settings: SweepSettings, left: Mapping[str, float] | None = None) -> str:
+def plan_in_words(plan: Plan, settings: SweepSettings, left: Left | None = None) -> str:
     """The plan in words and its cost. Opens no connection, unless --probe measures a cluster.
 
-    left: of a sweep that goes on, the class-epochs of each stage that are still to train; the time is that of these.
+    left: of a sweep that goes on; the time is that of what is left.
     """
-    base, cost = plan.base, class_epochs_of(plan) if left is None else left
+    base, to_train = plan.base, left.class_epochs if left else class_epochs_of(plan)
     name = settings.name or settings.continued_sweep or "<name>"
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
@@ -103,10 +99,10 @@ def plan_in_words(plan: Plan, settings: SweepSettings, left: Mapping[str, float]
         *(_own_lines(plan) if plan.objective == "per-class" else []),
         "  final      the models of the confirmation on the test part, opened once",
         f"  cost       at most {_images_in_words(plan, class_epochs_of(plan))}",
-        *([] if left is None else [f"  left       at most {_images_in_words(plan, left)}"]),
-        f"  time       {_time_in_words(plan, cost, settings)}",
+        *([f"  left       about {_images_in_words(plan, to_train)}"] if left else []),
+        f"  time       {_time_in_words(plan, to_train, settings)}",
         *([f"  warning    {warning}"] if (warning := warning_of_few_updates(base)) else []),
-        *_limit_lines(plan, cost, settings),
+        *_limit_lines(plan, to_train, settings, left.seconds_used if left else 0.0),
         *([f"  cluster    {wait}"] if (wait := settings.wait_in_words) else []),
         f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",
         f"  checkpoints {settings.checkpoints_of(name)}",
@@ -130,13 +126,17 @@ def _time_in_words(plan: Plan, class_epochs: Mapping[str, float], settings: Swee
     return time_in_words(lambda slots: _trial_groups(plan, class_epochs, settings, slots), settings)
 
 
-def _limit_lines(plan: Plan, class_epochs: Mapping[str, float], settings: SweepSettings) -> list[str]:
-    """How a limit is divided, as long as there is a search to divide it for."""
-    if not (settings.time_limit or settings.gpu_hours) or not class_epochs.get("search"):
+def _limit_lines(
+    plan: Plan, class_epochs: Mapping[str, float], settings: SweepSettings, seconds_used: float
+) -> list[str]:
+    if not (settings.time_limit or settings.gpu_hours):
         return []
     search = {"search": class_epochs["search"]}
-    words = limit_in_words(plan, lambda slots: _trial_groups(plan, search, settings, slots)[0], settings)
-    return [f"  limit      {words}"]
+
+    def group_of(slots: int) -> TrialGroup | None:
+        return next(iter(_trial_groups(plan, search, settings, slots)), None)
+
+    return [f"  limit      {limit_in_words(plan, group_of, settings, seconds_used)}"]
 
 
 def _search_lines(plan: Plan) -> list[str]:

@@ -67,29 +67,34 @@ def time_in_words(groups_of: Callable[[int], list[TrialGroup]], settings: SweepS
         return _on_this_machine(groups_of(resources.slots), settings, resources)
 
 
-def limit_in_words(plan: Plan, search_group_of: Callable[[int], TrialGroup], settings: SweepSettings) -> str:
+def limit_in_words(
+    plan: Plan, search_group_of: Callable[[int], TrialGroup | None], settings: SweepSettings, seconds_used: float
+) -> str:
     """How a limit would be divided between the search and what follows, if this machine has been measured.
 
-    search_group_of: the search's trials for a number of slots. Raises UserError for --gpu-hours without GPUs.
+    search_group_of: the search's trials for a number of slots, None once it has ended. seconds_used: of the limit, by
+    earlier runs of the sweep. Raises UserError for --gpu-hours without GPUs.
     """
     resources = resources_of_nodes([{"CPU": allotted_cpus(), "GPU": cuda_devices()}], settings)
     if settings.address != "local":
         return "divided by the speed that the search measures"
-    seconds, group = settings.limit_seconds(resources.slots, resources.gpus) or 0.0, search_group_of(resources.slots)
+    seconds = settings.limit_seconds(resources.slots, resources.gpus) or 0.0
+    limit = f"{duration(seconds)}, {duration(seconds_used)} of it used" if seconds_used else duration(seconds)
+    if not (group := search_group_of(resources.slots)):
+        return f"{limit}; the search has ended"
     with _devices_of(resources):
         measured = known_probe(group.config, group.members, resources.cpus)
     if measured is None:
-        return f"{duration(seconds)}, divided by the speed that the search measures, or --plan --probe now"
+        return f"{limit}, divided by the speed that the search measures, or --plan --probe now"
     share = min(1.0, resources.gpus or 1.0)
     per_class_epoch = images_of(group.config) / group.config.epochs / len(plan.classes)
     pace = Pace(measured.images_per_second * share / per_class_epoch, STARTUP)
     reserved_seconds = reserve(plan, pace, resources.slots, seconds)
-    if reserved_seconds >= seconds:
-        return f"{duration(seconds)} is too short: confirm and final alone take about {duration(reserved_seconds)}"
-    searched = (seconds - reserved_seconds) * pace.speed * resources.slots
+    if (for_search := seconds - seconds_used - reserved_seconds) <= 0:
+        return f"{limit}: too short: confirm and final alone take about {duration(reserved_seconds)}"
     return (
-        f"{duration(seconds)}: confirm and final at most {duration(reserved_seconds)}, the search the rest, if it "
-        f"needs it: about {searched:.0f} class-epochs at the measured speed"
+        f"{limit}: confirm and final at most {duration(reserved_seconds)}, the search the rest, if it "
+        f"needs it: about {for_search * pace.speed * resources.slots:.0f} class-epochs at the measured speed"
     )
 
 

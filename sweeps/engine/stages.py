@@ -17,7 +17,7 @@ from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.checkpoint_files import drop_checkpoints
 from sweeps.engine.record.configuration import Configuration
-from sweeps.engine.record.confirmation import Confirmation, candidates, confirmations
+from sweeps.engine.record.confirmation import Confirmation, candidates, chosen_in_time, confirmations
 from sweeps.engine.record.extend import earlier_sizes
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results.commands import final_commands
@@ -36,7 +36,7 @@ from sweeps.engine.search.trial import run_trial
 from sweeps.engine.session import Session
 from sweeps.engine.stage_runner import StageRunner
 from sweeps.engine.storage.errors import storage
-from sweeps.engine.time_limit import chosen_in_time, left_out_in_words, time_limit
+from sweeps.engine.time_limit import left_out_in_words, time_limit
 
 __all__ = ["Stages"]
 

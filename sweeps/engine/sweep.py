@@ -46,8 +46,7 @@ class Script(Generic[Settings, Plan]):
     """A script's part of a sweep.
 
     name: of its file in sweeps/. settings: its flags. make_plan: raises UserError for flags that contradict each other.
-    in_words: the text of --plan; of the sweep that goes on in this folder, what is left of it, and whether it is
-    extended. make_stages: what trains; called last, once Ray runs.
+    in_words: the text of --plan; takes the sweep's folder, too, and whether it is extended. make_stages: what trains; called last, once Ray runs.
     """
 
     name: str

@@ -12,13 +12,13 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.time_budget import confirmable_count, duration
 from sweeps.engine.record.clock import CHOSEN, Clock
 from sweeps.engine.record.configuration import Configuration
-from sweeps.engine.record.confirmation import references
+from sweeps.engine.record.confirmation import chosen_in_time, references
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.timed_search import TimedSearch
 from sweeps.engine.session import Session
 from sweeps.engine.storage.errors import StorageError
 
-__all__ = ["TimeLimit", "chosen_in_time", "left_out_in_words", "time_limit"]
+__all__ = ["TimeLimit", "left_out_in_words", "time_limit"]
 
 
 class TimeLimit:
@@ -75,12 +75,6 @@ class TimeLimit:
     def in_words(self) -> str:
         """How much of the time was used, as a line of the report."""
         return f"time: {duration(self.clock.seconds_used)} of {duration(self.clock.limit)}"
-
-
-def chosen_in_time(record: SweepRecord, candidates: Sequence[Configuration]) -> list[Configuration]:
-    """Those that a limit, perhaps of an earlier run, has chosen to be confirmed; all if there was none."""
-    chosen = record.read(CHOSEN)
-    return [each for each in candidates if chosen is None or each.number in chosen]
 
 
 def left_out_in_words(record: SweepRecord, candidates: Sequence[Configuration]) -> list[str]:

@@ -75,6 +75,12 @@ class Plan(BasePlan):
         return rungs_of(len(self.classes), self.search_config.epochs)
 
     @property
+    def reference_points(self) -> list[str]:
+        """The points that are confirmed however good they are: the default and, if the scale says so, the paper's."""
+        names = [self.space.default, *([self.space.paper] if self.paper and self.space.paper else [])]
+        return [name for name in names if name in self.space.points]
+
+    @property
     def min_complete(self) -> int:
         """The least number of configurations that are trained to the end on all classes."""
         return min(self.best + 1, self.configs)  # one of them may be the default, which is confirmed anyway
@@ -102,6 +108,10 @@ class Plan(BasePlan):
         """The class from whose own search a configuration comes; None for the search over all classes."""
         is_own = self.objective == "per-class" and configuration >= NUMBERS_PER_CLASS
         return configuration // NUMBERS_PER_CLASS - 1 if is_own else None
+
+    def config_of(self, stage: str) -> TrainConfig:
+        """The TrainConfig of a stage's trainings."""
+        return self.search_config if "search" in stage else self.base
 
     @property
     def image_size(self) -> int:

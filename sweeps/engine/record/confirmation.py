@@ -8,10 +8,11 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from sweeps.engine.record.clock import CHOSEN
 from sweeps.engine.record.configuration import Configuration
 from sweeps.engine.record.record import SweepRecord
 
-__all__ = ["Confirmation", "candidates", "confirmations", "references"]
+__all__ = ["Confirmation", "candidates", "chosen_in_time", "confirmations", "references"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +57,17 @@ def candidates(record: SweepRecord) -> list[Configuration]:
     return [*best[: plan.best], *named.values()] if best or complete else []
 
 
+def chosen_in_time(record: SweepRecord, candidates: Sequence[Configuration]) -> list[Configuration]:
+    """Those that a limit, perhaps of an earlier run, has chosen to be confirmed; all if there was none."""
+    chosen = record.read(CHOSEN)
+    return [each for each in candidates if chosen is None or each.number in chosen]
+
+
 def references(record: SweepRecord) -> dict[str, Configuration]:
     """By name, if searched: the package's default and, if the scale trains them, the paper's weights."""
-    plan = record.plan
-    names = [plan.space.default, *([plan.space.paper] if plan.paper and plan.space.paper else [])]
     by_name: dict[str, Configuration] = {}
-    for name in names:
-        point = plan.space.points.get(name)
+    for name in record.plan.reference_points:
+        point = record.plan.space.points[name]
         matching = (each for each in record.configurations.values() if each.params == point)
         if configuration := next(matching, None):
             by_name[name] = configuration

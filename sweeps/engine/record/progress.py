@@ -12,8 +12,6 @@ __all__ = [
     "ENDED",
     "EXTENSIONS",
     "STAGE",
-    "class_epochs_left_of_stage",
-    "class_epochs_on_record",
     "now_as_text",
     "openings_before_extension",
     "seconds_left",
@@ -46,27 +44,15 @@ def seconds_left(attributes: Mapping[str, Any], epochs: int, now: datetime.datet
     epochs: of a training of the confirmation. now: with a time zone. It is not known before something of the stage is
     on record, nor of stages in which trainings differ in length. A time limit ends the search at the latest.
     """
-    stage, done = attributes[STAGE], _done_in_stage(attributes, epochs)
+    stage = attributes[STAGE]
+    done = _on_record(stage["name"], attributes) - stage["on_record"]
+    if stage["name"] == "confirm":
+        done *= epochs
     if done <= 0:
         return None
     started = datetime.datetime.fromisoformat(stage["started"])
-    left = (now - started).total_seconds() / done * class_epochs_left_of_stage(attributes, epochs)
+    left = (now - started).total_seconds() / done * max(0.0, stage["left"] - done)
     return min(left, _left_of_limit(attributes, started, now)) if stage["name"] == "search" else left
-
-
-def class_epochs_left_of_stage(attributes: Mapping[str, Any], epochs: int) -> float:
-    """Class-epochs that the stage begun last still has to train, at most. epochs: of a training of the confirmation.
-
-    Of stages in which trainings differ in length it is what they had to train as they began.
-    """
-    return max(0.0, attributes[STAGE]["left"] - _done_in_stage(attributes, epochs))
-
-
-def class_epochs_on_record(attributes: Mapping[str, Any]) -> int:
-    """Class-epochs of the search on record. attributes: those on record."""
-    packs = (value for key, value in attributes.items() if key.startswith("pack_"))
-    curves = (each for pack in packs for each in pack["trained"].values() if each)
-    return sum(len(values) for each in curves for values in each.values())
 
 
 def openings_before_extension(extensions: Sequence[Mapping[str, Any]] | None) -> int:
@@ -84,17 +70,12 @@ def _left_of_limit(attributes: Mapping[str, Any], started: datetime.datetime, no
     return left if left > 0 else math.inf
 
 
-def _done_in_stage(attributes: Mapping[str, Any], epochs: int) -> int:
-    """Class-epochs on record since the stage begun last has begun."""
-    stage = attributes[STAGE]
-    done = _on_record(stage["name"], attributes) - stage["on_record"]
-    return done * epochs if stage["name"] == "confirm" else done
-
-
 def _on_record(stage: str, attributes: Mapping[str, Any]) -> int:
     """The search's class-epochs on record, or the confirmation's trainings; 0 for any other stage."""
     if stage == "search":
-        return class_epochs_on_record(attributes)
+        packs = (value for key, value in attributes.items() if key.startswith("pack_"))
+        curves = (each for pack in packs for each in pack["trained"].values() if each)
+        return sum(len(values) for each in curves for values in each.values())
     if stage == "confirm":
         return sum(len(value) for key, value in attributes.items() if key.startswith("confirm_"))
     return 0

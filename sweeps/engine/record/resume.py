@@ -47,9 +47,9 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
     of_script = plan.get("script") if isinstance(plan, dict) else None
     if isinstance(of_script, str) and of_script != script:
         raise UserError(
-            f"sweep {home.name!r} was started by {origin(of_script)}, not by {origin(script)}; continue it there"
+            f"sweep {home.name!r} was started by {origin(of_script)}, not by {origin(script)}; go on with it from there"
         )
-    if of_script is None or not isinstance(stored, dict) or not set(stored) <= set(defaults):
+    if of_script != script or not isinstance(stored, dict) or not set(stored) <= set(defaults):
         raise UserError(
             f"{home.record}: the record of another version of {origin(script)}; resume it with that one, or start a "
             "new sweep"

@@ -66,7 +66,7 @@ class Summary:
     def _found(self) -> str:
         if not self.reference or not self.comparisons:
             return ""
-        return f"The search has found nothing better than the {self.reference}."
+        return f"On validation nothing was confirmed to be better than the {self.reference}."
 
     def _chance(self) -> str:
         if self.metric != "auroc" or not self.test[""].low <= CHANCE:

@@ -128,8 +128,8 @@ def _with_record(status: SweepStatus, home: SweepHome, record: RecordFile) -> Sw
     if figures := home.class_figures():
         files["figure"] = figures[0]
     results = _results(home.results)
-    is_damaged = home.results.exists() and results is None and not is_table(plan)
-    damage = f"{home.results.name} is damaged; a resume writes it again" if is_damaged else ""
+    is_damaged = results is None and home.results.exists() and not is_table(plan)
+    damage = f"{home.results.name} cannot be read; a resume writes it again" if is_damaged else ""
     run = {field.name: settings[field.name] for field in dataclasses.fields(RunSettings) if field.name in settings}
     return dataclasses.replace(
         status,
@@ -141,7 +141,7 @@ def _with_record(status: SweepStatus, home: SweepHome, record: RecordFile) -> Sw
         stage=None if state == "complete" else current_stage,
         started=_local(started) if started else None,
         seconds_left=left,
-        reason="" if status.is_running else ended.get("reason", "") or damage,
+        reason="" if status.is_running else "; ".join(filter(None, [ended.get("reason"), damage])),
         failures=[] if status.is_running else ended.get("failures", []),
         counts=counts(record),
         best=best_so_far(record),
