@@ -164,8 +164,11 @@ def decision_rule(scores: Tensor, anomalous: Tensor) -> dict[str, Any]:
 
 
 def decision(score: float, threshold: float | None) -> str:
-    """The word for a score: normal or anomalous; empty without a threshold."""
-    return "" if threshold is None else "anomalous" if score >= threshold else "normal"
+    """The word for a score: normal or anomalous; empty without a threshold.
+
+    Both are compared as float32 numbers, as networks give scores: printed with nine digits, a score stays the same.
+    """
+    return "" if threshold is None else "anomalous" if np.float32(score) >= np.float32(threshold) else "normal"
 
 
 def at_threshold(scores: Tensor, anomalous: Tensor, threshold: float) -> dict[str, float]:

@@ -19,6 +19,7 @@ from sweeps.engine.machine.environment import prepare_environment
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.progress import ENDED
 from sweeps.gan_loss_weights import SPACE
+from tests.own_images import stripes, write_images
 from tests.shown_records import begun
 from tests.sweep_parts import complete, small_plan
 
@@ -46,6 +47,19 @@ def test_bad_input_raises_before_anything_is_made(settings: dict[str, Any], name
         sweep(SPACE, **settings)
     assert named in str(error.value)
     assert [path.name for path in Path().iterdir()] == ["notes.txt"]
+
+
+def test_data_that_have_changed_since_the_last_call_are_listed_again() -> None:
+    def refusal() -> str:
+        with pytest.raises(UserError) as error:
+            sweep(SPACE, scale="smoke", dataset="folder:mine", normal_class=("c",), tracking_uri="ftp://there")
+        return str(error.value)
+
+    for name in ("a", "b"):
+        write_images(Path("mine", name), stripes(20, standing=False))
+    assert "'c'" in refusal()
+    write_images(Path("mine", "c"), stripes(20, standing=True))
+    assert "ftp://there" in refusal(), "its class is known now"
 
 
 def test_a_sweep_in_another_thread_is_refused() -> None:

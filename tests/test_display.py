@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from io import StringIO
 
+import pytest
 from rich.console import Console
+from rich.table import Table
 
+from sweeps.engine.driver import driver_console
 from sweeps.engine.live.display import Display
 
 COUNTS = "24 of 24 configurations begun: 3 training, 19 stopped for now, 2 complete"
@@ -45,6 +48,18 @@ def test_a_file_gets_one_line_and_no_speed_between_two_trials() -> None:
     display.end_trial("a")
     display.update(COUNTS, None, event=True)
     assert "images/s" not in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_names_with_brackets_and_colons_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    table, name = Table(title="of [new] parts"), "[old] screws :cat:"
+    table.add_row(name)
+    display = Display(driver_console())
+    display.print(f"resume: --storage '/data/{name}'")
+    display.print(table)
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0] == f"resume: --storage '/data/{name}'"
+    assert printed.count(name) == 2
+    assert "of [new] parts" in printed
 
 
 def test_without_an_event_an_update_is_due_after_a_while() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,34 @@ def test_held_out_anomalies_of_another_size_are_refused(tmp_path: Path) -> None:
         load_part(f"npz:{tmp_path}/a.npz", "train", HELD_OUT)
 
 
-def write_table(path: Path, rows: list[tuple[str, str]]) -> None:
+def write_table(path: Path, rows: Sequence[tuple[str, ...]], *, header: tuple[str, ...] = ("path", "label")) -> None:
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([("path", "label"), *rows])
+        csv.writer(file).writerows([header, *rows])
+
+
+def test_no_link_makes_an_image_of_the_test_part_one_to_train_on(tmp_path: Path) -> None:
+    for part, count in (("train", 20), ("test", 6)):
+        for name in ("a", "b"):
+            write_images(tmp_path / "d" / part / name, stripes(count, standing=name == "a"))
+    (tmp_path / "d" / "val").symlink_to("test")
+    data = load(f"folder:{tmp_path / 'd'}", "train")
+    assert len(data.labels) == 40
+    [note] = [line for line in data.notes if "files of the test part" in line]
+    assert note.endswith("and 7 more")
+    rows = [(str(path), path.parent.name, path.parent.parent.name) for path in sorted(tmp_path.glob("d/t*/*/*.png"))]
+    linked = [(str(path), path.parent.name, "train") for path in sorted(tmp_path.glob("d/val/*/*.png"))]
+    assert len(linked) == 12
+    write_table(tmp_path / "mine.csv", [*rows, *linked], header=("path", "label", "split"))
+    assert len(load(f"csv:{tmp_path}/mine.csv", "train").labels) == 40
+
+
+def test_links_to_the_same_images_count_once(tmp_path: Path) -> None:
+    for name in ("normal", "anomaly"):
+        write_images(tmp_path / name / "2024-05-01", stripes(12, standing=name == "normal"))
+    (tmp_path / "normal" / "latest").symlink_to("2024-05-01")
+    parts = [load(f"folder:{tmp_path}", part) for part in ("train", "test")]
+    assert sum(len(part.labels) for part in parts) == 24
+    assert any("links to files that are there already" in line for line in parts[0].notes)
+    (tmp_path / "anomaly" / "one.png").symlink_to(next((tmp_path / "normal").rglob("*.png")))
+    with pytest.raises(DatasetError, match="one file, in two classes"):
+        load(f"folder:{tmp_path}", "train")

@@ -23,6 +23,7 @@ from sweeps.engine.plan_text import plan_in_words, sweep_in_a_line
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SCALES, SweepSettings
 from sweeps.engine.planning.space import Choice, Integers, LogUniform, Uniform
+from sweeps.engine.planning.time_budget import images_of, updates_of
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.search.trial import Part, parts_of, trial_config
 from sweeps.gan_loss_weights import SPACE
@@ -223,15 +224,20 @@ def test_a_plan_in_words_tells_what_would_run() -> None:
     assert "87,600 images in the search, 96,000 images to confirm" in text
 
 
-@pytest.mark.parametrize("protocol", ["paper", "seen-unseen", "leave-one-out"])
-def test_a_plan_counts_about_as_many_images_as_training_takes(protocol: str, digits_train: ImageDataset) -> None:
-    settings = SweepSettings(scale="smoke", protocol=protocol, normal_class=(0,), epochs=1)
+@pytest.mark.parametrize(
+    ("protocol", "parts"), [("paper", "2 x "), ("seen-unseen", "2 x "), ("leave-one-out", "2 x "), ("one-class", "")]
+)
+def test_a_plan_counts_about_as_many_images_as_training_takes(
+    protocol: str, parts: str, digits_train: ImageDataset
+) -> None:
+    settings = SweepSettings(scale="smoke", protocol=protocol, normal_class=(0,), epochs=1, set=("batch_size=16",))
     plan = make_plan("gan_loss_weights", settings, SPACE)
-    counted = re.search(r"fresh seeds x 1 class x 1 epoch x 2 x (\d+) images", plan_in_words(plan, settings))
+    counted = re.search(rf"fresh seeds x 1 class x 1 epoch x {parts}(\d+) images", plan_in_words(plan, settings))
     assert counted
     config = dataclasses.replace(plan.base, detector="random")
     taken = train(config, lambda _: None, data=digits_train).images_per_epoch
-    assert 0.75 * taken <= 2 * int(counted[1]) <= 1.25 * taken
+    for count in (images_of(plan.base), (2 if parts else 1) * int(counted[1]), 16 * updates_of(plan.base)):
+        assert 0.75 * taken <= count <= 1.25 * taken
 
 
 def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import pickle
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from adcore.evaluation.assessment import BEST_F1, assess
 from adcore.predict.__main__ import main
 from adcore.predict.heatmaps import write_heatmap
 from adcore.predict.models import load_model, read_states
+from adcore.predict.scoring import score_files
 from adcore.train import train
 from adcore.train.batch_scores import anomaly_scores
 from adcore.train.build import load_detector
@@ -136,13 +138,16 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_scored(models: Path, imag
     (images / "no image.jpg").write_text("text")
     (images / "empty.bmp").touch()
     np.save(images / "floats.npy", np.zeros((2, 8, 8)))
+    with zipfile.ZipFile(images / "texts.npz", "w") as archive:
+        archive.writestr("notes.txt", "no array")
     np.save(images / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     found = ran("--model", models / "gan.ckpt", "--class", 0, images)
     assert (found.code, len(found.rows)) == (1, 12)
     named = [line for line in found.lines if str(images) in line]
-    assert len(named) == 5
-    assert all(any(name in line for line in named) for name in ("cut", "no image", "empty", "floats", "objects"))
-    assert found.lines[-1] == "5 not read, 12 images scored"
+    broken = "cut", "no image", "empty", "floats", "objects", "texts"
+    assert len(named) == len(broken)
+    assert all(any(name in line for line in named) for name in broken)
+    assert found.lines[-1] == "6 not read, 12 images scored"
 
 
 def test_error_maps_are_written_and_their_mean_is_the_gans_score(models: Path, images: Path, ran: Run) -> None:
@@ -203,6 +208,15 @@ def test_a_false_positive_rate_sets_the_threshold(models: Path, images: Path, ra
     assert scores(none) == scores(many)
 
 
+def test_an_image_at_the_threshold_is_anomalous_though_its_score_is_printed_with_fewer_digits(
+    models: Path, images: Path, ran: Run
+) -> None:
+    (image,) = score_files(load_model(read_states([models / "gan.ckpt"]), "0"), [images / "00.png"], batch_size=1)[0]
+    found = ran("--model", models / "gan.ckpt", "--class", 0, images / "00.png", "--threshold", repr(image.score))
+    assert [row["decision"] for row in found.rows] == ["anomalous"]
+    assert len(found.rows[0]["score"]) < len(repr(image.score))
+
+
 def test_bad_models_and_places_are_refused_in_one_line(models: Path, images: Path, tmp_path: Path, ran: Run) -> None:
     gan = models / "gan.ckpt"
     (tmp_path / "half.ckpt").write_bytes(gan.read_bytes()[:4000])
@@ -214,7 +228,13 @@ def test_bad_models_and_places_are_refused_in_one_line(models: Path, images: Pat
     Checkpoints(tmp_path / "other.ckpt").save(
         [dataclasses.replace(each, config=dataclasses.replace(each.config, width=5)) for each in read_states([gan])]
     )
+    (later,) = [each for each in read_states([models / "gan-1.ckpt"]) if each.config.classes == (0,)]
+    Checkpoints(tmp_path / "later.ckpt").save([dataclasses.replace(later, content="1234")])
     for words, named in (
+        (
+            ["--model", gan, "--model", tmp_path / "later.ckpt", "--class", "0"],
+            "digits as it was at two times",
+        ),
         (["--model", tmp_path / "half.ckpt"], "half.ckpt: not a complete checkpoint"),
         (["--model", tmp_path / "pickled.ckpt"], "pickled.ckpt: not a checkpoint"),
         (["--model", tmp_path / "diverged.ckpt"], "diverged"),

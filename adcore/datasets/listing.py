@@ -13,7 +13,7 @@ from pathlib import Path
 from adcore.datasets.files import DatasetError
 from adcore.datasets.image_dataset import DatasetInfo, Part
 
-__all__ = ["Listing", "class_name", "facts", "files_below", "identity", "in_words", "split_by_name"]
+__all__ = ["Listing", "class_name", "each_once", "facts", "files_below", "identity", "in_words", "split_by_name"]
 
 #: Names of the two classes of data that are sorted by kind.
 NORMAL, ANOMALY = "normal", "anomaly"
@@ -62,6 +62,37 @@ def facts(name: str, counts: Mapping[Part, Mapping[str, int]], *, channels: int)
         name, tuple(class_names), channels, 32, None, round(smallest * 5 / 6),
         normal_class=None if normal is None else 0, has_anomalies=len(train) > 1,
     )  # fmt: skip
+
+
+def each_once(classes: Classes, notes: list[str], *, except_for: Iterable[Path] = ()) -> dict[str, list[Path]]:
+    """The classes with each file once, by whatever links it is reached, and without those of another part.
+
+    notes: gets a line on what is left out. except_for: the files of the test part. Raises DatasetError for a file that
+    is in two classes.
+    """
+    elsewhere = {identity(file) for file in except_for if os.path.exists(file)}
+    found: dict[str, list[Path]] = {}
+    first: dict[tuple[int, int], tuple[str, Path]] = {}
+    repeats: list[Path] = []
+    tested: list[Path] = []
+    for name, files in classes.items():
+        for file in files:
+            known = identity(file) if os.path.exists(file) else None  # a link to nothing is found when it is read
+            if known in elsewhere:
+                tested.append(file)
+                continue
+            before, same = first.setdefault(known, (name, file)) if known else (name, file)
+            if before != name:
+                raise DatasetError(f"{file} and {same} are one file, in two classes; remove one of them")
+            if same == file:
+                found.setdefault(name, []).append(file)
+            else:
+                repeats.append(file)
+    if repeats:
+        notes.append(f"left out, as links to files that are there already: {in_words(repeats)}")
+    if tested:
+        notes.append(f"left out of the training part, as they are files of the test part: {in_words(tested)}")
+    return found
 
 
 def split_by_name(classes: Classes, root: Path) -> dict[Part, Classes]:

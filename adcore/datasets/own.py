@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["KINDS", "OwnPart", "canonical", "is_own", "own_info", "read_own", "remember"]
+__all__ = ["KINDS", "OwnPart", "canonical", "forget", "is_own", "own_info", "read_own", "remember"]
 
 #: A kind of data and what lists it, without decoding an image.
 KINDS: Mapping[str, Callable[[Path], Listing | Arrays]] = MappingProxyType(
@@ -68,6 +68,11 @@ def own_info(name: str) -> DatasetInfo:
     if name not in _known:
         _known[name] = _open(name)[1]
     return _known[name]
+
+
+def forget() -> None:
+    """Forget all facts about data: they may have changed since a process has read them."""
+    _known.clear()
 
 
 def remember(info: DatasetInfo) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adcore.datasets.files import DatasetError
 from adcore.datasets.image_dataset import PARTS, Part
-from adcore.datasets.listing import Listing, class_name, split_by_name
+from adcore.datasets.listing import Listing, class_name, each_once, split_by_name
 
 __all__ = ["list_csv"]
 
@@ -54,7 +54,11 @@ def _listing(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], *
         lines[file] = line
         part = SPLITS[split.lower()] if has_split else "train"
         parts[part].setdefault(class_name(label, where), []).append(file)
+    notes: list[str] = []
+    test = each_once(parts["test"], notes)
+    tested = (file for files in test.values() for file in files)
+    train = each_once(parts["train"], notes, except_for=tested)
     if has_split:
-        return Listing(dict(parts))
-    note = "no column split: a sixth of each class, chosen by a hash of the file names, is the test part"
-    return Listing(split_by_name(parts["train"], path.parent), (note,))
+        return Listing({"train": train, "test": test}, tuple(notes))
+    notes.append("no column split: a sixth of each class, chosen by a hash of the file names, is the test part")
+    return Listing(split_by_name(train, path.parent), tuple(notes))

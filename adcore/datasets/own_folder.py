@@ -10,7 +10,16 @@ from pathlib import Path
 from adcore.datasets.files import DatasetError
 from adcore.datasets.image_dataset import Part
 from adcore.datasets.images import SUFFIXES
-from adcore.datasets.listing import Classes, Listing, class_name, files_below, identity, in_words, split_by_name
+from adcore.datasets.listing import (
+    Classes,
+    Listing,
+    class_name,
+    each_once,
+    files_below,
+    identity,
+    in_words,
+    split_by_name,
+)
 
 __all__ = ["list_folder"]
 
@@ -42,7 +51,7 @@ def _parts(path: Path, notes: list[str]) -> dict[Part, Classes]:
     if "train" not in named:
         classes = _classes(path, notes)
         notes.append("no train/ and test/: a sixth of each class, chosen by a hash of the file names, is the test part")
-        return split_by_name(classes, path)
+        return split_by_name(each_once(classes, notes), path)
     _check_case(path, folders)
     train = _classes(named["train"], notes)
     for extra in (folder for name, folder in named.items() if name in TRAIN_TOO):
@@ -52,7 +61,9 @@ def _parts(path: Path, notes: list[str]) -> dict[Part, Classes]:
     ignored = [f"{folder.name}/" for name, folder in named.items() if name not in ("train", "test", *TRAIN_TOO)]
     if ignored:
         notes.append(f"ignored beside train/ and test/: {in_words(ignored)}")
-    return {"train": train, "test": _classes(named["test"], notes)}
+    test = each_once(_classes(named["test"], notes), notes)
+    tested = (file for files in test.values() for file in files)
+    return {"train": each_once(train, notes, except_for=tested), "test": test}
 
 
 def _check_case(path: Path, folders: Iterable[str]) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CLASS", "MODEL", "SHARED", "Request", "predict"]
 
+#: Of a score in the table: those that tell any two float32 numbers apart.
+DIGITS = 9
 MODEL = click.Option(
     ["--model"],
     multiple=True,
@@ -188,7 +190,8 @@ def _write_table(place: str | None, scored: Sequence[Scored], threshold: float |
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for image in scored:
-        row: dict[str, Any] = {"image": _text(image.name), "score": image.score, "heatmap": _text(image.heatmap)}
+        score = float(f"{image.score:.{DIGITS}g}")
+        row: dict[str, Any] = {"image": _text(image.name), "score": score, "heatmap": _text(image.heatmap)}
         writer.writerow(row | {"decision": decision(image.score, threshold)})
     if place is None:
         click.echo(text.getvalue(), nl=False)

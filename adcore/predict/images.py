@@ -108,6 +108,7 @@ def _array(path: Path) -> NDArray[np.uint8]:
         if hasattr(stored, "files"):  # .npz
             with stored:
                 stored = _only(path, stored)
+        stored = np.asanyarray(stored)  # a member of .npz that is no array is read as bytes
     except UserError:
         raise
     except Exception as error:  # on foreign bytes, NumPy and zipfile may raise anything

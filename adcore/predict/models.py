@@ -108,6 +108,7 @@ def load_model(
     config = class_states[0].config
     for state in class_states:
         _require_same(config, state.config, source)
+        _require_same_data(class_states[0], state, source)
         if not state.networks or state.diverged:
             raise UserError(f"{source}: a model that {'diverged' if state.diverged else 'was not trained'}; {REMEDY}")
     seeds = tuple(state.config.train_seed for state in class_states)
@@ -131,6 +132,16 @@ def _of_class(states: Sequence[MemberState], chosen: str | None, source: str) ->
     if index not in classes:
         raise UserError(f"--class {chosen}: {source} has no model of it, only of {listed}")
     return [state for state in states if state.config.classes == (index,)]
+
+
+def _require_same_data(first: MemberState, other: MemberState, source: str) -> None:
+    """Raises UserError if two models were trained on different images, as far as their checkpoints tell."""
+    known = first.content and other.content
+    if (known and first.content != other.content) or first.data_info != other.data_info:
+        raise UserError(
+            f"{source}: models of {first.config.dataset} as it was at two times; name those that were trained on the "
+            "same images"
+        )
 
 
 def _require_same(first: TrainConfig, other: TrainConfig, source: str) -> None:

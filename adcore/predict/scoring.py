@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Scored", "score_files"]
 
-#: Of a score: those that tell any two float32 numbers apart.
-DIGITS = 9
 #: An image's name and its pixels, uint8 [channels, side, side].
 Named = tuple[str, "NDArray[np.uint8]"]
 
@@ -60,7 +58,7 @@ def score_files(
         for batch in _batches(images(), batch_size):
             names, pixels = zip(*batch, strict=True)
             tensor = torch.from_numpy(np.stack(pixels))
-            scores = [float(f"{score:.{DIGITS}g}") for score in model.scores(tensor).tolist()]
+            scores = model.scores(tensor).tolist()
             written = _heatmaps(model, tensor, names, len(scored), heatmaps) if heatmaps else [""] * len(names)
             scored += [Scored(*fields) for fields in zip(names, scores, written, strict=True)]
     return scored, unreadable

@@ -8,10 +8,14 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["Lost", "is_a_closed_pipe", "is_lost", "keep_going"]
+__all__ = ["PLAIN", "Lost", "is_a_closed_pipe", "is_lost", "keep_going"]
 
 #: Error handler for characters that a stream's encoding lacks.
 ERRORS = "backslashreplace"
+
+
+#: Options of a rich Console that prints text as it is: brackets in names are no markup, and `:cat:` is no emoji.
+PLAIN: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
 
 
 class Lost(io.FileIO):

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from adcore.errors import UserError
+from adcore.system.output import PLAIN
 from sweeps.engine.live.display import Display
 from sweeps.engine.machine.cluster import ray_cluster
 from sweeps.engine.machine.code import code_has_changed, require_same_code
@@ -37,7 +38,7 @@ from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.view import curves_link
 from sweeps.engine.tracking.writer import MOST, PATIENCE, MlflowWriter
 
-__all__ = ["close", "drive", "print_how_to_continue"]
+__all__ = ["close", "drive", "driver_console", "print_how_to_continue"]
 
 #: Width in columns of output to a file or a pipe.
 FILE_WIDTH = 140
@@ -65,7 +66,7 @@ def drive(
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     command = resume_command(plan.script, settings, home.name)
-    display = Display(_console())
+    display = Display(driver_console())
     code = None  # a signal that comes while Ray shuts down changes nothing
     with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings), contextlib.ExitStack() as files:
         interrupt.listen()
@@ -108,11 +109,11 @@ def drive(
     return INTERRUPTED if code is None else code
 
 
-def _console() -> Console:
+def driver_console() -> Console:
     """The console to print to. A notebook gets lines, as a file does: its bars would need ipywidgets."""
     if Console().is_jupyter:
-        return Console(width=FILE_WIDTH, force_jupyter=False, force_terminal=False)
-    return Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
+        return Console(width=FILE_WIDTH, force_jupyter=False, force_terminal=False, **PLAIN)
+    return Console(width=None if sys.stdout.isatty() else FILE_WIDTH, **PLAIN)
 
 
 def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:

@@ -20,7 +20,7 @@ from sweeps.engine.planning.overrides import parse_set
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.steering import POINT_NAME
-from sweeps.engine.planning.time_budget import images_of, normal_images, updates_of, warning_of_few_updates
+from sweeps.engine.planning.time_budget import images_of, kinds_of, normal_images, updates_of, warning_of_few_updates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -191,7 +191,8 @@ def _classes(config: TrainConfig) -> str:
 def _training(config: TrainConfig, plan: Plan) -> str:
     """One configuration's training in words, with ranges in place of what is searched."""
     images, size, fields = normal_images(config), config.image_size, {**vars(config), **plan.space.ranges}
+    parts = f"{kinds_of(config)} x " if kinds_of(config) > 1 else ""
     return (
-        f"{count_of(len(config.classes), 'class')} x {count_of(config.epochs, 'epoch')} x 2 x {images} images of "
+        f"{count_of(len(config.classes), 'class')} x {count_of(config.epochs, 'epoch')} x {parts}{images} images of "
         f"{size} x {size} (width {fields['width']}, batch {fields['batch_size']}, {fields['schedule']})"
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from adcore.command_line import dataclass_flags, run
+from adcore.datasets.own import forget
 from adcore.errors import UserError
 from adcore.files import check_writable
 from sweeps.engine.machine.cluster import check_address, check_docstrings, cluster_has_gpus
@@ -46,7 +47,8 @@ class Script(Generic[Settings, Plan]):
     """A script's part of a sweep.
 
     name: of its file in sweeps/. settings: its flags. make_plan: raises UserError for flags that contradict each other.
-    in_words: the text of --plan; takes the sweep's folder, too, and whether it is extended. make_stages: what trains; called last, once Ray runs.
+    in_words: the text of --plan; takes the sweep's folder, too, and whether it is extended.
+    make_stages: what trains; called last, once Ray runs.
     """
 
     name: str
@@ -71,6 +73,7 @@ def sweep(script: Script[Any, Any], flags: dict[str, Any], interrupt: Interrupt)
     started = time.monotonic()
     check_one_root()
     check_docstrings()
+    forget()  # a notebook lives on while its data change
     flags = split_address(flags)
     settings = script.settings(**flags)
     check_job(settings, script.name, is_complete=not settings.resume)

@@ -20,6 +20,7 @@ __all__ = [
     "confirmable_count",
     "duration",
     "images_of",
+    "kinds_of",
     "normal_images",
     "pace_of",
     "reserve",
@@ -101,9 +102,14 @@ def normal_images(config: TrainConfig) -> int:
     return classes * min(config.images_per_class or 10**9, dataset.smallest_class)
 
 
+def kinds_of(config: TrainConfig) -> int:
+    """How many equal parts a batch has: normal images and anomalies, or normal images alone."""
+    return 2 if config.trains_on_anomalies else 1
+
+
 def updates_of(config: TrainConfig) -> int:
     """The most updates of a training: steps over all epochs."""
-    return config.epochs * max(1, normal_images(config) // max(1, config.batch_size // 2))
+    return config.epochs * max(1, normal_images(config) // max(1, config.batch_size // kinds_of(config)))
 
 
 def warning_of_few_updates(config: TrainConfig) -> str:
@@ -118,7 +124,7 @@ def warning_of_few_updates(config: TrainConfig) -> str:
 
 def images_of(config: TrainConfig) -> int:
     """Images that a configuration is trained on, over all classes and epochs."""
-    return 2 * normal_images(config) * config.epochs * len(config.classes)
+    return kinds_of(config) * normal_images(config) * config.epochs * len(config.classes)
 
 
 def confirm_seconds(plan: Plan, pace: Pace, count: int, slots: int, margin: float = MARGIN) -> float:

@@ -14,7 +14,7 @@ from rich.live import Live
 
 from adcore.command_line import run
 from adcore.errors import UserError
-from adcore.system.output import is_lost
+from adcore.system.output import PLAIN, is_lost
 from sweeps.engine.planning.run_settings import RunSettings, check_sweep_name
 from sweeps.engine.record.home import RECORD, SweepHome
 from sweeps.engine.show.status import SweepStatus, all_statuses, status_of
@@ -80,9 +80,9 @@ def _show(storage: str, name: str | None = None, as_json: bool = False, watch: f
         indent = None if watch else 1
         _repeat(look, lambda statuses: click.echo(json.dumps(as_plain(statuses), indent=indent)), watch)
         return
-    console = Console(highlight=False)
+    console = Console(**PLAIN)
     if not console.is_terminal:
-        console = Console(highlight=False, width=FILE_WIDTH)
+        console = Console(**PLAIN, width=FILE_WIDTH)
 
     def rendered(statuses: list[SweepStatus]) -> RenderableType:
         return sweep_page(statuses[0]) if name else sweeps_table(statuses, console.width)
