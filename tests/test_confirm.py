@@ -162,6 +162,20 @@ def test_a_training_that_failed_stays_to_be_done(tmp_path: Path) -> None:
     assert len(search_of(record, SweepHome(tmp_path)).remaining_jobs) == 1
 
 
+@pytest.mark.parametrize(("state", "ended"), [("failed", "final, 1"), ("stopped", "incomplete")])
+def test_a_default_that_fails_in_the_search_and_again_does_not_keep_the_winner_back(
+    state: str, ended: str, tmp_path: Path
+) -> None:
+    record, home = record_with(0.8, 0.9), SweepHome(tmp_path)
+    record.configurations[0].state = state
+    confirm(record, home, 1, 0.9, 0.9)
+    stages: Any = SimpleNamespace(
+        plan=record.plan, record=record, limit=None, _search=lambda *_: None, _fail=lambda _: "incomplete",
+        _confirm=lambda *_: search_of(record, home), _final=lambda confirmed, _: f"final, {confirmed[0].number}",
+    )  # fmt: skip
+    assert Stages.run(stages) == ended
+
+
 def test_packs_are_as_large_as_can_be_and_fill_the_slots(tmp_path: Path) -> None:
     """Two configurations x one seed x two classes: four experiments."""
     record = record_with(0.8, 0.9)

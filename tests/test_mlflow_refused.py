@@ -85,7 +85,7 @@ def test_a_model_that_the_registry_refuses_leaves_the_sweeps_own_run_whole(
     tracking = Tracking(outbox, small_plan(CLASSES, epochs=1, configs=1), "s")
     writer = writer_of(uri, sweep_id, outbox)
     tracking.open_sweep("final")
-    tracking.register_model(2, ModelFolder(str(tmp_path / "model"), "no/such:name", {}))
+    tracking.register_model(2, ModelFolder(str(tmp_path / "model"), "no/such:name", {"configuration": "2"}))
     poll(lambda: writer.run_writer.copy_errors, "the refusal")
     tracking.close_sweep("complete", {"test_auroc_mean": 0.9}, [tmp_path / "results.csv"])
     tracking.add_files([tmp_path / "results.csv"])

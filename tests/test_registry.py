@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import uuid
 from pathlib import Path
 
@@ -60,13 +61,14 @@ def test_data_of_ones_own_have_a_name_that_tells_what_and_where_they_are() -> No
     assert model_name("tune", "fashion-mnist") == "tune-fashion-mnist"
 
 
-def _deliver(uri: str, sweep_id: str, path: Path, saved: Path) -> None:
+def _deliver(uri: str, sweep_id: str, path: Path, saved: Path, winner: int = 2, opening: int = 1) -> None:
     """A session of a sweep that registers its winner; the writer delivers it."""
     outbox = Outbox(path)
     tracking = Tracking(outbox, small_plan(), "s")
     writer = MlflowWriter(uri, "test", sweep_id, outbox, period=0.05)
     tracking.open_sweep("final")
-    tracking.register_model(2, ModelFolder(str(saved), NAME, {"sweep": "s", "configuration": "2"}))
+    model = ModelFolder(str(saved), NAME, {"sweep": "s", "configuration": str(winner)})
+    tracking.register_model(winner, model, opening=opening)
     tracking.close_sweep("complete", {}, [])
     assert writer.close(), writer.reason
     outbox.close()
@@ -85,8 +87,8 @@ def test_a_winner_is_registered_once_however_often_it_is_told_and_delivered(
     deliver_model(client, str(version.run_id), str(saved), model=ModelFolder("", NAME, {"configuration": "2"}))
     assert len(client.search_model_versions(f"name = '{NAME}'")) == before + 1
     assert client.get_model_version_by_alias(NAME, CHAMPION).version == version.version
-    files = {each.path for each in client.list_artifacts(str(version.run_id), "model")}
-    assert {"model/MLmodel", "model/served_model.py", "model/code", "model/artifacts"} <= files
+    files = {each.path for each in client.list_artifacts(str(version.run_id), "model-2")}
+    assert {f"model-2/{name}" for name in ("MLmodel", "served_model.py", "code", "artifacts")} <= files
     assert not any("pkl" in file for file in files)
 
 
@@ -96,6 +98,28 @@ def test_a_later_winner_becomes_the_champion(uri: str, tmp_path: Path, saved: Pa
         _deliver(uri, uuid.uuid4().hex, tmp_path / name, saved)
     newest = max(int(each.version) for each in client.search_model_versions(f"name = '{NAME}'"))
     assert int(client.get_model_version_by_alias(NAME, CHAMPION).version) == newest >= 2
+
+
+def test_an_extended_sweeps_other_winner_leaves_the_first_ones_model_as_it_was(
+    uri: str, tmp_path: Path, saved: Path
+) -> None:
+    client, sweep_id, outbox = MlflowClient(uri), uuid.uuid4().hex, tmp_path / "outbox.db"
+    other = tmp_path / "other"
+    shutil.copytree(saved, other)
+    (other / "note.txt").write_text("the other winner's")
+    champions: list[str] = []
+    for opening, (winner, folder) in enumerate([(2, saved), (5, other), (2, saved)], 1):
+        _deliver(uri, sweep_id, outbox, folder, winner, opening)
+        champions.append(client.get_model_version_by_alias(NAME, CHAMPION).tags["configuration"])
+    assert champions == ["2", "5", "2"]
+    run = client.get_model_version_by_alias(NAME, CHAMPION).run_id
+    versions = client.search_model_versions(f"name = '{NAME}' and run_id = '{run}'")
+    assert {each.tags["configuration"]: each.source for each in versions} == {
+        winner: f"runs:/{run}/model-{winner}" for winner in ("2", "5")
+    }
+    files = {each.path for each in client.list_artifacts(str(run), "model-2")}
+    assert "model-2/MLmodel" in files
+    assert "model-2/note.txt" not in files
 
 
 def test_a_loaded_model_scores_as_adcore_predict_does(

@@ -64,7 +64,9 @@ class Stages(StageRunner):
             self._search("search", [self.record])
         chosen = self.record.open_grid() if self.plan.space.is_grid else candidates(self.record)
         chosen = self.limit.choose_confirmed(chosen) if self.limit and chosen else chosen_in_time(self.record, chosen)
-        if self._confirm("confirm", [(self.record, chosen)]).remaining_jobs:  # among some alone another might win
+        unconfirmed = self._confirm("confirm", [(self.record, chosen)]).unconfirmed
+        chosen = [each for each in chosen if each.state != "failed" or each.number not in unconfirmed]  # a reference
+        if unconfirmed.intersection(each.number for each in chosen):  # among the others alone another might win
             return self._fail(UNCONFIRMED)
         confirmed = confirmations(self.record, chosen)
         if not confirmed:
@@ -91,10 +93,7 @@ class Stages(StageRunner):
             self.limit.require_time()
 
     def _confirm(self, name: str, chosen: Sequence[tuple[SweepRecord, list[Configuration]]]) -> ConfirmSearch:
-        """Train what the chosen configurations lack, a model that is not the one on record once more.
-
-        Returns a search with what is still to train.
-        """
+        """Train what they lack, a model that is not the one on record once more; a search with what is left."""
         search = ConfirmSearch(name, chosen, self.home, **self.packing)
         self.tell_ended(search)
         trained = 0

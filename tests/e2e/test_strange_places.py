@@ -33,7 +33,8 @@ def _run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedP
 
 def _files(folder: Path) -> list[Path]:
     """What MLflow has of the sweeps, without the registered models, which hold a copy of the code."""
-    return [path for path in (folder / "mlartifacts").rglob("*") if path.is_file() and "model" not in path.parts]
+    files = (path for path in (folder / "mlartifacts").rglob("*") if path.is_file())
+    return [path for path in files if not any(part.startswith("model-") for part in path.parts)]
 
 
 def _assert_as_everywhere(folder: Path, name: str, *, sweeps: int) -> None:

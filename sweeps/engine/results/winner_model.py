@@ -38,7 +38,6 @@ def register_winner(
         print(f"the winner is not registered in MLflow: {one_line(error)}", file=sys.stderr)
         return
     tags = {"sweep": home.name, "configuration": str(winner.number), "scale": plan.scale}
-    tracking.register_model(
-        winner.number, ModelFolder(str(home.model), model_name(plan.script, plan.base.dataset), tags)
-    )
+    model = ModelFolder(str(home.model), model_name(plan.script, plan.base.dataset), tags)
+    tracking.register_model(winner.number, model, opening=len(record.read("test_openings") or []))
     record.write("registered", winner.number)

@@ -88,6 +88,11 @@ class ConfirmSearch(PackSearcher):
         """Experiments that are still to be trained."""
         return sum(len(part.config.classes) for job in self.remaining_jobs for part in job.parts)
 
+    @property
+    def unconfirmed(self) -> set[int]:
+        """The configurations of which something is still to be trained, by number."""
+        return {part.configuration for job in self.remaining_jobs for part in job.parts}
+
     def next_job(self) -> Job | None:
         return self.remaining_jobs.pop(0) if self.remaining_jobs else None
 

@@ -119,10 +119,10 @@ class Tracking:
                 self._log(key, metrics, 0, _time_ms())
                 self.outbox.put(RunUpdate(key, artifacts=[str(path) for path in files]))
 
-    def register_model(self, configuration: int, model: ModelFolder) -> None:
-        """Log the winner's model with the sweep's run, and register it; once for each configuration that wins."""
+    def register_model(self, configuration: int, model: ModelFolder, *, opening: int = 0) -> None:
+        """Log the winner's model with the sweep's run, and register it; once for each opening of the test part."""
         with self.outbox.transaction():
-            if self.outbox.note(SWEEP, configuration, "registered", {}):
+            if self.outbox.note(SWEEP, opening, f"registered {configuration}", {}):
                 self.outbox.put(RunUpdate(SWEEP, model=model))
 
     def log_rung(

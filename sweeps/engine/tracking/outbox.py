@@ -40,7 +40,10 @@ class DataInput:
 
 @dataclasses.dataclass
 class ModelFolder:
-    """A saved MLflow model to log with a run and to register: name of the registered model, tags of the version."""
+    """A saved MLflow model to log with a run and to register.
+
+    name: of the registered model. tags: of the version; they name the configuration.
+    """
 
     folder: str
     name: str

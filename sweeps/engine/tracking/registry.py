@@ -28,8 +28,6 @@ __all__ = ["CHAMPION", "deliver_model", "model_name", "save_model"]
 
 #: The alias of the version that was registered last.
 CHAMPION = "champion"
-#: The folder of the model among its run's files.
-PLACE = "model"
 #: Most characters of the name of one's own data in a model's name, and those that stand for its whole path.
 STEM, DIGEST = 60, 8
 #: What adcore.predict imports; a model needs these versions wherever it is loaded.
@@ -100,14 +98,16 @@ def deliver_model(client: MlflowClient, run_id: str, folder: str, *, model: Mode
 def _deliver(client: MlflowClient, run_id: str, folder: str, model: ModelFolder) -> None:
     from mlflow.exceptions import MlflowException
 
-    client.log_artifacts(run_id, folder, PLACE)
+    tags = dict(model.tags)
+    place = f"model-{tags['configuration']}"  # an extended sweep may have another winner, and keeps the first one's
+    client.log_artifacts(run_id, folder, place)
     try:
         client.create_registered_model(model.name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     # not the folder's own address: a database and its files may be moved together
-    source, tags = f"runs:/{run_id}/{PLACE}", dict(model.tags)
+    source = f"runs:/{run_id}/{place}"
     versions = _versions(client, run_id, model)
     first, *duplicates = versions or [client.create_model_version(model.name, source, run_id, tags=tags)]
     for version in duplicates:  # made by a request that was given up too early
