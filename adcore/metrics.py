@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
@@ -46,8 +48,10 @@ def measure_one(metric: str, truth: NDArray[np.bool_], values: NDArray[np.float6
 def auroc_influence(scores: Tensor, anomalous: Tensor) -> NDArray[np.float64]:
     """Contribution of each image to AUROC's error; the sum of squares is AUROC's variance over samples of images.
 
-    The placements of DeLong et al. (Biometrics 44, 1988), centred and divided by the number of images of their
-    kind. Sums over experiments or models preserve their covariance, because they share the images.
+    The placements of DeLong et al. (Biometrics 44, 1988), centred and scaled so that the squares of a kind's n images
+    add up to their sample variance over n. A single image of a kind does not tell how its placement varies: it gets the
+    most that is possible with this AUROC. Sums over experiments or models preserve their covariance, because they share
+    the images.
     scores: [n], finite; anomalous: bool [n]. Returns float64 [n]. Raises ValueError if all images are of one kind.
     """
     _require_both_kinds(anomalous)
@@ -59,8 +63,13 @@ def auroc_influence(scores: Tensor, anomalous: Tensor) -> NDArray[np.float64]:
         share_below = (below + up_to) / 2 / len(others)  # ties count half
         placements[truth == kind] = share_below if kind else 1 - share_below
     area = placements[truth].mean()
-    counts = np.where(truth, truth.sum(), (~truth).sum())
-    return (placements - area) / counts
+    influence = placements - area
+    for kind in (False, True):
+        count = int((truth == kind).sum())
+        influence[truth == kind] /= math.sqrt(count * max(1, count - 1))
+        if count == 1:
+            influence[truth == kind] = math.sqrt(area * (1 - area))
+    return influence
 
 
 def _require_both_kinds(anomalous: Tensor) -> None:

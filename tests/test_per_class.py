@@ -234,7 +234,7 @@ def test_the_own_best_is_scored_class_by_class_on_the_same_images(scored: Simple
     )
     assert found.cost.value == pytest.approx(fmean(differences), abs=1e-12)
     variance = scored.test.image_variance("", OWN_BEST, minus=0)
-    assert variance == pytest.approx(float(influence @ influence) * 60 / 59, rel=1e-9)
+    assert variance == pytest.approx(float(influence @ influence), rel=1e-9)
     assert found.cost.half > 1.96 * math.sqrt(variance), "seeds add to what images alone say"
 
 

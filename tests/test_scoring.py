@@ -145,14 +145,20 @@ def test_influence_is_centred_in_each_kind_and_its_squares_are_delongs_variance(
     for kind, shares in ((anomalous, pairs.mean(1)), (~anomalous, pairs.mean(0))):
         own, count = influence[kind.numpy()], len(shares)
         assert own.sum() == pytest.approx(0, abs=1e-12)
-        # n / (n - 1): the influences are centred by the same images' mean
-        assert (own**2).sum() * count / (count - 1) == pytest.approx(shares.var(ddof=1) / count, abs=1e-12)
+        assert (own**2).sum() == pytest.approx(shares.var(ddof=1) / count, abs=1e-12)
 
 
 def test_an_image_that_ranks_better_than_the_others_of_its_kind_raises_auroc() -> None:
     influence = auroc_influence(torch.tensor([0.1, 0.6, 0.5, 0.9]), torch.tensor([False, False, True, True]))
     # normal .1 lies below both anomalies, .6 below one; anomalous .5 above one normal image, .9 above both; AUROC 3/4
-    assert influence.tolist() == pytest.approx([1 / 8, -1 / 8, -1 / 8, 1 / 8])
+    assert influence.tolist() == pytest.approx([2**-0.5 / 4 * sign for sign in (1, -1, -1, 1)])
+
+
+def test_a_single_anomaly_makes_the_error_as_large_as_it_can_be() -> None:
+    scores, anomalous = torch.tensor([*(place / 100 for place in range(100)), 0.905]), torch.arange(101) == 100
+    influence = auroc_influence(scores, anomalous)
+    assert influence[-1] == pytest.approx((0.91 * 0.09) ** 0.5)
+    assert (influence[:-1] ** 2).sum() == pytest.approx(0.91 * 0.09 / 99)
 
 
 def test_joint_influence_is_the_covariance_of_experiments_on_the_same_images() -> None:

@@ -37,7 +37,7 @@ class _Influence(NamedTuple):
     """What the images add to a model's mean over the classes, and to each class.
 
     of_mean: by comparison, [images]. of_kinds: of what validation is scored on, as normal images and as anomalies,
-    [2, images]; None if that is not known. by_class: variance, before the correction for the number of images.
+    [2, images]; None if that is not known. by_class: variance.
     """
 
     of_mean: dict[str, Values]
@@ -59,18 +59,13 @@ def result_of(
         measured[number, seed] = {index: by_training[training][index] for index, training in trainings.items()}
         found[number, seed] = _influence(scores, metric)
         weights, images = _test_weights(scores), len(next(iter(scores.values())).labels)
-    # n / (n - 1): the mean of the influences was estimated from the same images; next to nothing for resamples
-    correction = images / (images - 1)
     names = next(iter(found.values())).of_mean
     rows = {name: np.stack([each.of_mean[name] for each in found.values()]) for name in names}
     return TestResult(
         measured,
-        {name: each @ each.T * correction for name, each in rows.items()},
+        {name: each @ each.T for name, each in rows.items()},
         images,
-        class_variance={
-            model: {index: value * correction for index, value in each.by_class.items()}
-            for model, each in found.items()
-        },
+        class_variance={model: each.by_class for model, each in found.items()},
         metric=metric,
         kind_shares=_kind_shares(found, weights),
         kind_weights=weights.tolist(),
