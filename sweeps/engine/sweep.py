@@ -24,6 +24,7 @@ from sweeps.engine.machine.locations import with_absolute_paths
 from sweeps.engine.machine.system_metrics import without_missing_metrics
 from sweeps.engine.planning.base_plan import BasePlan, Data
 from sweeps.engine.planning.run_settings import RunSettings
+from sweeps.engine.record.facts import FACTS, facts_of
 from sweeps.engine.record.find_home import find_home
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import one_driver
@@ -114,7 +115,7 @@ def sweep(script: Script[Any, Any], flags: dict[str, Any], interrupt: Interrupt)
     with interrupt.deferred():
         from sweeps.engine.driver import drive
 
-    attributes = {**plan.resolved_settings(settings), "data": hashes}
+    attributes = {**plan.resolved_settings(settings), "data": hashes, FACTS: facts_of(data)}
     with one_driver(home, is_new=not settings.resume):
         return drive(
             plan, settings, home, attributes, interrupt,

@@ -10,12 +10,14 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from adcore.config import TrainConfig
+from adcore.datasets import DatasetError
 from adcore.errors import UserError
 from adcore.options import from_plain
 from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space, range_of
+from sweeps.engine.record.facts import FACTS, remember_facts
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.resume import plan_with_defaults
@@ -36,8 +38,11 @@ def read_record(home: SweepHome) -> SweepRecord:
     if not (trials := study.get_trials(deepcopy=False)):
         raise UserError(f"sweep {home.name!r} has no results yet: it ended before its first configuration; resume it")
     try:
+        remember_facts(study.user_attrs.get(FACTS) or {})
         plan = _plan(stored, trials[0].distributions)
         is_same = json.loads(json.dumps(plan.as_record())) == stored
+    except DatasetError:  # the data are gone, and an earlier version kept no facts about them
+        raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _other_version(home, str(error)) from error
     if not is_same:
