@@ -1,4 +1,4 @@
-"""The installed commands that sweep: adsweep and adsweep-ablation, adsweep-baselines, adsweep-tune."""
+"""The installed commands that belong to a file of sweeps/: adsweep, adsweep-tune, adsweep-predict, ..."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import ModuleType
 from sweeps.engine import detector_sweep, main
 from sweeps.engine.baselines import main as table
 
-__all__ = ["ablation", "baselines", "sweep", "tune"]
+__all__ = ["ablation", "baselines", "predict", "report", "sweep", "tune", "ui"]
 
 
 def sweep() -> None:
@@ -36,6 +36,30 @@ def baselines() -> None:
     from sweeps import baselines as script
 
     table.main(_name(script), script.__doc__ or "", script.ROWS)
+
+
+def predict() -> None:
+    """The command of sweeps/predict.py."""
+    from sweeps import predict as script
+    from sweeps.engine import predicting
+
+    predicting.main(_name(script), script.__doc__ or "")
+
+
+def report() -> None:
+    """The command of sweeps/report.py."""
+    from sweeps import report as script
+    from sweeps.engine.report import main as command
+
+    command.main(_name(script), script.__doc__ or "")
+
+
+def ui() -> None:
+    """The command of sweeps/ui.py."""
+    from sweeps import ui as script
+    from sweeps.engine import browsing
+
+    browsing.main(script.__doc__ or "")
 
 
 def _name(script: ModuleType) -> str:

@@ -1,6 +1,6 @@
 """Which loss weights and learning rate give the two-discriminator GAN the best mean AUROC over all normal classes?
 
-    python sweeps/gan_loss_weights.py                  # laptop: 24 configurations, 6 to 11 minutes on 2 cores
+    python sweeps/gan_loss_weights.py                  # laptop: 24 configurations, 8 to 14 minutes on 2 cores
     python sweeps/gan_loss_weights.py --scale smoke    # the same steps in a minute, on scikit-learn's digits
     python sweeps/gan_loss_weights.py --scale gpu --address auto --storage /shared/sweeps
 

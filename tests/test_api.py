@@ -145,7 +145,7 @@ def test_a_result_holds_what_the_file_of_results_does() -> None:
     assert (
         result.comparisons[plain["comparisons"][0]["configuration"]].low == plain["comparisons"][0]["difference"]["low"]
     )
-    by_class = result.per_class
+    by_class = result.by_class
     assert list(by_class["name"])[:2] == ["T-shirt/top", "Trouser"]
     assert math.isclose(by_class["auroc"].mean(), plain["test"][""]["value"])
     assert result.figures() == {}

@@ -46,6 +46,22 @@ def test_the_first_commands_score_the_images_as_printed(
         assert Path(ours["heatmap"]).exists()
 
 
+def test_the_example_for_onnxruntime_decides_on_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained = "--dataset digits --classes 0 --width 2 --epochs 1 --sampling random --checkpoint run.ckpt"
+    for main, typed in ((train, trained), (predict, "--model run.ckpt --class 0 --onnx scorer.onnx")):
+        with pytest.raises(SystemExit) as ended:
+            main(typed.split())
+        assert ended.value.code == 0
+    capsys.readouterr()
+    [script] = [block for block in blocks("python") if block.startswith("# ask_onnx.py")]
+    Path("ask_onnx.py").write_text(script)
+    runpy.run_path("ask_onnx.py")
+    assert re.fullmatch(r"\[( *(True|False)){4}\]\n", capsys.readouterr().out)
+
+
 def words(text: str) -> list[str]:
     """Without numbers that rounding may change from one machine to the next."""
     return re.sub(r"0\.\d+", "0.x", text).split()

@@ -39,7 +39,7 @@ class SweepResult:
     search's trainings were not the confirmation's; confirm: fresh seeds, validation; test: the same models on the test
     part, by comparison ("", and "seen" and "unseen" where they differ). seeds: the fresh ones. confirmed: every
     confirmed configuration, the winner first, with its means by seed. comparisons: the winner minus each other one, by
-    configuration; in a grid each other one minus the first. sentence: whether the lead is beyond noise. states:
+    configuration; in a grid each other one minus the first. sentence: what is beyond noise. states:
     configurations by state. plan: everything that decides the results; its "metric" is what the values are of.
     test_openings: when the test part was opened. test_by_class: metric -> class -> values by seed, of the winner.
     seconds: of the last driver's work.
@@ -72,7 +72,7 @@ class SweepResult:
             raise UserError(f"{path}: cannot be read ({error}); resume the sweep, which writes it again") from error
 
     @property
-    def per_class(self) -> DataFrame:
+    def by_class(self) -> DataFrame:
         """The winner by class: the class's name and each metric on the test part, mean over the seeds."""
         import pandas as pd
 
