@@ -49,9 +49,9 @@ def auroc_influence(scores: Tensor, anomalous: Tensor) -> NDArray[np.float64]:
     """Contribution of each image to AUROC's error; the sum of squares is AUROC's variance over samples of images.
 
     The placements of DeLong et al. (Biometrics 44, 1988), centred and scaled so that the squares of a kind's n images
-    add up to their sample variance over n. A single image of a kind does not tell how its placement varies: it gets the
-    most that is possible with this AUROC. Sums over experiments or models preserve their covariance, because they share
-    the images.
+    add up to their sample variance over n. Sums over experiments or models preserve their covariance, because they
+    share the images. A single image of a kind does not tell how its placement varies: it gets the most that is possible
+    with this AUROC, with the same sign in every model, so that it hardly counts in differences between models.
     scores: [n], finite; anomalous: bool [n]. Returns float64 [n]. Raises ValueError if all images are of one kind.
     """
     _require_both_kinds(anomalous)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import sweeps
-from sweeps import SweepFailed, UserError, open_sweep, sweep
+from sweeps import Integers, LogUniform, SweepFailed, Uniform, UserError, open_sweep, sweep
 from sweeps.engine import api
 from sweeps.engine.machine.commands import FROM_PYTHON, resume_command
 from sweeps.engine.machine.environment import prepare_environment
@@ -47,6 +47,14 @@ def test_bad_input_raises_before_anything_is_made(settings: dict[str, Any], name
         sweep(SPACE, **settings)
     assert named in str(error.value)
     assert [path.name for path in Path().iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends"), [(LogUniform, (0, 10)), (Uniform, (2, 1)), (Integers, (3, 2)), (Uniform, (math.nan, 1))]
+)
+def test_a_range_without_numbers_is_refused_where_it_is_written(kind: type[Any], ends: tuple[float, float]) -> None:
+    with pytest.raises(UserError, match=r"expected (0 < )?low <= high"):
+        kind(*ends)
 
 
 def test_data_that_have_changed_since_the_last_call_are_listed_again() -> None:

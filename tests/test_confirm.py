@@ -176,6 +176,15 @@ def test_a_default_that_fails_in_the_search_and_again_does_not_keep_the_winner_b
     assert Stages.run(stages) == ended
 
 
+def test_once_the_test_part_is_open_a_default_that_was_left_out_stays_so(tmp_path: Path) -> None:
+    record = record_with(0.8, 0.9)
+    record.configurations[0].state = "failed"
+    record.write("test", {})
+    assert [each.number for each in candidates(record)] == [1]
+    confirm(record, SweepHome(tmp_path), 0, 0.8, 0.8)
+    assert [each.number for each in candidates(record)] == [1, 0], "it failed in the search alone"
+
+
 def test_packs_are_as_large_as_can_be_and_fill_the_slots(tmp_path: Path) -> None:
     """Two configurations x one seed x two classes: four experiments."""
     record = record_with(0.8, 0.9)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from sweeps.engine.search.trial import Part
@@ -45,3 +47,9 @@ def test_what_an_interrupt_says_of_every_run_under_way_is_stored_together(outbox
     tracking.interrupt()
     assert len(outbox) - before == 1 + 4 + 8, "the sweep's, the configurations' and the classes' runs"
     assert statements.count("COMMIT") == 1
+
+
+def test_the_runs_of_waiting_updates_are_known_though_a_training_has_diverged(outbox: Outbox) -> None:
+    outbox.put(RunUpdate("search/0/0/3", metrics=[("val_auroc", math.nan, 1, 0), ("loss", math.inf, 1, 0)]))
+    outbox.note_run("sweep", "1234")
+    assert outbox.run_keys() == {"search/0/0/3", "sweep"}

@@ -31,6 +31,7 @@ from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.results import model_scores
+from sweeps.engine.results.intervals import Interval
 from sweeps.engine.results.per_class import choose_own_best, compare_per_class
 from sweeps.engine.results.test_part import score_models, why_open_already
 from sweeps.engine.results.test_result import OWN_BEST
@@ -236,6 +237,15 @@ def test_the_own_best_is_scored_class_by_class_on_the_same_images(scored: Simple
     variance = scored.test.image_variance("", OWN_BEST, minus=0)
     assert variance == pytest.approx(float(influence @ influence), rel=1e-9)
     assert found.cost.half > 1.96 * math.sqrt(variance), "seeds add to what images alone say"
+
+
+def test_more_of_a_minimised_metric_is_a_cost(scored: SimpleNamespace) -> None:
+    found = compare_per_class(scored.plan, scored.both, dict.fromkeys((0, 3), scored.both[0]), scored.test)
+    own_is_lower = dataclasses.replace(found, cost=Interval(-0.01, 0.004))
+    assert "costs -0.0100 AUROC (95 % interval -0.0140 to -0.0060" in own_is_lower.sentence
+    minimised = dataclasses.replace(own_is_lower, plan=dataclasses.replace(scored.plan, metric="fpr95"))
+    assert "costs +0.0100 FPR at 95 % TPR" in minimised.sentence
+    assert "interval +0.0060 to +0.0140" in minimised.sentence
 
 
 def test_a_difference_of_the_same_models_is_zero(scored: SimpleNamespace, tmp_path: Path) -> None:

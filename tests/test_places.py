@@ -111,16 +111,19 @@ def test_the_command_to_browse_opens_that_database(name: str, tmp_path: Path) ->
 
 def test_what_was_moved_with_the_record_is_found_beside_it(tmp_path: Path) -> None:
     before, now = tmp_path / "w0", tmp_path / "w1"
-    (now / "data").mkdir(parents=True)
+    for name in ("data", "ckpt"):
+        (now / name).mkdir(parents=True)
     (now / "mlflow.db").touch()
     stored = {
         "storage": str(before / "runs"), "tracking_uri": database_uri(before / "mlflow.db"),
-        "data_dir": str(before / "data"), "epochs": 3,
+        "data_dir": str(before / "data"), "checkpoints": str(before / "ckpt"), "epochs": 3,
     }  # fmt: skip
     assert with_moved_paths(stored, now / "runs") == {
         "storage": str(now / "runs"), "tracking_uri": database_uri(now / "mlflow.db"),
-        "data_dir": str(now / "data"), "epochs": 3,
+        "data_dir": str(now / "data"), "checkpoints": str(now / "ckpt"), "epochs": 3,
     }  # fmt: skip
+    remote = stored | {"checkpoints": "s3://bucket/prefix"}
+    assert with_moved_paths(remote, now / "runs")["checkpoints"] == "s3://bucket/prefix"
     assert with_moved_paths(stored, before / "runs") == stored
 
 

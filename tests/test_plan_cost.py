@@ -10,10 +10,12 @@ import pytest
 
 from adcore.errors import UserError
 from sweeps.baselines import ROWS
+from sweeps.engine import plan_time
 from sweeps.engine.baselines.plan import BaselineSettings, plan_baselines, rows_in_words
 from sweeps.engine.main import main
-from sweeps.engine.plan_cost import class_epochs_of, images_in_all, left_of
+from sweeps.engine.plan_cost import Left, class_epochs_of, images_in_all, left_of
 from sweeps.engine.plan_text import plan_in_words
+from sweeps.engine.plan_time import limit_in_words
 from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
@@ -125,7 +127,7 @@ def test_stages_by_class_have_left_what_their_own_records_lack(tmp_path: Path) -
     assert left(tmp_path / "a", plan)["confirm by class"] == whole["confirm by class"] - CONFIRMED / 2
 
 
-@pytest.mark.parametrize(("name", "value"), [("pack_0", {"rung": 0}), ("confirm_0_1", 5), ("clock", {"limit": 1})])
+@pytest.mark.parametrize(("name", "value"), [("pack_0", {"rung": 0}), ("confirm_0_1", 5)])
 def test_a_damaged_record_is_one_line(name: str, value: object, tmp_path: Path) -> None:
     record = begun(tmp_path / "a", PLAN)
     record.propose(0)
@@ -154,6 +156,15 @@ def test_a_limit_is_told_with_what_is_used_of_it(tmp_path: Path) -> None:
     assert "  limit      1 h 0 min, 20 min of it used" in limit_line()
     Sweep(record, better_with_number).run()
     assert limit_line() == "  limit      1 h 0 min, 20 min of it used; the search has ended"
+
+
+def test_gpu_hours_are_used_up_by_all_gpus_that_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SweepSettings(scale="smoke", gpu_hours=12.0, gpus_per_trial=1)
+    left = Left({"search": 0.0, "confirm": 1.0}, seconds_used=7200.0, gpu_seconds_used=4 * 7200.0)
+    monkeypatch.setattr(plan_time, "cuda_devices", lambda: 1)
+    assert (
+        limit_in_words(PLAN, lambda _: None, settings, left) == "12 h 0 min, 8 h 0 min of it used; the search has ended"
+    )
 
 
 @pytest.mark.usefixtures("elsewhere")

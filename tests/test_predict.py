@@ -165,7 +165,7 @@ def test_error_maps_beside_those_of_another_run_are_told_of(
     models: Path, images: Path, tmp_path: Path, ran: Run
 ) -> None:
     words = ["--model", models / "gan.ckpt", "--class", 0, "--heatmaps", tmp_path / "maps"]
-    line = f"--heatmaps '{tmp_path / 'maps'}': 1 of its files are not of this run"
+    line = f"--heatmaps '{tmp_path / 'maps'}': holds 1 other files, not of this run"
     shutil.copy(images / "00.png", images / "other.png")
     for image, told in (("00.png", False), ("00.png", False), ("other.png", True)):
         assert (line in ran(*words, images / image).lines) == told, image

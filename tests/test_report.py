@@ -26,7 +26,7 @@ from sweeps.engine.results.commands import commands_of_record, final_commands
 from sweeps.engine.results.description import winner_tags
 from sweeps.engine.results.files import write_summary, write_table
 from sweeps.engine.results.summary import Summary, confirmed_means, summarise
-from sweeps.engine.results.tables import final_report, images_in_words, stage_table
+from sweeps.engine.results.tables import final_report, images_in_words, rank_in_search, stage_table
 from sweeps.engine.results.test_result import (
     TestResult as Result,  # under its own name pytest would take it for a class of tests
 )
@@ -84,6 +84,33 @@ def test_the_confirmed_value_of_the_winner_is_said_to_be_the_best_of_so_many() -
     assert "1 fresh seed, the best of 2 confirmed" in row
     [alone] = [line for line in printed(*ended(SPACE, {0: 0.8})).splitlines() if "│ confirm, validation" in line]
     assert "best of" not in alone
+
+
+def test_the_winners_place_in_the_search_is_told() -> None:
+    record, confirmed, summary, _ = ended(SPACE, {0: 0.9, 2: 0.8})
+    for number, mean in ((0, 0.7), (2, 0.75)):
+        record.configurations[number].rung = len(record.ladder.rungs) - 1
+        record.configurations[number].value = mean
+        record.ledger.end(record.configurations[number], "complete")
+    assert confirmed[0].number == summary.winner.number == 0
+    assert rank_in_search(record, 0) == f"no. 2 of {record.plan.configs}"
+    assert rank_in_search(record, 2) == f"the best of {record.plan.configs}"
+
+
+def test_a_stopped_point_keeps_a_value_of_0() -> None:
+    sweep = ended(SPACE, {0: 0.8}, metric="fpr95")
+    sweep[0].configurations[1].rung, sweep[0].configurations[1].value = 0, 0.0
+    assert "configuration 1 (paper): running, 0.0000 on rung 1 of" in printed(*sweep)
+
+
+def test_the_repeat_command_takes_the_data_as_the_sweep_did() -> None:
+    record, _, summary, _ = ended(SPACE, {0: 0.8})
+    home = SweepHome(Path("s").absolute())
+    for is_unverified in (False, True):
+        settings = SweepSettings(data_dir="D", allow_unverified_data=is_unverified)
+        commands = "\n".join(final_commands(record.plan, summary.winner, settings, "mine", home))
+        assert "--data-dir D" in commands
+        assert ("--allow-unverified-data" in commands) == is_unverified
 
 
 def test_the_end_says_how_many_configurations_it_does_not_list() -> None:

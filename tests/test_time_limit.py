@@ -283,4 +283,4 @@ def test_the_plan_shows_how_the_time_would_be_divided(monkeypatch: pytest.Monkey
     kept = 20 + 1.5 * (10 + 2 * 2 * 9 / 10)
     assert f"1 h 0 min: confirm and final at most {kept:.0f} s" in shown(3600.0)
     assert f"about {(3600 - kept) * 10:.0f} class-epochs" in shown(3600.0)
-    assert "30 s: too short: confirm" in shown(30.0)
+    assert "30 s, too short: confirm" in shown(30.0)

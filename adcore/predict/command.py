@@ -146,7 +146,7 @@ def _score(model: Model, files: Sequence[Path], request: Request) -> int:
     for line in unreadable:
         click.echo(line, err=True)
     if others := others - {Path(image.heatmap).name for image in scored if image.heatmap}:
-        click.echo(f"--heatmaps {request.heatmaps!r}: {len(others)} of its files are not of this run", err=True)
+        click.echo(f"--heatmaps {request.heatmaps!r}: holds {len(others)} other files, not of this run", err=True)
     if unreadable:
         click.echo(f"{len(unreadable)} not read, {len(scored)} images scored", err=True)
     return 1 if unreadable else 0

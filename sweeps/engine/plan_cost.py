@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.time_budget import images_of
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.progress import CLOCK
-from sweeps.engine.storage.errors import StorageError, one_line
+from sweeps.engine.storage.errors import StorageError, one_line, storage
 
 if TYPE_CHECKING:
     from sweeps.engine.record.configuration import Configuration
@@ -26,10 +26,14 @@ __all__ = ["Left", "class_epochs_of", "confirmed_count", "images_in_all", "left_
 
 @dataclasses.dataclass(frozen=True)
 class Left:
-    """What is left of a sweep that goes on. class_epochs: by stage. seconds_used: of its time limit."""
+    """What is left of a sweep that goes on. class_epochs: by stage.
+
+    seconds_used: of its time limit; gpu_seconds_used: the same of all GPUs together.
+    """
 
     class_epochs: Mapping[str, float]
     seconds_used: float
+    gpu_seconds_used: float
 
 
 def confirmed_count(plan: Plan) -> int:
@@ -68,31 +72,35 @@ def left_of(plan: Plan, home: SweepHome, *, is_extended: bool) -> Left:
     from sweeps.engine.record.record import SweepRecord
     from sweeps.engine.record.study import open_study, storage_of
 
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, home.record.name)
+    with _copied(home.record) as copy:
+        if is_extended:
+            extend_record(copy, plan)
+        study = open_study(copy, create=False)
         try:
-            _copy(home.record, copy)
-            if is_extended:
-                extend_record(copy, plan)
-            study = open_study(copy, create=False)
-            try:
-                record = SweepRecord(study, plan, path=copy)
-                return Left(_class_epochs_left(record), (record.read(CLOCK) or {"used": 0.0})["used"])
-            finally:
-                storage_of(study).remove_session()
-        except (StorageError, sqlite3.Error, LookupError, TypeError, ValueError, AttributeError) as error:
+            record = SweepRecord(study, plan, path=copy)
+            clock = {"used": 0.0, "gpu_seconds": 0.0} | (record.read(CLOCK) or {})
+            return Left(_class_epochs_left(record), clock["used"], clock["gpu_seconds"])
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"{home.record}: damaged, or the record of another version ({type(error).__name__}: {one_line(error)})"
             ) from error
+        finally:
+            storage_of(study).remove_session()
 
 
-def _copy(record: Path, copy: Path) -> None:
-    """Copy a record that a driver may be writing."""
-    with (
-        closing(sqlite3.connect(f"{record.as_uri()}?mode=ro", uri=True, timeout=30)) as source,
-        closing(sqlite3.connect(copy)) as target,
-    ):
-        source.backup(target)
+@contextmanager
+def _copied(record: Path) -> Generator[Path]:
+    """A copy of a record that a driver may be writing. Raises UserError if there is no room for it."""
+    try:
+        with tempfile.TemporaryDirectory() as folder, storage(copy := Path(folder, record.name)):
+            with (
+                closing(sqlite3.connect(f"{record.as_uri()}?mode=ro", uri=True, timeout=30)) as source,
+                closing(sqlite3.connect(copy)) as target,
+            ):
+                source.backup(target)
+            yield copy
+    except (OSError, StorageError) as error:
+        raise UserError(f"{record}: cannot be copied to the temporary folder ({error})") from error
 
 
 def _class_epochs_left(record: SweepRecord) -> dict[str, float]:

@@ -102,7 +102,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings, left: Left | None = None)
         *([f"  left       about {_images_in_words(plan, to_train)}"] if left else []),
         f"  time       {_time_in_words(plan, to_train, settings)}",
         *([f"  warning    {warning}"] if (warning := warning_of_few_updates(base)) else []),
-        *_limit_lines(plan, to_train, settings, left.seconds_used if left else 0.0),
+        *_limit_lines(plan, to_train, settings, left),
         *([f"  cluster    {wait}"] if (wait := settings.wait_in_words) else []),
         f"  record     {Path(settings.storage) / name}, MLflow {settings.tracking_uri}",
         f"  checkpoints {settings.checkpoints_of(name)}",
@@ -127,7 +127,7 @@ def _time_in_words(plan: Plan, class_epochs: Mapping[str, float], settings: Swee
 
 
 def _limit_lines(
-    plan: Plan, class_epochs: Mapping[str, float], settings: SweepSettings, seconds_used: float
+    plan: Plan, class_epochs: Mapping[str, float], settings: SweepSettings, left: Left | None
 ) -> list[str]:
     if not (settings.time_limit or settings.gpu_hours):
         return []
@@ -136,7 +136,7 @@ def _limit_lines(
     def group_of(slots: int) -> TrialGroup | None:
         return next(iter(_trial_groups(plan, search, settings, slots)), None)
 
-    return [f"  limit      {limit_in_words(plan, group_of, settings, seconds_used)}"]
+    return [f"  limit      {limit_in_words(plan, group_of, settings, left)}"]
 
 
 def _search_lines(plan: Plan) -> list[str]:

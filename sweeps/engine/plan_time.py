@@ -23,6 +23,7 @@ from sweeps.engine.machine.resources import Resources, resources_of_cluster, res
 from sweeps.engine.planning.time_budget import Pace, duration, images_of, reserve
 
 if TYPE_CHECKING:
+    from sweeps.engine.plan_cost import Left
     from sweeps.engine.planning.plan import Plan
     from sweeps.engine.planning.settings import SweepSettings
 
@@ -68,18 +69,20 @@ def time_in_words(groups_of: Callable[[int], list[TrialGroup]], settings: SweepS
 
 
 def limit_in_words(
-    plan: Plan, search_group_of: Callable[[int], TrialGroup | None], settings: SweepSettings, seconds_used: float
+    plan: Plan, search_group_of: Callable[[int], TrialGroup | None], settings: SweepSettings, left: Left | None
 ) -> str:
     """How a limit would be divided between the search and what follows, if this machine has been measured.
 
-    search_group_of: the search's trials for a number of slots, None once it has ended. seconds_used: of the limit, by
-    earlier runs of the sweep. Raises UserError for --gpu-hours without GPUs.
+    search_group_of: the search's trials for a number of slots, None once it has ended. left: of a sweep that goes on.
+    Raises UserError for --gpu-hours without GPUs.
     """
-    resources = resources_of_nodes([{"CPU": allotted_cpus(), "GPU": cuda_devices()}], settings)
     if settings.address != "local":
         return "divided by the speed that the search measures"
+    resources = resources_of_nodes([{"CPU": allotted_cpus(), "GPU": cuda_devices()}], settings)
     seconds = settings.limit_seconds(resources.slots, resources.gpus) or 0.0
-    limit = f"{duration(seconds)}, {duration(seconds_used)} of it used" if seconds_used else duration(seconds)
+    gpus_in_use = resources.slots * resources.gpus
+    used = (left.gpu_seconds_used / gpus_in_use if settings.gpu_hours else left.seconds_used) if left else 0.0
+    limit = f"{duration(seconds)}, {duration(used)} of it used" if used else duration(seconds)
     if not (group := search_group_of(resources.slots)):
         return f"{limit}; the search has ended"
     with _devices_of(resources):
@@ -90,8 +93,8 @@ def limit_in_words(
     per_class_epoch = images_of(group.config) / group.config.epochs / len(plan.classes)
     pace = Pace(measured.images_per_second * share / per_class_epoch, STARTUP)
     reserved_seconds = reserve(plan, pace, resources.slots, seconds)
-    if (for_search := seconds - seconds_used - reserved_seconds) <= 0:
-        return f"{limit}: too short: confirm and final alone take about {duration(reserved_seconds)}"
+    if (for_search := seconds - used - reserved_seconds) <= 0:
+        return f"{limit}, too short: confirm and final alone take about {duration(reserved_seconds)}"
     return (
         f"{limit}: confirm and final at most {duration(reserved_seconds)}, the search the rest, if it "
         f"needs it: about {for_search * pace.speed * resources.slots:.0f} class-epochs at the measured speed"

@@ -116,8 +116,9 @@ def with_moved_paths(stored: Mapping[str, Any], storage: Path) -> dict[str, Any]
     if stored["tracking_uri"].startswith(SQLITE):
         path = _moved_path(database_path(stored["tracking_uri"]), old_storage, storage)
         settings["tracking_uri"] = database_uri(path)
-    if stored["data_dir"] is not None:
-        settings["data_dir"] = str(_moved_path(Path(stored["data_dir"]), old_storage, storage))
+    for name in ("data_dir", "checkpoints"):
+        if stored.get(name) is not None and "://" not in stored[name]:
+            settings[name] = str(_moved_path(Path(stored[name]), old_storage, storage))
     return settings
 
 

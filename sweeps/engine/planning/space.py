@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from adcore.config import TrainConfig
 from adcore.errors import UserError, unknown_name
@@ -13,7 +14,7 @@ from adcore.errors import UserError, unknown_name
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-__all__ = ["NOT_SEARCHED", "POINT", "Choice", "Integers", "LogUniform", "Range", "Space", "Uniform", "range_of"]
+__all__ = ["NOT_SEARCHED", "POINT", "Choice", "Integers", "LogUniform", "Range", "Space", "Uniform"]
 
 #: The parameter under which the study holds a grid's points.
 POINT = "point"
@@ -63,10 +64,16 @@ class Range(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class _Numbers:
-    """Numbers from low to high."""
+    """Numbers from low to high. Raises UserError if there are none."""
 
     low: float
     high: float
+    above: ClassVar[float] = -math.inf
+
+    def __post_init__(self) -> None:
+        if not self.above < self.low <= self.high:
+            least = f"{self.above:g} < " if self.above > -math.inf else ""
+            raise UserError(f"{type(self).__name__}({self.low:g}, {self.high:g}): expected {least}low <= high")
 
     @property
     def ends(self) -> tuple[float, ...]:
@@ -82,6 +89,8 @@ class _Numbers:
 @dataclasses.dataclass(frozen=True)
 class LogUniform(_Numbers):
     """Floats from low to high, uniform in their logarithm."""
+
+    above: ClassVar[float] = 0.0
 
     def distribution(self) -> BaseDistribution:
         from optuna.distributions import FloatDistribution
@@ -146,19 +155,6 @@ class Choice:
 
     def __str__(self) -> str:
         return "|".join(map(str, self.options))
-
-
-def range_of(distribution: BaseDistribution) -> Range:
-    """The range whose `distribution` this is."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(distribution, FloatDistribution):
-        kind = LogUniform if distribution.log else Uniform
-        return kind(distribution.low, distribution.high)
-    if isinstance(distribution, IntDistribution):
-        return Integers(distribution.low, distribution.high, distribution.step)
-    assert isinstance(distribution, CategoricalDistribution), distribution
-    return Choice(distribution.choices)  # pyright: ignore[reportArgumentType] # Optuna's allow None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -142,7 +142,7 @@ def confirmable_count(plan: Plan, pace: Pace, count: int, slots: int, seconds: f
 
 def reserve(plan: Plan, pace: Pace, slots: int, limit: float) -> float:
     """Seconds at the end of the limit that the search leaves for what follows."""
-    count = confirmable_count(plan, pace, plan.best + 1 + plan.paper, slots, SHARE * limit)
+    count = confirmable_count(plan, pace, plan.best + len(plan.reference_points), slots, SHARE * limit)
     return confirm_seconds(plan, pace, count, slots, RESERVED)
 
 

@@ -50,11 +50,16 @@ class Confirmation:
 
 def candidates(record: SweepRecord) -> list[Configuration]:
     """The best complete configurations, best first, then the references; empty if none is complete."""
-    plan = record.plan
-    named = references(record)
+    plan, named = record.plan, references(record)
+    if record.read("test") is not None:  # a reference that failed throughout was left out when that was opened
+        named = {name: each for name, each in named.items() if each.state != "failed" or _is_confirmed(record, each)}
     best = [configuration for configuration in record.best(plan.configs) if configuration not in named.values()]
     complete = [configuration for configuration in named.values() if configuration.mean is not None]
     return [*best[: plan.best], *named.values()] if best or complete else []
+
+
+def _is_confirmed(record: SweepRecord, configuration: Configuration) -> bool:
+    return all(record.complete_confirmation(configuration.number, seed) for seed in record.plan.confirm_seeds)
 
 
 def chosen_in_time(record: SweepRecord, candidates: Sequence[Configuration]) -> list[Configuration]:

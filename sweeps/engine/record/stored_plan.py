@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from adcore.config import TrainConfig
 from adcore.datasets import DatasetError
@@ -16,7 +16,7 @@ from adcore.options import from_plain
 from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.planning.space import Space, range_of
+from sweeps.engine.planning.space import Choice, Integers, LogUniform, Range, Space, Uniform
 from sweeps.engine.record.facts import FACTS, remember_facts
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.record import SweepRecord
@@ -63,11 +63,22 @@ def stored_flags(record: SweepRecord, home: SweepHome) -> SweepSettings:
 def _plan(stored: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Plan:
     """The plan on record, which has the ends of the ranges alone. distributions: of the searched fields."""
     space, names = stored["space"], {field.name for field in dataclasses.fields(Plan)}
-    ranges = {name: range_of(distributions[name]) for name in space["ranges"]}
+    ranges = {name: _range_of(distributions[name]) for name in space["ranges"]}
     base, plan_space = TrainConfig(**from_plain(stored["base"])), Space(**{**space, "ranges": ranges})
     return Plan(
         **{name: value for name, value in stored.items() if name in names} | {"base": base, "space": plan_space}
     )
+
+
+def _range_of(distribution: BaseDistribution) -> Range:
+    """The range whose `distribution` this is."""
+    if isinstance(distribution, FloatDistribution):
+        kind = LogUniform if distribution.log else Uniform
+        return kind(distribution.low, distribution.high)
+    if isinstance(distribution, IntDistribution):
+        return Integers(distribution.low, distribution.high, distribution.step)
+    assert isinstance(distribution, CategoricalDistribution), distribution
+    return Choice(distribution.choices)  # pyright: ignore[reportArgumentType] # Optuna's allow None
 
 
 def _other_version(home: SweepHome, reason: str) -> UserError:

@@ -19,6 +19,7 @@ from sweeps.engine.machine.code import current_code
 from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.record.checkpoint_files import check_checkpoints
+from sweeps.engine.record.facts import FACTS
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.storage.errors import check_database, one_line, storage
 
@@ -62,9 +63,10 @@ def open_record(home: SweepHome, plan: BasePlan, attributes: dict[str, Any]) -> 
         return open_study(home.record, create=False)
     check_checkpoints(home)
     study = open_study(home.record, create=False)
-    if "data" not in study.user_attrs:  # the record of a version that did not note it
-        with storage(home.record):
-            study.set_user_attr("data", attributes["data"])
+    for name in ("data", FACTS):
+        if name not in study.user_attrs:  # the record of a version that did not note it
+            with storage(home.record):
+                study.set_user_attr(name, attributes[name])
     return study
 
 

@@ -175,7 +175,8 @@ def fetch_record(home: SweepHome, store: ObjectStore) -> None:
     except StorageError as error:
         raise UserError(f"--resume {place}: {error}") from error
     except OSError as error:
-        raise UserError(f"{home.folder}: cannot be written ({error.strerror})") from error
+        remedy = "; move that folder away" if home.folder.exists() else ""
+        raise UserError(f"{home.folder}: cannot be written ({error.strerror}){remedy}") from error
 
 
 def _is_result_name(name: str) -> bool:

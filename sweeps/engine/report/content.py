@@ -14,7 +14,7 @@ from sweeps.engine.planning.time_budget import normal_images, updates_of, warnin
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report.classes import class_intervals, class_table, own_best_table
 from sweeps.engine.report.table import Bounded, Table, bounded, interval_cells, mean_cell, number
-from sweeps.engine.results.tables import images_in_words
+from sweeps.engine.results.tables import images_in_words, rank_in_search
 
 __all__ = ["Content", "content"]
 
@@ -59,7 +59,7 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
         answer=_answer(plan, results),
         setup=_setup(plan, results),
         parameters=_parameters(plan, results),
-        stages=_stages(plan, results, tried=len(record.configurations)),
+        stages=_stages(plan, results, rank=rank_in_search(record, results["winner"]["configuration"])),
         confirmed=_confirmed(results, differences, label),
         classes=class_table(record, results),
         own=own_best_table(plan, results["per_class"]) if "per_class" in results else None,
@@ -127,7 +127,7 @@ def _parameters(plan: Plan, results: Mapping[str, Any]) -> Table:
     return Table("parameters", ("parameter", _subject(plan, results), *shown), rows)
 
 
-def _stages(plan: Plan, results: Mapping[str, Any], *, tried: int) -> Table:
+def _stages(plan: Plan, results: Mapping[str, Any], *, rank: str) -> Table:
     seeds, confirmed = len(results["seeds"]), len(results["confirmed"])
     models = "the same model" if seeds == 1 else f"the same {seeds} models"
     rows: list[Sequence[str]] = []
@@ -135,7 +135,7 @@ def _stages(plan: Plan, results: Mapping[str, Any], *, tried: int) -> Table:
         alone = number(None) if results["search"] is None else ""
         cells = interval_cells(results["search"] or {"value": results["search_value"], "low": 0, "high": 0})
         smaller = ", smaller trainings" if plan.search else ""
-        rows.append(["search, validation", cells[0], alone or cells[1], f"1 seed, the best of {tried}{smaller}"])
+        rows.append(["search, validation", cells[0], alone or cells[1], f"1 seed, {rank}{smaller}"])
     best = f", the best of {confirmed} confirmed" if confirmed > 1 and not plan.space.is_grid else ""
     rows.append(["confirm, validation", *interval_cells(results["confirm"]), count_of(seeds, "fresh seed") + best])
     for name, interval in results["test"].items():

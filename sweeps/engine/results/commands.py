@@ -36,6 +36,7 @@ def final_commands(
     """The commands that open MLflow, resume the sweep (given), repeat the winner and score images with it."""
     config = dataclasses.replace(plan.base, **winner.params, train_seed=next(iter(winner.by_seed)))
     data = ["--data-dir", settings.data_dir] if settings.data_dir else []
+    data += ["--allow-unverified-data"] if settings.allow_unverified_data else []
     threads = f"OMP_NUM_THREADS={settings.cpus_per_trial}"
     return [
         f"browse:  {browse_command(settings.tracking_uri)}",

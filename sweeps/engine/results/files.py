@@ -121,6 +121,7 @@ def write_summary(
     metrics = next(iter(next(iter(test.measured.values())).values()))
     results = {
         "plan": record.plan.as_record(),
+        "class_names": describe(record.plan.base.dataset).class_names,
         "seconds": round(seconds),
         "states": record.ledger.counts(),
         "winner": {"configuration": winner.number, **winner.params},

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from adcore.datasets import describe
-from adcore.metric_names import in_words
+from adcore.metric_names import MINIMISED, in_words
 from sweeps.engine.planning.labels import class_label, count_of
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation, confirmations
@@ -40,10 +40,13 @@ class PerClass:
         """The cost of one weight vector, and whether that is more than noise."""
         cost, seeds = self.cost, len(self.winner.by_seed)
         verdict = "beyond noise" if cost.excludes_zero else "within noise"
+        ends = (cost.value, cost.low, cost.high)
+        if self.plan.metric in MINIMISED:  # to have more of it is a cost
+            ends = (-cost.value, -cost.high, -cost.low)
+        value, low, high = map(signed, ends)
         return (
-            f"One weight vector for all {len(self.own_best)} classes costs {signed(cost.value)} "
-            f"{in_words(self.plan.metric)} "
-            f"(95 % interval {signed(cost.low)} to {signed(cost.high)}, {count_of(seeds, 'seed')}): {verdict}."
+            f"One weight vector for all {len(self.own_best)} classes costs {value} {in_words(self.plan.metric)} "
+            f"(95 % interval {low} to {high}, {count_of(seeds, 'seed')}): {verdict}."
         )
 
     def table(self) -> Table:

@@ -42,7 +42,7 @@ class SweepResult:
     configuration; in a grid each other one minus the first. sentence: what is beyond noise. states:
     configurations by state. plan: everything that decides the results; its "metric" is what the values are of.
     test_openings: when the test part was opened. test_by_class: metric -> class -> values by seed, of the winner.
-    seconds: of the last driver's work.
+    seconds: of the last driver's work. class_names: of the data, as they were when the results were written.
     """
 
     home: Path
@@ -59,6 +59,7 @@ class SweepResult:
     test_by_class: Mapping[str, Mapping[int, list[float]]]
     test_openings: list[str]
     seconds: float
+    class_names: list[str]
 
     @property
     def table(self) -> DataFrame:
@@ -76,13 +77,12 @@ class SweepResult:
         """The winner by class: the class's name and each metric on the test part, mean over the seeds."""
         import pandas as pd
 
-        names = describe(self.plan["base"]["dataset"]).class_names
         columns = {
             metric: {index: fmean(values) for index, values in by_class.items()}
             for metric, by_class in self.test_by_class.items()
         }
         frame = pd.DataFrame(columns)
-        frame.insert(0, "name", [names[index] for index in frame.index])
+        frame.insert(0, "name", [self.class_names[index] for index in frame.index])
         return frame.rename_axis("class")
 
     def figures(self) -> dict[str, Path]:
@@ -123,4 +123,5 @@ def _result(folder: Path, results: Mapping[str, Any]) -> SweepResult:
         },
         test_openings=list(results["test_openings"]),
         seconds=float(results["seconds"]),
+        class_names=list(results.get("class_names") or describe(results["plan"]["base"]["dataset"]).class_names),
     )

@@ -20,7 +20,7 @@ from sweeps.engine.results.intervals import Interval, signed
 from sweeps.engine.results.summary import Summary
 from sweeps.engine.results.test_result import TestResult
 
-__all__ = ["final_report", "grid_sentence", "images_in_words", "point_names", "stage_table"]
+__all__ = ["final_report", "grid_sentence", "images_in_words", "point_names", "rank_in_search", "stage_table"]
 
 
 def final_report(
@@ -73,7 +73,7 @@ def stage_table(record: SweepRecord, summary: Summary, *, of: int) -> Table:
     for name in ("", "mean", "95 % interval"):
         table.add_column(name, justify="right" if name else "left")
     table.add_column("of")
-    chosen = f"1 seed, the best of {len(record.configurations)}"
+    chosen = f"1 seed, {rank_in_search(record, summary.winner.number)}"
     if summary.search is None and summary.winner.configuration.mean is not None:
         table.add_row(
             "search, validation", f"{summary.winner.configuration.mean:.4f}", "", f"{chosen}, smaller trainings"
@@ -86,6 +86,13 @@ def stage_table(record: SweepRecord, summary: Summary, *, of: int) -> Table:
         models = "the same model" if seeds == 1 else f"the same {seeds} models"
         table.add_row(f"test, {name} anomalies" if name else "test", *_interval_cells(each), models)
     return table
+
+
+def rank_in_search(record: SweepRecord, number: int) -> str:
+    """How good a configuration was in the search: the winner of the confirmation may not have been its best."""
+    ranked = [each.number for each in record.best(len(record.configurations))]
+    of = len(record.configurations)
+    return f"no. {ranked.index(number) + 1} of {of}" if number in ranked[1:] else f"the best of {of}"
 
 
 def class_table(plan: Plan, summary: Summary, test: TestResult) -> Table:
@@ -188,7 +195,7 @@ def _stopped_point_lines(record: SweepRecord, confirmed: list[Confirmation]) -> 
         if configuration and configuration.number not in numbers:
             at = (
                 f", {configuration.value:.4f} on rung {configuration.rung + 1} of {len(record.ladder.rungs)}"
-                if configuration.value
+                if configuration.value is not None
                 else ""
             )
             lines.append(f"  configuration {configuration.number} ({name}): {configuration.state}{at}, not confirmed")
