@@ -64,7 +64,7 @@ def open_record(home: SweepHome, plan: BasePlan, attributes: dict[str, Any]) -> 
     check_checkpoints(home)
     study = open_study(home.record, create=False)
     for name in ("data", FACTS):
-        if name not in study.user_attrs:  # the record of a version that did not note it
+        if name in attributes and name not in study.user_attrs:  # the record of a version that did not note it
             with storage(home.record):
                 study.set_user_attr(name, attributes[name])
     return study
