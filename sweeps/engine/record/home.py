@@ -24,10 +24,10 @@ class SweepHome:
 
     record: the Optuna study from which everything is rebuilt. lock: held by the driver that works on the sweep.
     checkpoints: the folder of all checkpoints. table: a row per configuration. results: all figures of a finished
-    sweep, as JSON. figures: the folder of single models' figures.
-    report: all of that as one HTML file. model: the winner's as an MLflow model. test_scores: the folder of the test
-    scores, while the test part is open. ray: what Ray Tune writes. token: a file that every node of a cluster has to
-    see, while the sweep runs on one. store: holds the checkpoints in place of the folder, and copies of the rest.
+    sweep, as JSON. figures: the folder of single models' figures. report: all of that as one HTML file. test_scores:
+    the folder of the test scores, while the test part is open. ray: what Ray Tune writes. token: a file that every node
+    of a cluster has to see, while the sweep runs on one. store: holds the checkpoints in place of the folder, and
+    copies of the rest.
     """
 
     def __init__(self, folder: Path, store: ObjectStore | None = None) -> None:
@@ -36,7 +36,7 @@ class SweepHome:
         self.checkpoints, self.ray = folder / "checkpoints", folder / "ray"
         self.table, self.results = folder / "results.csv", folder / "results.json"
         self.figures = folder / "figures"
-        self.report, self.model = folder / "report.html", folder / "model"
+        self.report = folder / "report.html"
         self.test_scores = folder / "test-scores"
         self.token: Path | None = None
 
@@ -55,8 +55,13 @@ class SweepHome:
 
     def existing_results(self) -> list[str]:
         """The names of the result files that exist, without the report."""
-        files = (self.results, self.table, *self.class_figures(), self.figures, self.model)
+        models = sorted(self.folder.glob("model-*"))
+        files = (self.results, self.table, *self.class_figures(), self.figures, *models)
         return [path.name for path in files if path.exists()]
+
+    def model(self, configuration: int) -> Path:
+        """A winner's models as an MLflow model; an extended sweep may have several winners, one after another."""
+        return self.folder / f"model-{configuration}"
 
     def class_figure(self, metric: str) -> Path:
         """The winner's values of a metric by class, as a figure."""

@@ -33,11 +33,11 @@ def register_winner(
         with storage(home.folder), local_home(home) as local:
             paths = [path for seed in winner.by_seed for path in local.checkpoints_of(winner.number, classes, seed)]
             fetch_files(local, paths)
-            save_model(home.model, paths, train)
+            save_model(home.model(winner.number), paths, train)
     except MlflowException as error:
         print(f"the winner is not registered in MLflow: {one_line(error)}", file=sys.stderr)
         return
     tags = {"sweep": home.name, "configuration": str(winner.number), "scale": plan.scale}
-    model = ModelFolder(str(home.model), model_name(plan.script, plan.base.dataset), tags)
+    model = ModelFolder(str(home.model(winner.number)), model_name(plan.script, plan.base.dataset), tags)
     tracking.register_model(winner.number, model, opening=len(record.read("test_openings") or []))
     record.write("registered", winner.number)
