@@ -167,6 +167,13 @@ def test_no_link_makes_an_image_of_the_test_part_one_to_train_on(tmp_path: Path)
     assert len(load(f"csv:{tmp_path}/mine.csv", "train").labels) == 40
 
 
+def test_normal_and_anomaly_are_known_in_any_case(tmp_path: Path) -> None:
+    for name in ("Normal", "ANOMALY"):
+        write_images(tmp_path / name, stripes(14, standing=name == "Normal"))
+    info = describe(f"folder:{tmp_path}")
+    assert (info.class_names, info.normal_class) == (("Normal", "ANOMALY"), 0)
+
+
 def test_links_to_the_same_images_count_once(tmp_path: Path) -> None:
     for name in ("normal", "anomaly"):
         write_images(tmp_path / name / "2024-05-01", stripes(12, standing=name == "normal"))

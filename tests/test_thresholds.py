@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -50,10 +51,19 @@ def test_most_correct_of_all_thresholds_the_highest() -> None:
 
 def test_best_f1_and_the_budget_of_false_positives() -> None:
     # F1 = 2 tp / (2 tp + fp + fn): at 3 6/7, at 5 4/5, at 4 4/6
-    assert best_f1(SCORES, ANOMALOUS) == 3.0
+    assert best_f1(SCORES, ANOMALOUS) == 2.5, "half-way to 2"
     assert false_positive_budget(SCORES, ANOMALOUS) == 5.0
     assert false_positive_budget(SCORES, ANOMALOUS, share=1 / 3) == 3.0
     assert false_positive_budget(-SCORES, ANOMALOUS) == math.inf
+
+
+def test_where_the_kinds_are_far_apart_the_threshold_is_in_the_middle_and_never_below_a_normal_score() -> None:
+    anomalous = torch.arange(4) > 1
+    assert best_f1(torch.tensor([-15.0, -9.0, 11.0, 20.0]), anomalous) == 1.0
+    one = np.float32(1)
+    above = np.nextafter(one, np.float32(2))
+    assert best_f1(torch.tensor([0.5, float(one), float(above), 3.0]), anomalous) == above, "no float32 is between them"
+    assert best_f1(torch.tensor([3.0, 2.0, 1.0, 1.0]), anomalous) == 1.0, "nothing is lower"
 
 
 @pytest.mark.parametrize("rule", [most_correct, best_f1, false_positive_budget])
@@ -120,7 +130,7 @@ def test_scores_that_decide_nothing_are_refused(scores: Tensor, anomalous: Tenso
 def test_a_trained_model_keeps_how_many_images_its_threshold_was_chosen_on_and_flags() -> None:
     kept = decision_rule(SCORES, ANOMALOUS)
     assert kept == {
-        "rule": "best F1", "threshold": 3.0, "anomalous": "at or above", "images": [3, 3], "flagged": [1, 3],
+        "rule": "best F1", "threshold": 2.5, "anomalous": "at or above", "images": [3, 3], "flagged": [1, 3],
         "normal_scores": SCORES[~ANOMALOUS].tolist(),
     }  # fmt: skip
     normal = torch.arange(100.0)

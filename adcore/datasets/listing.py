@@ -49,8 +49,8 @@ def facts(name: str, counts: Mapping[Part, Mapping[str, int]], *, channels: int)
     if not train:
         raise DatasetError(f"{name}: no images to train on")
     class_names = _ordered({*train, *(title for title, count in counts["test"].items() if count)})
-    normal = next(iter(train)) if len(train) == 1 else NORMAL if set(class_names) == {NORMAL, ANOMALY} else None
-    if normal == ANOMALY:
+    normal = next(iter(train)) if len(train) == 1 else _normal_of_two(class_names)
+    if normal is not None and normal.lower() == ANOMALY:
         raise DatasetError(f"{name}: images of class {ANOMALY!r} only, expected some of {NORMAL!r}")
     if normal is not None:
         class_names.remove(normal)
@@ -102,7 +102,7 @@ def split_by_name(classes: Classes, root: Path) -> dict[Part, Classes]:
     for a class of one image, which would leave the training part, except of `normal` and `anomaly`.
     """
     single = next((name for name, files in classes.items() if len(files) == 1), None)
-    if single is not None and set(classes) != {NORMAL, ANOMALY}:
+    if single is not None and _normal_of_two(classes) is None:
         raise DatasetError(f"{root}: class {single!r} has one image; add some to train and to test on, or remove it")
     parts: dict[Part, dict[str, list[Path]]] = {"train": {}, "test": {}}
     for name, files in classes.items():
@@ -150,6 +150,12 @@ def in_words(names: Iterable[object]) -> str:
     texts = [str(name) for name in names]
     more = f" and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
     return ", ".join(texts[:MOST_NAMED]) + more
+
+
+def _normal_of_two(names: Iterable[str]) -> str | None:
+    """The one that is `normal`, in any case, if the other one is `anomaly`."""
+    by_lower_case = {name.lower(): name for name in names}
+    return by_lower_case[NORMAL] if set(by_lower_case) == {NORMAL, ANOMALY} else None
 
 
 def _ordered(names: Set[str]) -> list[str]:

@@ -44,13 +44,13 @@ def load_data(
     with fetch_progress() as progress:
         for name, part in itertools.product(names, PARTS):
             data = load_part(name, part, protocol, **source, progress=progress)
+            for note in data.notes:  # before a class is missed: its files may be among those that cannot be read
+                click.echo(note, err=True)
             if part == "train":
                 only = data.info.normal_class if protocol == HELD_OUT else None
                 require_every_class(data.labels, data.class_names, only=only)
             else:
                 require_every_class(data.labels, data.class_names, at_least=1, of=f"the test part of {name}")
-            for note in data.notes:
-                click.echo(note, err=True)
             hashes[name][part] = data.content_hash
             if part in parts:
                 datasets[name, part] = data

@@ -57,7 +57,7 @@ def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        for configuration in sorted(record.configurations.values(), key=partial(_sort_key, record)):
+        for configuration in sorted(record.configurations.values(), key=partial(_sort_key, record, ranks)):
             row: dict[str, Any] = {"configuration": configuration.number, **configuration.params}
             row["name"] = point_name(configuration.params, record.plan.space)
             if not record.plan.space.is_grid:  # nothing wins in a grid
@@ -73,9 +73,10 @@ def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str
     return path
 
 
-def _sort_key(record: SweepRecord, configuration: Configuration) -> tuple[float, ...]:
-    """For sorting: the furthest and best first."""
+def _sort_key(record: SweepRecord, ranks: Mapping[int, int], configuration: Configuration) -> tuple[float, ...]:
+    """For sorting: the confirmed ones by rank, then the furthest and best first."""
     return (
+        math.inf if record.plan.space.is_grid else ranks.get(configuration.number, math.inf),
         -configuration.rung,
         0.0 if configuration.value is None else -record.goodness(configuration.value),
         configuration.number,

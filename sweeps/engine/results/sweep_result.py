@@ -63,7 +63,10 @@ class SweepResult:
 
     @property
     def table(self) -> DataFrame:
-        """Every configuration, as in results.csv, the furthest and best first. Raises UserError if it is gone."""
+        """Every configuration, as in results.csv: the confirmed ones by rank, then the furthest and best.
+
+        Raises UserError if it is gone.
+        """
         import pandas as pd
 
         path = SweepHome(self.home).table

@@ -23,7 +23,7 @@ def ladder_status(records: Sequence[SweepRecord], training: Container[int]) -> t
     stopped = states["stopped"] + max(0, states["running"] - now)
     shown = [f"{now} training", f"{stopped} stopped for now", f"{states['complete']} complete"]
     shown += [f"{states[state]} {state}" for state in ("diverged", "failed") if states[state]]
-    begun, total = (sum(each) for each in zip(*((r.ladder.begun_count, r.plan.configs) for r in records), strict=True))
+    begun, total = sum(len(record.configurations) for record in records), sum(r.plan.configs for r in records)
     in_words = f"{begun} of {count_of(total, 'configuration')} begun: {', '.join(shown)}"
     best = [leader.mean or 0.0 for record in records for leader in record.best(1)]
     if len(best) == len(records):
