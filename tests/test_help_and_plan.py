@@ -45,7 +45,7 @@ def test_plan_tells_the_cost_and_runs_nothing(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     out = _printed(capsys, "--plan", "--scale", "smoke", "--normal-class", "6", "--tracking-uri", "sqlite:///x.db")
     assert "4 configurations, each until stopped, at most 1 class x 2 epochs" in out
-    assert "if a core trains 1300 images/s at width 8; --plan --probe measures it" in out
+    assert "if an idle core trains 1300 images/s at width 8; --plan --probe measures it" in out
     assert "sqlite:///x.db" in out
     assert [path.name for path in Path().iterdir()] == ["notes.txt"]
 

@@ -107,7 +107,7 @@ def test_without_a_probe_a_cpu_takes_the_speed_of_one_like_it() -> None:
     # 80 class-epochs and 2 x 2 trainings, 4 at a time, of 3,000 images
     shown = _time(scale="laptop", normal_class=(0, 3))
     assert shown == (
-        "training at most about 1 min, 4 at a time, if a core trains 1300 images/s at width 8; "
+        "training at most about 1 min, 4 at a time, if an idle core trains 1300 images/s at width 8; "
         "--plan --probe measures it"
     )
 
