@@ -123,7 +123,7 @@ def test_the_time_is_that_of_the_rounds_at_the_speed_that_was_measured() -> None
         shown = _time(**flags, max_concurrent=most)
         assert shown.startswith(f"training at most about {minutes} min, {most} at a time, {ending}"), shown
     assert "at most about 4 h," in _time(**flags, max_concurrent=1, configs=150)
-    assert "if a core" in _time(**flags, members_per_trial="1"), "packs of one were not measured"
+    assert "if an idle core" in _time(**flags, members_per_trial="1"), "packs of one were not measured"
 
 
 def test_each_kind_of_trial_counts_at_its_own_speed() -> None:
@@ -131,7 +131,7 @@ def test_each_kind_of_trial_counts_at_its_own_speed() -> None:
     base = make_plan("script", SweepSettings(**flags), SPACE).base
     _keep(1000.0, base, 10)
     _keep(1000.0, base, 8)
-    assert "if a core" in _time(**flags)
+    assert "if an idle core" in _time(**flags)
     _keep(100.0, base, 4)
     # two rounds of ten and one of 8: 5.6 minutes; by class 2 x 67 class-epochs are four rounds of ten, 8 minutes; the
     # 4 experiments that confirm them take 8

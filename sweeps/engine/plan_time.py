@@ -119,8 +119,8 @@ def _on_this_machine(groups: list[TrialGroup], settings: SweepSettings, resource
         CPU_SPEED_AT_WIDTH_8 * (8 / group.config.width) ** 1.2 * size for group, size in zip(groups, sizes, strict=True)
     ]
     return (
-        f"training at most about {_duration(groups, speeds, resources)}, {resources.slots} at a time, if an idle core trains "
-        f"{CPU_SPEED_AT_WIDTH_8} images/s at width 8; --plan --probe measures it"
+        f"training at most about {_duration(groups, speeds, resources)}, {resources.slots} at a time, if an idle core "
+        f"trains {CPU_SPEED_AT_WIDTH_8} images/s at width 8; --plan --probe measures it"
     )
 
 
