@@ -290,6 +290,17 @@ def test_classes_are_on_record_by_index_however_they_were_named() -> None:
     assert make_plan("script", everything, SPACE).resolved_settings(everything)["settings"]["normal_class"] == ()
 
 
+def test_a_plan_over_ones_own_data_says_that_no_image_was_opened(tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        write_images(tmp_path / "own data" / name, stripes(20, standing=name == "good"))
+    settings = SweepSettings(scale="smoke", dataset=f"folder:{tmp_path / 'own data'}")
+    text = plan_in_words(make_plan("script", settings, SPACE), settings)
+    show = f"python -m adcore.datasets show 'folder:{tmp_path / 'own data'}'"
+    assert f"  images     counted, not opened; `{show}` reads them\n" in text
+    published = SweepSettings(scale="smoke")
+    assert "not opened" not in plan_in_words(make_plan("script", published, SPACE), published)
+
+
 def test_normal_images_that_a_smaller_class_leaves_unused_are_told_of(tmp_path: Path) -> None:
     for name, count in {"good": 100, "bad": 20, "worse": 24}.items():
         write_images(tmp_path / name, stripes(count, standing=name == "good"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +90,7 @@ def plan_in_words(plan: Plan, settings: SweepSettings, left: Left | None = None)
     lines = [
         f"{plan.script}, scale {plan.scale}: nothing is run",
         f"  data       {base.dataset}, classes {_classes(base)}, protocol {base.protocol}",
+        *_own_data_lines(base),
         f"  trained    {base.training_in_words}",
         f"  metric     {in_words(plan.metric)}, {over_classes(describe(base.dataset).class_names, plan.classes)}",
         *([f"  score      {score}"] if (score := score_in_words(base, plan.space)) else []),
@@ -108,6 +110,12 @@ def plan_in_words(plan: Plan, settings: SweepSettings, left: Left | None = None)
         f"  checkpoints {settings.checkpoints_of(name)}",
     ]
     return "\n".join(lines)
+
+
+def _own_data_lines(config: TrainConfig) -> list[str]:
+    """That the images of one's own data were counted by their names alone."""
+    show = shlex.join(["python", "-m", "adcore.datasets", "show", config.dataset])
+    return [f"  images     counted, not opened; `{show}` reads them"] if is_own(config.dataset) else []
 
 
 def _millions(images: float) -> str:
