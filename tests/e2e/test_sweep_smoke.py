@@ -28,10 +28,14 @@ def test_the_output_is_plain_lines_without_a_traceback(smoke: SmokeSweep) -> Non
     assert "Traceback" not in smoke.out
 
 
-def test_the_table_has_a_row_per_configuration_best_first(smoke: SmokeSweep) -> None:
+def test_the_table_has_a_row_per_configuration_the_confirmed_and_the_best_first(smoke: SmokeSweep) -> None:
     assert sorted(int(row["configuration"]) for row in smoke.rows) == list(range(CONFIGS))
-    whole = [row for row in smoke.rows if row["state"] == "complete"]
-    assert smoke.rows[: len(whole)] == whole
+    ranked = [row for row in smoke.rows if row["rank"]]
+    assert [row["rank"] for row in smoke.rows[: len(ranked)]] == [str(rank + 1) for rank in range(len(ranked))]
+    assert int(smoke.rows[0]["configuration"]) == smoke.winner
+    others = smoke.rows[len(ranked) :]
+    whole = [row for row in others if row["state"] == "complete"]
+    assert others[: len(whole)] == whole
     means = [float(row["val_auroc_mean"]) for row in whole]
     assert means == sorted(means, reverse=True)
     for row in smoke.rows:
