@@ -64,9 +64,8 @@ class Summary:
         return " ".join(filter(None, [self._found(), self._lead(), self._chance()]))
 
     def _found(self) -> str:
-        if not self.reference or not self.comparisons:
-            return ""
-        return f"On validation nothing was confirmed to be better than the {self.reference}."
+        is_found = not self.reference or not self.comparisons
+        return "" if is_found else f"On validation nothing was confirmed to be better than the {self.reference}."
 
     def _chance(self) -> str:
         if self.metric != "auroc" or not self.test[""].low <= CHANCE:

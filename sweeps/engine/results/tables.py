@@ -90,8 +90,7 @@ def stage_table(record: SweepRecord, summary: Summary, *, of: int) -> Table:
 
 def rank_in_search(record: SweepRecord, number: int) -> str:
     """How good a configuration was in the search: the winner of the confirmation may not have been its best."""
-    ranked = [each.number for each in record.best(len(record.configurations))]
-    of = len(record.configurations)
+    ranked, of = [each.number for each in record.best(record.plan.configs)], len(record.configurations)
     return f"no. {ranked.index(number) + 1} of {of}" if number in ranked[1:] else f"the best of {of}"
 
 
@@ -193,11 +192,8 @@ def _stopped_point_lines(record: SweepRecord, confirmed: list[Confirmation]) -> 
     for name, point in record.plan.space.points.items():
         configuration = next((each for each in record.configurations.values() if each.params == point), None)
         if configuration and configuration.number not in numbers:
-            at = (
-                f", {configuration.value:.4f} on rung {configuration.rung + 1} of {len(record.ladder.rungs)}"
-                if configuration.value is not None
-                else ""
-            )
+            rung = f"rung {configuration.rung + 1} of {len(record.ladder.rungs)}"
+            at = "" if configuration.value is None else f", {configuration.value:.4f} on {rung}"
             lines.append(f"  configuration {configuration.number} ({name}): {configuration.state}{at}, not confirmed")
     if others := len(record.configurations) - shown - len(lines):
         lines.append(f"  {count_of(others, 'other configuration')}, not confirmed: all are in results.csv")
