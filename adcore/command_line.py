@@ -66,7 +66,7 @@ def value_of(field: dataclasses.Field[Any], text: str) -> Any:
     try:
         value = (click.BOOL if field.type == "bool" else _type_of(field)).convert(text, None, None)
     except click.BadParameter as error:
-        raise UserError(error.message) from error
+        raise UserError(error.message.rstrip(".")) from error
     return None if isinstance(value, Unlimited) else value
 
 
@@ -94,11 +94,10 @@ def guarded(body: Callable[..., int | None]) -> Callable[..., int | None]:
     @functools.wraps(body)
     def callback(**values: Any) -> int | None:
         given = {name: value for name, value in values.items() if value is not None}
-        parameters = click.get_current_context().command.params
-        arguments = {each.name: each.human_readable_name for each in parameters if isinstance(each, click.Argument)}
+        shown = {each.name: _shown(each) for each in click.get_current_context().command.params}
         for name, value in given.items():
             for item in value if isinstance(value, tuple) else (value,):
-                _check_text(arguments.get(name, flag_of(name)), item)
+                _check_text(shown[name], item)
         _check_current_folder()
         try:
             return body(**{name: None if isinstance(value, Unlimited) else value for name, value in given.items()})
@@ -153,6 +152,11 @@ def _check_current_folder() -> None:
         os.getcwd()
     except FileNotFoundError:
         raise UserError("the current folder was removed; change to an existing one") from None
+
+
+def _shown(parameter: click.Parameter) -> str:
+    """A parameter's name on the command line."""
+    return parameter.human_readable_name if isinstance(parameter, click.Argument) else parameter.opts[0]
 
 
 def _check_text(shown: str, value: Any) -> None:

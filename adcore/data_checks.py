@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from adcore.datasets import DatasetInfo
 from adcore.errors import UserError
@@ -12,17 +12,18 @@ from adcore.protocols.definitions import HELD_OUT, MINIMUM_IMAGES
 __all__ = ["class_index", "compared_under", "experiments_of", "protocol_of"]
 
 
-def class_index(info: DatasetInfo, chosen: str, flag: str) -> int:
+def class_index(info: DatasetInfo, chosen: str, flag: str, among: Collection[int] = ()) -> int:
     """The class with this index or, if it is not one, with this name, which may be a number, too.
 
-    Raises UserError for a class that the data lack.
+    among: the classes that an error names; none for those that can be normal. Raises UserError for a class that the
+    data lack.
     """
     names = info.class_names
     if chosen.isdecimal() and len(chosen) < 10 and int(chosen) < len(names):
         return int(chosen)
     if chosen in names:
         return names.index(chosen)
-    possible = range(len(names)) if info.normal_class is None else [info.normal_class]
+    possible = among or (range(len(names)) if info.normal_class is None else [info.normal_class])
     choices = ", ".join(f"{each} ({names[each]})" if names[each] != str(each) else names[each] for each in possible)
     meant = next((names[each] for each in possible if names[each].lower() == chosen.lower()), "")
     hint = f"; did you mean {meant}?" if meant else ""

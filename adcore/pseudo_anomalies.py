@@ -63,7 +63,7 @@ class PseudoAnomalies:
         made = self._changes(count, stream)
         if not len(anomalous):
             return sources, made
-        steps = torch.arange(count + 1) * self.share
+        steps = torch.arange(count + 1, dtype=torch.float64) * self.share
         is_made = steps[1:].floor() > steps[:-1].floor()
         pairs = zip(made, change, strict=True)
         return torch.where(is_made, sources, anomalous), Transform(*(torch.where(is_made, *pair) for pair in pairs))
@@ -83,4 +83,6 @@ class PseudoAnomalies:
                 turns = (1, 3)  # half a turn is both flips, which normal images have, too
             of_axes, of_quarters = (torch.tensor(values)[below(len(values))] for values in (pairs, turns))
             axes[kinds == place], quarters[kinds == place] = of_axes[kinds == place], of_quarters[kinds == place]
+        if self.augmentation.rotate:  # as normal images are: else what is turned would be normal
+            quarters = quarters + below(4)
         return transform(axes[:, 0], axes[:, 1], *flips, quarters)

@@ -62,7 +62,7 @@ class Sweep:
     ) -> None:
         self.record, self.quality = record, quality
         self.search = search or LadderSearch("search", [record], limit=limit, slots=slots)
-        self.started = 0
+        self.started, self.images_per_second = 0, 100.0
 
     def start(self) -> SimpleNamespace | None:
         """The next trial, or None when there is none now."""
@@ -76,7 +76,7 @@ class Sweep:
     def report(self, trial: SimpleNamespace, epoch: int) -> dict[str, Any]:
         """Every part that has such an epoch reports it."""
         epochs = [metrics_of(part, epoch, self.quality) for part in trial.parts]
-        result = {"metrics": json.dumps(epochs), "images_per_second": 100.0}
+        result = {"metrics": json.dumps(epochs), "images_per_second": self.images_per_second}
         self.search.on_trial_result(trial.trial_id, result)
         return result
 

@@ -184,6 +184,7 @@ def test_the_call_that_continues_names_what_is_not_the_default() -> None:
     settings = SweepSettings(storage="/a/b c", data_dir="/d")
     call = resume_command(FROM_PYTHON, settings, "mine")
     assert call == "sweep(space, resume='mine', data_dir='/d', storage='/a/b c')"
+    assert resume_command(FROM_PYTHON, SweepSettings(), "mine", time_limit=240.0).endswith("time_limit=240.0)")
 
 
 def test_every_public_name_can_be_imported() -> None:

@@ -46,6 +46,7 @@ PURE = {
     "members per trial 0": (["--members-per-trial", "0"], ["--members-per-trial '0'"]),
     "members per trial no number": (["--members-per-trial", "most"], ["--members-per-trial 'most'", "auto"]),
     "name is a path": (["--name", "a/b"], ["'a/b'", "not a path"]),
+    "name is like a flag": (["--name", "-x"], ["'-x'", "expected a letter or digit"]),
     "name leads out": (["--name", ".."], ["'..'", "not a path"]),
     "name empty": (["--name", ""], ["--name ''", "expected a value"]),
     "data folder empty": (["--data-dir", ""], ["--data-dir ''", "expected a value"]),

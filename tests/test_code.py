@@ -122,7 +122,7 @@ def test_a_record_that_other_code_goes_on_with_says_so_once(
 def test_a_record_of_a_version_that_noted_no_code_is_gone_on_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record_of(small_plan(), path=tmp_path / "study.db")
+    record_of(small_plan(), path=tmp_path / "study.db").write("settings", {})
     for said in ("version unknown; now version", ""):
         study = open_record(SweepHome(tmp_path), small_plan(), {"data": {"digits": {"train": "a", "test": "b"}}})
         Attributes(study, tmp_path / "study.db").note_code()

@@ -8,15 +8,23 @@ from typing import Any
 
 import pytest
 
+from adcore.errors import UserError
+from sweeps.engine.machine.commands import repeat_command
 from sweeps.engine.main import main
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.extend import earlier_sizes, extend_record
+from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.progress import CLOCK
 from sweeps.engine.record.record import SweepRecord
+from sweeps.engine.record.stored_plan import read_record
+from sweeps.engine.record.study import open_record
+from sweeps.engine.report.render import write_report
+from sweeps.engine.show.status import status_of
 from sweeps.gan_loss_weights import SPACE
 from tests.refusals import refused
 from tests.sweep_parts import Sweep, record_of, searched, small_plan
+from tests.test_report_page import finished
 
 FEW, MORE = 8, 24
 
@@ -158,3 +166,35 @@ def test_a_search_that_its_time_limit_ended_goes_on_to_what_was_planned(capsys: 
     again = extended(Path("runs/mine/study.db").resolve(), FEW)
     Sweep(again, quality).run()
     assert len(again.configurations) == FEW
+
+
+def test_until_it_has_ended_the_former_results_are_not_shown_as_the_sweeps(tmp_path: Path) -> None:
+    home = finished(tmp_path / "mine", configs=FEW)
+    read_record(home).write("test", {"models": [], "measured": []})
+    before = status_of(home)
+    assert before.results
+    assert (before.state, before.error) == ("complete", "")
+    plan = read_record(home).plan
+    extend_record(home.record, dataclasses.replace(plan, configs=MORE))
+    assert status_of(home).results is None
+    assert status_of(home).state == "interrupted"
+    with pytest.raises(UserError, match="of before --extend, which has not finished; --resume mine"):
+        write_report(home, read_record(home))
+
+
+def test_what_is_interrupted_before_it_is_on_record_is_continued_by_the_same_call() -> None:
+    settings = SweepSettings(scale="smoke", resume="mine", configs=64, time_limit=720.0, data_dir="/d")
+    words = "--extend mine --configs 64 --time-limit 12m --data-dir /d"
+    assert repeat_command("tune", settings, "mine", is_extended=True).endswith(f"/tune.py {words}")
+    assert repeat_command("tune", settings, "mine", is_extended=False).endswith(
+        "/tune.py --resume mine --time-limit 12m --data-dir /d"
+    )
+
+
+def test_places_and_limits_that_a_resume_changes_are_those_of_the_sweep(tmp_path: Path) -> None:
+    home = SweepHome(tmp_path)
+    record = search(home.record)
+    before = record.read("settings")
+    now = {**before, "checkpoints": "s3://b/p", "time_limit": 720.0, "max_concurrent": 3}
+    open_record(home, record.plan, {"settings": now})
+    assert record_of(plan_of(FEW), path=home.record).read("settings") == {**now, "max_concurrent": None}

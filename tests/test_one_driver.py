@@ -7,13 +7,16 @@ import json
 import os
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from adcore.errors import UserError
 from sweeps.engine.remote import one_driver
-from sweeps.engine.remote.one_driver import DRIVER, DriverState, check_no_other_driver
+from sweeps.engine.remote.one_driver import DRIVER, DriverState, RemoteDriver, check_no_other_driver
 from sweeps.engine.remote.processes import id_space, process_runs
+from sweeps.engine.storage.address import parse_address
 from sweeps.engine.storage.object_store import ObjectStore
 
 #: Beyond the highest process id.
@@ -88,3 +91,9 @@ def test_a_process_runs_until_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(os, "kill", forbidden)
     assert process_runs(NO_PROCESS), "another user's"
+
+
+def test_signs_of_life_from_several_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
+    driver = RemoteDriver(ObjectStore(parse_address(str(tmp_path))))
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: driver.renew(), range(200))) == [None] * 200

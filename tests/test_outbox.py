@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -53,3 +54,18 @@ def test_the_runs_of_waiting_updates_are_known_though_a_training_has_diverged(ou
     outbox.put(RunUpdate("search/0/0/3", metrics=[("val_auroc", math.nan, 1, 0), ("loss", math.inf, 1, 0)]))
     outbox.note_run("sweep", "1234")
     assert outbox.run_keys() == {"search/0/0/3", "sweep"}
+
+
+def test_a_configuration_that_diverged_with_one_seed_does_not_end_as_complete(outbox: Outbox) -> None:
+    plan = dataclasses.replace(small_plan((0, 3), configs=4), seeds=2)
+    [first, second, *_] = plan.seeds_of("confirm")
+    tracking = Tracking(outbox, plan, "s")
+    tracking.open_sweep("confirm")
+    for number in (1, 2):
+        for seed in (first, second):
+            tracking.open_trial("confirm", [Part(number, dataclasses.replace(plan.base, train_seed=seed))])
+    tracking.close_configuration("confirm", 1, first, "diverged")
+    tracking.close_configuration("confirm", 1, second, "complete")
+    tracking.close_sweep("complete", {}, [])
+    ended = {update.key: update.status for _, update in outbox.oldest(1000) if update.status}
+    assert (ended["confirm/1"], ended["confirm/2"], ended["sweep"]) == ("FAILED", "FINISHED", "FINISHED")

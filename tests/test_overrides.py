@@ -32,6 +32,7 @@ REFUSED = {
     "nothing": (["--set", ""], ["--set ''", "expected a value"]),
     "bytes that are no text": (["--point", "abc=\udcff"], ["--point", "text in UTF-8"]),
     "no number": (["--set", "width=wide"], ["--set width=wide", "not a valid integer"]),
+    "commas": (["--range", "abc=1,2"], ["abc=1,2: '1,2' is not a valid float; expected", "mean weight_abc=1|2?"]),
     "no switch": (["--set", "crop=perhaps"], ["--set crop=perhaps", "not a valid boolean"]),
     "below the field's range": (["--set", "width=0"], ["--set width=0: expected a whole number >= 1"]),
     "not finite": (["--set", "weight_reconstruction=nan"], ["--set weight_reconstruction=nan", "finite"]),

@@ -134,7 +134,7 @@ def test_squares_too_small_to_crop_are_stretched_and_larger_ones_kept(tmp_path: 
 
 def test_an_empty_test_part_of_another_size_is_missed_in_one_line(tmp_path: Path) -> None:
     name = write_arrays(tmp_path / "a.npz", train=stripes(30, standing=False), test=np.zeros((0, 70, 50), np.uint8))
-    with pytest.raises(DatasetError, match="no image of the test part can be read; it lists none"):
+    with pytest.raises(DatasetError, match=r"the test part has no image$"):
         load(name, "test")
 
 
@@ -167,11 +167,36 @@ def test_no_link_makes_an_image_of_the_test_part_one_to_train_on(tmp_path: Path)
     assert len(load(f"csv:{tmp_path}/mine.csv", "train").labels) == 40
 
 
-def test_normal_and_anomaly_are_known_in_any_case(tmp_path: Path) -> None:
-    for name in ("Normal", "ANOMALY"):
+@pytest.mark.parametrize("others", [("ANOMALY",), ("anomalies",), ("Abrieb", "crack"), ("a", "z")])
+def test_a_class_called_normal_is_the_normal_one_in_any_case(tmp_path: Path, others: tuple[str, ...]) -> None:
+    for name in (*others, "Normal"):
         write_images(tmp_path / name, stripes(14, standing=name == "Normal"))
     info = describe(f"folder:{tmp_path}")
-    assert (info.class_names, info.normal_class) == (("Normal", "ANOMALY"), 0)
+    assert (info.class_names, info.normal_class) == (("Normal", *others), 0)
+    assert TrainConfig(dataset=f"folder:{tmp_path}").classes == (0,)
+
+
+def test_without_a_class_called_normal_each_is_normal_in_turn_and_that_is_said(tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        write_images(tmp_path / name, stripes(14, standing=name == "good"))
+    assert describe(f"folder:{tmp_path}").normal_class is None
+    notes = [load(f"folder:{tmp_path}", part).notes for part in ("train", "test")]
+    assert ["is called normal: each can be the normal one" in " ".join(each) for each in notes] == [True, False]
+
+
+def test_a_single_image_is_tested_on_only_where_training_then_has_no_anomalies(tmp_path: Path) -> None:
+    write_images(tmp_path / "normal", stripes(24, standing=True))
+    write_images(tmp_path / "dent", stripes(1, standing=False))
+    name = f"folder:{tmp_path}"
+    assert [len(load(name, part).labels) for part in ("train", "test")] == [20, 5]
+    write_images(tmp_path / "crack", stripes(6, standing=False))
+    with pytest.raises(DatasetError, match="class 'dent' has one image"):
+        load(name, "train")
+    shutil.rmtree(tmp_path / "crack")
+    for path in sorted((tmp_path / "normal").rglob("*.png"))[1:]:
+        path.unlink()
+    with pytest.raises(DatasetError, match=r"class '(dent|normal)' has one image"):
+        load(name, "train")
 
 
 def test_links_to_the_same_images_count_once(tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ def test_every_index_finds_the_model_of_its_class_where_names_are_numbers(tmp_pa
         model = load_model(read_states([path]), str(index))
         assert model.config.classes == (index,)
         assert f"normal class {index} ({title})" in model.title
+    without_first = [state for state in read_states([path]) if state.config.classes != (0,)]
+    with pytest.raises(UserError, match=r"--class 'cat': expected one of 1 \(2\), 2 \(10\)$"):
+        load_model(without_first, "cat")
 
 
 def test_what_can_be_an_index_is_no_name() -> None:

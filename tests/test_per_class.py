@@ -199,13 +199,15 @@ def scores_of(number: int, classes: tuple[int, ...], seed: int) -> evaluation.Te
 def scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     """A test part scored for configuration 0, the winner, and 1; class 3 has an own best, class 0 has the winner."""
 
-    def load(paths: list[Path], channels: int) -> tuple[evaluation.TestScores, torch.nn.Module]:
+    def load(paths: list[Path], channels: int) -> tuple[TrainConfig, torch.nn.Module]:
         number, seed, _ = (int(part.split("-", 1)[1]) for part in paths[0].with_suffix("").parts[-3:])
-        return scores_of(number, tuple(int(path.stem.split("-")[1]) for path in paths), seed), torch.nn.Identity()
+        detector = torch.nn.Identity()
+        detector.scores = scores_of(number, tuple(int(path.stem.split("-")[1]) for path in paths), seed)
+        return TrainConfig(), detector
 
     monkeypatch.setattr(model_scores, "load_detector", load)
     monkeypatch.setattr(model_scores, "differences_to_record", lambda *_: {})
-    monkeypatch.setattr(evaluation, "score_test", lambda detector, scores, data: scores)
+    monkeypatch.setattr(evaluation, "score_test", lambda detector, config, data: detector.scores)
     plan = dataclasses.replace(plan_of((0, 3), configs=2), seeds=2)
     record, own = record_of(plan), {0: 0, 3: 4 * NUMBERS_PER_CLASS}
     seeds = {seed: {0: 0.5, 3: 0.5} for seed in plan.confirm_seeds}

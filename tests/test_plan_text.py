@@ -97,8 +97,8 @@ def test_normal_images_that_a_smaller_class_leaves_unused_are_told_of(tmp_path: 
     labels = torch.arange(3).repeat_interleave(torch.tensor([12, 60, 14]))
     line = sweep_in_a_line(plan, [], labels, limit=10, slots=2)
     assert line.endswith(
-        "; of 50 normal images 10 are trained on, as many as the smallest class has; all are with just two classes, "
-        "named normal and anomaly"
+        "; of 50 normal images 10 are trained on, as many as the smallest class has; all are if a class is called "
+        "normal, which then is the only normal one"
     )
     alike = sweep_in_a_line(plan, [], torch.arange(3).repeat(30), limit=10, slots=2)
     assert alike.endswith("2 at a time")

@@ -262,3 +262,11 @@ def test_bad_models_and_places_are_refused_in_one_line(models: Path, images: Pat
         assert named in found.lines[0]
     assert not (tmp_path / "scores.csv").exists()
     assert not (tmp_path / "h").exists()
+
+
+@pytest.mark.parametrize("flag", ["--csv", "--class", "--heatmaps", "--model"])
+def test_an_empty_value_is_refused_by_the_flags_own_name(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--model", "a.ckpt", "a.png", flag, ""])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: {flag} '': expected a value; leave {flag} out for its default\n"

@@ -56,6 +56,13 @@ def test_a_score_that_is_computed_again_is_decided_as_before() -> None:
             assert int((scores * factor >= threshold).sum()) == round(50 * rate)
 
 
+@pytest.mark.parametrize("low", [0.5, 0.50000006, 1e-3, 1e9])
+def test_neighbouring_scores_are_told_apart_in_float32_too(low: float) -> None:
+    scores = torch.tensor([low] * 3 + [float(np.nextafter(np.float32(low), np.float32(np.inf)))])
+    threshold = rule_at_rate([decision_rule(scores, torch.zeros(4, dtype=torch.bool))], 0.25).threshold
+    assert int((scores.numpy() >= np.float32(threshold)).sum()) == 1
+
+
 def test_models_without_the_scores_are_refused() -> None:
     kept = decision_rule(TWENTY, torch.zeros(20, dtype=torch.bool))
     del kept["normal_scores"]

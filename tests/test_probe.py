@@ -25,6 +25,7 @@ from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
+from tests.own_images import stripes, write_images
 
 SMALL = TrainConfig(dataset="digits", width=2, batch_size=4)
 
@@ -82,6 +83,13 @@ def test_every_detector_can_be_probed(detector: str, monkeypatch: pytest.MonkeyP
     for protocol in ("paper", *(["one-class"] if ANOMALIES[detector] != "needed" else [])):
         config = dataclasses.replace(SMALL, detector=detector, protocol=protocol)
         assert probe.probe(config, 2, 1).images_per_second > 0
+
+
+def test_data_of_more_classes_than_a_probe_has_validation_images_can_be_probed(tmp_path: Path) -> None:
+    for number in range(120):
+        write_images(tmp_path / f"{number}", stripes(12, standing=True, side=8))
+    config = TrainConfig(dataset=f"folder:{tmp_path}", width=2, batch_size=4)
+    assert probe.probe(config, 1, 1).images_per_second > 0
 
 
 @pytest.mark.parametrize("counted", ["balanced-9600", "rare-504"])

@@ -70,6 +70,17 @@ def test_each_kind_makes_what_torch_makes_all_equally_often_and_never_the_image_
     assert ((counts - share).abs() < 5 * share**0.5).all(), counts.tolist()
 
 
+@pytest.mark.parametrize("kind", ["swap", "all"])
+def test_where_normal_images_are_rotated_the_made_ones_are_too(kind: str) -> None:
+    image = torch.randint(256, (1, SIDE, SIDE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    plain, drawn = made(kind, Augmentation(rotate=True), image)
+    swapped = [way for quarters in range(4) for way in expected("swap", plain.rot90(quarters, (1, 2)))]
+    is_swapped = torch.cdist(drawn.flatten(1), torch.stack(swapped).flatten(1), p=float("inf")) < 1e-9
+    counts = is_swapped.sum(0)
+    assert (counts > 0.8 * counts.sum() / 12).all(), counts.tolist()
+    assert counts.sum() > 0.45 * COUNT
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.75, 1.0])
 def test_a_share_of_the_labelled_anomalies_is_replaced_in_every_stretch_of_the_epoch(share: float) -> None:
     normal, anomalous = torch.arange(0, 200), torch.arange(1000, 1200)

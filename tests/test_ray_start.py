@@ -107,6 +107,12 @@ def test_a_file_without_a_token_is_told_from_one_with_the_wrong_token(
     assert (f"RAY_AUTH_TOKEN_PATH {tmp_path / 'token'}: there is no token in it" in line) != bool(text)
 
 
+def test_a_port_of_another_program_is_not_blamed_on_the_token_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    line = _not_started(RuntimeError("Failed to connect to Ray cluster at 127.0.0.1:6379"), monkeypatch)
+    assert "either no head of a cluster listens there (its port is usually 6379), or the" in line
+
+
 def test_another_version_of_ray_is_named_beside_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError) as mismatch:
         check_version_info({"ray_version": "1.13.0", "python_version": "3.9.1"}, "127.0.0.1:6379")

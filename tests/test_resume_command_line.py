@@ -15,7 +15,7 @@ from sweeps.engine.planning.make_plan import make_plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Uniform
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.lock import one_driver
+from sweeps.engine.record.lock import check_free, one_driver
 from sweeps.engine.record.resume import LIMITS, require_same_plan, stored_settings
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
@@ -51,8 +51,12 @@ def test_a_second_driver_on_one_sweep_is_refused(tmp_path: Path) -> None:
         one_driver(SweepHome(home), is_new=False),
     ):
         pass
-    with one_driver(SweepHome(home), is_new=False):  # the first has ended
-        pass
+    with (
+        one_driver(SweepHome(home), is_new=False),  # the first has ended
+        pytest.raises(UserError, match="'mine' is being run by another process"),
+    ):
+        check_free(SweepHome(home))  # asked before data are loaded
+    check_free(SweepHome(home))
 
 
 def test_a_folder_that_somebody_takes_the_place_of_in_the_last_moment_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adcore.datasets import ImageDataset
+from adcore.protocols.experiments import one_vs_rest
 from adcore.protocols.sampling import cluster, draw_by_cluster, draw_random, equal_shares
+from tests.drawn_experiments import KMEANS_OR_RANDOM
 
 sizes_and_total = st.lists(st.integers(0, 40), min_size=1, max_size=12).flatmap(
     lambda sizes: st.tuples(st.just(sizes), st.integers(0, sum(sizes)))
@@ -65,6 +67,9 @@ def test_draw_by_cluster_is_even_over_classes_and_their_clusters(labels: list[in
     for index, share in zip(present, shares, strict=True):
         own = drawn[classes[drawn] == index]
         assert len(own) == share
+        if share < len(clusters[classes == index].unique()):  # which clusters give one is drawn, too
+            assert len(clusters[own].unique()) == share
+            continue
         sizes = clusters[classes == index].bincount(minlength=4)
         counts = clusters[own].bincount(minlength=4)
         roomy = counts[counts < sizes]
@@ -76,6 +81,12 @@ def test_fewer_images_than_classes_are_of_any_of_them_whatever_their_sizes() -> 
     drawn = [draw_by_cluster(labels, labels * 0, [1, 2, 3, 4], 2, seeded(seed)) for seed in range(60)]
     assert {tuple(sorted(labels[each].tolist())) for each in drawn} == {(1, 2), (1, 3), (2, 3)}
     assert len({tuple(each.tolist()) for each in drawn}) > 20
+
+
+def test_fewer_images_than_clusters_of_a_class_are_of_any_of_them() -> None:
+    labels, clusters = torch.tensor([0] * 5 + [1] * 30), torch.arange(35) % 10
+    drawn = torch.cat([draw_by_cluster(labels, clusters, [1], 2, seeded(seed)) for seed in range(300)])
+    assert (clusters[drawn].bincount(minlength=10) > 30).all(), "each in about 60 of 600"
 
 
 def test_draw_random_takes_every_image_of_the_classes_equally_often() -> None:
@@ -160,3 +171,19 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(digits_train: Ima
 
 def test_the_largest_legal_seed_is_a_seed(digits_train: ImageDataset, tmp_path: Path) -> None:
     assert len(find(digits_train, tmp_path, seed=2**63)) == len(digits_train.labels)
+
+
+@KMEANS_OR_RANDOM
+def test_scarce_anomalies_are_repeated_whatever_their_class(digits_train: ImageDataset, sampling: str) -> None:
+    data = digits_train
+    few = torch.cat([(data.labels == index).nonzero()[:count, 0] for index, count in ((0, 120), (1, 40), (2, 40))])
+    draw = one_vs_rest(
+        data.images, data.labels, few, sampling=sampling, clusters=5, split_seed=0, content_hash="few", only=0
+    )
+    repeated = torch.zeros(3)
+    for seed in range(50):
+        [positions, counts] = draw(0, seed, 0).anomalous.unique(return_counts=True)
+        assert len(positions) == 80
+        repeated += data.labels[positions[counts == 2]].bincount(minlength=3)
+    assert repeated.sum() == 50 * 40
+    assert (repeated[1:] - 1000).abs().max() < 150

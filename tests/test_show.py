@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
+import math
 import os
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -125,6 +128,34 @@ def test_a_grid_counts_what_was_confirmed(tmp_path: Path) -> None:
     assert [each["name"] for each in found.confirmed] == list(GRID.points)[2::-1]
     assert found.confirmed[0]["confirm"] == [pytest.approx(0.61)]
     assert found.confirmed[0]["params"] == grid[2].params
+
+
+def test_a_configuration_that_diverged_in_its_confirmation_is_not_listed(tmp_path: Path) -> None:
+    record = begun(tmp_path / "a", small_plan((0, 3), configs=6))
+    Sweep(record, better_with_number).run()
+    for number, seed in itertools.product(range(3), (1, 2)):
+        value = math.nan if (number, seed) == (1, 2) else 0.9 - number / 10
+        record.write_confirmed(number, seed, {0: value, 3: value})
+    assert [each["configuration"] for each in shown(tmp_path / "a").confirmed] == [0, 2]
+
+
+@pytest.mark.parametrize(("version", "hour"), [("5.0.0", 13), ("4.5.0", 18)])
+def test_the_start_is_in_local_time_whichever_version_of_optuna_has_stored_it(
+    version: str, hour: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = begun(tmp_path / "a", small_plan(configs=2))
+    Sweep(record, better_with_number).run(1)
+    with closing(sqlite3.connect(tmp_path / "a" / "study.db")) as database:
+        database.execute("UPDATE version_info SET library_version = ?", [version])
+        database.execute("UPDATE trials SET datetime_start = '2026-12-01 18:00:00.000000'")
+        database.commit()
+    monkeypatch.setenv("TZ", "America/Bogota")
+    time.tzset()
+    try:
+        assert shown(tmp_path / "a").started == f"2026-12-01T{hour}:00:00-05:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_time_left_follows_from_what_was_trained_since_the_stage_began() -> None:

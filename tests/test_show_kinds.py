@@ -76,9 +76,10 @@ def test_a_per_class_sweep_is_followed_through_its_stages(tmp_path: Path, capsys
 
 def test_the_sentence_on_one_weight_vector_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "each"
-    begun(folder, dataclasses.replace(small_plan((0, 3), configs=4), objective="per-class"))
+    begun(folder, dataclasses.replace(small_plan((0, 3), configs=4), objective="per-class"), test={"models": []})
     interval = {"value": 0.9, "low": 0.8, "high": 1.0}
     results = {"winner": {"configuration": 2}, "confirm": interval, "test": {"": interval}, "sentence": "It wins."}
+    results["plan"] = {"configs": 4}
     (folder / "results.json").write_text(json.dumps({**results, "per_class": {"sentence": "It costs nothing."}}))
     assert "It costs nothing." in page(capsys, folder)
     (folder / "results.json").write_text(json.dumps(results))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -18,53 +18,20 @@ from sweeps.engine import plan_time
 from sweeps.engine.plan_text import plan_in_words
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
-from sweeps.engine.planning.time_budget import Pace, TimedTrial, confirm_seconds, confirmable_count, images_of, pace_of
+from sweeps.engine.planning.time_budget import Pace, TimedTrial, confirm_seconds, confirmable_count, pace_of
 from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.confirmation import candidates, chosen_in_time
 from sweeps.engine.record.progress import CLOCK
-from sweeps.engine.record.record import SweepRecord
-from sweeps.engine.search.timed_search import TimedSearch
 from sweeps.engine.time_limit import TimeLimit, left_out_in_words
 from tests.refusals import refused
 from tests.sweep_parts import Sweep, complete, record_of, searched, small_plan
+from tests.timed_machine import STARTUP, Machine, quality
 
-CONFIGS, STARTUP, PAUSE = 200, 8.0, 0.2
-
-
-def quality(number: int, index: int, epoch: int) -> float:
-    return 0.5 + (number * 37 % 101) / 300 + index / 1000 + epoch / 10_000
+CONFIGS = 200
 
 
 def plan_of(configs: int = CONFIGS) -> Plan:
     return small_plan((0, 3), configs=configs, epochs=8)
-
-
-class Machine(Sweep):
-    """One slot that trains `speed(seconds)` class-epochs in a second, on a clock of its own.
-
-    fixed: seconds that an epoch takes besides, however many experiments are in the pack.
-    """
-
-    def __init__(self, record: SweepRecord, limit: float, speed: Any, at: float = 0.0, fixed: float = 0.0) -> None:
-        self.seconds, self.speed, self.fixed = at, speed, fixed
-        self.clock = Clock(record, limit, at, now=lambda: self.seconds)
-        self.timed = TimedSearch("search", record, self.clock, limit=10, slots=1)
-        super().__init__(record, quality, search=self.timed)
-        self.rates = images_of(record.plan.search_config) / record.plan.search_config.epochs / 2
-
-    def start(self) -> SimpleNamespace | None:
-        pause = PAUSE if self.started else STARTUP
-        trial = super().start()
-        self.seconds += pause
-        return trial
-
-    def report(self, trial: SimpleNamespace, epoch: int) -> dict[str, Any]:
-        training = [part for part in trial.parts if epoch > part.start]
-        if training:
-            self.seconds += self.fixed + sum(len(part.config.classes) for part in training) / self.speed(self.seconds)
-        result = super().report(trial, epoch)
-        self.clock.note()
-        return result
 
 
 @pytest.mark.parametrize(
@@ -138,15 +105,44 @@ def test_a_time_that_is_too_short_is_said_once_the_speed_is_known_and_can_be_mad
     assert not record.is_searched
     with pytest.raises(UserError, match="resume it with a longer one"):
         _limit_of(machine).require_time()
+    longer = _limit_of(machine).longer["time_limit"]
+    assert longer % 60 == 0
+    assert longer < 1000
     record = record_of(plan_of(), path=tmp_path / "study.db")
-    Machine(record, 1000.0, lambda _: 0.3).run()
+    resumed = Machine(record, longer, lambda _: 0.3)
+    resumed.run()
     assert record.best(1)
+    assert _limit_of(resumed).longer == {}
 
 
 def _limit_of(machine: Machine) -> TimeLimit:
     limit = TimeLimit(machine.record, machine.clock, 1)
     limit.timed_search = machine.timed
     return limit
+
+
+def test_a_pack_that_resumes_and_reports_at_once_what_it_had_trained_counts_at_the_speed_of_training() -> None:
+    record = record_of(plan_of())
+    machine = Machine(record, 120.0, lambda _: 4.0)
+    trial = machine.start()
+    assert trial
+    for epoch in range(1, trial.config["until"] + 1):
+        if epoch < trial.config["until"]:  # in its checkpoint
+            machine.images_per_second = 4.0 * machine.rates
+            Sweep.report(machine, trial, epoch)
+        else:
+            machine.end(trial, machine.report(trial, epoch))
+    assert machine.clock.pace
+    assert machine.clock.pace.speed <= 4.0
+
+
+def test_where_all_so_far_have_diverged_one_more_begins_while_there_is_time_for_it() -> None:
+    for limit in range(20, 100, 4):
+        record = record_of(plan_of())
+        machine = Machine(record, limit, lambda _: 1.0)
+        machine.quality = lambda number, *_: math.nan if number == 0 else 0.8
+        machine.run()
+        assert record.best(1) or machine.timed.too_short_reason, limit
 
 
 def test_the_time_in_which_it_did_not_run_does_not_count(tmp_path: Path) -> None:

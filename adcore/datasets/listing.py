@@ -15,7 +15,7 @@ from adcore.datasets.image_dataset import DatasetInfo, Part
 
 __all__ = ["Listing", "class_name", "each_once", "facts", "files_below", "identity", "in_words", "split_by_name"]
 
-#: Names of the two classes of data that are sorted by kind.
+#: The name of the class that is the normal one, in any case, and one that no normal class has.
 NORMAL, ANOMALY = "normal", "anomaly"
 #: Share of each class that becomes the test part where the data have none.
 TEST_SHARE = 1 / 6
@@ -42,14 +42,14 @@ def facts(name: str, counts: Mapping[Part, Mapping[str, int]], *, channels: int)
     """What is known of a data set of one's own from the number of images of each class, by part.
 
     Classes are in the order of their names, of their values if all are numbers. There is one normal class, which comes
-    first, if the classes are `normal` and `anomaly`, or if the training part has images of one class only. Raises
-    DatasetError if there are no training images, or too many classes.
+    first, if a class is called `normal`, or if the training part has images of one class only. Raises DatasetError if
+    there are no training images, or too many classes.
     """
     train = {title: count for title, count in counts["train"].items() if count}
     if not train:
         raise DatasetError(f"{name}: no images to train on")
     class_names = _ordered({*train, *(title for title, count in counts["test"].items() if count)})
-    normal = next(iter(train)) if len(train) == 1 else _normal_of_two(class_names)
+    normal = next(iter(train)) if len(train) == 1 else _called_normal(train)
     if normal is not None and normal.lower() == ANOMALY:
         raise DatasetError(f"{name}: images of class {ANOMALY!r} only, expected some of {NORMAL!r}")
     if normal is not None:
@@ -99,10 +99,12 @@ def split_by_name(classes: Classes, root: Path) -> dict[Part, Classes]:
     """Set a sixth of each class apart as the test part, at least one image.
 
     It depends on nothing but the files' places relative to root, and a new file moves few others. Raises DatasetError
-    for a class of one image, which would leave the training part, except of `normal` and `anomaly`.
+    for a class of one image, which would leave the training part, except for the only one beside a class `normal`.
     """
-    single = next((name for name, files in classes.items() if len(files) == 1), None)
-    if single is not None and _normal_of_two(classes) is None:
+    normal = _called_normal(classes)
+    allowed = set(classes) - {normal} if normal is not None and len(classes) == 2 else set[str]()
+    single = next((name for name, files in classes.items() if len(files) == 1 and name not in allowed), None)
+    if single is not None:
         raise DatasetError(f"{root}: class {single!r} has one image; add some to train and to test on, or remove it")
     parts: dict[Part, dict[str, list[Path]]] = {"train": {}, "test": {}}
     for name, files in classes.items():
@@ -152,10 +154,10 @@ def in_words(names: Iterable[object]) -> str:
     return ", ".join(texts[:MOST_NAMED]) + more
 
 
-def _normal_of_two(names: Iterable[str]) -> str | None:
-    """The one that is `normal`, in any case, if the other one is `anomaly`."""
-    by_lower_case = {name.lower(): name for name in names}
-    return by_lower_case[NORMAL] if set(by_lower_case) == {NORMAL, ANOMALY} else None
+def _called_normal(names: Iterable[str]) -> str | None:
+    """The only one that is `normal`, in any case."""
+    found = [name for name in names if name.lower() == NORMAL]
+    return found[0] if len(found) == 1 else None
 
 
 def _ordered(names: Set[str]) -> list[str]:

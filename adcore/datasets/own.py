@@ -99,18 +99,25 @@ def read_own(name: str, part: Part, image_size: int) -> OwnPart:
         images, read, problems = decode_all([file for file, _ in files], channels=info.channels, size=image_size)
         labels = [files[place][1] for place in read]
     if not labels:
-        raise DatasetError(f"{name}: no image of the {part} part can be read; {_problems(problems)}")
+        readable = " that can be read" if problems else ""
+        raise DatasetError(f"{name}: the {part} part has no image{readable}{_problems(problems, ': ')}")
     notes = [f"{name}: {note}" for note in source.notes if part == "train"]
+    if part == "train" and info.normal_class is None:
+        notes.append(
+            f"{name}: none of its {len(info.class_names)} classes is called normal: each can be the normal one"
+        )
     if problems:
         total = len(labels) + len(problems)
-        notes.append(f"{name}: {len(problems)} of {total} files of the {part} part {_problems(problems)}")
+        left_out = _problems(problems, " cannot be read and are left out: ")
+        notes.append(f"{name}: {len(problems)} of {total} files of the {part} part{left_out}")
     info = _known[name] = replace(info, size=images.shape[-1])
     return OwnPart(info, images, np.array(labels, np.uint8), tuple(notes))
 
 
-def _problems(problems: Mapping[Path, str]) -> str:
+def _problems(problems: Mapping[Path, str], begin: str) -> str:
+    """The files that cannot be read, after `begin`; empty for none."""
     every = in_words(f"{path} ({reason})" for path, reason in problems.items())
-    return f"cannot be read and are left out: {every}" if every else "it lists none"
+    return f"{begin}{every}" if every else ""
 
 
 def _open(name: str) -> tuple[Listing | Arrays, DatasetInfo]:

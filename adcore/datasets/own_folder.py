@@ -103,11 +103,12 @@ def _classes(path: Path, notes: list[str]) -> dict[str, list[Path]]:
             notes.append(f"{folder}: no images in this folder; it is no class")
     if outside := [entry.name for entry in os.scandir(path) if entry.name.lower().endswith(SUFFIXES)]:
         notes.append(f"{path}: {len(outside)} images in no class folder are left out: {in_words(sorted(outside))}")
+    kinds = in_words(f"{count} {kind}" for kind, count in sorted(others.items()))
     if others:
-        kinds = in_words(f"{count} {kind}" for kind, count in sorted(others.items()))
         notes.append(f"{path}: files of other kinds are left out: {kinds}")
     if not found:
         expected = f"expected folders of {', '.join(SUFFIXES)} files, one for each class, such as {path / 'normal'}"
-        found_there = f"its {len(outside)} images are in no class's folder" if outside else "no images"
+        none = f"no images of a kind that is read, but {kinds}" if others else "no images"
+        found_there = f"its {len(outside)} images are in no class's folder" if outside else none
         raise DatasetError(f"{path}: {found_there}; {expected}")
     return found

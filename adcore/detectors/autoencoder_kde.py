@@ -31,13 +31,13 @@ class AutoencoderKDE(ReconstructionDetector):
 
     For 32x32 pixels there are three of each, for larger images one more for each doubling of the side.
 
-    The autoencoder learns from all images alike, as in the report, with labelled anomalies weighted by their share of
-    the images. After each epoch the densities of the training images' embeddings are estimated anew: p_n of normal
-    images and p_a of anomalies, if the protocol has any. The score is log p_a - log p_n, or -log p_n without anomalies.
-    The report also thresholds the reconstruction error: `scores_by_name` returns all three, and
-    adcore.thresholds has the rule. The embedding has latent_size numbers, 64 in the report. The report does
-    not give the bandwidth; here it is in units of the references' spread, the root of their mean variance, since the
-    scale of an embedding is arbitrary.
+    The autoencoder learns from all images alike, as in the report, with labelled anomalies weighted by the
+    labelled_share; where there are fewer than that, each weighs more. After each epoch the densities of the training
+    images' embeddings are estimated anew: p_n of normal images and p_a of anomalies, if the protocol has any. The score
+    is log p_a - log p_n, or -log p_n without anomalies. The report also thresholds the reconstruction error:
+    `scores_by_name` returns all three, and adcore.thresholds has the rule. The embedding has latent_size numbers, 64 in
+    the report. The report does not give the bandwidth; here it is in units of the references' spread, the root of their
+    mean variance, since the scale of an embedding is arbitrary.
     """
 
     has_named_scores: ClassVar[bool] = True
@@ -131,7 +131,7 @@ class AutoencoderKDE(ReconstructionDetector):
 def _log_density(density: KernelDensity | None, points: Tensor) -> Tensor:
     if density is None or not points.isfinite().all():
         return torch.full_like(points[:, 0], torch.nan)
-    return torch.from_numpy(density.score_samples(points.double().cpu().numpy())).to(points)
+    return torch.from_numpy(density.score_samples(points.cpu().double().numpy())).to(points)
 
 
 def _network(channels: int, width: int, latent_size: int, image_size: int) -> nn.Sequential:

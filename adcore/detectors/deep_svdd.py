@@ -93,9 +93,9 @@ class DeepSVDD(SingleDetector):
 class DeepSAD(DeepSVDD):
     """Deep SVDD that also pushes labelled anomalies away, by their inverse distances: equation 7 of Ruff et al. 2020.
 
-    Every image has the same weight, the paper's eta = 1: with a share s of labelled anomalies, a batch's mean distance
-    has weight 1 - s and its mean inverse distance weight s, however often anomalies are repeated in the batch. Without
-    labelled anomalies it is Deep SVDD.
+    A batch's mean distance has weight 1 - s and its mean inverse distance weight s, the labelled_share, however often
+    anomalies are repeated in the batch. So every image has the same weight, the paper's eta = 1, where there are as
+    many labelled anomalies as that share says; fewer weigh more each. Without labelled anomalies it is Deep SVDD.
     """
 
     config_fields: ClassVar[tuple[str, ...]] = (*DeepSVDD.config_fields, "labelled_share")

@@ -59,7 +59,9 @@ def rule_at_rate(decisions: Sequence[Mapping[str, Any]], rate: float) -> Rule:
     allowed = min(math.floor(rate * len(scores) + ROUNDING), len(scores) - 1)
     passed = scores[-1 - allowed]
     flagged = scores[scores > passed]
-    threshold = (passed + flagged[0]) / 2 if flagged.size else np.nextafter(np.float32(passed), np.float32(np.inf))
+    threshold = np.nextafter(np.float32(passed), np.float32(np.inf))
+    if flagged.size:  # decisions compare in float32, in which nothing may lie between the two
+        threshold = max(threshold, np.float32((passed + flagged[0]) / 2))
     validation = f"{len(scores)} normal validation images, of which it flags {flagged.size}"
     return Rule(float(threshold), f"at most {100 * rate:.4g} % false positives", validation)
 

@@ -120,7 +120,7 @@ def load_model(
     info = class_states[0].data_info
     pack = Pack([state.config for state in class_states], info.channels, strategy=scoring_strategy())
     load_states(pack, class_states, source)
-    return Model(config, info, pack.to(training_device()), seeds, rule, source)
+    return Model(config, info, pack.to(training_device(config.precision)), seeds, rule, source)
 
 
 def _of_class(states: Sequence[MemberState], chosen: str | None, source: str) -> list[MemberState]:
@@ -128,7 +128,7 @@ def _of_class(states: Sequence[MemberState], chosen: str | None, source: str) ->
     listed = ", ".join(map(str, classes))
     if chosen is None and len(classes) > 1:
         raise UserError(f"{source}: models of the classes {listed}; choose one of them with --class")
-    index = classes[0] if chosen is None else class_index(states[0].data_info, chosen, "class")
+    index = classes[0] if chosen is None else class_index(states[0].data_info, chosen, "class", classes)
     if index not in classes:
         raise UserError(f"--class {chosen}: {source} has no model of it, only of {listed}")
     return [state for state in states if state.config.classes == (index,)]

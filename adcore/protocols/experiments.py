@@ -143,4 +143,6 @@ def _labelled(
         drawn = draw_random(labels, known, wanted, stream)
     else:
         drawn = draw_by_cluster(labels, groups, known, wanted, stream)
+        if wanted < count:  # they come class by class: the first ones, which may be used once more, are of any
+            drawn = drawn[torch.randperm(wanted, generator=stream)]
     return drawn[torch.arange(count) % wanted]

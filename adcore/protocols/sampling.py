@@ -61,8 +61,8 @@ def draw_by_cluster(
 ) -> Tensor:
     """Positions of `total` images, evenly over the classes in `anomalous` and, within each, over its clusters.
 
-    If there are more classes than that, it is drawn which of them give an image. labels, clusters: int64 [n]. Returns
-    int64 [total]. After the balanced sampling of Kim et al., ECCV Workshops 2020.
+    If there are more classes, or clusters of a class, than that, it is drawn which of them give an image. labels,
+    clusters: int64 [n]. Returns int64 [total]. After the balanced sampling of Kim et al., ECCV Workshops 2020.
     """
     present = [index for index in anomalous if (labels == index).any()]
     if 0 < total < len(present):  # else it would always be the largest classes, and the last of equal ones
@@ -72,6 +72,8 @@ def draw_by_cluster(
     for members, share in zip(by_class, equal_shares(total, [len(m) for m in by_class]), strict=True):
         own = clusters[members]
         groups = [members[own == group] for group in own.unique()]
+        if 0 < share < len(groups):  # likewise
+            groups = [groups[place] for place in torch.randperm(len(groups), generator=generator)[:share].tolist()]
         for group, count in zip(groups, equal_shares(share, [len(g) for g in groups]), strict=True):
             drawn.append(group[torch.randperm(len(group), generator=generator)[:count]])
     return torch.cat(drawn)

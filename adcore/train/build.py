@@ -51,16 +51,17 @@ def load_detector(place: Path | Sequence[Path], channels: int) -> tuple[TrainCon
     return config, pack
 
 
-def training_device() -> torch.device:
-    """The fastest device available."""
+def training_device(precision: str) -> torch.device:
+    """The fastest device available for a precision: Apple's GPUs have no float64."""
     if torch.cuda.is_available():
         return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    has_mps = torch.backends.mps.is_available() and precision != "64-true"
+    return torch.device("mps" if has_mps else "cpu")
 
 
 def scoring_strategy() -> str:
     """The strategy of a pack that only scores: grouped convolutions are slow on a GPU."""
-    return "plain" if training_device().type == "cuda" else "grouped"
+    return "plain" if torch.cuda.is_available() else "grouped"
 
 
 def load_states(pack: Pack, states: Sequence[MemberState], source: str) -> None:

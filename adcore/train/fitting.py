@@ -77,7 +77,7 @@ class _Fitting:
     images: int | None = None
 
     def __post_init__(self) -> None:
-        self.device = training_device()
+        self.device = training_device(self.states[0].config.precision)
         if self.strategy not in ("auto", *STRATEGIES):
             raise unknown_name("strategy", self.strategy, ("auto", *STRATEGIES))
 

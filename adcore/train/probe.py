@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from adcore.config import TrainConfig
+from adcore.datasets import describe
 from adcore.files import write_whole
 from adcore.system.device import device_name
 
@@ -90,20 +91,21 @@ def _images_per_second(config: TrainConfig, members: int, steps: int) -> float:
 def _short(config: TrainConfig, members: int, steps: int) -> list[TrainConfig]:
     """`members` experiments, each with its own images and `steps` steps an epoch."""
     decisive: dict[str, Any] = {name: getattr(config, name) for name in DECISIVE}
+    classes = len(describe(config.dataset).class_names)
     short = TrainConfig(
         **decisive, protocol="paper" if config.exposure.has_anomalies else "one-class", epochs=EPOCHS,
         pseudo_anomalies=config.pseudo_anomalies,
-        images_per_class=steps * max(1, config.batch_size // 2), validation_images=100, sampling="random",
+        images_per_class=steps * max(1, config.batch_size // 2), validation_images=max(100, classes), sampling="random",
     )  # fmt: skip
-    classes = short.classes
-    return [dataclasses.replace(short, classes=(classes[i % len(classes)],), train_seed=i) for i in range(members)]
+    named = short.classes
+    return [dataclasses.replace(short, classes=(named[i % len(named)],), train_seed=i) for i in range(members)]
 
 
 def _made_up(config: TrainConfig) -> ImageDataset:
     """Random images, enough for the configuration and its validation."""
     import torch
 
-    from adcore.datasets import ImageDataset, describe
+    from adcore.datasets import ImageDataset
 
     info = describe(config.dataset)
     count = 2 * len(info.class_names) * ((config.images_per_class or 0) + 10)

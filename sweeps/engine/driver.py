@@ -16,8 +16,8 @@ from adcore.system.output import PLAIN
 from sweeps.engine.live.display import Display
 from sweeps.engine.machine.cluster import ray_cluster
 from sweeps.engine.machine.code import code_has_changed, require_same_code
-from sweeps.engine.machine.commands import resume_command
-from sweeps.engine.machine.interrupt import Interrupt
+from sweeps.engine.machine.commands import repeat_command, resume_command
+from sweeps.engine.machine.interrupt import NOT_BEGUN, Interrupt
 from sweeps.engine.machine.resources import resources_of_cluster
 from sweeps.engine.machine.shared_storage import require_shared, storage_token
 from sweeps.engine.machine.waiting import await_nodes
@@ -66,6 +66,7 @@ def drive(
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     command = resume_command(plan.script, settings, home.name)
+    again = repeat_command(plan.script, settings, home.name, is_extended=is_extended)
     display = Display(driver_console())
     code = None  # a signal that comes while Ray shuts down changes nothing
     with contextlib.suppress(KeyboardInterrupt), ray_cluster(settings), contextlib.ExitStack() as files:
@@ -87,6 +88,7 @@ def drive(
             if is_extended:
                 extend_record(home.record, plan)
             study = open_record(home, plan, attributes)
+            again = command
             sweep_id = study.user_attrs["sweep_id"]
             outbox = Outbox(home.outbox(sweep_id))
             copies = None
@@ -104,8 +106,8 @@ def drive(
             code = _run_and_deliver(
                 stages, MlflowWriter(settings.tracking_uri, plan.script, sweep_id, outbox, until=until)
             )
-    if code is None and home.has_record:
-        print(f"interrupted; continue with:\n  {command}")
+    if code is None:
+        print(f"interrupted; continue with:\n  {again}" if home.has_record else NOT_BEGUN)
     return INTERRUPTED if code is None else code
 
 

@@ -58,8 +58,8 @@ def _unused_images(config: TrainConfig, labels: Tensor) -> str:
     if used > USED_SHARE * available:
         return ""
     return (
-        f"; of {available} normal images {used} are trained on, as many as the smallest class has; all are with just "
-        "two classes, named normal and anomaly"
+        f"; of {available} normal images {used} are trained on, as many as the smallest class has; all are if "
+        "a class is called normal, which then is the only normal one"
     )
 
 

@@ -15,6 +15,7 @@ import click
 from adcore.command_line import run
 from adcore.errors import UserError
 from adcore.predict.command import CLASS, MODEL, SHARED, Request, predict
+from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.find_home import find_home
 from sweeps.engine.record.home import SweepHome
@@ -73,7 +74,7 @@ def _open_home(sweep: str, storage: str) -> Generator[SweepHome]:
             yield local
         return
     home = find_home("predict", RunSettings(storage=storage, resume=sweep))
-    place = read_attribute(home, "settings").get("checkpoints")
+    place = with_moved_paths(read_attribute(home, "settings"), home.folder.parent).get("checkpoints")
     home.store = ObjectStore(parse_address(place)).below(home.name) if place else None
     with local_home(home) as local:
         if local is not home and home.results.exists():

@@ -10,6 +10,7 @@ from typing import Any
 from ray.tune import with_parameters
 
 from adcore.datasets import ImageDataset
+from sweeps.engine.machine.commands import resume_command
 from sweeps.engine.machine.data import load_test_part
 from sweeps.engine.plan_text import sweep_in_a_line
 from sweeps.engine.planning.labels import count_of
@@ -90,6 +91,7 @@ class Stages(StageRunner):
             budget, spent = (sum(getattr(each.ladder, name) for each in records) for name in ("budget", "spent"))
             self.train(search, self._trainable, total=budget, done_before=spent)
         if self.limit:
+            self.command = resume_command(self.plan.script, self.settings, self.home.name, **self.limit.longer)
             self.limit.require_time()
 
     def _confirm(self, name: str, chosen: Sequence[tuple[SweepRecord, list[Configuration]]]) -> ConfirmSearch:

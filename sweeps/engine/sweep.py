@@ -18,7 +18,7 @@ from sweeps.engine.machine.cluster import check_address, check_docstrings, clust
 from sweeps.engine.machine.code import check_one_root, current_code
 from sweeps.engine.machine.data import load_data, require_same_data
 from sweeps.engine.machine.environment import prepare_environment
-from sweeps.engine.machine.interrupt import Interrupt, interruptible
+from sweeps.engine.machine.interrupt import NOT_BEGUN, Interrupt, interruptible
 from sweeps.engine.machine.job import check_job
 from sweeps.engine.machine.locations import with_absolute_paths
 from sweeps.engine.machine.system_metrics import without_missing_metrics
@@ -27,7 +27,7 @@ from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.facts import FACTS, facts_of
 from sweeps.engine.record.find_home import find_home
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.lock import one_driver
+from sweeps.engine.record.lock import check_free, one_driver
 from sweeps.engine.record.resume import EXTENDED, read_attribute, require_same_plan, stored_settings
 from sweeps.engine.remote.flags import fetch_missing_record, split_address, store_of
 from sweeps.engine.storage.network_disk import network_disk_line
@@ -64,7 +64,11 @@ def launch(script: Script[Any, Any], text: str, argv: Sequence[str] | None = Non
 
     def body(**flags: Any) -> int:
         with interruptible() as interrupt:
-            return sweep(script, flags, interrupt)
+            try:
+                return sweep(script, flags, interrupt)
+            except KeyboardInterrupt:
+                click.echo(NOT_BEGUN)
+                raise
 
     run(f"sweeps/{script.name}.py", text, dataclass_flags(script.settings), body, argv, on_record=True)
 
@@ -94,6 +98,7 @@ def sweep(script: Script[Any, Any], flags: dict[str, Any], interrupt: Interrupt)
     if settings.plan:
         click.echo(script.in_words(plan, settings, home, "extend" in flags))
         return 0
+    check_free(home)
     settings = with_absolute_paths(settings)
     if settings.resume:
         settings = without_missing_metrics(settings, flags)

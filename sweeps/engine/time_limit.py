@@ -20,6 +20,10 @@ from sweeps.engine.storage.errors import StorageError
 
 __all__ = ["TimeLimit", "left_out_in_words", "time_limit"]
 
+#: A limit that was too short is followed by one for this multiple of what an answer takes at the measured speed, and
+#: for the seconds in which a resumed sweep starts.
+LONGER, RESTART = 1.5, 30.0
+
 
 class TimeLimit:
     """The limit of one sweep. clock: the time that it has used. slots: trials at a time. gpus: that a trial takes."""
@@ -37,6 +41,16 @@ class TimeLimit:
         """Raises UserError if the search found that the time is too short for any answer."""
         if self.timed_search and self.timed_search.too_short_reason:
             raise UserError(f"{self.timed_search.too_short_reason}; resume it with a longer one")
+
+    @property
+    def longer(self) -> dict[str, float]:
+        """The setting that gives time for an answer, in whole minutes or GPU hours; none if there is time."""
+        if not (self.timed_search and self.timed_search.too_short_reason):
+            return {}
+        more = LONGER * self.timed_search.needed + RESTART
+        if self.clock.is_gpu_time:
+            return {"gpu_hours": math.ceil(100 * (self.clock.gpu_seconds_used + self.clock.gpus * more) / 3600) / 100}
+        return {"time_limit": 60.0 * math.ceil((self.clock.seconds_used + more) / 60)}
 
     def step(self, display: Display, slots: int) -> None:
         """Keep the times of record and display up to date; an error is kept in the record, and ends the stage.

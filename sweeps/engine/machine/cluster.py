@@ -38,8 +38,9 @@ __all__ = [
 PROBE_SECONDS = 3.0
 #: Bytes of the local object store: a data set's train part is 47 MB (Fashion-MNIST) to 154 MB (CIFAR-10).
 OBJECT_STORE_BYTES = 600_000_000
-#: What Ray says of a cluster that answers, and refuses this process's token.
+#: What Ray says of a cluster that refuses this process's token, and of a port where something else listens.
 TOKEN_REFUSED = "Failed to connect to Ray cluster"
+NO_HEAD = "either no head of a cluster listens there (its port is usually 6379)"
 #: What Ray says of its own node if that has not started within half a minute.
 SLOW_START = "timed out during startup"
 #: Longest name of a socket, in bytes, and what Ray appends to its temporary folder for the name of one.
@@ -160,7 +161,7 @@ def ray_cluster(settings: RunSettings) -> Generator[None]:
         raise KeyboardInterrupt from error
     except Exception as error:  # Ray also raises bare Exceptions, as for a node that starts slowly
         reason = textwrap.shorten(str(error).partition("Traceback")[0], 500)
-        hint = f"; {token_hint()}" if settings.address != "local" and TOKEN_REFUSED in reason else ""
+        hint = f"; {NO_HEAD}, or {token_hint()}" if settings.address != "local" and TOKEN_REFUSED in reason else ""
         raise UserError(f"--address {settings.address}: Ray could not be started or joined ({reason}){hint}") from error
     try:
         yield

@@ -6,8 +6,9 @@ import dataclasses
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from adcore.options import flag_of
 from sweeps.engine.machine.code import ROOT
@@ -16,11 +17,15 @@ from sweeps.engine.planning.run_settings import RunSettings
 
 __all__ = [
     "FROM_PYTHON",
+    "LIMITS",
+    "PLACES",
     "SUBMIT",
     "browse_command",
+    "flag_words",
     "mlflow_command",
     "origin",
     "python",
+    "repeat_command",
     "resume_command",
     "script_command",
 ]
@@ -33,6 +38,10 @@ SUBMIT = "ray job submit --working-dir . -- env PYTHONPATH=. python"
 UPLOADED = "working_dir_files"
 #: Settings that a resume needs again if they are not the defaults.
 PLACES = ("storage", "checkpoints", "tracking_uri", "address", "data_dir")
+#: Settings that a resume may change, and that decide all the same how much is searched; a sweep has one of them.
+LIMITS = ("time_limit", "gpu_hours")
+#: Units of a time, the largest first, in seconds.
+UNITS = {"d": 86400, "h": 3600, "m": 60}
 
 
 def origin(script: str) -> str:
@@ -40,19 +49,44 @@ def origin(script: str) -> str:
     return "Python code" if script == FROM_PYTHON else f"sweeps/{script}.py"
 
 
-def resume_command(script: str, settings: RunSettings, name: str) -> str:
-    """The command that resumes this sweep; for one that Python code began, the call."""
-    flags = {
+def resume_command(script: str, settings: RunSettings, name: str, **changes: Any) -> str:
+    """The command that resumes this sweep; for one that Python code began, the call. changes: other settings for it."""
+    return _continue_command(script, settings, {"resume": name, **changes})
+
+
+def repeat_command(script: str, settings: RunSettings, name: str, *, is_extended: bool) -> str:
+    """The command that goes on with this sweep as the present call does: its limits and purpose are not on record."""
+    given = {each: value for each in (*LIMITS, "open_test_again") if (value := getattr(settings, each, None))}
+    going_on = {"extend": name, "configs": getattr(settings, "configs", None)} if is_extended else {"resume": name}
+    return _continue_command(script, settings, {**going_on, **given})
+
+
+def _continue_command(script: str, settings: RunSettings, given: Mapping[str, Any]) -> str:
+    places = {
         field.name: getattr(settings, field.name)
         for field in dataclasses.fields(settings)
         if field.name in PLACES and getattr(settings, field.name) != field.default
     }
+    flags = {**given, **places}
     if script == FROM_PYTHON:
-        return f"sweep(space, {', '.join(f'{key}={value!r}' for key, value in {'resume': name, **flags}.items())})"
-    words = ["--resume", name, *(word for key, value in flags.items() for word in (flag_of(key), str(value)))]
+        return f"sweep(space, {', '.join(f'{key}={value!r}' for key, value in flags.items())})"
+    words = [word for key, value in flags.items() for word in flag_words(key, value)]
     if ROOT.parent.name == UPLOADED:
         return f"{SUBMIT} sweeps/{script}.py {shlex.join(words)}"
     return script_command(script, words)
+
+
+def flag_words(name: str, value: Any) -> list[str]:
+    """The words that give a setting; a list's items one by one."""
+    flag = flag_of(name)
+    if value is True:
+        return [flag]
+    if name == "time_limit":
+        return [flag, _time(value)]
+    if not isinstance(value, list):
+        return [flag, str(value)]
+    texts = [str(each) for each in cast("list[object]", value)]
+    return [flag, ",".join(texts)] if name == "normal_class" else [word for text in texts for word in (flag, text)]
 
 
 def script_command(script: str, words: Sequence[str]) -> str:
@@ -77,6 +111,13 @@ def mlflow_command(uri: str, command: str) -> str:
     else:
         start = ""
     return start + command.format(uri=shlex.quote(uri))
+
+
+def _time(seconds: float) -> str:
+    """A time as --time-limit reads it."""
+    return next(
+        (f"{seconds / each:.0f}{unit}" for unit, each in UNITS.items() if seconds % each == 0), f"{seconds:.10g}s"
+    )
 
 
 def python() -> str:

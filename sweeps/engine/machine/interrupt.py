@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["Interrupt", "interruptible", "signals_blocked"]
+__all__ = ["NOT_BEGUN", "Interrupt", "interruptible", "signals_blocked"]
+
+#: Said if a sweep is told to stop while it starts.
+NOT_BEGUN = "interrupted before training began"
 
 #: Signals that the system or SLURM sends to every process at once.
 FOR_ALL = (signal.SIGHUP, signal.SIGUSR1)

@@ -23,7 +23,7 @@ def token_hint() -> str:
     places = [name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if os.environ.get(name)]
     place = places[0] if places else f"{file}" if file.exists() else ""
     if place:
-        return f"the token of {place} is not that of this cluster, it seems; copy the one of its head there"
+        return f"the token of {place} is not that of this cluster; copy the one of its head there"
     return (
         f"the cluster asks for a token, and there is none here; copy ~/.ray/auth_token of its head to {file}, or set "
         "RAY_AUTH_MODE=disabled for a cluster without tokens"

@@ -147,7 +147,8 @@ def _range(name: str, text: str, flag: str) -> Range:
             options = tuple(_value(name, part.strip(), flag) for part in text.split("|"))
         except UserError as error:
             is_number = str(FIELDS[name].type) in ("int", "float")
-            raise UserError(f"{error}; expected {RANGES if is_number else 'values, as A|B|C'}") from error
+            hint = f"; did you mean {name}={text.replace(',', '|')}?" if "," in text else ""
+            raise UserError(f"{error}; expected {RANGES if is_number else 'values, as A|B|C'}{hint}") from error
         if len(set(options)) < len(options):
             raise UserError(f"{flag}: a value is given twice; give each once")
         return Choice(options)

@@ -124,4 +124,7 @@ class RunSettings:
 def check_sweep_name(name: str | None) -> None:
     """Raises UserError for a name that a folder cannot have."""
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
-        raise UserError(f"sweep name {name!r}: expected up to 100 of a-z, A-Z, 0-9, '.', '_' and '-', not a path")
+        raise UserError(
+            f"sweep name {name!r}: expected a letter or digit, then up to 99 of a-z, A-Z, 0-9, '.', '_' and '-', "
+            "not a path"
+        )

@@ -39,6 +39,7 @@ class Clock:
     ) -> None:
         stored = record.read(CLOCK) or {"used": 0.0, "startup": 0.0, "trials": []}
         self.record, self.now, self.gpus = record, now, gpus
+        self.is_gpu_time = is_gpu_time
         self._limit, self._gpu_limit = limit, gpus * limit if is_gpu_time else None
         self.began_at = started_at - stored["used"]
         # a record of a version that did not count GPU time: as if there had always been as many as now

@@ -14,7 +14,7 @@ from sweeps.engine.record.home import SweepHome
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["is_held", "one_driver"]
+__all__ = ["check_free", "is_held", "one_driver"]
 
 #: Seconds that a driver waits for the lock: whoever asks `is_held` holds it for a moment.
 MOMENT = 0.5
@@ -33,6 +33,13 @@ def is_held(home: SweepHome) -> bool:
     finally:
         os.close(lock)  # which also gives the lock back
     return False
+
+
+def check_free(home: SweepHome) -> None:
+    """Raises UserError if another process runs the sweep: before data are loaded, which takes a while."""
+    with suppress(OSError):  # said by whoever locks it
+        if is_held(home):
+            raise _running(home)
 
 
 @contextmanager
@@ -68,7 +75,11 @@ def _acquire_lock(home: SweepHome) -> BaseFileLock:
     try:
         lock.acquire()
     except Timeout:
-        raise UserError(f"sweep {home.name!r} is being run by another process; wait for it, or end it") from None
+        raise _running(home) from None
     except OSError as error:
         raise UserError(f"{home.lock}: cannot be locked ({error.strerror}); move it away") from error
     return lock
+
+
+def _running(home: SweepHome) -> UserError:
+    return UserError(f"sweep {home.name!r} is being run by another process; wait for it, or end it")

@@ -12,7 +12,7 @@ from adcore.data_checks import experiments_of
 from adcore.datasets import DatasetError, describe
 from adcore.errors import UserError
 from adcore.options import flag_of, from_plain
-from sweeps.engine.machine.commands import origin
+from sweeps.engine.machine.commands import LIMITS, origin
 from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.planning.run_settings import RunSettings
@@ -32,8 +32,6 @@ __all__ = [
 
 #: What --extend changes in a plan.
 EXTENDED = ("configs",)
-#: Settings of which a sweep has one: one that is given now replaces whichever is on record.
-LIMITS = ("time_limit", "gpu_hours")
 Settings = TypeVar("Settings", bound=RunSettings)
 
 
@@ -74,7 +72,7 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
             before, now = (_in_words(each) for each in (plain[name], value))
             raise UserError(f"sweep {home.name!r} was started with {flag} {before}, not {now}; {remedy}")
     changed = {name: flags[name] for name in flags if name in may_differ and name != "extend"}
-    if changed.keys() & set(LIMITS):
+    if changed.keys() & set(LIMITS):  # one that is given replaces whichever is on record
         changed = {**dict.fromkeys(LIMITS), **changed}
     return settings_type(**{**plain, "name": None, "resume": home.name, **changed})
 

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from adcore.errors import UserError
 from adcore.files import put_in_place
 from sweeps.engine.machine.code import current_code
+from sweeps.engine.machine.commands import LIMITS, PLACES
 from sweeps.engine.machine.locations import database_uri
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.record.checkpoint_files import check_checkpoints
@@ -54,6 +55,8 @@ def open_study(path: Path, *, create: bool) -> optuna.Study:
 def open_record(home: SweepHome, plan: BasePlan, attributes: dict[str, Any]) -> optuna.Study:
     """The record in a sweep's folder; if missing, it is created with these attributes and the running code.
 
+    Its settings' places and limits become those of the attributes: they may change when a sweep is resumed.
+
     Raises UserError for a damaged checkpoint of the sweep, and StorageError.
     """
     if not home.has_record:
@@ -67,6 +70,10 @@ def open_record(home: SweepHome, plan: BasePlan, attributes: dict[str, Any]) -> 
         if name in attributes and name not in study.user_attrs:  # the record of a version that did not note it
             with storage(home.record):
                 study.set_user_attr(name, attributes[name])
+    stored, now = study.user_attrs["settings"], attributes.get("settings", {})
+    if changed := {name: now[name] for name in (*PLACES, *LIMITS) if name in now and now[name] != stored.get(name)}:
+        with storage(home.record):
+            study.set_user_attr("settings", {**stored, **changed})
     return study
 
 

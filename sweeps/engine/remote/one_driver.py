@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Collection
@@ -46,10 +47,14 @@ class TakenOverError(StorageError):
 
 
 class RemoteDriver:
-    """This driver's session. token: written to the record and to the object. Methods raise StorageError."""
+    """This driver's session; safe to use from several threads. Methods raise StorageError.
+
+    token: written to the record and to the object.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
         self.store, self.token = store, uuid.uuid4().hex
+        self._lock = threading.Lock()  # a folder's files are put in place from one other name
 
     def take(self) -> None:
         """Write the object. Raises TakenOverError if another driver does so in the same moment."""
@@ -59,10 +64,11 @@ class RemoteDriver:
 
     def renew(self) -> None:
         """Send a heartbeat. Raises TakenOverError."""
-        state = _read_state(self.store)
-        if state and state.token != self.token:
-            raise TakenOverError(f"{self.store.place(DRIVER)}: a driver on {state.host} has taken over this sweep")
-        self._write(ended=False)
+        with self._lock:
+            state = _read_state(self.store)
+            if state and state.token != self.token:
+                raise TakenOverError(f"{self.store.place(DRIVER)}: a driver on {state.host} has taken over this sweep")
+            self._write(ended=False)
 
     def release(self) -> None:
         """Say that the session has ended, so that nobody has to wait."""

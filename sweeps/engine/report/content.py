@@ -52,7 +52,7 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
         else f"test {metric}: winner minus this"
     )
     differences = {comparison["configuration"]: comparison["difference"] for comparison in results["comparisons"]}
-    names = {confirmed["configuration"]: _named(confirmed) for confirmed in results["confirmed"]}
+    names = {confirmed["configuration"]: _named(plan, confirmed) for confirmed in results["confirmed"]}
     return Content(
         title=f"{plan.script}: sweep {name}",
         subject=_subject(plan, results),
@@ -60,7 +60,7 @@ def content(record: SweepRecord, results: Mapping[str, Any], name: str) -> Conte
         setup=_setup(plan, results),
         parameters=_parameters(plan, results),
         stages=_stages(plan, results, rank=rank_in_search(record, results["winner"]["configuration"])),
-        confirmed=_confirmed(results, differences, label),
+        confirmed=_confirmed(results, names, differences, label),
         classes=class_table(record, results),
         own=own_best_table(plan, results["per_class"]) if "per_class" in results else None,
         differences={names[key]: bounded(difference) for key, difference in differences.items() if difference},
@@ -144,7 +144,9 @@ def _stages(plan: Plan, results: Mapping[str, Any], *, rank: str) -> Table:
     return Table(f"mean {metric} by stage", ("stage", f"mean {metric}", "95 % interval", "of"), rows)
 
 
-def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label: str) -> Table:
+def _confirmed(
+    results: Mapping[str, Any], names: Mapping[int, str], differences: Mapping[int, Any], label: str
+) -> Table:
     rows: list[Sequence[str]] = []
     for confirmed in results["confirmed"]:
         means = (
@@ -153,14 +155,14 @@ def _confirmed(results: Mapping[str, Any], differences: Mapping[int, Any], label
             mean_cell(confirmed["test"]),
         )
         lead = interval_cells(differences.get(confirmed["configuration"]), signed=True)
-        rows.append([_named(confirmed), *means, *lead])
+        rows.append([names[confirmed["configuration"]], *means, *lead])
     columns = ("configuration", "search", "confirmed", "test", "difference", "95 % interval")
     return Table(f"what was confirmed; difference: {label}", columns, rows)
 
 
 def _subject(plan: Plan, results: Mapping[str, Any]) -> str:
-    name = _named(_winner(results))
-    return name if plan.space.is_grid else f"the winner ({name})"
+    name = _named(plan, _winner(results))
+    return name if plan.space.is_grid else f"the winner, {name}"
 
 
 def _upper(text: str) -> str:
@@ -173,6 +175,7 @@ def _winner(results: Mapping[str, Any]) -> Mapping[str, Any]:
     return next(confirmed for confirmed in results["confirmed"] if confirmed["configuration"] == number)
 
 
-def _named(confirmed: Mapping[str, Any]) -> str:
-    """The name of a confirmed configuration: of its point if it has one."""
-    return confirmed["name"] or f"configuration {confirmed['configuration']}"
+def _named(plan: Plan, confirmed: Mapping[str, Any]) -> str:
+    """A confirmed configuration: its number, and the name of its point if it has one; the name alone in a grid."""
+    number, name = f"configuration {confirmed['configuration']}", confirmed["name"]
+    return name if name and plan.space.is_grid else f"{number} ({name})" if name else number

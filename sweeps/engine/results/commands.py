@@ -10,7 +10,15 @@ from typing import Any
 from adcore.config import TrainConfig
 from adcore.detector_catalog import LATENT_SCORES
 from adcore.options import flag_of
-from sweeps.engine.machine.commands import FROM_PYTHON, browse_command, python, resume_command, script_command
+from sweeps.engine.machine.commands import (
+    FROM_PYTHON,
+    LIMITS,
+    browse_command,
+    flag_words,
+    python,
+    resume_command,
+    script_command,
+)
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.confirmation import Confirmation
@@ -20,14 +28,10 @@ from sweeps.engine.record.stored_plan import stored_flags
 
 __all__ = ["commands_of_record", "final_commands", "report_command"]
 
-#: Flags that a resume may change, and that decide all the same how much is searched.
-LIMITS = ("time_limit", "gpu_hours")
 #: Flags of a sweep that say where it ran or what was done with it, not what it computed.
 NOT_REPEATED = {*SweepSettings.changeable, "allow_unverified_data"} - set(LIMITS)
 #: Said below the command that repeats the winner's training.
 REPEATED = "(equal to float accuracy; on little data, over many updates, rounding can become visible)"
-#: Units of a time, the largest first, in seconds.
-UNITS = {"d": 86400, "h": 3600, "m": 60}
 
 
 def final_commands(
@@ -53,7 +57,7 @@ def commands_of_record(record: SweepRecord, home: SweepHome, winner: int) -> lis
     confirmed = Confirmation(record.configurations[winner], {seed: record.confirmation_values(winner, seed)})
     resume = resume_command(record.plan.script, settings, home.name)
     return [
-        f"search:  {_start_command(record.plan.script, record.read('settings'))}",
+        f"search:  {_start_command(record.plan.script, record.read('settings'), home)}",
         *final_commands(record.plan, confirmed, settings, resume, home),
         f"report:  {report_command(home)}",
     ]
@@ -71,7 +75,7 @@ def _score_command(plan: Plan, home: SweepHome) -> str:
     return script_command("predict", words)
 
 
-def _start_command(script: str, stored: Mapping[str, Any]) -> str:
+def _start_command(script: str, stored: Mapping[str, Any], home: SweepHome) -> str:
     """The command that starts the same sweep again, under a new name; for one that Python code began, the call."""
     defaults = {field.name: field.default for field in dataclasses.fields(SweepSettings)}
     given = {
@@ -79,29 +83,12 @@ def _start_command(script: str, stored: Mapping[str, Any]) -> str:
         for name, value in stored.items()
         if name not in NOT_REPEATED and value not in (None, [], defaults.get(name)) and value is not False
     }
+    if "start_from" in given:  # the storage where that sweep is
+        given["storage"] = str(home.folder.parent)
     if script == FROM_PYTHON:
         return f"sweep({', '.join(['space', *(f'{name}={value!r}' for name, value in given.items())])})"
-    words = [word for name, value in given.items() for word in _flags(name, value)]
+    words = [word for name, value in given.items() for word in flag_words(name, value)]
     return script_command(script, words)
-
-
-def _flags(name: str, value: Any) -> list[str]:
-    flag = flag_of(name)
-    if value is True:
-        return [flag]
-    if name == "time_limit":
-        return [flag, _time(value)]
-    if not isinstance(value, list):
-        return [flag, str(value)]
-    texts = list(map(str, value))
-    return [flag, ",".join(texts)] if name == "normal_class" else [word for text in texts for word in (flag, text)]
-
-
-def _time(seconds: float) -> str:
-    """A time as --time-limit reads it."""
-    return next(
-        (f"{seconds / each:.0f}{unit}" for unit, each in UNITS.items() if seconds % each == 0), f"{seconds:.10g}s"
-    )
 
 
 def _changed_flags(config: TrainConfig) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adcore.metric_names import LABELS, in_words, with_interval
+from sweeps.engine.planning.labels import point_name
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.record.confirmation import Confirmation
 from sweeps.engine.record.record import SweepRecord
@@ -61,7 +62,9 @@ def _answer_sentence(plan: Plan, summary: Summary) -> str:
         f"{with_interval(interval.value, interval.low, interval.high)}{f' on {name} anomalies' if name else ''}"
         for name, interval in summary.test.items()
     )
-    return f"**{label_of(plan, summary.winner)}**: test {in_words(plan.metric)} {intervals}."
+    number, name = summary.winner.number, label_of(plan, summary.winner)
+    numbered = f"**{name}**" + (f" (configuration {number})" if point_name(summary.winner.params, plan.space) else "")
+    return f"{numbered}: test {in_words(plan.metric)} {intervals}."
 
 
 def _table(params: dict[str, Any]) -> str:

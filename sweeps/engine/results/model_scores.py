@@ -95,7 +95,7 @@ def score_training(
         if reason := difference_of(local_copy, training, values, metric):
             raise UserError(f"{reason}; it was not scored; --resume trains this model again")
         config, detector = load_detector(paths, data.channels)
-    return score_test(detector.to(training_device()), config, data)
+    return score_test(detector.to(training_device(config.precision)), config, data)
 
 
 def _score_missing(

@@ -186,16 +186,16 @@ def _protocol_line(plan: Plan) -> str:
 
 
 def _stopped_point_lines(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
-    """A line for each point that was tried and not confirmed, how far it came, and one for all other configurations."""
-    numbers, lines = {each.number for each in confirmed}, list[str]()
-    shown = len(numbers)
-    for name, point in record.plan.space.points.items():
-        configuration = next((each for each in record.configurations.values() if each.params == point), None)
-        if configuration and configuration.number not in numbers:
-            rung = f"rung {configuration.rung + 1} of {len(record.ladder.rungs)}"
-            at = "" if configuration.value is None else f", {configuration.value:.4f} on {rung}"
-            lines.append(f"  configuration {configuration.number} ({name}): {configuration.state}{at}, not confirmed")
-    if others := len(record.configurations) - shown - len(lines):
+    """A line for each point that was tried and not confirmed, and for the search's best besides; one for the others."""
+    confirmed_numbers, lines = {each.number for each in confirmed}, list[str]()
+    open_ones = [each for each in record.configurations.values() if each.number not in confirmed_numbers]
+    names = {each.number: point_name(each.params, record.plan.space) for each in open_ones}
+    unnamed = [each for each in record.best(record.plan.configs) if names.get(each.number) == ""]
+    for each in (*(each for each in open_ones if names[each.number]), *unnamed[:1]):
+        name = f" ({name})" if (name := names[each.number]) else ""
+        at = "" if each.value is None else f", {each.value:.4f} on rung {each.rung + 1} of {len(record.ladder.rungs)}"
+        lines.append(f"  configuration {each.number}{name}: {each.state}{at}, not confirmed")
+    if others := len(open_ones) - len(lines):
         lines.append(f"  {count_of(others, 'other configuration')}, not confirmed: all are in results.csv")
     return lines
 

@@ -78,7 +78,7 @@ def assess_models(
         paths = local.checkpoints_of(*training)
         fetch_files(local, paths)
         config, detector = load_detector(paths, test.channels)
-        detector.to(training_device())
+        detector.to(training_device(config.precision))
         history = history_of([state for path in paths for state in checkpoints.read(path)])
         for index, assessment in assess(detector, config, train, test).items():
             files = write_figures(local.figures / f"class-{index}", assessment, detector, test, history)

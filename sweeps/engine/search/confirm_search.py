@@ -128,7 +128,7 @@ class ConfirmSearch(PackSearcher):
         all_means = map(statistics.fmean, means_by_configuration.values())
         means = [mean for mean in all_means if math.isfinite(mean)]
         best = max(means, key=partial(goodness, self.ranked_by), default=None) if len(self.records) == 1 else None
-        return f"{done} of {len(self.runs)} trainings done, {running} running, {failed} failed", best
+        return f"{done} of {len(self.runs)} runs done, {running} running, {failed} failed", best
 
     def newly_ended(self) -> list[EndedTraining]:
         jobs = (*self.remaining_jobs, *self.retries, *self.jobs.values())

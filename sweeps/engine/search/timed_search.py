@@ -20,7 +20,7 @@ __all__ = ["TimedSearch"]
 class RunningTrial:
     """A trial under way: when it was handed out and when it first reported, in seconds of the clock, and what by then.
 
-    experiments: in its pack. speed: class-epochs in a second, as the trial itself has measured it.
+    experiments: in its pack. speed: class-epochs in a second of training alone, the most that it has measured itself.
     """
 
     started_at: float
@@ -35,14 +35,14 @@ class TimedSearch(LadderSearch):
 
     Before each pack, the ladder's budget is set to the class-epochs that the slots can still train at the pace of the
     last trials: it decides how many new configurations can begin and which are taken to the top. too_short_reason:
-    why even one configuration cannot be trained and confirmed in time; empty if it can.
+    why even one configuration cannot be trained and confirmed in time, empty if it can; needed: seconds that it takes.
     """
 
     def __init__(self, name: str, record: SweepRecord, clock: Clock, *, limit: int, slots: int) -> None:
         super().__init__(name, [record], limit=limit, slots=slots)
         self.record, self.clock, self.usual_limit, self.usual_max_new = record, clock, limit, self.max_new
         self.trials: dict[str, RunningTrial] = {}
-        self.too_short_reason = ""
+        self.too_short_reason, self.needed = "", 0.0
 
     def resize(self, slots: int) -> None:
         super().resize(slots)
@@ -58,11 +58,13 @@ class TimedSearch(LadderSearch):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         super().on_trial_result(trial_id, result)
         trial = self.trials[trial_id]
-        if trial.first_report_at is None and (done := self.class_epochs(trial_id)):
-            config = self.jobs[trial_id].parts[0].config
-            of_one = images_of(config) / config.epochs / len(config.classes)
+        if not (done := self.class_epochs(trial_id)):
+            return
+        config = self.jobs[trial_id].parts[0].config
+        of_one = images_of(config) / config.epochs / len(config.classes)
+        trial.speed = max(trial.speed, result["images_per_second"] / of_one)
+        if trial.first_report_at is None:
             trial.first_report_at, trial.class_epochs = self.clock.now(), done
-            trial.speed = result["images_per_second"] / of_one
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial, done = self.trials.pop(trial_id), self.class_epochs(trial_id)
@@ -83,12 +85,21 @@ class TimedSearch(LadderSearch):
         if self.clock.pace is None:
             return left
         ladder = record.ladder
-        return min(left, max(0, affordable_count(ladder.rungs, ladder.reduction, ladder.budget) - ladder.begun_count))
+        affordable = affordable_count(ladder.rungs, ladder.reduction, ladder.budget) - ladder.begun_count
+        return min(left, max(int(self._begins_one_more), affordable))
+
+    @property
+    def _begins_one_more(self) -> bool:
+        """Whether all so far have diverged or failed, and there is time for one more, without the budget's margins."""
+        ladder = self.record.ladder
+        has_any = self._under_way(self.record) or ladder.promotion_candidates() or ladder.ranking(len(ladder.rungs) - 1)
+        return ladder.best > 0 and not has_any
 
     def _measure(self, trial: RunningTrial, done: int) -> None:
         assert trial.first_report_at is not None
         now, later = self.clock.now(), done - trial.class_epochs
         speed = later / (now - trial.first_report_at) if later and now > trial.first_report_at else trial.speed
+        speed = min(speed, trial.speed)  # one that resumes reports at once what it had trained before
         if speed > 0:
             before = max(0.0, trial.first_report_at - trial.started_at - trial.class_epochs / speed)
             self.clock.note_trial(TimedTrial(before, done, done / speed, trial.experiments))
@@ -104,6 +115,8 @@ class TimedSearch(LadderSearch):
         experiments = seconds * pace.speed / plan.search_config.epochs  # experiments of one slot
         self.max_new, self.limit = self.usual_max_new, max(1, min(self.usual_limit, int(experiments)))
         ladder.best = min(plan.min_complete, self._completable(pace))
+        if self._begins_one_more:
+            ladder.budget = max(ladder.budget, ladder.spent + rung_costs(ladder.rungs)[0])
 
     def _completable(self, pace: Pace) -> int:
         """How many configurations reach the top whatever the budget: one, if the time without margins suffices."""
@@ -119,6 +132,7 @@ class TimedSearch(LadderSearch):
         needed += confirm_seconds(plan, pace, 1, self.slots, margin=1)
         if needed <= self.clock.seconds_left:
             return 1
+        self.needed = needed
         self.too_short_reason = (
             f"the time limit is too short: to train and confirm one configuration takes about {needed:.0f} s more, and "
             f"{max(0.0, self.clock.seconds_left):.0f} s are left"

@@ -37,7 +37,7 @@ def counts(record: RecordFile) -> dict[str, Any]:
     if plan["space"]["ranges"]:
         counts_by_name |= {"tried": _tried(attributes)} | {state: states.count(state) for state in STATES}
         return counts_by_name | _by_class(record)
-    done = sum(len(each["confirm"]) == plan["seeds"] for each in confirmed_configurations(record))
+    done = sum(len(means) == plan["seeds"] for means in _confirmed_means(record).values())
     return counts_by_name | {"tried": done, "complete": done}
 
 
@@ -93,22 +93,18 @@ def best_so_far(record: RecordFile) -> dict[str, Any] | None:
 
 
 def confirmed_configurations(record: RecordFile) -> list[dict[str, Any]]:
-    """Every configuration with a whole confirmation, best first: its means over the classes, one per fresh seed.
+    """Every configuration with a whole confirmation that did not diverge, best first: means over classes by seed.
 
     `confirm` is of validation, `test` of the same models on the test part; the latter is empty before it is opened.
     """
     plan = record.attributes["plan"]
     if is_table(plan):
         return []
-    classes, test = {str(index) for index in plan["base"]["classes"]}, record.attributes.get("test")
-    means: dict[int, list[float]] = {}
-    for key in sorted(key for key in record.attributes if key.startswith("confirm_")):
-        values, number = record.attributes[key], int(key.split("_")[1])
-        is_own = plan.get("objective") == "per-class" and number >= NUMBERS_PER_CLASS  # of one class's search
-        if not is_own and values.keys() >= classes:
-            means.setdefault(number, []).append(fmean(values[index] for index in classes))
+    test = record.attributes.get("test")
     configurations: list[dict[str, Any]] = []
-    for number, values in means.items():
+    for number, values in _confirmed_means(record).items():
+        if not all(map(math.isfinite, values)):
+            continue
         params = fields_of(plan, record.trials[number])
         description = {"configuration": number, "name": _name(plan, params), "params": params}
         configurations.append(
@@ -116,6 +112,19 @@ def confirmed_configurations(record: RecordFile) -> list[dict[str, Any]]:
         )
     best_first = partial(goodness, metric_of(plan))
     return sorted(configurations, key=lambda each: (-best_first(fmean(each["confirm"])), each["configuration"]))
+
+
+def _confirmed_means(record: RecordFile) -> dict[int, list[float]]:
+    """By configuration, its means over the classes, one for each fresh seed that is complete or has diverged (NaN)."""
+    plan = record.attributes["plan"]
+    classes = {str(index) for index in plan["base"]["classes"]}
+    means: dict[int, list[float]] = {}
+    for key in sorted(key for key in record.attributes if key.startswith("confirm_")):
+        values, number = record.attributes[key], int(key.split("_")[1])
+        is_own = plan.get("objective") == "per-class" and number >= NUMBERS_PER_CLASS  # of one class's search
+        if not is_own and values.keys() >= classes:
+            means.setdefault(number, []).append(fmean(values[index] for index in classes))
+    return means
 
 
 def metric_of(plan: Mapping[str, Any]) -> str:

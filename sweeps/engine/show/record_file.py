@@ -40,7 +40,7 @@ class Trial:
 class RecordFile:
     """What a record holds. trials: of the search over all classes. searches: the attributes of each class's own search.
 
-    started: when the first configuration was proposed, local time.
+    started: when the first configuration was proposed, with its time zone.
     """
 
     attributes: dict[str, Any]
@@ -93,19 +93,26 @@ def _read(path: Path) -> RecordFile:
         ended = {trial: json.loads(value) for trial, value in states.fetchall()}
         params = connection.execute("SELECT trial_id, param_name, param_value, distribution_json FROM trial_params")
         rows = params.fetchall()
+        [version] = connection.execute("SELECT library_version FROM version_info").fetchone()
     by_study: dict[int, dict[str, Any]] = {number: {} for number in studies.values()}
     for study, key, value in attributes:
         by_study[study][key] = json.loads(value)
     sampled: dict[int, dict[str, Any]] = {}
     for trial, name, value, distribution in rows:
         sampled.setdefault(trial, {})[name] = _value(value, json.loads(distribution))
-    times = [datetime.datetime.fromisoformat(started) for _, _, started in trials if started]
+    times = [_with_zone(datetime.datetime.fromisoformat(started), version) for _, _, started in trials if started]
     return RecordFile(
         by_study[studies["sweep"]],
         [Trial(number, ended.get(trial, "running"), sampled.get(trial, {})) for trial, number, _ in trials],
         [by_study[number] for name, number in studies.items() if name != "sweep"],
         min(times, default=None),
     )
+
+
+def _with_zone(time: datetime.datetime, version: str) -> datetime.datetime:
+    """A time as this version of Optuna has stored it: from 5 on in UTC, before in local time."""
+    is_utc = int(version.partition(".")[0]) >= 5
+    return time.replace(tzinfo=datetime.UTC) if is_utc else time.astimezone()
 
 
 def _value(stored: float, distribution: dict[str, Any]) -> Any:

@@ -122,13 +122,16 @@ def _with_record(status: SweepStatus, home: SweepHome, record: RecordFile) -> Sw
     left = None
     if status.is_running and current_stage == stage.get("name") and not is_table(plan):
         left = seconds_left(attributes, plan["base"]["epochs"], datetime.datetime.now(datetime.UTC))
-    state = status.state if status.is_running else STATES.get(code, "") or _guess_state(home, record)
+    results = _results(home.results)
+    is_damaged = results is None and home.results.exists() and not is_table(plan)
+    if results and not (attributes.get("test") and results.pop("configs") == plan["configs"]):
+        results = None  # of before an extension
+    guess = _guess_state(record, has_results=home.results.exists() if is_table(plan) else results is not None)
+    state = status.state if status.is_running else STATES.get(code, "") or guess
     table = home.folder / "baselines.csv" if is_table(plan) else home.table
     files = {"record": home.record, "results": home.results, "table": table, "report": home.report}
     if figures := home.class_figures():
         files["figure"] = figures[0]
-    results = _results(home.results)
-    is_damaged = results is None and home.results.exists() and not is_table(plan)
     damage = f"{home.results.name} cannot be read; a resume writes it again" if is_damaged else ""
     run = {field.name: settings[field.name] for field in dataclasses.fields(RunSettings) if field.name in settings}
     return dataclasses.replace(
@@ -172,14 +175,12 @@ def _stage(record: RecordFile) -> str:
     return "confirm"
 
 
-def _guess_state(home: SweepHome, record: RecordFile) -> str:
+def _guess_state(record: RecordFile, *, has_results: bool) -> str:
     """The state of a sweep whose last driver has not noted how it ended: it was killed, or of an older version."""
     attributes, found_counts = record.attributes, counts(record)
     if is_table(attributes["plan"]):
-        return (
-            "complete" if found_counts["tried"] == found_counts["planned"] and home.results.exists() else "interrupted"
-        )
-    if not (attributes.get("test") and attributes.get("inspected", True) and home.results.exists()):
+        return "complete" if found_counts["tried"] == found_counts["planned"] and has_results else "interrupted"
+    if not (attributes.get("inspected", True) and has_results):
         return "interrupted"
     return "failed" if found_counts.get("failed") else "complete"
 
@@ -190,11 +191,18 @@ def _data(plan: Mapping[str, Any]) -> list[str]:
 
 
 def _results(path: Path) -> dict[str, Any] | None:
-    """The winner's intervals and the sentence of a finished sweep; None if there are none that can be read."""
+    """The winner's intervals and the sentence of a finished sweep, and for how many `configs` it was planned.
+
+    None if there are none that can be read.
+    """
     try:
         results = json.loads(path.read_text())
         per_class = {"per_class": results["per_class"]["sentence"]} if "per_class" in results else {}
-        return {name: results[name] for name in ("winner", "confirm", "test", "sentence")} | per_class
+        return (
+            {name: results[name] for name in ("winner", "confirm", "test", "sentence")}
+            | {"configs": results["plan"]["configs"]}
+            | per_class
+        )
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 

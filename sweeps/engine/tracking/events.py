@@ -146,7 +146,10 @@ class Tracking:
         key = run_key(stage, configuration, seed)
         levels = {key: "config", **{f"{key}/{i}": "class" for i in self.plan.classes_of(configuration)}}
         names = [name for name, level in levels.items() if self._has(stage, level) or name in self.earlier_runs]
+        seeds = self.plan.seeds_of(stage)
         with self.outbox.transaction():
+            if state == "diverged" and len(seeds) > 1:
+                self.outbox.note(config_key(stage, configuration, seeds, seed), 0, state, {state: {}})
             for name in names:
                 self.outbox.put(RunUpdate(name, tags={"state": state}, status=STATUS[state]))
         self.open_runs -= set(names)
@@ -176,7 +179,7 @@ class Tracking:
             self.outbox.put(update)
             # configurations whose seeds did not all end well, or that were confirmed and not chosen
             for key in sorted(self.open_runs.union(self._earlier_parents()) - {SWEEP}):
-                self._end(key, state)
+                self._end(key, "diverged" if "diverged" in self.outbox.noted_values(key, 0) else state)
         self.open_runs.clear()
 
     def log_system_metrics(self, metrics: Mapping[str, float], second: int) -> None:

@@ -82,7 +82,7 @@ class RunUpdate:
         return self == RunUpdate(self.key, artifacts=self.artifacts, model=self.model)
 
     def merge(self, later: RunUpdate) -> None:
-        """Take in a later update of the same run."""
+        """Take in a later update of the same run; neither holds a model."""
         self.parent, self.name = self.parent or later.parent, self.name or later.name
         self.tags |= later.tags
         self.params |= later.params
@@ -91,7 +91,6 @@ class RunUpdate:
         self.inputs += later.inputs
         self.columns, self.metric = later.columns or self.columns, later.metric or self.metric
         self.status = later.status or self.status
-        self.model = later.model or self.model
 
 
 class Outbox:

@@ -144,15 +144,19 @@ class MlflowWriter:
         return True
 
     def _deliver_merged(self, client: MlflowClient, queued: Sequence[tuple[int, RunUpdate]]) -> None:
-        """Deliver the updates of each run as one, parents first; drop what was taken, also if a later one fails."""
-        numbers: dict[str, list[int]] = {}
-        merged: dict[str, RunUpdate] = {}  # parents were put before their children
+        """Deliver the updates of each run as one, parents first, and each model by itself.
+
+        What was taken is dropped, also if a later one fails.
+        """
+        numbers: dict[tuple[str, int], list[int]] = {}
+        merged: dict[tuple[str, int], RunUpdate] = {}  # parents were put before their children
         for number, update in queued:
-            numbers.setdefault(update.key, []).append(number)
-            if update.key in merged:
-                merged[update.key].merge(update)
+            key = update.key, number if update.model else 0
+            numbers.setdefault(key, []).append(number)
+            if key in merged:
+                merged[key].merge(update)
             else:
-                merged[update.key] = update
+                merged[key] = update
         delivered: list[int] = []
         try:
             for key, update in merged.items():
