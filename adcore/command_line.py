@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from adcore.errors import UserError
-from adcore.flag_types import ClassList, Duration, IntOrWord, Unlimited
+from adcore.flag_types import ClassList, Duration, FloatOrWord, IntOrWord, Unlimited
 from adcore.options import flag_of
 from adcore.system.output import Lost, is_a_closed_pipe, keep_going
 
@@ -206,10 +206,12 @@ def _or_none(_context: click.Context, _flag: click.Parameter, given: tuple[str, 
 
 def _type_of(field: dataclasses.Field[Any]) -> Any:
     """How click reads a value of a field that is not a switch."""
-    if field.metadata["is_time"]:
-        return Duration()
     word = field.metadata["none"]
-    return IntOrWord(word) if word else _TYPES[str(field.type)]
+    if field.metadata["is_time"]:
+        return Duration(word)
+    if word:
+        return FloatOrWord(word) if "float" in str(field.type) else IntOrWord(word)
+    return _TYPES[str(field.type)]
 
 
 def _paragraphs(text: str) -> str:

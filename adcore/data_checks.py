@@ -89,7 +89,7 @@ def protocol_of(info: DatasetInfo, protocol: str) -> str:
     elif not info.has_anomalies:
         reason = "has no anomalies to train on; use --protocol one-class"
     elif info.normal_class is not None and protocol == "leave-one-out":
-        reason = f"is sorted by kind, and {info.class_names[info.normal_class]!r} is no anomaly; use another protocol"
+        reason = f"has one normal class, {info.class_names[info.normal_class]!r}, and no other; use another protocol"
     elif protocol == "seen-unseen" and len(info.class_names) < 3:
         reason = f"has {len(info.class_names)} classes, expected at least 3, so that one stays unseen"
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["ClassList", "Duration", "IntOrWord", "Unlimited"]
+__all__ = ["ClassList", "Duration", "FloatOrWord", "IntOrWord", "Unlimited"]
 
 
 class ClassList(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] # generic from click 8.4 on
@@ -42,16 +42,37 @@ class IntOrWord(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
             self.fail(f"{value!r}: expected a whole number, or {self.word}", param, ctx)
 
 
+class FloatOrWord(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
+    """A number, or a word that stands for None."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.name = f"float|{word}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | Unlimited:
+        if value == self.word:
+            return Unlimited()
+        try:
+            return click.FLOAT.convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r}: expected a number, or {self.word}", param, ctx)
+
+
 class Duration(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
-    """`45s`, `90m`, `3h`, `1h30m` or `2d` in seconds."""
+    """`45s`, `90m`, `3h`, `1h30m` or `2d` in seconds, or a word that stands for None."""
 
     name = "time"
     parts = re.compile("".join(rf"(?:([0-9]+(?:[.][0-9]+)?){unit})?" for unit in "dhms"))
     seconds = (86400, 3600, 60, 1)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def __init__(self, word: str | None = None) -> None:
+        self.word = word
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | Unlimited:
         if isinstance(value, float):
             return value
+        if self.word and value == self.word:
+            return Unlimited()
         match = self.parts.fullmatch(value)
         if not value or match is None:
             self.fail(f"{value!r}: expected a time such as 45s, 90m, 3h, 1h30m or 2d", param, ctx)

@@ -33,7 +33,7 @@ CHANGES: Mapping[str, tuple[Sequence[tuple[int, int]], Sequence[int]]] = Mapping
 @dataclasses.dataclass(frozen=True)
 class PseudoAnomalies:
     """kinds: of CHANGES, all equally often. share: of the anomalies of an epoch that are made, all where none are
-    labelled. augmentation: of the normal images; its flips are theirs, too."""
+    labelled. augmentation: of the normal images; its flips and rotations are theirs, too."""
 
     kinds: tuple[str, ...]
     share: float

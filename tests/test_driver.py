@@ -53,6 +53,35 @@ def test_a_signal_while_ray_shuts_down_does_not_change_the_exit_code(
     assert printed.err == "the sweep cannot start: the disk is full\n"
 
 
+@pytest.mark.parametrize(
+    ("has_record", "is_extended", "said"),
+    [
+        (False, False, "interrupted while it started\n"),
+        (True, False, "--resume mine --time-limit 12m --storage"),
+        (True, True, "--extend mine --configs 64 --time-limit 12m --storage"),
+    ],
+)
+def test_a_sweep_that_is_stopped_while_ray_starts_says_how_to_repeat_the_call(
+    has_record: bool, is_extended: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def stopped(_settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "ray_cluster", stopped)
+    home = SweepHome(tmp_path / "mine")
+    home.folder.mkdir()
+    if has_record:
+        home.record.touch()
+    settings = SweepSettings(storage=str(tmp_path), configs=64, time_limit=720.0)
+    code = driver.drive(
+        small_plan(), settings, home, {}, Interrupt(()), lambda _: pytest.fail("it began"),
+        started=0.0, is_extended=is_extended,
+    )  # fmt: skip
+    assert code == 130
+    assert said in capsys.readouterr().out
+
+
 def test_workers_do_not_run_other_code_than_the_driver_if_files_change_while_the_sweep_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

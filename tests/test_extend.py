@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from adcore.errors import UserError
+from sweeps.engine.api import open_sweep
 from sweeps.engine.machine.commands import repeat_command
 from sweeps.engine.main import main
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.record.extend import earlier_sizes, extend_record
 from sweeps.engine.record.home import SweepHome
-from sweeps.engine.record.progress import CLOCK
+from sweeps.engine.record.progress import CLOCK, ENDED
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.record.stored_plan import read_record
 from sweeps.engine.record.study import open_record
@@ -171,6 +172,7 @@ def test_a_search_that_its_time_limit_ended_goes_on_to_what_was_planned(capsys: 
 def test_until_it_has_ended_the_former_results_are_not_shown_as_the_sweeps(tmp_path: Path) -> None:
     home = finished(tmp_path / "mine", configs=FEW)
     read_record(home).write("test", {"models": [], "measured": []})
+    read_record(home).write(ENDED, {"code": 0, "reason": "", "failures": []})
     before = status_of(home)
     assert before.results
     assert (before.state, before.error) == ("complete", "")
@@ -180,6 +182,8 @@ def test_until_it_has_ended_the_former_results_are_not_shown_as_the_sweeps(tmp_p
     assert status_of(home).state == "interrupted"
     with pytest.raises(UserError, match="of before --extend, which has not finished; --resume mine"):
         write_report(home, read_record(home))
+    with pytest.raises(UserError, match="'mine' has no results: it is interrupted"):
+        open_sweep("mine", storage=tmp_path)
 
 
 def test_what_is_interrupted_before_it_is_on_record_is_continued_by_the_same_call() -> None:
@@ -195,6 +199,9 @@ def test_places_and_limits_that_a_resume_changes_are_those_of_the_sweep(tmp_path
     home = SweepHome(tmp_path)
     record = search(home.record)
     before = record.read("settings")
-    now = {**before, "checkpoints": "s3://b/p", "time_limit": 720.0, "max_concurrent": 3}
-    open_record(home, record.plan, {"settings": now})
-    assert record_of(plan_of(FEW), path=home.record).read("settings") == {**now, "max_concurrent": None}
+    for changes in (
+        {"checkpoints": "s3://b/p", "time_limit": 720.0}, {"time_limit": None, "gpu_hours": 2.0}, {"gpu_hours": None}
+    ):  # fmt: skip
+        before |= changes
+        open_record(home, record.plan, {"settings": {**before, "max_concurrent": 3}})
+        assert record_of(plan_of(FEW), path=home.record).read("settings") == before

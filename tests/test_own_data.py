@@ -91,7 +91,7 @@ def test_the_layout_of_mvtec_trains_on_its_good_images_and_says_what_it_ignores(
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"protocol": "leave-one-out"}, "is sorted by kind"),
+        ({"protocol": "leave-one-out"}, "has one normal class, 'normal', and no other"),
         ({"protocol": "seen-unseen"}, "has 2 classes, expected at least 3"),
     ],
 )

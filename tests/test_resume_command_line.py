@@ -7,8 +7,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import click
 import pytest
 
+from adcore.command_line import dataclass_flags, guarded
 from adcore.errors import UserError
 from sweeps.engine.main import main
 from sweeps.engine.planning.make_plan import make_plan
@@ -17,8 +19,11 @@ from sweeps.engine.planning.space import Uniform
 from sweeps.engine.record.home import SweepHome
 from sweeps.engine.record.lock import check_free, one_driver
 from sweeps.engine.record.resume import LIMITS, require_same_plan, stored_settings
+from sweeps.engine.record.study import open_study
 from sweeps.gan_loss_weights import SPACE
 from sweeps.loss_ablation import SPACE as GRID
+from tests import shown_records
+from tests.own_images import stripes, write_images
 from tests.refusals import refused
 from tests.sweep_parts import record_of, small_plan
 
@@ -226,3 +231,23 @@ def test_a_record_that_was_never_begun_is_named(capsys: pytest.CaptureFixture[st
     Path("runs/mine").mkdir(parents=True)
     record_of(small_plan(), path=Path("runs/mine/study.db"))
     assert "ended before it was set up" in refused(["--resume", "mine"], capsys, left=("notes.txt", "runs"))
+
+
+def test_data_whose_classes_were_read_in_another_way_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("crack", "dent", "normal"):
+        write_images(Path("own", name), stripes(14, standing=name == "normal"))
+    record = shown_records.begun(Path("runs/mine").resolve(), small_plan())
+    own = {"dataset": f"folder:{Path('own').resolve()}", "normal_class": [2]}
+    record.write("settings", {**record.read("settings"), **own})
+    line = refused(["--resume", "mine"], capsys, left=("notes.txt", "own", "runs"))
+    assert "sweep 'mine' was started with other classes, or another normal class, of its data" in line
+
+
+@pytest.mark.parametrize("flag", ["--time-limit", "--gpu-hours"])
+def test_a_limit_can_be_lifted(flag: str, begun: dict[str, object]) -> None:
+    home = SweepHome(Path("runs/mine").resolve())
+    open_study(home.record, create=False).set_user_attr("settings", {**begun, "time_limit": 720.0})
+    command = click.Command("sweep", params=dataclass_flags(SweepSettings), callback=guarded(dict))
+    for given, limit in (([], 720.0), ([flag, "none"], None)):
+        flags = command.main(["--resume", "mine", *given], standalone_mode=False)
+        assert stored_settings("gan_loss_weights", SweepSettings, home, flags).time_limit == limit

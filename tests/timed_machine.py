@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from sweeps.engine.planning.time_budget import images_of
+from sweeps.engine.planning.time_budget import trained_images
 from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.timed_search import TimedSearch
@@ -32,7 +32,7 @@ class Machine(Sweep):
         self.clock = Clock(record, limit, at, now=lambda: self.seconds)
         self.timed = TimedSearch("search", record, self.clock, limit=10, slots=1)
         super().__init__(record, quality, search=self.timed)
-        self.rates = images_of(record.plan.search_config) / record.plan.search_config.epochs / len(record.plan.classes)
+        self.rates = trained_images(record.plan.search_config)
 
     def start(self) -> SimpleNamespace | None:
         pause = PAUSE if self.started else STARTUP

@@ -10,7 +10,7 @@ from typing import Any
 
 from adcore.errors import UserError, unknown_name
 from sweeps.engine import sweep as engine
-from sweeps.engine.machine.commands import FROM_PYTHON
+from sweeps.engine.machine.commands import FROM_PYTHON, LIMITS
 from sweeps.engine.machine.environment import environment_kept
 from sweeps.engine.machine.interrupt import interruptible
 from sweeps.engine.main import search_script
@@ -19,8 +19,10 @@ from sweeps.engine.planning.settings import SweepSettings
 from sweeps.engine.planning.space import Space
 from sweeps.engine.record.find_home import default_name
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.progress import is_being_extended
 from sweeps.engine.remote.flags import split_address
 from sweeps.engine.results.sweep_result import SweepResult, read_result
+from sweeps.engine.show.record_file import read_record
 from sweeps.engine.show.status import status_of
 from sweeps.engine.storage.address import absolute_folder
 
@@ -45,7 +47,7 @@ def sweep(space: Space, **settings: Any) -> SweepResult:
     KeyboardInterrupt if it was interrupted: the printed call continues it.
     """
     _check(settings)
-    flags = {name: value for name, value in settings.items() if value is not None}
+    flags = {name: value for name, value in settings.items() if value is not None or name in LIMITS}
     if not flags.keys() & {"name", "resume", "extend"}:
         flags["name"] = default_name(FROM_PYTHON)
     flags = split_address(flags)
@@ -67,7 +69,7 @@ def open_sweep(name: str, *, storage: str | Path = RunSettings.storage) -> Sweep
     """
     check_sweep_name(name)
     home = _home(name, storage)
-    if not home.results.exists():
+    if not home.results.exists() or (home.has_record and is_being_extended(read_record(home.record).attributes)):
         status = status_of(home)
         raise UserError(status.error or f"sweep {name!r} has no results: it is {status.state}; resume it")
     return read_result(home)

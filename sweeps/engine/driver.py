@@ -87,6 +87,7 @@ def drive(
             check_mlflow(settings, plan.script, home)
             if is_extended:
                 extend_record(home.record, plan)
+                again = repeat_command(plan.script, settings, home.name, is_extended=False)
             study = open_record(home, plan, attributes)
             again = command
             sweep_id = study.user_attrs["sweep_id"]

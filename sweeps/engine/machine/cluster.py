@@ -40,6 +40,7 @@ PROBE_SECONDS = 3.0
 OBJECT_STORE_BYTES = 600_000_000
 #: What Ray says of a cluster that refuses this process's token, and of a port where something else listens.
 TOKEN_REFUSED = "Failed to connect to Ray cluster"
+#: What else that may mean.
 NO_HEAD = "either no head of a cluster listens there (its port is usually 6379)"
 #: What Ray says of its own node if that has not started within half a minute.
 SLOW_START = "timed out during startup"

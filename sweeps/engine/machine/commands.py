@@ -55,7 +55,7 @@ def resume_command(script: str, settings: RunSettings, name: str, **changes: Any
 
 
 def repeat_command(script: str, settings: RunSettings, name: str, *, is_extended: bool) -> str:
-    """The command that goes on with this sweep as the present call does: its limits and purpose are not on record."""
+    """The command that continues a call which was interrupted before its limits and its purpose were on record."""
     given = {each: value for each in (*LIMITS, "open_test_again") if (value := getattr(settings, each, None))}
     going_on = {"extend": name, "configs": getattr(settings, "configs", None)} if is_extended else {"resume": name}
     return _continue_command(script, settings, {**going_on, **given})

@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["NOT_BEGUN", "Interrupt", "interruptible", "signals_blocked"]
 
 #: Said if a sweep is told to stop while it starts.
-NOT_BEGUN = "interrupted before training began"
+NOT_BEGUN = "interrupted while it started"
 
 #: Signals that the system or SLURM sends to every process at once.
 FOR_ALL = (signal.SIGHUP, signal.SIGUSR1)

@@ -154,9 +154,9 @@ class SweepSettings(RunSettings):
     )
     open_test_again: bool = option(False, "with --resume: score the test part again, and record that")
     time_limit: float | None = option(
-        None, "how long the sweep may run, answer included: 45s, 90m, 3h, 1h30m, 2d", above=0, is_time=True
+        None, "how long the sweep may run, answer included: 45s, 90m, 1h30m, 2d", above=0, is_time=True, none="none"
     )
-    gpu_hours: float | None = option(None, "a time limit in GPU hours: hours x GPUs in use at a time", above=0)
+    gpu_hours: float | None = option(None, "a limit in GPU hours: hours x GPUs in use at a time", above=0, none="none")
     mlflow_level: str | None = option(
         None, "the search's runs in MLflow: the sweep alone, also one of each configuration, or also one of each class "
         f"of it [default: class up to {CLASS_RUNS} configurations, config beyond]",
@@ -192,7 +192,7 @@ class SweepSettings(RunSettings):
     def limit_seconds(self, slots: int, gpus: float) -> float | None:
         """As RunSettings.limit_seconds. Raises UserError for --gpu-hours if trials take no GPU."""
         if self.gpu_hours and not gpus:
-            raise UserError(f"--gpu-hours {self.gpu_hours:g}: trials take no GPU here; give --time-limit")
+            raise UserError(f"--gpu-hours {self.gpu_hours:g}: trials take no GPU here; give --time-limit, or none")
         return 3600 * self.gpu_hours / (slots * gpus) if self.gpu_hours else self.time_limit
 
     def level_for(self, configs: int) -> str:

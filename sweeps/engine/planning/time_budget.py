@@ -24,6 +24,7 @@ __all__ = [
     "normal_images",
     "pace_of",
     "reserve",
+    "trained_images",
     "updates_of",
     "warning_of_few_updates",
 ]
@@ -120,6 +121,12 @@ def warning_of_few_updates(config: TrainConfig) -> str:
         f"Each training has at most {count_of(updates, 'update')}, too few to learn much: figures may be chance. Give "
         "more --epochs, or a smaller batch (--set batch_size=16)."
     )
+
+
+def trained_images(config: TrainConfig) -> int:
+    """Images that an experiment's epoch trains with: in whole batches, as what is left over is skipped."""
+    half = max(1, config.batch_size // kinds_of(config))
+    return kinds_of(config) * half * max(1, normal_images(config) // half)
 
 
 def images_of(config: TrainConfig) -> int:

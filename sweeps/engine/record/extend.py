@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from adcore.files import put_in_place
 from sweeps.engine.planning.base_plan import BasePlan
 from sweeps.engine.record.clock import CHOSEN
-from sweeps.engine.record.progress import CLOCK, EXTENSIONS
+from sweeps.engine.record.progress import CLOCK, ENDED, EXTENSIONS
 from sweeps.engine.record.study import open_study, storage_of
 from sweeps.engine.storage.errors import storage
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["earlier_sizes", "earlier_test", "extend_record"]
 
-#: Attributes that an extension ends: the search is not over, the test part is closed, and the time begins anew.
-RESET_ATTRIBUTES = ("searched", "test", CLOCK, CHOSEN)
+#: Attributes that an extension ends: the search is not over, the test part is closed, the time begins anew, and the
+#: sweep has not ended.
+RESET_ATTRIBUTES = ("searched", "test", CLOCK, CHOSEN, ENDED)
 
 
 def extend_record(path: Path, plan: BasePlan) -> None:

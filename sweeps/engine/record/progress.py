@@ -12,6 +12,7 @@ __all__ = [
     "ENDED",
     "EXTENSIONS",
     "STAGE",
+    "is_being_extended",
     "now_as_text",
     "openings_before_extension",
     "seconds_left",
@@ -58,6 +59,11 @@ def seconds_left(attributes: Mapping[str, Any], epochs: int, now: datetime.datet
 def openings_before_extension(extensions: Sequence[Mapping[str, Any]] | None) -> int:
     """How often the test part had been opened when the sweep was last extended. extensions: the attribute."""
     return extensions[-1]["openings"] if extensions else 0
+
+
+def is_being_extended(attributes: Mapping[str, Any]) -> bool:
+    """Whether an extension has not come to its end: results.json is of before it."""
+    return bool(attributes.get(EXTENSIONS)) and attributes.get("test") is None
 
 
 def _left_of_limit(attributes: Mapping[str, Any], started: datetime.datetime, now: datetime.datetime) -> float:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from adcore.config import TrainConfig
 from adcore.data_checks import experiments_of
 from adcore.datasets import DatasetError, describe
+from adcore.datasets.own import is_own
 from adcore.errors import UserError
 from adcore.options import flag_of, from_plain
 from sweeps.engine.machine.commands import LIMITS, origin
@@ -53,13 +54,7 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
             "new sweep"
         )
     plain = from_plain(defaults | stored)  # a setting that is newer than the record has its default
-    try:
-        settings_type(**plain)
-        plain = with_moved_paths(plain, home.folder.parent)
-    except DatasetError:  # data of one's own that are gone
-        raise
-    except UserError as error:
-        raise UserError(f"{home.record}: damaged, with settings that are not valid ({error})") from error
+    plain = _valid(plain, settings_type, home)
     if flags.get("normal_class"):
         flags = {**flags, "normal_class": _indices(home, plan, flags["normal_class"])}
     if "extend" in flags:
@@ -75,6 +70,22 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
     if changed.keys() & set(LIMITS):  # one that is given replaces whichever is on record
         changed = {**dict.fromkeys(LIMITS), **changed}
     return settings_type(**{**plain, "name": None, "resume": home.name, **changed})
+
+
+def _valid(plain: Mapping[str, Any], settings_type: type[RunSettings], home: SweepHome) -> dict[str, Any]:
+    """A record's settings, with its paths updated for its present storage. Raises UserError if they are not valid."""
+    try:
+        settings_type(**plain)
+        return with_moved_paths(plain, home.folder.parent)
+    except DatasetError:  # data of one's own that are gone
+        raise
+    except UserError as error:
+        if is_own(str(plain.get("dataset"))) and plain.get("normal_class"):
+            raise UserError(
+                f"sweep {home.name!r} was started with other classes, or another normal class, of its data ({error}); "
+                "start a new one"
+            ) from error
+        raise UserError(f"{home.record}: damaged, with settings that are not valid ({error})") from error
 
 
 def _indices(home: SweepHome, plan: Any, classes: Sequence[int | str]) -> tuple[int, ...]:

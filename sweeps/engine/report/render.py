@@ -17,8 +17,8 @@ from adcore.errors import UserError
 from adcore.files import write_whole
 from adcore.metric_names import LABELS
 from sweeps.engine.planning.labels import class_label
-from sweeps.engine.record.extend import earlier_sizes
 from sweeps.engine.record.home import SweepHome
+from sweeps.engine.record.progress import is_being_extended
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.report import figures
 from sweeps.engine.report.content import content
@@ -77,7 +77,7 @@ def write_report(home: SweepHome, record: SweepRecord) -> Path:
     Raises UserError if a file that it is made of is missing or damaged, or of before an extension that has not ended;
     OSError if it cannot be written.
     """
-    if earlier_sizes(record) and record.read("test") is None:
+    if is_being_extended(record.all()):
         raise UserError(f"{home.results}: of before --extend, which has not finished; --resume {home.name}")
     try:
         results = json.loads(home.results.read_text())

@@ -49,7 +49,7 @@ def winner_lines(record: SweepRecord, confirmed: list[Confirmation], summary: Su
         by_seed = ", ".join(f"{mean:.4f}" for mean in each.means)
         seeds = f" (seeds: {by_seed})" if len(each.means) > 1 else ""
         lines.append(f"  configuration {each.number}{name}: search {search_value}, confirm {each.mean:.4f}{seeds}")
-    lines += _stopped_point_lines(record, confirmed)
+    lines += _unconfirmed_lines(record, confirmed)
     name = names[winner.number]
     lines.append(f"winner: configuration {winner.number}{f' ({name})' if name else ''}")
     lines += [f"  {name:28} {_shown(value)}" for name, value in _fields(record.plan, winner)]
@@ -185,7 +185,7 @@ def _protocol_line(plan: Plan) -> str:
     return f"Protocol {plan.protocol}: trained {plan.base.training_in_words}."
 
 
-def _stopped_point_lines(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
+def _unconfirmed_lines(record: SweepRecord, confirmed: list[Confirmation]) -> list[str]:
     """A line for each point that was tried and not confirmed, and for the search's best besides; one for the others."""
     confirmed_numbers, lines = {each.number for each in confirmed}, list[str]()
     open_ones = [each for each in record.configurations.values() if each.number not in confirmed_numbers]

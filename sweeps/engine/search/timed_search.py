@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from sweeps.engine.planning.rungs import affordable_count, rung_costs
-from sweeps.engine.planning.time_budget import Pace, TimedTrial, confirm_seconds, images_of, reserve
+from sweeps.engine.planning.time_budget import Pace, TimedTrial, confirm_seconds, reserve, trained_images
 from sweeps.engine.record.clock import Clock
 from sweeps.engine.record.record import SweepRecord
 from sweeps.engine.search.ladder_search import LadderSearch
@@ -20,7 +20,7 @@ __all__ = ["TimedSearch"]
 class RunningTrial:
     """A trial under way: when it was handed out and when it first reported, in seconds of the clock, and what by then.
 
-    experiments: in its pack. speed: class-epochs in a second of training alone, the most that it has measured itself.
+    experiments: in its pack. speed: class-epochs in a second of training alone, as it has measured in its last epoch.
     """
 
     started_at: float
@@ -60,9 +60,7 @@ class TimedSearch(LadderSearch):
         trial = self.trials[trial_id]
         if not (done := self.class_epochs(trial_id)):
             return
-        config = self.jobs[trial_id].parts[0].config
-        of_one = images_of(config) / config.epochs / len(config.classes)
-        trial.speed = max(trial.speed, result["images_per_second"] / of_one)
+        trial.speed = result["images_per_second"] / trained_images(self.jobs[trial_id].parts[0].config)
         if trial.first_report_at is None:
             trial.first_report_at, trial.class_epochs = self.clock.now(), done
 

@@ -16,7 +16,14 @@ from sweeps.engine.machine.locations import with_moved_paths
 from sweeps.engine.planning.run_settings import RunSettings
 from sweeps.engine.record.home import RECORD, SweepHome, unknown_sweep
 from sweeps.engine.record.lock import is_held
-from sweeps.engine.record.progress import ENDED, EXTENSIONS, STAGE, openings_before_extension, seconds_left
+from sweeps.engine.record.progress import (
+    ENDED,
+    EXTENSIONS,
+    STAGE,
+    is_being_extended,
+    openings_before_extension,
+    seconds_left,
+)
 from sweeps.engine.show.counts import best_so_far, confirmed_configurations, counts, is_table, metric_of
 from sweeps.engine.show.record_file import RecordFile, read_record
 
@@ -124,8 +131,7 @@ def _with_record(status: SweepStatus, home: SweepHome, record: RecordFile) -> Sw
         left = seconds_left(attributes, plan["base"]["epochs"], datetime.datetime.now(datetime.UTC))
     results = _results(home.results)
     is_damaged = results is None and home.results.exists() and not is_table(plan)
-    if results and not (attributes.get("test") and results.pop("configs") == plan["configs"]):
-        results = None  # of before an extension
+    results = None if is_being_extended(attributes) else results
     guess = _guess_state(record, has_results=home.results.exists() if is_table(plan) else results is not None)
     state = status.state if status.is_running else STATES.get(code, "") or guess
     table = home.folder / "baselines.csv" if is_table(plan) else home.table
@@ -180,7 +186,7 @@ def _guess_state(record: RecordFile, *, has_results: bool) -> str:
     attributes, found_counts = record.attributes, counts(record)
     if is_table(attributes["plan"]):
         return "complete" if found_counts["tried"] == found_counts["planned"] and has_results else "interrupted"
-    if not (attributes.get("inspected", True) and has_results):
+    if not (attributes.get("test") and attributes.get("inspected", True) and has_results):
         return "interrupted"
     return "failed" if found_counts.get("failed") else "complete"
 
@@ -191,18 +197,11 @@ def _data(plan: Mapping[str, Any]) -> list[str]:
 
 
 def _results(path: Path) -> dict[str, Any] | None:
-    """The winner's intervals and the sentence of a finished sweep, and for how many `configs` it was planned.
-
-    None if there are none that can be read.
-    """
+    """The winner's intervals and the sentence of a finished sweep; None if there are none that can be read."""
     try:
         results = json.loads(path.read_text())
         per_class = {"per_class": results["per_class"]["sentence"]} if "per_class" in results else {}
-        return (
-            {name: results[name] for name in ("winner", "confirm", "test", "sentence")}
-            | {"configs": results["plan"]["configs"]}
-            | per_class
-        )
+        return {name: results[name] for name in ("winner", "confirm", "test", "sentence")} | per_class
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
