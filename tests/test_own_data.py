@@ -52,7 +52,7 @@ def test_classes_alone_are_split_by_file_name_and_that_is_said(tmp_path: Path) -
         write_images(tmp_path / "one" / name, stripes(30, standing=name == "b"))
     train, test = read(tmp_path / "one"), read(tmp_path / "one", "test")
     assert (counts(train), counts(test)) == ({"a": 25, "b": 25}, {"a": 5, "b": 5})
-    assert "a sixth of each class, chosen by a hash of the file names, is the test part" in said(train)
+    assert "a sixth of each class, chosen by a hash of the paths, is the test part" in said(train)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     assert read(tmp_path / "two").content_hash == train.content_hash
 
@@ -282,7 +282,7 @@ def test_show_counts_the_images_of_each_class(tmp_path: Path, capsys: pytest.Cap
     assert (ended.value.code, "0 normal  train 20, test 4  (normal)" in out, "1 anomaly  train 10, test 2" in out) == (
         0, True, True,
     )  # fmt: skip
-    assert error.count("chosen by a hash of the file names") == 1
+    assert error.count("chosen by a hash of the paths") == 1
 
 
 def write_table(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

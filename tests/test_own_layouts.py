@@ -181,7 +181,10 @@ def test_without_a_class_called_normal_each_is_normal_in_turn_and_that_is_said(t
         write_images(tmp_path / name, stripes(14, standing=name == "good"))
     assert describe(f"folder:{tmp_path}").normal_class is None
     notes = [load(f"folder:{tmp_path}", part).notes for part in ("train", "test")]
-    assert ["no single class called normal: each of its 2 can be" in " ".join(each) for each in notes] == [True, False]
+    assert ["no single class is called normal: each of its 2 can be" in " ".join(each) for each in notes] == [
+        True,
+        False,
+    ]
 
 
 def test_a_single_image_is_tested_on_only_where_training_then_has_no_anomalies(tmp_path: Path) -> None:

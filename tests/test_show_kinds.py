@@ -116,7 +116,7 @@ def test_a_table_of_baselines_counts_its_trainings_and_names_its_files(
     assert (found.best, found.confirmed, found.results) == (None, [], None)
     assert found.resume
     assert "sweeps/baselines.py --resume table" in found.resume
-    assert f"3 of {total} trainings (3 complete)" in page(capsys, folder)
+    assert f"3 of {total} trainings; 3 complete" in page(capsys, folder)
 
     for training in plan.trainings[3:]:
         record.write(training.key, {"metrics": {}, "figures": []})

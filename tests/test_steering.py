@@ -137,7 +137,7 @@ def test_a_record_from_before_the_flags_resumes(capsys: pytest.CaptureFixture[st
     stored(make_plan("gan_loss_weights", settings, SPACE), settings, "set", "range", "point")
     assert "4 configurations" in resumed(capsys)
     line = refused(["--resume", "mine", "--set", "width=4"], capsys, left=("notes.txt", "runs"))
-    assert "started with --set left out, not width=4" in line
+    assert "started without --set, not with width=4" in line
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -104,7 +104,8 @@ def read_own(name: str, part: Part, image_size: int) -> OwnPart:
     notes = [f"{name}: {note}" for note in source.notes if part == "train"]
     if part == "train" and info.normal_class is None:
         notes.append(
-            f"{name}: there is no single class called normal: each of its {len(info.class_names)} can be the normal one"
+            f"{name}: no single class is called normal: each of its {len(info.class_names)} can be the normal one; "
+            "if only one can, call it normal, or choose it"
         )
     if problems:
         total = len(labels) + len(problems)

@@ -60,5 +60,5 @@ def _listing(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], *
     train = each_once(parts["train"], notes, except_for=tested)
     if has_split:
         return Listing({"train": train, "test": test}, tuple(notes))
-    notes.append("no column split: a sixth of each class, chosen by a hash of the file names, is the test part")
+    notes.append("no column split: a sixth of each class, chosen by a hash of the paths, is the test part")
     return Listing(split_by_name(train, path.parent), tuple(notes))

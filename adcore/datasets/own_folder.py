@@ -50,7 +50,7 @@ def _parts(path: Path, notes: list[str]) -> dict[Part, Classes]:
         raise DatasetError(f"folder:{path}: it has {there}/ without {other}/; expected both, or class folders alone")
     if "train" not in named:
         classes = _classes(path, notes)
-        notes.append("no train/ and test/: a sixth of each class, chosen by a hash of the file names, is the test part")
+        notes.append("no train/ and test/: a sixth of each class, chosen by a hash of the paths, is the test part")
         return split_by_name(each_once(classes, notes), path)
     _check_case(path, folders)
     train = _classes(named["train"], notes)
@@ -109,6 +109,7 @@ def _classes(path: Path, notes: list[str]) -> dict[str, list[Path]]:
     if not found:
         expected = f"expected folders of {', '.join(SUFFIXES)} files, one for each class, such as {path / 'normal'}"
         none = f"no images of a kind that is read, but {kinds}" if others else "no images"
+        above = f"; if this is the folder of a class, name {path.parent}"
         found_there = f"its {len(outside)} images are in no class's folder" if outside else none
-        raise DatasetError(f"{path}: {found_there}; {expected}")
+        raise DatasetError(f"{path}: {found_there}; {expected}{above if outside else ''}")
     return found

@@ -18,6 +18,7 @@ from sweeps.engine.machine.cluster import ray_cluster
 from sweeps.engine.machine.code import code_has_changed, require_same_code
 from sweeps.engine.machine.commands import repeat_command, resume_command
 from sweeps.engine.machine.interrupt import NOT_BEGUN, Interrupt
+from sweeps.engine.machine.locations import SQLITE
 from sweeps.engine.machine.resources import resources_of_cluster
 from sweeps.engine.machine.shared_storage import require_shared, storage_token
 from sweeps.engine.machine.waiting import await_nodes
@@ -132,7 +133,8 @@ def _run_and_deliver(stages: StageRunner, writer: MlflowWriter) -> int:
         print(f"the last copy of the record is older than the record: {reason}", file=sys.stderr)
         code = code or 1
     if code != INTERRUPTED and stages.tracking.plan.columns and (link := writer.link(stages.home.name)):
-        stages.display.print(f"open:    {link}")
+        when = "  (while `browse` runs)" if writer.uri.startswith(SQLITE) else ""
+        stages.display.print(f"open:    {link}{when}")
         if stages.winner:
             curves = curves_link(writer.uri, writer.experiment_id, writer.run_writer.sweep_id, *stages.winner)
             stages.display.print(f"curves:  {curves}")

@@ -36,18 +36,18 @@ def test_the_table_has_a_row_per_configuration_the_confirmed_and_the_best_first(
     others = smoke.rows[len(ranked) :]
     whole = [row for row in others if row["state"] == "complete"]
     assert others[: len(whole)] == whole
-    means = [float(row["val_auroc_mean"]) for row in whole]
+    means = [float(row["search_auroc_mean"]) for row in whole]
     assert means == sorted(means, reverse=True)
     for row in smoke.rows:
-        values = [float(row[f"val_auroc_{index}"]) for index in CLASSES if row[f"val_auroc_{index}"]]
+        values = [float(row[f"search_auroc_{index}"]) for index in CLASSES if row[f"search_auroc_{index}"]]
         trial = smoke.study.trials[int(row["configuration"])]
         assert row["state"] == trial.user_attrs["state"]
         assert len(values) >= int(row["classes"]) >= 1
         if row["state"] == "complete":
-            assert float(row["val_auroc_mean"]) == trial.value == pytest.approx(statistics.fmean(values), abs=1e-12)
+            assert float(row["search_auroc_mean"]) == trial.value == pytest.approx(statistics.fmean(values), abs=1e-12)
             assert (row["classes"], row["epochs"]) == (str(len(CLASSES)), str(EPOCHS))
         else:
-            assert row["val_auroc_mean"] == ""
+            assert row["search_auroc_mean"] == ""
 
 
 def test_the_summary_and_the_table_say_what_was_printed(smoke: SmokeSweep) -> None:

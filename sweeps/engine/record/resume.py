@@ -65,7 +65,8 @@ def stored_settings(script: str, settings_type: type[Settings], home: SweepHome,
             flag = flag_of(name)
             remedy = f"omit {flag}" + (f"; --extend {home.name} goes on with more" if name in EXTENDED else "")
             before, now = (_in_words(each) for each in (plain[name], value))
-            raise UserError(f"sweep {home.name!r} was started with {flag} {before}, not {now}; {remedy}")
+            with_what = f"with {flag} {before}, not {now}" if before else f"without {flag}, not with {now}"
+            raise UserError(f"sweep {home.name!r} was started {with_what}; {remedy}")
     changed = {name: flags[name] for name in flags if name in may_differ and name != "extend"}
     if changed.keys() & set(LIMITS):  # one that is given replaces whichever is on record
         changed = {**dict.fromkeys(LIMITS), **changed}
@@ -121,10 +122,10 @@ def _tried_within_limit(home: SweepHome) -> int | None:
 
 
 def _in_words(value: Any) -> str:
-    """A setting's value; all classes, and of a flag that may be repeated, all of them."""
-    if isinstance(value, tuple) and value and isinstance(value[0], int):
-        return ",".join(map(str, value))
-    return ("; ".join(map(str, value)) or "left out") if isinstance(value, tuple) else str(value)
+    """A setting's value; all classes, and of a flag that may be repeated, all of them; empty for none."""
+    if isinstance(value, tuple) and value:
+        return ("; " if isinstance(value[0], str) else ",").join(map(str, value))
+    return "" if value in (None, ()) else str(value)
 
 
 def require_same_plan(home: SweepHome, plan: BasePlan, *, except_for: Sequence[str] = ()) -> None:

@@ -34,12 +34,13 @@ __all__ = ["write_figure", "write_summary", "write_table"]
 
 def write_table(path: Path, record: SweepRecord, final: Mapping[int, Mapping[str, float]]) -> Path:
     """One row per configuration: the name of a point, its rank among the confirmed ones (1 is the winner), state, how
-    far up the ladder, sampled fields, the last value of each class, the mean over all classes of a complete one.
+    far up the ladder, sampled fields, the search's last value of each class (`search_auroc_3`), the mean over all
+    classes of a complete one (`search_auroc_mean`).
 
     final: `confirm_auroc_mean` and `test_auroc_mean`, or of another metric, by confirmed configuration, best first.
     """
     classes, metric = sorted(record.plan.base.classes), record.plan.metric
-    metric_name = f"val_{metric}"
+    metric_name = f"search_{metric}"
     columns = [
         "configuration",
         "name",

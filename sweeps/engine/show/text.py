@@ -79,7 +79,7 @@ def _facts(status: SweepStatus) -> list[tuple[str, str]]:
         ("what", f"{status.script}, scale {status.scale}, {', '.join(status.data)}" if status.script else ""),
         ("metric", in_words(status.metric) if status.metric else ""),
         ("since", f"{_time(status.started)}, last change {_time(status.changed)}" if status.started else ""),
-        ("tried", _counts(status.counts)),
+        ("results", _counts(status.counts)),
         ("best so far", "" if status.results else _best(status)),
         *([] if status.results or not status.best else _params(status.best["params"])),
         *(("confirmed", _confirmed(confirmation)) for confirmation in status.confirmed),
@@ -99,7 +99,7 @@ def _counts(counts: dict[str, Any] | None) -> str:
     states = ", ".join(f"{number} {words.get(name, name)}" for name, number in numbers)
     class_counts = counts.get("by_class")
     by_class = f"; by class {class_counts['tried']} of {class_counts['planned']}" if class_counts else ""
-    return f"{counts['tried']} of {counts['planned']} {counts['of']}{f' ({states})' if states else ''}{by_class}"
+    return f"of {counts['tried']} of {counts['planned']} {counts['of']}{f'; {states}' if states else ''}{by_class}"
 
 
 def _current_counts(status: SweepStatus) -> dict[str, Any] | None:
