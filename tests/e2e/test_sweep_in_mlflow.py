@@ -59,8 +59,9 @@ def test_the_sweeps_run_shows_the_winners_settings_and_the_answer(smoke: SmokeSw
     for name in SPACE.ranges:
         assert sweep.params[name] == winner.data.params[name]
     assert winner.info.run_name == f"t · {sweep.tags['winner']}"
-    note = sweep.tags["mlflow.note.content"]
-    assert note.startswith(f"**{sweep.tags['winner']}**: test AUROC {sweep.metrics['test_auroc_mean']:.4f}")
+    note, label = sweep.tags["mlflow.note.content"], f"**{sweep.tags['winner']}**"
+    number = f" (configuration {smoke.winner})" if sweep.tags["winner"] in SPACE.points else ""
+    assert note.startswith(f"{label}{number}: test AUROC {sweep.metrics['test_auroc_mean']:.4f}")
     assert "--resume t" in note
     assert "-m adcore.train" in note
     assert winner.data.metrics["test_auroc_mean"] == sweep.metrics["test_auroc_mean"]

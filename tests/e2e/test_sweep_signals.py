@@ -63,7 +63,7 @@ def test_sigterm_before_there_is_a_record_leaves_nothing_behind(
         begun = sweep.tree
         assert not (home / "study.db").exists(), "it came too late to tell"
         assert sweep.wait() == 130, f"{sweep.out}\n{sweep.err}"
-        assert (sweep.out, sweep.err) == ("", "")
+        assert (sweep.out, sweep.err) == ("interrupted while it started\n", "")
         assert not (tmp_path / "runs").exists()
         poll(lambda: not any(map(_works, begun)), "the end of Ray's processes")
     finally:
