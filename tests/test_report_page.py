@@ -112,7 +112,7 @@ def page_of(home: SweepHome) -> Page:
 def test_the_page_answers_first_and_needs_nothing_outside_itself(tmp_path: Path) -> None:
     page = page_of(finished(tmp_path / "mine"))
     text = " ".join(" ".join(page.words).split())
-    assert "The winner, configuration 0 (default): a test AUROC of 0.85" in text
+    assert "The winner (configuration 0, default): a test AUROC of 0.85" in text
     assert page.tags.count("h1") == page.tags.count("main") == 1
     assert not {"script", "iframe", "object"} & set(page.tags)
     assert all(address.startswith(("#", "data:")) for address in page.addresses)

@@ -161,8 +161,11 @@ def _confirmed(
 
 
 def _subject(plan: Plan, results: Mapping[str, Any]) -> str:
-    name = _named(plan, _winner(results))
-    return name if plan.space.is_grid else f"the winner, {name}"
+    winner = _winner(results)
+    if plan.space.is_grid:
+        return _named(plan, winner)
+    named = f", {winner['name']}" if winner["name"] else ""
+    return f"the winner (configuration {winner['configuration']}{named})"
 
 
 def _upper(text: str) -> str:
