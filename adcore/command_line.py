@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from adcore.errors import UserError
-from adcore.flag_types import ClassList, Duration, FloatOrWord, IntOrWord, Unlimited
+from adcore.flag_types import ClassList, Duration, NumberOrWord, Unlimited
 from adcore.options import flag_of
 from adcore.system.output import Lost, is_a_closed_pipe, keep_going
 
@@ -210,7 +210,7 @@ def _type_of(field: dataclasses.Field[Any]) -> Any:
     if field.metadata["is_time"]:
         return Duration(word)
     if word:
-        return FloatOrWord(word) if "float" in str(field.type) else IntOrWord(word)
+        return NumberOrWord(word, is_whole="int" in str(field.type))
     return _TYPES[str(field.type)]
 
 

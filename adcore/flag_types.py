@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["ClassList", "Duration", "FloatOrWord", "IntOrWord", "Unlimited"]
+__all__ = ["ClassList", "Duration", "NumberOrWord", "Unlimited"]
 
 
 class ClassList(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] # generic from click 8.4 on
@@ -26,36 +26,21 @@ class ClassList(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] 
         return tuple(parts)
 
 
-class IntOrWord(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
-    """A whole number, or a word that stands for None."""
+class NumberOrWord(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
+    """A number, whole or not, or a word that stands for None."""
 
-    def __init__(self, word: str) -> None:
-        self.word = word
-        self.name = f"integer|{word}"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Unlimited:
-        if value == self.word:
-            return Unlimited()
-        try:
-            return click.INT.convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"{value!r}: expected a whole number, or {self.word}", param, ctx)
-
-
-class FloatOrWord(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
-    """A number, or a word that stands for None."""
-
-    def __init__(self, word: str) -> None:
-        self.word = word
-        self.name = f"float|{word}"
+    def __init__(self, word: str, *, is_whole: bool) -> None:
+        self.word, self.number = word, click.INT if is_whole else click.FLOAT
+        self.expected = f"a {'whole ' * is_whole}number, or {word}"
+        self.name = f"{self.number.name}|{word}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | Unlimited:
         if value == self.word:
             return Unlimited()
         try:
-            return click.FLOAT.convert(value, param, ctx)
+            return self.number.convert(value, param, ctx)
         except click.BadParameter:
-            self.fail(f"{value!r}: expected a number, or {self.word}", param, ctx)
+            self.fail(f"{value!r}: expected {self.expected}", param, ctx)
 
 
 class Duration(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]

@@ -170,10 +170,7 @@ def test_grey_images_have_one_channel_and_the_test_part_those_of_the_training_pa
     ("make", "reason"),
     [
         (lambda path: None, "no images; expected folders of .png"),
-        (
-            lambda path: write_images(path / "normal", stripes(3, standing=True), ".gif"),
-            "no images of a kind that is read, but 3 .gif",
-        ),
+        (lambda path: write_images(path / "a", stripes(3, standing=True), ".gif"), "a kind that is read, but 3 .gif"),
         (lambda path: write_images(path, stripes(3, standing=True)), "its 3 images are in no class's folder; expected"),
         (lambda path: path.rmdir(), "no such folder"),
         (lambda path: write_images(path / "train" / "a", stripes(2, standing=True)), "it has train/ without test/"),
